@@ -1,0 +1,28 @@
+/** A criterion is the loss of a task. It may own trained weights, as the angular softmax owns its identity weights. */
+import type { Scalar, Tensor1D, Tensor2D } from "@tensorflow/tfjs-core"
+import * as Context from "effect/Context"
+import type { ParameterTree } from "../nn/ParameterTree.ts"
+import type * as Key from "../random/Key.ts"
+
+/** What a criterion needs to make its own weights. */
+export interface CriterionInput {
+  /** Length of the network's output vectors: classes of a classifier, dimension of an embedding. */
+  readonly outputs: number
+  /** How many labels there are. */
+  readonly classes: number
+}
+
+/** The contract. */
+export interface CriterionShape {
+  readonly name: string
+  /** The criterion's own weights; most have none (`{}`). */
+  readonly init: (key: Key.Key, input: CriterionInput) => ParameterTree
+  /**
+   * Mean loss of a batch: outputs [batch, outputs] float32, labels [batch] int32. Differentiable in `params` and
+   * `outputs`; `key` is for criteria that draw (random negatives).
+   */
+  readonly loss: (params: ParameterTree, outputs: Tensor2D, labels: Tensor1D, key: Key.Key) => Scalar
+}
+
+/** The criterion of a run. */
+export class Criterion extends Context.Service<Criterion, CriterionShape>()("osnas/criterion/Criterion") {}

@@ -1,0 +1,61 @@
+/**
+ * A dataflow turns images on disk into batches. Access is random: `batch(request)` depends on nothing but its request
+ * and the run's key, so order and augmentation never hang on an iterator's past, and a resumed run sees the same data.
+ */
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import type { ImageShape } from "../nn/Network.ts"
+
+/**
+ * `supernet`: the fraction (80 %) of the training images that trains the supernet; `validation`: the rest, which scores
+ * candidates; `train`: all training images, for retraining; `test`: the official test set, for evaluation alone.
+ */
+export type Split = "supernet" | "validation" | "train" | "test"
+
+/** Names one batch. */
+export interface BatchRequest {
+  readonly split: Split
+  readonly epoch: number
+  /** From 0; the last one of an epoch may be smaller (evaluation) or is dropped (training), see `steps`. */
+  readonly step: number
+  readonly batchSize: number
+  /** Shuffled, augmented and full batches only; otherwise in fixed order, untouched, to the last image. */
+  readonly training: boolean
+}
+
+/** Images as float32 NHWC, normalised; one label an image. The arrays belong to the receiver. */
+export interface Batch {
+  readonly images: Float32Array
+  readonly labels: Int32Array
+  readonly size: number
+}
+
+/** Data that is missing, unreadable or not what it should be: which file, which record, what would be right. */
+export class DatasetError extends Schema.TaggedError<DatasetError>()("DatasetError", {
+  dataset: Schema.String,
+  file: Schema.String,
+  reason: Schema.String
+}) {
+  override get message(): string {
+    return `dataset ${this.dataset}: ${this.file}: ${this.reason}`
+  }
+}
+
+/** The contract. */
+export interface DataflowShape {
+  readonly name: string
+  readonly image: ImageShape
+  /** Names of the classes (or identities), in the order of their labels. */
+  readonly classes: ReadonlyArray<string>
+  /** How many images a split has. */
+  readonly count: (split: Split) => number
+  /** Batches an epoch: floor for training, ceiling otherwise. At least 1 where the split holds a batch at all. */
+  readonly steps: (split: Split, batchSize: number, training: boolean) => number
+  readonly batch: (request: BatchRequest) => Effect.Effect<Batch, DatasetError>
+  /** SHA-256 over the data the flow reads (hex), for the manifest. */
+  readonly digest: string
+}
+
+/** The dataflow of a run. */
+export class Dataflow extends Context.Service<Dataflow, DataflowShape>()("osnas/dataflow/Dataflow") {}

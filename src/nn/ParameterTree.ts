@@ -1,0 +1,46 @@
+/**
+ * Parameter trees: tensors under dotted names, as in `search.3.1.expand.weight`. A tree is a plain frozen-by-convention
+ * record; nothing in it is ever changed in place. Names are those of checkpoints.
+ *
+ * Memory: a function never disposes a tensor it was given. Whoever replaces a tree by its successor frees what only
+ * the old one held, with {@link disposeReplacedUnsafe}.
+ */
+import type { Tensor } from "@tensorflow/tfjs-core"
+
+/** Tensors by name. Iterate in sorted order of names wherever order matters (`names`). */
+export type ParameterTree = Readonly<Record<string, Tensor>>
+
+/** All that a network holds: what training changes by gradient, and the running statistics of its normalisations. */
+export interface Variables {
+  /** Trainable: convolution and linear weights, biases, batch-norm scale (`…gamma`) and shift (`…beta`), PReLU slopes. */
+  readonly params: ParameterTree
+  /** Not trained by gradient: `….mean` and `….variance` of every batch normalisation. */
+  readonly stats: ParameterTree
+}
+
+/** The names of a tree, sorted by code unit, which is the order of every file and digest. */
+export const names = (tree: ParameterTree): ReadonlyArray<string> => Object.keys(tree).sort()
+
+/** A tree with only the given names; a name the tree lacks is left out. */
+export const pick = (tree: ParameterTree, wanted: Iterable<string>): ParameterTree => {
+  const out: Record<string, Tensor> = {}
+  for (const name of wanted) {
+    const tensor = tree[name]
+    if (tensor !== undefined) out[name] = tensor
+  }
+  return out
+}
+
+/** `base` with the entries of `updates` in place of its own. */
+export const merge = (base: ParameterTree, updates: ParameterTree): ParameterTree => ({ ...base, ...updates })
+
+/** Frees every tensor of `before` that is not, as the same object, in `after`. The tree `before` is unusable then. */
+export const disposeReplacedUnsafe = (before: ParameterTree, after: ParameterTree): void => {
+  const kept = new Set(Object.values(after))
+  for (const tensor of Object.values(before)) {
+    if (!kept.has(tensor) && !tensor.isDisposed) tensor.dispose()
+  }
+}
+
+/** Frees every tensor of a tree. */
+export const disposeUnsafe = (tree: ParameterTree): void => disposeReplacedUnsafe(tree, {})

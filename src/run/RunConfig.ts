@@ -1,0 +1,153 @@
+/**
+ * The configuration of a run: one YAML file, decoded here, with every default filled in. Components are named by
+ * `name` (a shipped one, or the path of a module of the user's own, `./my-searcher.ts`); the keys beside `name` are
+ * that component's options and are decoded by its own Schema (component/Registry.ts).
+ */
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import { CostMetric } from "../cost/CostModel.ts"
+import { EngineMode } from "../engine/Engine.ts"
+
+const Positive = Schema.Finite.check(Schema.isGreaterThan(0))
+const NonNegative = Schema.Finite.check(Schema.isGreaterThanOrEqualTo(0))
+const Fraction = Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1 }))
+const PositiveInt = Schema.Int.check(Schema.isGreaterThan(0))
+const NonNegativeInt = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
+
+/** A component's name and, beside it, its options (decoded later by the component itself). */
+export const ComponentRef = Schema.StructWithRest(
+  Schema.Struct({ name: Schema.String.annotate({ description: "A shipped component, or the path of a module" }) }),
+  [Schema.Record(Schema.String, Schema.Unknown)]
+)
+/** A component's name and its undecoded options. */
+export type ComponentRef = typeof ComponentRef.Type
+
+/** How parameters are updated. `sgd`, `adam` and `rmsprop` with the usual meaning of their fields. */
+export const OptimizerConfig = Schema.Struct({
+  name: Schema.Literals(["sgd", "adam", "rmsprop"]).pipe(Schema.withDecodingDefaultKey(Effect.succeed("sgd" as const))),
+  learningRate: Positive.annotate({ description: "Peak learning rate" }).pipe(
+    Schema.withDecodingDefaultKey(Effect.succeed(0.05))
+  ),
+  momentum: Fraction.annotate({ description: "sgd and rmsprop: momentum" }).pipe(
+    Schema.withDecodingDefaultKey(Effect.succeed(0.9))
+  ),
+  nesterov: Schema.Boolean.pipe(Schema.withDecodingDefaultKey(Effect.succeed(false))),
+  beta1: Fraction.pipe(Schema.withDecodingDefaultKey(Effect.succeed(0.9))),
+  beta2: Fraction.pipe(Schema.withDecodingDefaultKey(Effect.succeed(0.999))),
+  alpha: Fraction.annotate({ description: "rmsprop: decay of the squared average" }).pipe(
+    Schema.withDecodingDefaultKey(Effect.succeed(0.99))
+  ),
+  epsilon: Positive.pipe(Schema.withDecodingDefaultKey(Effect.succeed(1e-8))),
+  weightDecay: NonNegative.pipe(Schema.withDecodingDefaultKey(Effect.succeed(4e-5))),
+  decoupled: Schema.Boolean.annotate({ description: "Decoupled weight decay (AdamW) instead of an L2 term" }).pipe(
+    Schema.withDecodingDefaultKey(Effect.succeed(false))
+  ),
+  clipNorm: Schema.NullOr(Positive)
+    .annotate({ description: "Clip the global gradient norm to this" })
+    .pipe(Schema.withDecodingDefaultKey(Effect.succeed(null)))
+})
+/** How parameters are updated. */
+export type OptimizerConfig = typeof OptimizerConfig.Type
+
+/** How the learning rate moves over the steps of a phase. */
+export const ScheduleConfig = Schema.Struct({
+  name: Schema.Literals(["cosine", "step", "constant"]).pipe(
+    Schema.withDecodingDefaultKey(Effect.succeed("cosine" as const))
+  ),
+  warmupEpochs: NonNegative.annotate({ description: "Linear warm-up from 0, in epochs" }).pipe(
+    Schema.withDecodingDefaultKey(Effect.succeed(0))
+  ),
+  finalFraction: Fraction.annotate({ description: "cosine: where it ends, as a fraction of the peak" }).pipe(
+    Schema.withDecodingDefaultKey(Effect.succeed(0))
+  ),
+  stepEpochs: PositiveInt.annotate({ description: "step: epochs between two decays" }).pipe(
+    Schema.withDecodingDefaultKey(Effect.succeed(30))
+  ),
+  decay: Fraction.annotate({ description: "step: factor of a decay" }).pipe(
+    Schema.withDecodingDefaultKey(Effect.succeed(0.1))
+  )
+})
+/** How the learning rate moves. */
+export type ScheduleConfig = typeof ScheduleConfig.Type
+
+/** A training phase: the supernet's, or the winner's from scratch. */
+export const TrainingConfig = Schema.Struct({
+  epochs: PositiveInt,
+  batchSize: PositiveInt.pipe(Schema.withDecodingDefaultKey(Effect.succeed(64))),
+  accumulate: PositiveInt.annotate({
+    description: "Gradient accumulation: a batch is computed in so many parts, to save memory"
+  }).pipe(Schema.withDecodingDefaultKey(Effect.succeed(1))),
+  optimizer: OptimizerConfig.pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
+  schedule: ScheduleConfig.pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
+  bnMomentum: Fraction.annotate({ description: "Weight of a new batch in the running statistics" }).pipe(
+    Schema.withDecodingDefaultKey(Effect.succeed(0.1))
+  )
+})
+/** A training phase. */
+export type TrainingConfig = typeof TrainingConfig.Type
+
+/** The band of cost an architecture must lie in. */
+export const BudgetConfig = Schema.Struct({
+  metric: CostMetric.pipe(Schema.withDecodingDefaultKey(Effect.succeed("flops" as const))),
+  min: NonNegative.pipe(Schema.withDecodingDefaultKey(Effect.succeed(0))),
+  max: Positive
+})
+
+/** Everything a run is made of. */
+export const RunConfig = Schema.Struct({
+  name: Schema.String.annotate({ description: "Name of the run, and of its folder under runs/" }),
+  seed: NonNegativeInt.annotate({ description: "Root of all randomness; the same seed gives the same bits" }).pipe(
+    Schema.withDecodingDefaultKey(Effect.succeed(0))
+  ),
+  engine: Schema.Struct({
+    name: Schema.Literals(["auto", "simd", "cpu", "tensorflow", "tensorflow-gpu"]).pipe(
+      Schema.withDecodingDefaultKey(Effect.succeed("auto" as const))
+    ),
+    mode: EngineMode.pipe(Schema.withDecodingDefaultKey(Effect.succeed("strict" as const))),
+    threads: NonNegativeInt.annotate({ description: "0: all cores" }).pipe(
+      Schema.withDecodingDefaultKey(Effect.succeed(0))
+    )
+  }).pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
+  dataflow: ComponentRef,
+  searchSpace: ComponentRef,
+  criterion: ComponentRef.pipe(Schema.withDecodingDefaultKey(Effect.succeed({ name: "cross-entropy" }))),
+  trainingAgent: ComponentRef.pipe(Schema.withDecodingDefaultKey(Effect.succeed({ name: "classification" }))),
+  trainingStrategy: ComponentRef.pipe(Schema.withDecodingDefaultKey(Effect.succeed({ name: "uniform" }))),
+  searchStrategy: ComponentRef.pipe(Schema.withDecodingDefaultKey(Effect.succeed({ name: "evolution" }))),
+  estimator: ComponentRef.pipe(Schema.withDecodingDefaultKey(Effect.succeed({ name: "supernet" }))),
+  budget: BudgetConfig,
+  supernetTraining: TrainingConfig,
+  retraining: TrainingConfig,
+  evaluation: Schema.Struct({
+    batchSize: PositiveInt.pipe(Schema.withDecodingDefaultKey(Effect.succeed(250)))
+  }).pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
+  start: Schema.Struct({
+    supernet: Schema.NullOr(Schema.String)
+      .annotate({ description: "A supernet's .safetensors: skips supernet training" })
+      .pipe(Schema.withDecodingDefaultKey(Effect.succeed(null))),
+    architecture: Schema.NullOr(Schema.String)
+      .annotate({ description: "An architecture, `2,0,6,…`: skips training of the supernet and search" })
+      .pipe(Schema.withDecodingDefaultKey(Effect.succeed(null))),
+    network: Schema.NullOr(Schema.String)
+      .annotate({ description: "The architecture's trained .safetensors: evaluation alone" })
+      .pipe(Schema.withDecodingDefaultKey(Effect.succeed(null)))
+  })
+    .annotate({ description: "Where to start: phases before it are skipped" })
+    .pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
+  stopAfter: Schema.Literals(["supernetTraining", "searching", "retraining", "evaluating"])
+    .annotate({ description: "The last phase to run" })
+    .pipe(Schema.withDecodingDefaultKey(Effect.succeed("evaluating" as const))),
+  checkpoint: Schema.Struct({
+    everySteps: NonNegativeInt.annotate({ description: "Also after so many steps within an epoch; 0: never" }).pipe(
+      Schema.withDecodingDefaultKey(Effect.succeed(0))
+    ),
+    everyMinutes: NonNegative.annotate({ description: "Also after so many minutes within an epoch; 0: never" }).pipe(
+      Schema.withDecodingDefaultKey(Effect.succeed(5))
+    ),
+    keep: PositiveInt.annotate({ description: "How many checkpoints to keep" }).pipe(
+      Schema.withDecodingDefaultKey(Effect.succeed(2))
+    )
+  }).pipe(Schema.withDecodingDefaultKey(Effect.succeed({})))
+})
+/** Everything a run is made of, defaults filled in. */
+export type RunConfig = typeof RunConfig.Type

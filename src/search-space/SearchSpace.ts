@@ -1,0 +1,96 @@
+/**
+ * A search space: the candidate networks, and how supernet and stand-alone network are built from one description.
+ *
+ * A supernet is a sequence of layers; a layer offers options, each a block. A genotype chooses one option a layer (or,
+ * where a layer is itself composed, as in SGNAS, several digits a layer). A stand-alone network is the supernet
+ * restricted to a genotype's blocks, with the same parameter names: weights move between the two without renaming.
+ */
+import * as Context from "effect/Context"
+import type * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import type { ImageShape, NamedBlock, Network } from "../nn/Network.ts"
+
+/** One digit a position: the index of the choice taken there. */
+export type Genotype = ReadonlyArray<number>
+
+/** What a network ends in: a classifier over `classes`, or an embedding of `dimension` numbers. */
+export type Head =
+  | { readonly _tag: "Classifier"; readonly classes: number }
+  | { readonly _tag: "Embedding"; readonly dimension: number }
+
+/** What data and task ask of a network: the shape of its input and what it ends in. */
+export interface NetworkInterface {
+  readonly input: ImageShape
+  readonly head: Head
+}
+
+/** The interface every search space of a run is built for; follows from the dataflow and the training agent. */
+export class TaskInterface extends Context.Service<TaskInterface, NetworkInterface>()(
+  "osnas/search-space/TaskInterface"
+) {}
+
+/** One block a layer may hold. `selection` are the genotype digits that choose it (as many as the layer's `width`). */
+export interface LayerOption {
+  readonly selection: ReadonlyArray<number>
+  /** For people: `k5 e3`, `skip`. */
+  readonly label: string
+  readonly block: NamedBlock
+}
+
+/** A layer of the supernet that is searched. */
+export interface SuperLayer {
+  readonly name: string
+  /** How many genotype digits the layer reads. */
+  readonly width: number
+  /** In the order of their selections; at least one. */
+  readonly options: ReadonlyArray<LayerOption>
+}
+
+/** A genotype that does not belong to the space, and why. */
+export class GenotypeError extends Schema.TaggedError<GenotypeError>()("GenotypeError", {
+  space: Schema.String,
+  genotype: Schema.String,
+  reason: Schema.String
+}) {
+  override get message(): string {
+    return `architecture ${this.genotype} is not in search space ${this.space}: ${this.reason}`
+  }
+}
+
+/** A search space that cannot be built for the asked interface, and why. */
+export class SearchSpaceError extends Schema.TaggedError<SearchSpaceError>()("SearchSpaceError", {
+  space: Schema.String,
+  reason: Schema.String
+}) {
+  override get message(): string {
+    return `search space ${this.space}: ${this.reason}`
+  }
+}
+
+/** The contract. All fields are pure values or pure functions. */
+export interface SearchSpaceShape {
+  readonly name: string
+  readonly interface: NetworkInterface
+  /** Blocks before, the searched layers, blocks after. */
+  readonly first: ReadonlyArray<NamedBlock>
+  readonly layers: ReadonlyArray<SuperLayer>
+  readonly last: ReadonlyArray<NamedBlock>
+  /** Names of the choices, position by position; a genotype has one digit for each. */
+  readonly choices: ReadonlyArray<ReadonlyArray<string>>
+  /** How many genotypes are valid. */
+  readonly size: bigint
+  /** Checks length, range and the space's own constraints. */
+  readonly validate: (genotype: Genotype) => Result.Result<Genotype, GenotypeError>
+  /** Digits separated by commas, `2,0,6,…`; the inverse of `parse`. */
+  readonly format: (genotype: Genotype) => string
+  readonly parse: (text: string) => Result.Result<Genotype, GenotypeError>
+  /** The representative of all genotypes that build the same network; most spaces: the genotype itself. */
+  readonly canonical: (genotype: Genotype) => Genotype
+  /** The stand-alone network of a valid genotype, equal to the supernet's path. */
+  readonly network: (genotype: Genotype) => Network
+  /** Every block of the supernet, which is what its parameters are made from. */
+  readonly supernet: Network
+}
+
+/** The search space of a run. */
+export class SearchSpace extends Context.Service<SearchSpace, SearchSpaceShape>()("osnas/search-space/SearchSpace") {}

@@ -1,0 +1,40 @@
+/**
+ * A training strategy decides which path or paths of the supernet a training step trains. It is a sampler: state goes
+ * in, what to train and the next state come out.
+ */
+import * as Context from "effect/Context"
+import type * as Key from "../random/Key.ts"
+import type { Genotype } from "../search-space/SearchSpace.ts"
+
+/**
+ * What one optimiser update trains. `Paths`: each path sees the batch, their gradients are summed into one update
+ * (one path: single-path one-shot; several: strict fairness). `Mixture`: every option of every layer, weighted
+ * (layer by layer, one weight an option).
+ */
+export type TrainingStep =
+  | { readonly _tag: "Paths"; readonly paths: ReadonlyArray<Genotype> }
+  | { readonly _tag: "Mixture"; readonly weights: ReadonlyArray<ReadonlyArray<number>> }
+
+/** JSON: it is written into every snapshot as it is. */
+export type SamplerState = { readonly [key: string]: SamplerJson }
+/** What a sampler's state may hold. */
+export type SamplerJson =
+  | null
+  | boolean
+  | number
+  | string
+  | ReadonlyArray<SamplerJson>
+  | { readonly [key: string]: SamplerJson }
+
+/** The contract. */
+export interface TrainingStrategyShape {
+  readonly name: string
+  readonly init: (key: Key.Key) => SamplerState
+  /** Deterministic in the state; never changes it. */
+  readonly next: (state: SamplerState) => readonly [step: TrainingStep, state: SamplerState]
+}
+
+/** The training strategy of a run. */
+export class TrainingStrategy extends Context.Service<TrainingStrategy, TrainingStrategyShape>()(
+  "osnas/training-strategy/TrainingStrategy"
+) {}
