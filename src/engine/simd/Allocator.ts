@@ -1,0 +1,209 @@
+/**
+ * Memory of the embedded engine: aligned blocks over one WebAssembly memory, freed blocks joined with their free
+ * neighbours and reused, growth by need, and a typed error before WebAssembly's 4 GiB is passed.
+ */
+import * as Schema from "effect/Schema"
+
+/** More memory was asked for than a WebAssembly memory can hold. */
+export class EngineMemoryError extends Schema.TaggedError<EngineMemoryError>()("EngineMemoryError", {
+  neededBytes: Schema.Finite,
+  availableBytes: Schema.Finite,
+  inUseBytes: Schema.Finite
+}) {
+  override get message(): string {
+    const mib = (bytes: number) => `${(bytes / 2 ** 20).toFixed(1)} MiB (${bytes} bytes)`
+    return (
+      `The engine needs ${mib(this.neededBytes)} more, but at most ${mib(this.availableBytes)} in one piece is available ` +
+      `of WebAssembly's limit (${mib(this.inUseBytes)} in use). Use a smaller batch, or gradient accumulation, which ` +
+      `gives the same update with less memory.`
+    )
+  }
+}
+
+/** What an allocator reports. */
+export interface AllocatorUsage {
+  readonly inUseBytes: number
+  readonly peakBytes: number
+  readonly blocks: number
+}
+
+/** Hands out addresses of a growing range; see {@link makeAllocator}. */
+export interface Allocator {
+  /** Address of a block of at least `bytes` bytes, a multiple of 64. Throws {@link EngineMemoryError}. */
+  readonly allocate: (bytes: number) => number
+  /** Gives a block back by its address. Freeing what is not allocated throws. */
+  readonly free: (address: number) => void
+  readonly usage: () => AllocatorUsage
+  /** Starts the peak anew from what is in use. */
+  readonly resetPeak: () => void
+}
+
+// A span of memory, free or in use. Neighbours in memory are linked; free spans are linked in the bin of their size too.
+interface Span {
+  address: number
+  size: number
+  free: boolean
+  before: Span | undefined
+  after: Span | undefined
+  newer: Span | undefined
+  older: Span | undefined
+}
+
+const ALIGNMENT = 64
+
+// Four bins an octave: a span taken from a higher bin than the one of the wanted size always fits.
+const binOf = (size: number): number => {
+  const octave = 31 - Math.clz32(size / ALIGNMENT)
+  return octave * 4 + (Math.floor((size / ALIGNMENT / 2 ** octave) * 4) - 4)
+}
+const BINS = 27 * 4
+
+/**
+ * An allocator over the addresses from `start`. `grow(end)` must make memory up to `end` usable; it is never asked to
+ * pass `limit`.
+ *
+ * **Example** (Allocate, free, reuse)
+ *
+ * ```ts
+ * import { makeAllocator } from "./Allocator.ts"
+ *
+ * const allocator = makeAllocator({ start: 1024, limit: 1 << 20, grow: () => {} })
+ * const a = allocator.allocate(100)
+ * allocator.free(a)
+ * allocator.allocate(128) === a // => true
+ * allocator.usage().inUseBytes // => 128
+ * ```
+ */
+export const makeAllocator = (options: {
+  readonly start: number
+  readonly limit: number
+  readonly grow: (end: number) => void
+}): Allocator => {
+  const start = Math.ceil(options.start / ALIGNMENT) * ALIGNMENT
+  const limit = Math.floor(options.limit / ALIGNMENT) * ALIGNMENT
+  const used = new Map<number, Span>()
+  const bins = new Array<Span | undefined>(BINS).fill(undefined)
+  let last: Span | undefined
+  let end = start
+  let inUseBytes = 0
+  let peakBytes = 0
+
+  const link = (span: Span): void => {
+    const bin = binOf(span.size)
+    const head = bins[bin]
+    span.free = true
+    span.newer = undefined
+    span.older = head
+    if (head !== undefined) head.newer = span
+    bins[bin] = span
+  }
+  const unlink = (span: Span): void => {
+    if (span.newer === undefined) bins[binOf(span.size)] = span.older
+    else span.newer.older = span.older
+    if (span.older !== undefined) span.older.newer = span.newer
+    span.free = false
+  }
+  const find = (size: number): Span | undefined => {
+    const bin = binOf(size)
+    for (let span = bins[bin]; span !== undefined; span = span.older) if (span.size >= size) return span
+    for (let b = bin + 1; b < BINS; b++) if (bins[b] !== undefined) return bins[b]
+    return undefined
+  }
+  const extend = (size: number): Span => {
+    const tail = last?.free === true ? last : undefined
+    const from = tail?.address ?? end
+    if (from + size > limit) {
+      let available = limit - from
+      for (let span = last; span !== undefined; span = span.before) {
+        if (span.free && span.size > available) available = span.size
+      }
+      throw new EngineMemoryError({ neededBytes: size, availableBytes: available, inUseBytes })
+    }
+    options.grow(from + size)
+    end = from + size
+    if (tail !== undefined) {
+      unlink(tail)
+      tail.size = size
+      return tail
+    }
+    const span: Span = {
+      address: from,
+      size,
+      free: false,
+      before: last,
+      after: undefined,
+      newer: undefined,
+      older: undefined
+    }
+    if (last !== undefined) last.after = span
+    last = span
+    return span
+  }
+
+  const allocate = (bytes: number): number => {
+    const size = Math.max(ALIGNMENT, Math.ceil(bytes / ALIGNMENT) * ALIGNMENT)
+    if (!(size <= limit - start)) {
+      throw new EngineMemoryError({ neededBytes: size, availableBytes: limit - end, inUseBytes })
+    }
+    let span = find(size)
+    if (span === undefined) span = extend(size)
+    else {
+      unlink(span)
+      if (span.size > size) {
+        const rest: Span = {
+          address: span.address + size,
+          size: span.size - size,
+          free: true,
+          before: span,
+          after: span.after,
+          newer: undefined,
+          older: undefined
+        }
+        if (span.after === undefined) last = rest
+        else span.after.before = rest
+        span.after = rest
+        span.size = size
+        link(rest)
+      }
+    }
+    used.set(span.address, span)
+    inUseBytes += span.size
+    if (inUseBytes > peakBytes) peakBytes = inUseBytes
+    return span.address
+  }
+
+  const free = (address: number): void => {
+    const span = used.get(address)
+    if (span === undefined) throw new Error(`no block of the engine's memory starts at address ${address}`)
+    used.delete(address)
+    inUseBytes -= span.size
+    const before = span.before
+    let whole = span
+    if (before?.free === true) {
+      unlink(before)
+      before.size += span.size
+      before.after = span.after
+      if (span.after === undefined) last = before
+      else span.after.before = before
+      whole = before
+    }
+    const after = whole.after
+    if (after?.free === true) {
+      unlink(after)
+      whole.size += after.size
+      whole.after = after.after
+      if (after.after === undefined) last = whole
+      else after.after.before = whole
+    }
+    link(whole)
+  }
+
+  return {
+    allocate,
+    free,
+    usage: () => ({ inUseBytes, peakBytes, blocks: used.size }),
+    resetPeak: () => {
+      peakBytes = inUseBytes
+    }
+  }
+}

@@ -1,0 +1,202 @@
+/**
+ * The machine below the embedded backend: one WebAssembly memory, the kernels compiled from `assembly/`, an allocator and
+ * a pool of worker threads. A job is a kernel's name, its arguments and a number of pieces; pieces are taken dynamically
+ * by the calling thread and the workers, so results must not (and do not) depend on who runs a piece.
+ */
+import { existsSync, readFileSync } from "node:fs"
+import { fileURLToPath } from "node:url"
+import { Worker } from "node:worker_threads"
+import * as Schema from "effect/Schema"
+import { type Allocator, makeAllocator } from "./Allocator.ts"
+
+/**
+ * `strict`: separate multiply and add, the same bits on every machine. `relaxed`: relaxed-SIMD multiply-add, faster, the
+ * same bits only on machines of the same kind.
+ */
+export type SimdMode = "strict" | "relaxed"
+
+/** The compiled kernels are missing or cannot be loaded. */
+export class EngineLoadError extends Schema.TaggedError<EngineLoadError>()("EngineLoadError", {
+  file: Schema.String,
+  reason: Schema.String
+}) {
+  override get message(): string {
+    return `The engine's kernels at ${this.file} cannot be loaded: ${this.reason}. In a checkout, build them with \`npm run build:wasm\`.`
+  }
+}
+
+/** A kernel died, on the calling thread or on a worker. */
+export class EngineCrashError extends Schema.TaggedError<EngineCrashError>()("EngineCrashError", {
+  kernel: Schema.String,
+  reason: Schema.String
+}) {
+  override get message(): string {
+    return `The engine's kernel ${this.kernel} failed: ${this.reason}. Its results are lost and this engine cannot be used further.`
+  }
+}
+
+/** How a runtime is made. */
+export interface RuntimeOptions {
+  readonly mode: SimdMode
+  /** Threads that work on a job, the calling one included. 1 starts no worker. */
+  readonly threads: number
+}
+
+/** See the module's description. Made by {@link makeRuntime}. */
+export interface Runtime {
+  readonly mode: SimdMode
+  readonly threads: number
+  readonly allocator: Allocator
+  readonly memory: WebAssembly.Memory
+  /** Kernels there are. */
+  readonly kernels: ReadonlyArray<string>
+  /**
+   * Runs a kernel on `pieces` pieces and returns when all are done. `integers` (addresses included) and `floats` are its
+   * arguments, at most 128 of each.
+   */
+  readonly run: (
+    kernel: string,
+    pieces: number,
+    integers: ReadonlyArray<number>,
+    floats?: ReadonlyArray<number>
+  ) => void
+  /** Views of memory; they stay true when memory grows. Length in elements. */
+  readonly float32: (address: number, length: number) => Float32Array
+  readonly int32: (address: number, length: number) => Int32Array
+  readonly uint8: (address: number, length: number) => Uint8Array
+  /** Stops the workers. The memory stays readable. */
+  readonly close: () => Promise<void>
+}
+
+const PAGE = 65536
+const LIMIT = 65536 * PAGE
+const ARGUMENTS = 4096
+const ARGUMENT_FLOATS = 512
+/** Scratch of one thread, enough for every kernel's blocks; untouched pages cost nothing. */
+const SCRATCH = 8 * 2 ** 20
+const GROWTH = 32 * 2 ** 20
+/** A job without any progress for about a minute is taken for dead. */
+const PATIENCE = 30000
+
+interface Exports {
+  readonly heapBase: () => number
+  readonly run: (
+    kernel: number,
+    args: number,
+    pieces: number,
+    workers: number,
+    scratch: number,
+    patience: number
+  ) => number
+  readonly quit: () => void
+}
+
+// Evaluated as text so that it needs no file of its own wherever the package is bundled or compiled to.
+const workerSource = `
+const { workerData, parentPort } = require("node:worker_threads")
+const { module, memory, scratch, crashed } = workerData
+try {
+  new WebAssembly.Instance(module, { env: { memory } }).exports.work(scratch)
+} catch (error) {
+  const flag = new Int32Array(memory.buffer, crashed, 1)
+  Atomics.store(flag, 0, 1)
+  parentPort.postMessage(String(error))
+}`
+const CRASHED = 1536
+
+const load = (mode: SimdMode): WebAssembly.Module => {
+  const file = fileURLToPath(new URL(`./kernels-${mode}.wasm`, import.meta.url))
+  if (!existsSync(file)) throw new EngineLoadError({ file, reason: "the file does not exist" })
+  try {
+    return new WebAssembly.Module(readFileSync(file))
+  } catch (error) {
+    throw new EngineLoadError({ file, reason: String(error) })
+  }
+}
+
+/**
+ * Loads the kernels and starts `threads - 1` workers. Workers keep no process alive and need not have started for the
+ * first job: until they have, the calling thread does all the work.
+ */
+export const makeRuntime = (options: RuntimeOptions): Runtime => {
+  const { mode } = options
+  const threads = Math.max(1, Math.floor(options.threads))
+  const module = load(mode)
+  const memory = new WebAssembly.Memory({ initial: 16, maximum: 65536, shared: true })
+  const instance = new WebAssembly.Instance(module, { env: { memory } })
+  const exports = instance.exports as unknown as Exports
+  const ids = new Map<string, number>()
+  for (const [name, value] of Object.entries(instance.exports)) {
+    if (name.startsWith("id_")) ids.set(name.slice(3), (value as WebAssembly.Global).value as number)
+  }
+
+  let bytes = 16 * PAGE
+  const grow = (end: number): void => {
+    if (end <= bytes) return
+    const pages = Math.min(65536, Math.ceil(Math.max(end, bytes + GROWTH) / PAGE))
+    memory.grow(pages - bytes / PAGE)
+    bytes = pages * PAGE
+  }
+  const scratch = Math.ceil(exports.heapBase() / PAGE) * PAGE
+  const heap = scratch + threads * SCRATCH
+  grow(heap)
+  // Kernels may read (never write) up to a cache line past a tensor's end, so the last page is kept out of use.
+  const allocator = makeAllocator({ start: heap, limit: LIMIT - PAGE, grow: (end) => grow(end + PAGE) })
+
+  let failure: EngineCrashError | undefined
+  const workers: Array<Worker> = []
+  for (let index = 1; index < threads; index++) {
+    const worker = new Worker(workerSource, {
+      eval: true,
+      execArgv: [],
+      env: {},
+      workerData: { module, memory, scratch: scratch + index * SCRATCH, crashed: CRASHED }
+    })
+    // Without a listener an 'error' event would throw out of the event loop; the crash flag tells the caller instead.
+    worker.on("error", () => Atomics.store(new Int32Array(memory.buffer, CRASHED, 1), 0, 1))
+    worker.unref()
+    workers.push(worker)
+  }
+
+  const integersAt = new Int32Array(memory.buffer, ARGUMENTS, 128)
+  const floatsAt = new Float32Array(memory.buffer, ARGUMENTS + ARGUMENT_FLOATS, 128)
+  const none: ReadonlyArray<number> = []
+
+  const run = (kernel: string, pieces: number, integers: ReadonlyArray<number>, floats = none): void => {
+    if (failure !== undefined) throw failure
+    const id = ids.get(kernel)
+    if (id === undefined) throw new Error(`the engine has no kernel ${kernel}; there are ${[...ids.keys()].join(", ")}`)
+    for (let i = 0; i < integers.length; i++) integersAt[i] = integers[i]!
+    for (let i = 0; i < floats.length; i++) floatsAt[i] = floats[i]!
+    let code = 0
+    try {
+      code = exports.run(id, ARGUMENTS, pieces, workers.length, scratch, PATIENCE)
+    } catch (error) {
+      failure = new EngineCrashError({ kernel, reason: String(error) })
+      throw failure
+    }
+    if (code !== 0) {
+      failure = new EngineCrashError({
+        kernel,
+        reason: code === 1 ? "a worker thread crashed" : "a worker thread makes no progress"
+      })
+      throw failure
+    }
+  }
+
+  return {
+    mode,
+    threads,
+    allocator,
+    memory,
+    kernels: [...ids.keys()],
+    run,
+    float32: (address, length) => new Float32Array(memory.buffer, address, length),
+    int32: (address, length) => new Int32Array(memory.buffer, address, length),
+    uint8: (address, length) => new Uint8Array(memory.buffer, address, length),
+    close: async () => {
+      exports.quit()
+      await Promise.all(workers.map((worker) => worker.terminate()))
+    }
+  }
+}
