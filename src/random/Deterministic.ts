@@ -10,7 +10,7 @@ const ln2High = 0.6931471803691238
 const ln2Low = 1.9082149292705877e-10
 
 /**
- * Natural logarithm, to about one unit in the last place for normal numbers: argument reduced to [0.7071, 1.4142],
+ * Natural logarithm, to about one unit in the last place for normal numbers: argument reduced to (2/3, 4/3],
  * then the series of 2 artanh(s), s = (m - 1)/(m + 1). `log(0)` is -Infinity, of a negative number NaN.
  *
  * **Example** (A power of two)
@@ -31,13 +31,13 @@ export const log = (x: number): number => {
   let exponent = (high >>> 20) - 1023 - (scaled === x ? 0 : 54)
   view.setUint32(0, (high & 0x000fffff) | 0x3ff00000)
   let mantissa = view.getFloat64(0)
-  if (mantissa > 1.4142) {
+  if (mantissa > 4 / 3) {
     mantissa *= 0.5
     exponent += 1
   }
   const s = (mantissa - 1) / (mantissa + 1)
   const z = s * s
-  // 2 artanh(s) = 2s (1 + z/3 + z^2/5 + ...); |s| < 0.1716, so z^12/25 is below 1e-19.
+  // 2 artanh(s) = 2s (1 + z/3 + z^2/5 + ...); |s| <= 0.2, so the first term left out is below 1e-18.
   let series = 1 / 25
   for (let k = 23; k >= 3; k -= 2) series = series * z + 1 / k
   return exponent * ln2High + (2 * s + (2 * s * z * series + exponent * ln2Low))
