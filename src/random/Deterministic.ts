@@ -64,10 +64,10 @@ export const sqrt = (x: number): number => {
  * ```ts
  * import * as Deterministic from "./Deterministic.ts"
  *
- * Deterministic.cosSinTurns(0.25) // => [0, 1]
+ * Deterministic.circle(0.25) // => { cos: 0, sin: 1 }
  * ```
  */
-export const cosSinTurns = (turns: number): readonly [cos: number, sin: number] => {
+export const circle = (turns: number): { readonly cos: number; readonly sin: number } => {
   const fraction = turns - Math.floor(turns)
   const quarter = Math.floor(fraction * 4 + 0.5)
   const angle = (fraction - quarter * 0.25) * 6.283185307179586
@@ -82,13 +82,13 @@ export const cosSinTurns = (turns: number): readonly [cos: number, sin: number] 
   sin = (sin + 1) * angle
   switch (quarter & 3) {
     case 0:
-      return [cos, sin]
+      return { cos, sin }
     case 1:
-      return [-sin + 0, cos]
+      return { cos: 0 - sin, sin: cos }
     case 2:
-      return [-cos, -sin + 0]
+      return { cos: -cos, sin: 0 - sin }
     default:
-      return [sin, -cos]
+      return { cos: sin, sin: -cos }
   }
 }
 

@@ -365,7 +365,7 @@ describe("Deterministic", () => {
     )
     fc.assert(
       fc.property(fc.double({ min: -4, max: 4, noNaN: true }), (turns) => {
-        const [cos, sin] = Deterministic.cosSinTurns(turns)
+        const { cos, sin } = Deterministic.circle(turns)
         expect(Math.abs(cos - Math.cos(2 * Math.PI * turns))).toBeLessThan(1e-14)
         expect(Math.abs(sin - Math.sin(2 * Math.PI * turns))).toBeLessThan(1e-14)
       }),

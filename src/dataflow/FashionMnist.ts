@@ -1,0 +1,137 @@
+/**
+ * Fashion-MNIST (Xiao, Rasul, Vollgraf 2017, arXiv 1708.07747): 28 x 28 grey images of ten kinds of clothes, and any
+ * other data set in the same four idx files (MNIST, KMNIST). A balanced subset of 10,000 training and 2,000 test images
+ * is shipped, for a start without downloads.
+ */
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import { define } from "../component/Component.ts"
+import { RunKey } from "../random/RunKey.ts"
+import type { ImageBytes } from "./BatchPlan.ts"
+import { Dataflow, DatasetError } from "./Dataflow.ts"
+import * as Files from "./Files.ts"
+import * as Idx from "./Idx.ts"
+import * as InMemory from "./InMemory.ts"
+
+/** The classes, in the order of their labels. */
+export const classes = [
+  "T-shirt/top",
+  "Trouser",
+  "Pullover",
+  "Dress",
+  "Coat",
+  "Sandal",
+  "Shirt",
+  "Sneaker",
+  "Bag",
+  "Ankle boot"
+] as const
+
+/** Names of the four files, without `.gz`. */
+export const files = {
+  train: { images: "train-images-idx3-ubyte", labels: "train-labels-idx1-ubyte" },
+  test: { images: "t10k-images-idx3-ubyte", labels: "t10k-labels-idx1-ubyte" }
+} as const
+
+const name = "fashion-mnist"
+
+/** Folder of the shipped subset, in the sources and in the built package alike. */
+export const shippedFolder = fileURLToPath(new URL("./data/fashion-mnist-mini/", import.meta.url))
+
+/** SHA-256 of the shipped files, checked whenever they are read. */
+export const shippedDigests: Readonly<Record<string, string>> = {
+  "train-images-idx3-ubyte.gz": "13d4b0e6c4039fb6da49d54314a89ea48b5d5d468cce51c0d8247359cec44a2d",
+  "train-labels-idx1-ubyte.gz": "e43128c6977447b7333b70c2fed2047f0a5b2ef8fb5e5180a37380c179153040",
+  "t10k-images-idx3-ubyte.gz": "f4d915e94291f4bc73e56fab04ea9599dfa8654f8bd03c24e73db616e1933ea4",
+  "t10k-labels-idx1-ubyte.gz": "02867bb9ac2eb01d57818359126fe0f142c48d6a688adc73daba5ff30c2dfb04"
+}
+
+// Four times the official training images; more is no data set that this flow is for.
+const limit = 16 + 4 * 60_000 * 784
+
+/** Options of the dataflow `fashion-mnist`. */
+export const Options = Schema.Struct({
+  folder: Schema.NullOr(Schema.String)
+    .annotate({ description: "Folder of the four idx files, .gz or unpacked; null: the shipped subset" })
+    .pipe(Schema.withDecodingDefaultKey(Effect.succeed(null))),
+  ...InMemory.optionFields({ mean: [0.286], std: [0.353], crop: 2, flip: true, side: 28 })
+})
+/** Options of the dataflow `fashion-mnist`. */
+export type Options = typeof Options.Type
+
+const fail = (file: string, reason: string) => Effect.fail(new DatasetError({ dataset: name, file, reason }))
+
+const readIdx = Effect.fnUntraced(function* (folder: string, base: string, dimensions: number, shipped: boolean) {
+  const packed = join(folder, `${base}.gz`)
+  const plain = join(folder, base)
+  const isPacked = shipped || (yield* Files.size(name, packed)) !== null
+  const file = isPacked ? packed : plain
+  if (!isPacked && (yield* Files.size(name, plain)) === null) {
+    return yield* fail(packed, `does not exist, nor does ${base}; the folder must hold the four idx files`)
+  }
+  const bytes = yield* Files.read(name, file, limit)
+  if (shipped) {
+    const found = Files.sha256(bytes)
+    if (found !== shippedDigests[`${base}.gz`]) {
+      return yield* fail(file, `SHA-256 is ${found}, must be ${shippedDigests[`${base}.gz`]}: the file is damaged`)
+    }
+  }
+  const content = isPacked ? yield* Files.inflate(name, file, bytes, limit) : bytes
+  const idx = Idx.parse(content, dimensions)
+  return Result.isFailure(idx) ? yield* fail(file, idx.failure) : { file, ...idx.success }
+})
+
+const readPart = Effect.fnUntraced(function* (folder: string, part: "train" | "test", shipped: boolean) {
+  const labels = yield* readIdx(folder, files[part].labels, 1, shipped)
+  const images = yield* readIdx(folder, files[part].images, 3, shipped)
+  const [count = 0, height, width] = images.dimensions
+  if (height !== 28 || width !== 28) {
+    return yield* fail(images.file, `images of ${height} x ${width} pixels; must be 28 x 28`)
+  }
+  if (labels.dimensions[0] !== count) {
+    return yield* fail(labels.file, `${labels.dimensions[0]} labels for ${count} images`)
+  }
+  const wrong = labels.data.findIndex((label) => label >= classes.length)
+  if (wrong >= 0) {
+    return yield* fail(labels.file, `record ${wrong}: label ${labels.data[wrong]}; must be from 0 to 9`)
+  }
+  const pixels = InMemory.sharedBytes(images.data.length)
+  pixels.set(images.data)
+  const shared = InMemory.sharedLabels(count)
+  shared.set(labels.data)
+  const bytes: ImageBytes = { pixels, labels: shared }
+  return bytes
+})
+
+/** Reads the four files of a folder (null: the shipped subset), checking sizes, labels and the shipped digests. */
+export const load = Effect.fn("FashionMnist.load")(function* (folder: string | null) {
+  const shipped = folder === null
+  const from = folder ?? shippedFolder
+  const train = yield* readPart(from, "train", shipped)
+  const test = yield* readPart(from, "test", shipped)
+  const data: InMemory.ImageData = { name, stored: [28, 28, 1], classes, train, test }
+  return data
+})
+
+/** The dataflow as a Layer. */
+export const layer = (options: Options): Layer.Layer<Dataflow, DatasetError, RunKey> =>
+  Layer.effect(
+    Dataflow,
+    Effect.gen(function* () {
+      const data = yield* load(options.folder)
+      return yield* InMemory.make(data, options, yield* RunKey)
+    })
+  )
+
+/** The component `fashion-mnist`. */
+export const component = define({
+  kind: "dataflow",
+  name,
+  description: "Fashion-MNIST, 28 x 28 grey, 10 classes; a subset is shipped",
+  options: Options,
+  layer
+})

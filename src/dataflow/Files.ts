@@ -1,0 +1,108 @@
+/** Reading of dataset files: sizes checked before anything is allocated, failures as {@link DatasetError}. */
+import { createHash } from "node:crypto"
+import { createReadStream } from "node:fs"
+import * as fs from "node:fs/promises"
+import { promisify } from "node:util"
+import * as zlib from "node:zlib"
+import * as Effect from "effect/Effect"
+import { DatasetError } from "./Dataflow.ts"
+
+const gunzip = promisify(zlib.gunzip)
+
+/** What the operating system says, in words. */
+const describe = (cause: unknown): string => {
+  const code = typeof cause === "object" && cause !== null && "code" in cause ? cause.code : undefined
+  if (code === "ENOENT") return "does not exist"
+  if (code === "EACCES" || code === "EPERM") return "may not be read"
+  if (code === "EISDIR") return "is a folder, not a file"
+  if (code === "ENOTDIR") return "a part of its path is not a folder"
+  return cause instanceof Error ? cause.message : String(cause)
+}
+
+/** A failure at a file. */
+export const failure = (dataset: string, file: string) => (cause: unknown) =>
+  new DatasetError({ dataset, file, reason: describe(cause) })
+
+/** Size of a file in bytes, or null where there is none; a folder is no file. */
+export const size = (dataset: string, file: string): Effect.Effect<number | null, DatasetError> =>
+  Effect.tryPromise({
+    try: async () => {
+      try {
+        const stat = await fs.stat(file)
+        return stat.isFile() ? stat.size : null
+      } catch (cause) {
+        const code = (cause as NodeJS.ErrnoException).code
+        if (code === "ENOENT" || code === "ENOTDIR") return null
+        throw cause
+      }
+    },
+    catch: failure(dataset, file)
+  })
+
+/** The bytes of a file, which may have at most `limit`. */
+export const read = (
+  dataset: string,
+  file: string,
+  limit: number
+): Effect.Effect<Uint8Array<ArrayBuffer>, DatasetError> =>
+  Effect.tryPromise({
+    try: async () => {
+      const handle = await fs.open(file)
+      try {
+        const { size: bytes } = await handle.stat()
+        if (bytes > limit) throw new Error(`has ${bytes} bytes; at most ${limit} are expected`)
+        return new Uint8Array(await handle.readFile())
+      } finally {
+        await handle.close()
+      }
+    },
+    catch: failure(dataset, file)
+  })
+
+/** Unpacks gzip; the result may have at most `limit` bytes, and no more than that is ever allocated. */
+export const inflate = (
+  dataset: string,
+  file: string,
+  bytes: Uint8Array,
+  limit: number
+): Effect.Effect<Uint8Array, DatasetError> =>
+  Effect.tryPromise({
+    try: () => gunzip(bytes, { maxOutputLength: limit }),
+    catch: (cause) => {
+      const code = (cause as NodeJS.ErrnoException).code
+      return new DatasetError({
+        dataset,
+        file,
+        reason:
+          code === "ERR_BUFFER_TOO_LARGE"
+            ? `unpacks to more than ${limit} bytes, the most that is expected`
+            : `is not a whole gzip file: ${describe(cause)}`
+      })
+    }
+  })
+
+/** Names in a folder, sorted by code unit, so that no result depends on the file system. */
+export const list = (dataset: string, folder: string): Effect.Effect<ReadonlyArray<string>, DatasetError> =>
+  Effect.tryPromise({ try: async () => (await fs.readdir(folder)).sort(), catch: failure(dataset, folder) })
+
+/** Digest of a file's bytes, hex, read piece by piece. */
+export const digestOf = (
+  dataset: string,
+  file: string,
+  algorithm: "sha256" | "md5"
+): Effect.Effect<string, DatasetError> =>
+  Effect.tryPromise({
+    try: async () => {
+      const hash = createHash(algorithm)
+      for await (const chunk of createReadStream(file, { highWaterMark: 1 << 20 })) hash.update(chunk as Buffer)
+      return hash.digest("hex")
+    },
+    catch: failure(dataset, file)
+  })
+
+/** SHA-256 of bytes, hex. */
+export const sha256 = (...parts: ReadonlyArray<Uint8Array | string>): string => {
+  const hash = createHash("sha256")
+  for (const part of parts) hash.update(part)
+  return hash.digest("hex")
+}

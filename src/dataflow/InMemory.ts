@@ -1,0 +1,180 @@
+/**
+ * Dataflows whose images all fit into memory as bytes: CIFAR, Fashion-MNIST, small face collections. Parsing is the
+ * data set's own; splits, order, augmentation, normalisation and prefetching are here, once.
+ */
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import type { ImageShape } from "../nn/Network.ts"
+import * as Key from "../random/Key.ts"
+import * as BatchPlan from "./BatchPlan.ts"
+import { type DataflowShape, DatasetError, type Split } from "./Dataflow.ts"
+import * as Files from "./Files.ts"
+import * as Prefetch from "./Prefetch.ts"
+
+/** What parsing a data set gives. Pixels and labels best lie in shared memory ({@link sharedBytes}). */
+export interface ImageData {
+  readonly name: string
+  readonly stored: ImageShape
+  readonly classes: ReadonlyArray<string>
+  readonly train: BatchPlan.ImageBytes
+  readonly test: BatchPlan.ImageBytes
+}
+
+const PositiveInt = Schema.Int.check(Schema.isGreaterThan(0))
+const Pixels = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 512 }))
+
+/** What sets the options of one data set apart from another's. */
+export interface OptionDefaults {
+  readonly mean: ReadonlyArray<number>
+  readonly std: ReadonlyArray<number>
+  readonly crop: number
+  readonly flip: boolean
+  /** Sides of the stored image: the least that `size` may be. */
+  readonly side: number
+}
+
+/** Fields of the options that all in-memory data sets share. */
+export const optionFields = (defaults: OptionDefaults) => {
+  const channels = defaults.mean.length
+  const perChannel = (value: typeof Schema.Finite) =>
+    Schema.Array(value).check(Schema.isBetweenLength(channels, channels))
+  const size = Schema.Int.check(Schema.isBetween({ minimum: defaults.side, maximum: 512 }))
+  return {
+    size: size
+      .annotate({ description: `Side of the images in pixels, from ${defaults.side}; framed in black where larger` })
+      .pipe(Schema.withDecodingDefaultKey(Effect.succeed(defaults.side))),
+    supernetFraction: Schema.Finite.check(Schema.isGreaterThan(0), Schema.isLessThan(1))
+      .annotate({
+        description: "Fraction of the training images, of every class alike, that trains the supernet; the rest scores"
+      })
+      .pipe(Schema.withDecodingDefaultKey(Effect.succeed(0.8))),
+    crop: Pixels.annotate({ description: "Random crop from the image framed by so many pixels; 0: off" }).pipe(
+      Schema.withDecodingDefaultKey(Effect.succeed(defaults.crop))
+    ),
+    flip: Schema.Boolean.annotate({ description: "Mirror half of the training images" }).pipe(
+      Schema.withDecodingDefaultKey(Effect.succeed(defaults.flip))
+    ),
+    cutout: Pixels.annotate({ description: "Side of a blanked square in training images; 0: off" }).pipe(
+      Schema.withDecodingDefaultKey(Effect.succeed(0))
+    ),
+    mean: perChannel(Schema.Finite)
+      .annotate({ description: "Mean of every channel, pixels from 0 to 1" })
+      .pipe(Schema.withDecodingDefaultKey(Effect.succeed(defaults.mean))),
+    std: perChannel(Schema.Finite.check(Schema.isGreaterThan(0)) as typeof Schema.Finite)
+      .annotate({ description: "Standard deviation of every channel, pixels from 0 to 1" })
+      .pipe(Schema.withDecodingDefaultKey(Effect.succeed(defaults.std))),
+    trainLimit: Schema.NullOr(PositiveInt)
+      .annotate({ description: "Only so many training images, the first of each class in turn; null: all" })
+      .pipe(Schema.withDecodingDefaultKey(Effect.succeed(null))),
+    testLimit: Schema.NullOr(PositiveInt)
+      .annotate({ description: "Only so many test images, the first of each class in turn; null: all" })
+      .pipe(Schema.withDecodingDefaultKey(Effect.succeed(null))),
+    digest: Schema.NullOr(Schema.String)
+      .annotate({ description: "SHA-256 the data must have (as in a run's manifest); null: not checked" })
+      .pipe(Schema.withDecodingDefaultKey(Effect.succeed(null))),
+    prefetch: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 64 }))
+      .annotate({ description: "Batches made ahead in a worker thread; 0: made when asked for" })
+      .pipe(Schema.withDecodingDefaultKey(Effect.succeed(2)))
+  }
+}
+
+/** The decoded options of {@link optionFields}. */
+export interface Options {
+  readonly size: number
+  readonly supernetFraction: number
+  readonly crop: number
+  readonly flip: boolean
+  readonly cutout: number
+  readonly mean: ReadonlyArray<number>
+  readonly std: ReadonlyArray<number>
+  readonly trainLimit: number | null
+  readonly testLimit: number | null
+  readonly digest: string | null
+  readonly prefetch: number
+}
+
+/** Zeroed bytes that worker threads see without a copy. */
+export const sharedBytes = (length: number): Uint8Array => new Uint8Array(new SharedArrayBuffer(length))
+
+/** Zeroed labels that worker threads see without a copy. */
+export const sharedLabels = (length: number): Int32Array => new Int32Array(new SharedArrayBuffer(4 * length))
+
+/** The plan of an in-memory data set; splits are drawn from `key`. */
+export const plan = (data: ImageData, options: Options, key: Key.Key): BatchPlan.BatchPlan => {
+  const train = BatchPlan.balanced(data.train.labels, options.trainLimit)
+  const chosen = train.map((index) => data.train.labels[index]!)
+  const [supernet, validation] = BatchPlan.stratified(
+    Int32Array.from(chosen),
+    options.supernetFraction,
+    Key.derive(key, "split")
+  )
+  const inTrain = (positions: Uint32Array) => ({
+    part: "train" as const,
+    indices: positions.map((position) => train[position]!)
+  })
+  return {
+    stored: data.stored,
+    image: [options.size, options.size, data.stored[2]],
+    train: data.train,
+    test: data.test,
+    splits: {
+      supernet: inTrain(supernet),
+      validation: inTrain(validation),
+      train: { part: "train", indices: train },
+      test: { part: "test", indices: BatchPlan.balanced(data.test.labels, options.testLimit) }
+    },
+    table: BatchPlan.normalisation(options.mean, options.std),
+    augmentation: { crop: options.crop, flip: options.flip, cutout: options.cutout },
+    key
+  }
+}
+
+/** Digest of what was read: shapes, labels and pixels of both parts, however they were packed. */
+const digest = (data: ImageData): string =>
+  Files.sha256(
+    JSON.stringify([data.stored, data.classes, data.train.labels.length, data.test.labels.length]),
+    ...[data.train, data.test].flatMap(({ labels, pixels }) => [Uint8Array.from(labels), pixels])
+  )
+
+/** The dataflow of an in-memory data set, drawn from `runKey`. Its worker thread ends with the scope. */
+export const make = (
+  data: ImageData,
+  options: Options,
+  runKey: Key.Key
+): Effect.Effect<DataflowShape, DatasetError, Scope.Scope> =>
+  Effect.gen(function* () {
+    const found = digest(data)
+    if (options.digest !== null && options.digest !== found) {
+      return yield* new DatasetError({
+        dataset: data.name,
+        file: "(all)",
+        reason: `the images and labels have SHA-256 ${found}, the option digest asks for ${options.digest}`
+      })
+    }
+    if (data.train.labels.length < 2 || data.test.labels.length < 1) {
+      return yield* new DatasetError({
+        dataset: data.name,
+        file: "(all)",
+        reason: `${data.train.labels.length} training and ${data.test.labels.length} test images; needs at least 2 and 1`
+      })
+    }
+    const batchPlan = plan(data, options, Key.derive(runKey, "dataflow"))
+    const count = (split: Split) => BatchPlan.count(batchPlan, split)
+    const prefetch = yield* Prefetch.make(batchPlan, options.prefetch)
+    const flow: DataflowShape = {
+      name: data.name,
+      image: batchPlan.image,
+      classes: data.classes,
+      count,
+      steps: (split, batchSize, training) => BatchPlan.steps(count(split), batchSize, training),
+      batch: (request) => {
+        const reason = BatchPlan.refusal(count(request.split), request)
+        return reason === undefined
+          ? prefetch(request)
+          : Effect.fail(new DatasetError({ dataset: data.name, file: "(request)", reason }))
+      },
+      digest: found
+    }
+    return flow
+  })
