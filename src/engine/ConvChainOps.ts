@@ -1,0 +1,243 @@
+/**
+ * The chain of convolutions (ConvChain.ts) on whichever engine is current: an engine's fused kernel where it has one,
+ * else a composition of plain tfjs operations, differentiable on every backend.
+ *
+ * The composition avoids what tfjs backends cannot differentiate: explicit padding is a `pad` followed by a valid
+ * convolution, a dilated kernel is a larger one with zeros in between, a grouped convolution is one convolution a
+ * group on slices.
+ */
+import * as tf from "@tensorflow/tfjs-core"
+import * as Schema from "effect/Schema"
+import type { BatchStatistics, ConvChainOptions, ConvChainResult, ConvStage, ConvStageParams } from "./ConvChain.ts"
+import { fusedKernels } from "./FusedKernels.ts"
+import "./Gradients.ts"
+
+/** A chain whose stages, tensors and shapes do not fit together. */
+export class ConvChainError extends Schema.TaggedError<ConvChainError>()("ConvChainError", {
+  stage: Schema.Int,
+  reason: Schema.String
+}) {
+  override get message(): string {
+    return `convChain, stage ${this.stage}: ${this.reason}`
+  }
+}
+
+/**
+ * Side length of a stage's output for an input side.
+ *
+ * **Example** (A 3x3 convolution of stride 2 halves the side, rounding up)
+ *
+ * ```ts
+ * import { outputSide } from "./ConvChainOps.ts"
+ *
+ * outputSide({ kernel: 3, stride: 2, padding: 1, dilation: 1 }, 33) // => 17
+ * ```
+ */
+export const outputSide = (
+  stage: Pick<ConvStage, "kernel" | "stride" | "padding" | "dilation">,
+  side: number
+): number => Math.floor((side + 2 * stage.padding - stage.dilation * (stage.kernel - 1) - 1) / stage.stride) + 1
+
+/** Whether a stage convolves every channel by itself, with the weight layout [kernel, kernel, channels, 1]. */
+export const isDepthwise = (stage: ConvStage): boolean =>
+  stage.groups > 1 && stage.groups === stage.inChannels && stage.groups === stage.outChannels
+
+/** The shape a stage's weight must have. */
+export const weightShape = (stage: ConvStage): [number, number, number, number] =>
+  isDepthwise(stage)
+    ? [stage.kernel, stage.kernel, stage.outChannels, 1]
+    : [stage.kernel, stage.kernel, stage.inChannels / stage.groups, stage.outChannels]
+
+const sameShape = (a: ReadonlyArray<number>, b: ReadonlyArray<number>): boolean =>
+  a.length === b.length && a.every((size, i) => size === b[i])
+
+const whole = (value: number, least: number): boolean => Number.isInteger(value) && value >= least
+
+/** Throws a {@link ConvChainError} that names what does not fit. */
+export const checkChain = (
+  x: tf.Tensor4D,
+  stages: ReadonlyArray<ConvStage>,
+  params: ReadonlyArray<ConvStageParams>,
+  options: ConvChainOptions
+): void => {
+  const fail = (stage: number, reason: string): never => {
+    throw new ConvChainError({ stage, reason })
+  }
+  if (stages.length === 0) fail(0, "a chain has at least one stage")
+  if (stages.length !== params.length) fail(0, `${stages.length} stages, but tensors for ${params.length}`)
+  if (x.rank !== 4) fail(0, `the input has shape [${x.shape}], not [batch, height, width, channels]`)
+  let [, height, width, channels] = x.shape
+  stages.forEach((stage, i) => {
+    const given = params[i]!
+    const { groups, inChannels, kernel, outChannels } = stage
+    if (!whole(kernel, 1) || !whole(stage.stride, 1) || !whole(stage.dilation, 1) || !whole(stage.padding, 0)) {
+      fail(i, `kernel ${kernel}, stride ${stage.stride}, dilation ${stage.dilation}, padding ${stage.padding}`)
+    }
+    if (inChannels !== channels) fail(i, `inChannels is ${inChannels}, the input has ${channels}`)
+    if (!whole(groups, 1) || inChannels % groups !== 0 || outChannels % groups !== 0) {
+      fail(i, `groups ${groups} must divide inChannels ${inChannels} and outChannels ${outChannels}`)
+    }
+    const wanted = weightShape(stage)
+    if (!sameShape(given.weight.shape, wanted)) {
+      fail(i, `weight has shape [${given.weight.shape}], it should be [${wanted}]`)
+    }
+    const vector = (name: "bias" | "gamma" | "beta" | "slope" | "mean" | "variance", needed: boolean): void => {
+      const tensor = given[name]
+      if (tensor === undefined) {
+        if (needed) fail(i, `${name} is missing`)
+        return
+      }
+      if (!sameShape(tensor.shape, [outChannels])) fail(i, `${name} has shape [${tensor.shape}], not [${outChannels}]`)
+    }
+    vector("bias", stage.bias)
+    vector("slope", stage.activation === "prelu")
+    vector("gamma", false)
+    vector("beta", false)
+    vector("mean", stage.norm && options.mode === "eval")
+    vector("variance", stage.norm && options.mode === "eval")
+    const [h, w] = [outputSide(stage, height), outputSide(stage, width)]
+    if (h < 1 || w < 1) fail(i, `kernel ${kernel} does not fit the padded input of ${height} x ${width}`)
+    height = h
+    width = w
+    channels = outChannels
+  })
+  if (options.residual && !sameShape(x.shape, [x.shape[0], height, width, channels])) {
+    fail(
+      stages.length - 1,
+      `a residual needs the output shape [${[x.shape[0], height, width, channels]}] to be the input's, [${x.shape}]`
+    )
+  }
+}
+
+/** A copy through which no gradient flows. */
+const detached = <T extends tf.Tensor>(x: T): T =>
+  tf.customGrad((input) => ({ value: tf.clone(input as T), gradFunc: (dy) => tf.zerosLike(dy as T) }))(x) as T
+
+/** [k, k, i, o] with `dilation - 1` zeros between neighbours: side `dilation * (k - 1) + 1`. */
+const dilated = (weight: tf.Tensor4D, dilation: number): tf.Tensor4D => {
+  const [k, , i, o] = weight.shape
+  if (dilation === 1 || k === 1) return weight
+  const side = k * dilation
+  // One axis at a time: rows of [k, rest] become [k, dilation, rest], the added ones zero.
+  const rows = tf.reshape(
+    tf.pad(tf.reshape(weight, [k, 1, k * i * o]), [
+      [0, 0],
+      [0, dilation - 1],
+      [0, 0]
+    ]),
+    [side, k, 1, i * o]
+  )
+  const both = tf.reshape(
+    tf.pad(rows, [
+      [0, 0],
+      [0, 0],
+      [0, dilation - 1],
+      [0, 0]
+    ]),
+    [side, side, i, o]
+  )
+  const span = dilation * (k - 1) + 1
+  return tf.slice(both, [0, 0, 0, 0], [span, span, i, o]) as tf.Tensor4D
+}
+
+const convolution = (x: tf.Tensor4D, stage: ConvStage, weight: tf.Tensor4D): tf.Tensor4D => {
+  const { groups, inChannels, outChannels, padding, stride } = stage
+  const padded: tf.Tensor4D =
+    padding === 0
+      ? x
+      : tf.pad(x, [
+          [0, 0],
+          [padding, padding],
+          [padding, padding],
+          [0, 0]
+        ])
+  const kernel = dilated(weight, stage.dilation)
+  if (groups === 1) return tf.conv2d(padded, kernel, stride, "valid")
+  if (groups === inChannels) {
+    const multiplied = tf.reshape(kernel, [kernel.shape[0], kernel.shape[1], inChannels, outChannels / groups])
+    return tf.depthwiseConv2d(padded, multiplied as tf.Tensor4D, stride, "valid")
+  }
+  const [n, h, w] = padded.shape
+  const [inPart, outPart] = [inChannels / groups, outChannels / groups]
+  const parts = Array.from({ length: groups }, (_, g) =>
+    tf.conv2d(
+      tf.slice(padded, [0, 0, 0, g * inPart], [n, h, w, inPart]),
+      tf.slice(kernel, [0, 0, 0, g * outPart], [kernel.shape[0], kernel.shape[1], inPart, outPart]),
+      stride,
+      "valid"
+    )
+  )
+  return tf.concat(parts, 3)
+}
+
+const activated = (x: tf.Tensor4D, stage: ConvStage, params: ConvStageParams): tf.Tensor4D => {
+  switch (stage.activation) {
+    case "none":
+      return x
+    case "relu":
+      return tf.relu(x)
+    case "relu6":
+      return tf.relu6(x)
+    case "hswish":
+      return tf.div(tf.mul(x, tf.relu6(tf.add(x, 3))), 6)
+    case "prelu":
+      return tf.prelu<tf.Tensor>(x, params.slope!) as tf.Tensor4D
+  }
+}
+
+/**
+ * The chain composed of plain tfjs operations, on any backend: what {@link convChain} does where the engine has no
+ * fused kernel, and what fused kernels are tested against.
+ */
+export const composedConvChain = (
+  x: tf.Tensor4D,
+  stages: ReadonlyArray<ConvStage>,
+  params: ReadonlyArray<ConvStageParams>,
+  options: ConvChainOptions
+): ConvChainResult =>
+  tf.tidy(() => {
+    const statistics: Array<BatchStatistics | undefined> = []
+    let current = x
+    stages.forEach((stage, i) => {
+      const given = params[i]!
+      let raw = convolution(current, stage, given.weight)
+      if (stage.bias) raw = tf.add(raw, given.bias!)
+      let gathered: BatchStatistics | undefined
+      if (stage.norm) {
+        const training = options.mode === "train"
+        const mean = training ? tf.mean<tf.Tensor1D>(raw, [0, 1, 2]) : given.mean!
+        const centred = tf.sub<tf.Tensor4D>(raw, mean)
+        const variance = training ? tf.mean<tf.Tensor1D>(tf.square(centred), [0, 1, 2]) : given.variance!
+        const deviation = tf.rsqrt(tf.add(variance, options.epsilon))
+        const scale = given.gamma === undefined ? deviation : tf.mul(deviation, given.gamma)
+        const normalised = tf.mul<tf.Tensor4D>(centred, scale)
+        raw = given.beta === undefined ? normalised : tf.add(normalised, given.beta)
+        if (training) {
+          gathered = { mean: detached(mean), variance: detached(variance), count: centred.size / stage.outChannels }
+        }
+      }
+      statistics.push(gathered)
+      current = activated(raw, stage, given)
+    })
+    // A new tensor even for a chain that changes nothing, so that disposing the output never touches the input.
+    const output: tf.Tensor4D = options.residual ? tf.add(current, x) : current
+    return { output, statistics } as unknown as tf.TensorContainer
+  }) as unknown as ConvChainResult
+
+/**
+ * Applies a chain of convolutions to x [batch, height, width, channels].
+ *
+ * The result's tensors belong to the caller's tidy scope. The statistics of `train` mode carry no gradient; a caller
+ * that differentiates a function of the output must `tf.keep` them, as tfjs frees what such a function does not return.
+ *
+ * Throws {@link ConvChainError} where stages, tensors and shapes do not fit together.
+ */
+export const convChain = (
+  x: tf.Tensor4D,
+  stages: ReadonlyArray<ConvStage>,
+  params: ReadonlyArray<ConvStageParams>,
+  options: ConvChainOptions
+): ConvChainResult => {
+  checkChain(x, stages, params, options)
+  return (fusedKernels().convChain ?? composedConvChain)(x, stages, params, options)
+}
