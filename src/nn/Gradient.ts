@@ -1,0 +1,77 @@
+/** Gradients of functions of parameter trees. */
+import type { Scalar, Tensor } from "@tensorflow/tfjs-core"
+import * as tf from "@tensorflow/tfjs-core"
+import "../engine/Gradients.ts"
+import { names, type ParameterTree } from "./ParameterTree.ts"
+import { scoped } from "./Scope.ts"
+
+/** A loss, and whatever else was computed on the way and shall outlive it (batch statistics, logits). */
+export interface LossAndRest<Rest> {
+  readonly loss: Tensor
+  readonly rest: Rest
+}
+
+/** What {@link valueAndGradient} gives; all tensors are the caller's. */
+export interface ValueAndGradient<Rest> extends LossAndRest<Rest> {
+  /** One entry for every parameter that the loss depends on. */
+  readonly gradients: ParameterTree
+}
+
+/** A copy of records and arrays with every tensor in them replaced. */
+const mapTensors = <Rest>(rest: Rest, replace: (tensor: Tensor) => Tensor): Rest => {
+  const visit = (value: unknown): unknown => {
+    if (value instanceof tf.Tensor) return replace(value)
+    if (Array.isArray(value)) return value.map(visit)
+    if (value !== null && typeof value === "object") {
+      return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, visit(inner)]))
+    }
+    return value
+  }
+  return visit(rest) as Rest
+}
+
+/**
+ * The value of a loss and its gradients with respect to the tensors of `params`, which `compute` must use as they are.
+ * Give only what shall be trained: of a supernet, the path's parameters
+ * (`pick(variables.params, trainableNames(network))`). Parameters that the loss does not depend on have no entry.
+ *
+ * **Example** (The gradient of a square)
+ * ```ts
+ * import "@tensorflow/tfjs-backend-cpu"
+ * import * as tf from "@tensorflow/tfjs-core"
+ * import { valueAndGradient } from "./Gradient.ts"
+ * const x = tf.tensor1d([3])
+ * const { gradients } = valueAndGradient(() => ({ loss: tf.sum(tf.square(x)), rest: {} }), { x })
+ * Array.from(gradients["x"]!.dataSync()) // => [6]
+ * ```
+ */
+export const valueAndGradient = <Rest>(
+  compute: () => LossAndRest<Rest>,
+  params: ParameterTree
+): ValueAndGradient<Rest> =>
+  scoped(() => {
+    const wanted = names(params)
+    let kept: Rest | undefined
+    const { grads, value } = tf.engine().gradients(
+      () => {
+        const { loss, rest } = compute()
+        // tfjs frees what the differentiated function does not return.
+        kept = mapTensors(rest, (tensor) => tf.keep(tf.clone(tensor)))
+        return loss as Scalar
+      },
+      wanted.map((name) => params[name] as Tensor),
+      undefined,
+      true
+    )
+    const rest = mapTensors(kept as Rest, (tensor) => {
+      const own = tf.clone(tensor)
+      tensor.dispose()
+      return own
+    })
+    const gradients: Record<string, Tensor> = {}
+    wanted.forEach((name, i) => {
+      const gradient = grads[i] as Tensor | undefined
+      if (gradient !== undefined && gradient !== null) gradients[name] = gradient
+    })
+    return { loss: value, rest, gradients }
+  })

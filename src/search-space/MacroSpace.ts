@@ -1,0 +1,282 @@
+/**
+ * Search spaces as data. A {@link MacroSpec} lists the blocks before and after the searched layers, the width and
+ * stride of every searched layer, and the choices that each of them offers; {@link fromMacro} makes the search space of
+ * it. The shipped spaces but SGNAS are such lists, and so may a user's own be.
+ */
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import type { ImageShape, NamedBlock, Network } from "../nn/Network.ts"
+import { outputShape } from "../nn/Network.ts"
+import { type Block, BlockSpec, label, place } from "./blocks/Block.ts"
+import {
+  type Genotype,
+  GenotypeError,
+  type Head,
+  type NetworkInterface,
+  SearchSpaceError,
+  type SearchSpaceShape,
+  type SuperLayer
+} from "./SearchSpace.ts"
+
+const Positive = Schema.Int.check(Schema.isGreaterThan(0))
+
+/** A block that is not searched. `width` is its output width; null keeps it, `head` is the number of outputs asked. */
+export const FixedBlock = Schema.Struct({
+  block: BlockSpec,
+  width: Schema.NullOr(Schema.Union([Positive, Schema.Literals(["head"])])).pipe(
+    Schema.withDecodingDefaultKey(Effect.succeed(null))
+  ),
+  stride: Positive.pipe(Schema.withDecodingDefaultKey(Effect.succeed(1)))
+})
+/** A block that is not searched. */
+export type FixedBlock = typeof FixedBlock.Type
+
+/** A searched layer: its output width and stride. */
+export const SearchedLayer = Schema.Struct({
+  width: Positive,
+  stride: Positive.pipe(Schema.withDecodingDefaultKey(Effect.succeed(1)))
+})
+/** A searched layer. */
+export type SearchedLayer = typeof SearchedLayer.Type
+
+/** A whole space as data. */
+export const MacroSpec = Schema.Struct({
+  name: Schema.String,
+  first: Schema.Array(FixedBlock),
+  search: Schema.Array(SearchedLayer).check(Schema.isMinLength(1)),
+  choices: Schema.Array(BlockSpec)
+    .check(Schema.isMinLength(1))
+    .annotate({ description: "What every searched layer offers" }),
+  last: Schema.Array(FixedBlock)
+})
+/** A whole space as data. */
+export type MacroSpec = typeof MacroSpec.Type
+
+/** A fixed block. */
+export const fixed = (block: BlockSpec, width: FixedBlock["width"] = null, stride = 1): FixedBlock => ({
+  block,
+  width,
+  stride
+})
+
+/** Searched layers of `[width, stride]`. */
+export const layersOf = (rows: ReadonlyArray<readonly [width: number, stride: number]>): ReadonlyArray<SearchedLayer> =>
+  rows.map(([width, stride]) => ({ width, stride }))
+
+/** How many numbers a head puts out. */
+export const headSize = (head: Head): number => (head._tag === "Classifier" ? head.classes : head.dimension)
+
+/** From this side on an image is treated as ImageNet's: one more halving early in the network. */
+export const imageNetSide = 96
+
+/** Whether the shorter side of the input is at least {@link imageNetSide}. */
+export const isImageNetSize = ({ input }: NetworkInterface): boolean => Math.min(input[0], input[1]) >= imageNetSide
+
+/** Digits separated by commas. */
+export const format = (genotype: Genotype): string => genotype.join(",")
+
+/** Reads digits separated by commas or blanks (or both); ranges are not checked. */
+export const parseDigits = (space: string, text: string): Result.Result<Genotype, GenotypeError> => {
+  const parts = text.trim().split(/\s*,\s*|\s+/)
+  const bad = parts.findIndex((part) => !/^\d+$/.test(part))
+  if (bad >= 0) {
+    const what = parts[bad] === "" ? "is empty" : `is "${parts[bad]}"`
+    return Result.fail(
+      new GenotypeError({
+        space,
+        genotype: text,
+        reason: `position ${bad} ${what}; an architecture is digits separated by commas, like 2,0,6`
+      })
+    )
+  }
+  return Result.succeed(parts.map(Number))
+}
+
+/** Checks length and range. */
+export const validateDigits = (
+  space: string,
+  choices: ReadonlyArray<ReadonlyArray<string>>,
+  genotype: Genotype
+): Result.Result<Genotype, GenotypeError> => {
+  const fail = (reason: string) => Result.fail(new GenotypeError({ space, genotype: format(genotype), reason }))
+  if (genotype.length !== choices.length) {
+    return fail(`it has ${genotype.length} positions, and the space has ${choices.length}`)
+  }
+  for (const [i, digit] of genotype.entries()) {
+    const offered = choices[i] as ReadonlyArray<string>
+    if (!Number.isInteger(digit) || digit < 0 || digit >= offered.length) {
+      return fail(`position ${i} is ${digit}, and its choices are 0 to ${offered.length - 1} (${offered.join(", ")})`)
+    }
+  }
+  return Result.succeed(genotype)
+}
+
+/** What {@link assemble} makes a space of. */
+export interface SpaceParts {
+  readonly name: string
+  readonly interface: NetworkInterface
+  readonly first: ReadonlyArray<NamedBlock>
+  readonly layers: ReadonlyArray<SuperLayer>
+  readonly last: ReadonlyArray<NamedBlock>
+  readonly choices: ReadonlyArray<ReadonlyArray<string>>
+  /** Rules beyond length and range: a reason why a genotype is refused. */
+  readonly refuse?: (genotype: Genotype) => string | undefined
+  readonly canonical?: (genotype: Genotype) => Genotype
+  /** The block a layer gets for its digits; by default the option with that selection. */
+  readonly blockOf?: (layer: number, digits: ReadonlyArray<number>) => NamedBlock
+  /** Blocks whose parameters make up a layer of the supernet; by default those of its options. */
+  readonly superBlocks?: (layer: number) => ReadonlyArray<NamedBlock>
+}
+
+const shapeError = (name: string, blocks: ReadonlyArray<NamedBlock>, input: ImageShape): string | undefined => {
+  let shape = input
+  for (const { block, name: where } of blocks) {
+    const after = outputShape(block, shape)
+    if (after.some((side) => !(side >= 1) || !Number.isInteger(side))) {
+      return `block ${where} (${label(block)}) of ${name} has no output for an input of ${shape.join("x")}`
+    }
+    shape = after
+  }
+  return undefined
+}
+
+/** Makes a space of its parts, or says why it cannot be: an image too small, options of a layer that differ in shape. */
+export const assemble = (parts: SpaceParts): Result.Result<SearchSpaceShape, SearchSpaceError> => {
+  const { choices, first, last, layers, name } = parts
+  const fail = (reason: string) => Result.fail(new SearchSpaceError({ space: name, reason }))
+
+  const [height, width, channels] = parts.interface.input
+  if (![height, width, channels].every((side) => Number.isInteger(side) && side > 0)) {
+    return fail(`an input of ${height}x${width}x${channels} is no image`)
+  }
+  const outputs = headSize(parts.interface.head)
+  if (!Number.isInteger(outputs) || outputs < 1) return fail(`a head of ${outputs} outputs is none`)
+
+  const optionFor = (layer: SuperLayer, digits: ReadonlyArray<number>): NamedBlock | undefined => {
+    if (layer.width === 1) return layer.options[digits[0] as number]?.block
+    return layer.options.find((option) => option.selection.every((digit, i) => digit === digits[i]))?.block
+  }
+
+  // Shapes: every option of a layer must leave the image as the first one does.
+  let shape = parts.interface.input
+  const before = shapeError(name, first, shape)
+  if (before !== undefined) return fail(before)
+  for (const { block } of first) shape = outputShape(block, shape)
+  for (const layer of layers) {
+    let common: ImageShape | undefined
+    for (const option of layer.options) {
+      const wrong = shapeError(name, [option.block], shape)
+      if (wrong !== undefined) return fail(wrong)
+      const after = outputShape(option.block.block, shape)
+      common ??= after
+      if (after.some((side, i) => side !== common?.[i])) {
+        return fail(
+          `in layer ${layer.name}, option ${option.label} makes ${shape.join("x")} into ${after.join("x")} and the others into ${common.join("x")}`
+        )
+      }
+    }
+    shape = common ?? shape
+  }
+  const after = shapeError(name, last, shape)
+  if (after !== undefined) return fail(after)
+
+  const validate = (genotype: Genotype): Result.Result<Genotype, GenotypeError> => {
+    const checked = validateDigits(name, choices, genotype)
+    if (Result.isFailure(checked)) return checked
+    const reason = parts.refuse?.(genotype)
+    return reason === undefined
+      ? checked
+      : Result.fail(new GenotypeError({ space: name, genotype: format(genotype), reason }))
+  }
+
+  const network = (genotype: Genotype): Network => {
+    const valid = Result.getOrThrow(validate(genotype))
+    let position = 0
+    const searched = layers.map((layer, i) => {
+      const digits = valid.slice(position, position + layer.width)
+      position += layer.width
+      const block = parts.blockOf?.(i, digits) ?? optionFor(layer, digits)
+      if (block === undefined) throw new RangeError(`layer ${layer.name} of ${name} has no option ${format(digits)}`)
+      return block
+    })
+    return { input: parts.interface.input, blocks: [...first, ...searched, ...last] }
+  }
+
+  return Result.succeed({
+    name,
+    interface: parts.interface,
+    first,
+    layers,
+    last,
+    choices,
+    size: layers.reduce((product, layer) => product * BigInt(layer.options.length), 1n),
+    validate,
+    format,
+    parse: (text) => Result.flatMap(parseDigits(name, text), validate),
+    canonical: parts.canonical ?? ((genotype) => genotype),
+    network,
+    supernet: {
+      input: parts.interface.input,
+      blocks: [
+        ...first,
+        ...layers.flatMap((layer, i) => parts.superBlocks?.(i) ?? layer.options.map((option) => option.block)),
+        ...last
+      ]
+    }
+  })
+}
+
+/** Puts fixed blocks one after another. */
+export const placeFixed = (
+  prefix: string,
+  blocks: ReadonlyArray<FixedBlock>,
+  inChannels: number,
+  outputs: number
+): ReadonlyArray<NamedBlock> => {
+  let channels = inChannels
+  return blocks.map(({ block, stride, width }, i) => {
+    const out = width === null ? channels : width === "head" ? outputs : width
+    const placed: Block = place(block, channels, out, stride)
+    channels = out
+    return { name: `${prefix}.${i}`, block: placed }
+  })
+}
+
+/** The width after blocks placed one after another. */
+export const widthAfter = (blocks: ReadonlyArray<NamedBlock>, inChannels: number): number =>
+  blocks.at(-1)?.block.outChannels ?? inChannels
+
+/**
+ * The search space of a description, for images and a head. Parameters are named `first.i…`, `search.layer.option…`,
+ * `last.i…`.
+ */
+export const fromMacro = (
+  spec: MacroSpec,
+  networkInterface: NetworkInterface,
+  extra: Pick<SpaceParts, "refuse" | "canonical"> = {}
+): Result.Result<SearchSpaceShape, SearchSpaceError> => {
+  const outputs = headSize(networkInterface.head)
+  const first = placeFixed("first", spec.first, networkInterface.input[2], outputs)
+  let channels = widthAfter(first, networkInterface.input[2])
+  const labels = spec.choices.map(label)
+  const layers = spec.search.map(({ stride, width }, layer): SuperLayer => {
+    const options = spec.choices.map((choice, option) => ({
+      selection: [option],
+      label: labels[option] as string,
+      block: { name: `search.${layer}.${option}`, block: place(choice, channels, width, stride) }
+    }))
+    channels = width
+    return { name: `search.${layer}`, width: 1, options }
+  })
+  const last = placeFixed("last", spec.last, channels, outputs)
+  return assemble({
+    name: spec.name,
+    interface: networkInterface,
+    first,
+    layers,
+    last,
+    choices: spec.search.map(() => labels),
+    ...extra
+  })
+}

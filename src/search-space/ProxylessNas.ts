@@ -1,0 +1,121 @@
+/**
+ * The ProxylessNAS search space (Cai, Zhu, Han 2019, section 4.2): 21 layers of inverted residuals with kernels 3, 5, 7
+ * and expansions 3, 6, or skipped.
+ */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import { define } from "../component/Component.ts"
+import { classifier, conv, globalAverage, mobile, skip } from "./blocks/Block.ts"
+import { fixed, fromMacro, isImageNetSize, layersOf, type MacroSpec } from "./MacroSpace.ts"
+import {
+  type NetworkInterface,
+  SearchSpace,
+  type SearchSpaceError,
+  type SearchSpaceShape,
+  TaskInterface
+} from "./SearchSpace.ts"
+
+const Positive = Schema.Int.check(Schema.isGreaterThan(0))
+
+/** Widths of the space. */
+export interface Widths {
+  readonly stem: number
+  readonly first: number
+  /** Of the stages; the last one has a single layer, the others four. */
+  readonly stages: readonly [number, number, number, number, number, number]
+  readonly head: number
+}
+
+/** The widths the shipped space has. */
+export const standardWidths: Widths = { stem: 32, first: 16, stages: [24, 40, 80, 96, 192, 320], head: 1280 }
+
+/** The choices of every layer. */
+export const choices = [
+  mobile({ kernel: 3, expansion: 3 }),
+  mobile({ kernel: 3, expansion: 6 }),
+  mobile({ kernel: 5, expansion: 3 }),
+  mobile({ kernel: 5, expansion: 6 }),
+  mobile({ kernel: 7, expansion: 3 }),
+  mobile({ kernel: 7, expansion: 6 }),
+  skip
+]
+
+/** The 21 searched layers of given widths; `firstStride` is that of the first one. */
+export const searchedLayers = (widths: Widths, firstStride: number) => {
+  const strides = [firstStride, 2, 2, 1, 2, 1]
+  return layersOf(
+    widths.stages.flatMap((width, stage) =>
+      Array.from({ length: stage === 5 ? 1 : 4 }, (_, i) => [width, i === 0 ? (strides[stage] as number) : 1] as const)
+    )
+  )
+}
+
+/** Options of the space. */
+export const Options = Schema.Struct({
+  stemStride: Schema.Literals([1, 2])
+    .annotate({ description: "Stride of the first convolution; 1 is the full-resolution variant for CIFAR" })
+    .pipe(Schema.withDecodingDefaultKey(Effect.succeed(2 as const))),
+  widths: Schema.NullOr(
+    Schema.Struct({
+      stem: Positive,
+      first: Positive,
+      stages: Schema.Tuple([Positive, Positive, Positive, Positive, Positive, Positive]),
+      head: Positive
+    })
+  )
+    .annotate({ description: "Other widths than 32, 16, 24 40 80 96 192 320, 1280" })
+    .pipe(Schema.withDecodingDefaultKey(Effect.succeed(null)))
+})
+/** Options of the space. */
+export type Options = typeof Options.Type
+
+/** The description of the space for an interface. */
+export const macro = (options: Options, networkInterface: NetworkInterface): MacroSpec => {
+  const widths = options.widths ?? standardWidths
+  return {
+    name: "proxylessnas",
+    first: [
+      fixed(conv({ kernel: 3 }), widths.stem, options.stemStride),
+      fixed(mobile({ kernel: 3, expansion: 1 }), widths.first)
+    ],
+    search: searchedLayers(widths, isImageNetSize(networkInterface) ? 2 : 1),
+    choices,
+    last: [fixed(conv({ kernel: 1 }), widths.head), fixed(globalAverage), fixed(classifier, "head")]
+  }
+}
+
+/**
+ * The space for images and a head. Images of 96 pixels and more are halved once more, in the first searched layer.
+ *
+ * **Example** (Its size)
+ * ```ts
+ * import * as Result from "effect/Result"
+ * import * as ProxylessNas from "./ProxylessNas.ts"
+ * const task = { input: [32, 32, 3], head: { _tag: "Classifier", classes: 100 } } as const
+ * Result.getOrThrow(ProxylessNas.make({ stemStride: 2, widths: null }, task)).size // => 558545864083284007n
+ * ```
+ */
+export const make = (
+  options: Options,
+  networkInterface: NetworkInterface
+): Result.Result<SearchSpaceShape, SearchSpaceError> => fromMacro(macro(options, networkInterface), networkInterface)
+
+/** The space of a run. */
+export const layer = (options: Options): Layer.Layer<SearchSpace, SearchSpaceError, TaskInterface> =>
+  Layer.effect(
+    SearchSpace,
+    Effect.gen(function* () {
+      return yield* Effect.fromResult(make(options, yield* TaskInterface))
+    })
+  )
+
+/** `name: proxylessnas`. */
+export const component = define({
+  kind: "searchSpace",
+  name: "proxylessnas",
+  description: "ProxylessNAS: 21 layers of inverted residuals k3/k5/k7 e3/e6 or skip",
+  options: Options,
+  layer
+})

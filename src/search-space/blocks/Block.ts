@@ -1,0 +1,299 @@
+/**
+ * Blocks as data. A {@link BlockSpec} is what a micro description lists: the kind of a block and its own settings. A
+ * {@link Block} is a spec put at a place of a network: with its input and output width and its stride. What a block
+ * computes, which parameters it has and what it costs follow from that data alone (`Compile.ts`).
+ */
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import type { Activation } from "../../engine/ConvChain.ts"
+
+const Positive = Schema.Int.check(Schema.isGreaterThan(0))
+const NonNegative = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
+const OddKernel = Schema.Int.check(
+  Schema.isGreaterThan(0),
+  Schema.makeFilter((k: number) => k % 2 === 1 || "an odd kernel side")
+)
+const flag = (value: boolean) => Schema.Boolean.pipe(Schema.withDecodingDefaultKey(Effect.succeed(value)))
+const ActivationSchema: Schema.Codec<Activation> = Schema.Literals(["none", "relu", "relu6", "hswish", "prelu"])
+const activation = ActivationSchema.annotate({
+  description: "none, relu, relu6, hswish or prelu (a learned slope a channel)"
+}).pipe(Schema.withDecodingDefaultKey(Effect.succeed("relu6" as const)))
+const one = Positive.pipe(Schema.withDecodingDefaultKey(Effect.succeed(1)))
+
+/** Convolution, batch normalisation, activation. */
+export const ConvSpec = Schema.TaggedStruct("Conv", {
+  kernel: Positive,
+  activation,
+  norm: flag(true),
+  bias: flag(false),
+  groups: Schema.Union([Positive, Schema.Literals(["depthwise"])])
+    .annotate({ description: "Groups of the convolution; `depthwise`: one a channel" })
+    .pipe(Schema.withDecodingDefaultKey(Effect.succeed(1))),
+  dilation: one,
+  padding: Schema.NullOr(NonNegative)
+    .annotate({ description: "Rows and columns of zeros on every side; null: as many as keep the size at stride 1" })
+    .pipe(Schema.withDecodingDefaultKey(Effect.succeed(null)))
+})
+
+/** Depthwise then pointwise convolution, then one batch normalisation and activation. */
+export const SeparableSpec = Schema.TaggedStruct("Separable", {
+  kernel: OddKernel,
+  activation,
+  norm: flag(true),
+  dilation: one
+})
+
+/**
+ * The inverted residual of MobileNetV2 (Sandler et al. 2018, section 3.3): expand, depthwise, project, and the input
+ * added where width and size agree. An expansion of 1 has no expanding convolution.
+ */
+export const MobileSpec = Schema.TaggedStruct("Mobile", {
+  kernel: OddKernel,
+  expansion: Schema.Finite.check(Schema.isGreaterThan(0)).annotate({ description: "Hidden width over input width" }),
+  activation,
+  squeezeExcite: flag(false),
+  pointGroups: one.annotate({ description: "Groups of the two pointwise convolutions" }),
+  channelShuffle: flag(false).annotate({
+    description: "Shuffle channels between the groups before the depthwise convolution"
+  })
+})
+
+/**
+ * The inverted residual with several depthwise kernels, each on its share of the hidden channels (MixConv: Tan and Le
+ * 2019, section 3).
+ */
+export const MixedSpec = Schema.TaggedStruct("Mixed", {
+  kernels: Schema.Array(OddKernel).check(Schema.isMinLength(1)),
+  expansion: Schema.Finite.check(Schema.isGreaterThan(0)),
+  activation,
+  squeezeExcite: flag(false),
+  pointGroups: one
+})
+
+/**
+ * The unified block of SGNAS (Huang and Chu 2021, section 3.3): `slots` sub-blocks of the input's width each, every one
+ * a depthwise convolution or left out (0), and a batch normalisation of its own for each number of slots left out.
+ * Parameters are named by slot, so that a layer with fewer sub-blocks shares those of the full one.
+ */
+export const UnifiedSpec = Schema.TaggedStruct("Unified", {
+  slots: Schema.Array(NonNegative).check(Schema.isMinLength(1)),
+  activation,
+  published: flag(false).annotate({
+    description: "Compute the slots left out as well and multiply them by zero, as the published supernet does"
+  })
+})
+
+/**
+ * A block of ShuffleNetV2 (Ma et al. 2018, section 4) with a free kernel, as Single Path One-Shot searches it (Guo et
+ * al. 2020, section 4.1); `xception` has three depthwise convolutions of kernel 3 instead.
+ */
+export const ShuffleSpec = Schema.TaggedStruct("Shuffle", {
+  kernel: OddKernel,
+  xception: flag(false),
+  activation,
+  widening: Schema.Literals(["half", "keep"])
+    .annotate({
+      description:
+        "Where the width changes, the projection branch gets half of the new width, or keeps the input's width"
+    })
+    .pipe(Schema.withDecodingDefaultKey(Effect.succeed("half" as const)))
+})
+
+/** Nothing; where the width changes a 1x1 convolution with batch normalisation, where only the size does, average pooling. */
+export const SkipSpec = Schema.TaggedStruct("Skip", {})
+/** Zeros of the right shape. */
+export const ZeroSpec = Schema.TaggedStruct("Zero", {})
+/** Average pooling; padding does not count. Keeps the width. */
+export const AveragePoolSpec = Schema.TaggedStruct("AveragePool", { kernel: OddKernel })
+/** Max pooling. Keeps the width. */
+export const MaxPoolSpec = Schema.TaggedStruct("MaxPool", { kernel: OddKernel })
+
+/**
+ * Atrous spatial pyramid pooling (Chen et al. 2017, section 3.3): a 1x1 convolution, one dilated convolution a rate and
+ * the image's average side by side, joined by a 1x1 convolution.
+ */
+export const AsppSpec = Schema.TaggedStruct("Aspp", {
+  kernel: OddKernel,
+  rates: Schema.Array(Positive).check(Schema.isMinLength(1)),
+  activation
+})
+
+/** The mean over all positions: images become vectors. */
+export const GlobalAverageSpec = Schema.TaggedStruct("GlobalAverage", {})
+/** A linear layer on vectors. */
+export const ClassifierSpec = Schema.TaggedStruct("Classifier", { bias: flag(true) })
+
+/** Every kind of block, without its place. Decodes from YAML with the defaults filled in. */
+export const BlockSpec = Schema.Union([
+  ConvSpec,
+  SeparableSpec,
+  MobileSpec,
+  MixedSpec,
+  UnifiedSpec,
+  ShuffleSpec,
+  SkipSpec,
+  ZeroSpec,
+  AveragePoolSpec,
+  MaxPoolSpec,
+  AsppSpec,
+  GlobalAverageSpec,
+  ClassifierSpec
+])
+/** A kind of block and its settings. */
+export type BlockSpec = typeof BlockSpec.Type
+
+/** Where a block stands: the widths before and after it, and its stride. */
+export interface Placement {
+  readonly inChannels: number
+  readonly outChannels: number
+  readonly stride: number
+}
+
+/** A block of a network. */
+export type Block = BlockSpec & Placement
+
+/** A block of one kind. */
+export type BlockOf<Tag extends BlockSpec["_tag"]> = Extract<BlockSpec, { readonly _tag: Tag }> & Placement
+
+/** Settings of a kind with the optional ones left out. */
+type Partially<S extends BlockSpec, Needed extends keyof S = never> = Pick<S, Needed> &
+  Partial<Omit<S, Needed | "_tag">>
+
+/**
+ * Puts a spec at its place.
+ *
+ * **Example** (An inverted residual)
+ * ```ts
+ * import { mobile, place } from "./Block.ts"
+ * place(mobile({ kernel: 3, expansion: 6 }), 16, 24, 2).outChannels // => 24
+ * ```
+ */
+export const place = (spec: BlockSpec, inChannels: number, outChannels: number, stride: number): Block => ({
+  ...spec,
+  inChannels,
+  outChannels,
+  stride
+})
+
+/** A convolution; ReLU6 and batch normalisation unless said. */
+export const conv = (settings: Partially<typeof ConvSpec.Type, "kernel">): typeof ConvSpec.Type => ({
+  _tag: "Conv",
+  activation: "relu6",
+  norm: true,
+  bias: false,
+  groups: 1,
+  dilation: 1,
+  padding: null,
+  ...settings
+})
+
+/** An inverted residual. */
+export const mobile = (
+  settings: Partially<typeof MobileSpec.Type, "kernel" | "expansion">
+): typeof MobileSpec.Type => ({
+  _tag: "Mobile",
+  activation: "relu6",
+  squeezeExcite: false,
+  pointGroups: 1,
+  channelShuffle: false,
+  ...settings
+})
+
+/** An inverted residual with mixed kernels. */
+export const mixed = (settings: Partially<typeof MixedSpec.Type, "kernels" | "expansion">): typeof MixedSpec.Type => ({
+  _tag: "Mixed",
+  activation: "relu6",
+  squeezeExcite: false,
+  pointGroups: 1,
+  ...settings
+})
+
+/** A unified block. */
+export const unified = (settings: Partially<typeof UnifiedSpec.Type, "slots">): typeof UnifiedSpec.Type => ({
+  _tag: "Unified",
+  activation: "relu6",
+  published: false,
+  ...settings
+})
+
+/** A separable convolution. */
+export const separable = (settings: Partially<typeof SeparableSpec.Type, "kernel">): typeof SeparableSpec.Type => ({
+  _tag: "Separable",
+  activation: "relu6",
+  norm: true,
+  dilation: 1,
+  ...settings
+})
+
+/** A shuffle block. */
+export const shuffle = (settings: Partially<typeof ShuffleSpec.Type, "kernel">): typeof ShuffleSpec.Type => ({
+  _tag: "Shuffle",
+  xception: false,
+  activation: "relu6",
+  widening: "half",
+  ...settings
+})
+
+/** Atrous spatial pyramid pooling. */
+export const aspp = (settings: Partially<typeof AsppSpec.Type, "rates">): typeof AsppSpec.Type => ({
+  _tag: "Aspp",
+  kernel: 3,
+  activation: "relu6",
+  ...settings
+})
+
+/** The skip block. */
+export const skip: typeof SkipSpec.Type = { _tag: "Skip" }
+/** The zero block. */
+export const zero: typeof ZeroSpec.Type = { _tag: "Zero" }
+/** Global average pooling. */
+export const globalAverage: typeof GlobalAverageSpec.Type = { _tag: "GlobalAverage" }
+/** A linear layer with bias. */
+export const classifier: typeof ClassifierSpec.Type = { _tag: "Classifier", bias: true }
+
+const withActivation = (activation: Activation): string => (activation === "relu6" ? "" : ` ${activation}`)
+
+/**
+ * A short name for people.
+ *
+ * **Example** (Labels)
+ * ```ts
+ * import { label, mobile, skip } from "./Block.ts"
+ * label(mobile({ kernel: 5, expansion: 3 })) // => "k5 e3"
+ * label(skip) // => "skip"
+ * ```
+ */
+export const label = (spec: BlockSpec): string => {
+  switch (spec._tag) {
+    case "Conv":
+      return `conv k${spec.kernel}${spec.groups === 1 ? "" : spec.groups === "depthwise" ? " dw" : ` g${spec.groups}`}${
+        spec.dilation === 1 ? "" : ` d${spec.dilation}`
+      }${withActivation(spec.activation)}`
+    case "Separable":
+      return `separable k${spec.kernel}${spec.dilation === 1 ? "" : ` d${spec.dilation}`}`
+    case "Mobile":
+      return `k${spec.kernel} e${spec.expansion}${spec.pointGroups === 1 ? "" : ` g${spec.pointGroups}`}${
+        spec.squeezeExcite ? " se" : ""
+      }`
+    case "Mixed":
+      return `k${spec.kernels.join("+")} e${spec.expansion}${spec.squeezeExcite ? " se" : ""}`
+    case "Unified":
+      return spec.slots.map((kernel) => (kernel === 0 ? "-" : `k${kernel}`)).join(" ")
+    case "Shuffle":
+      return spec.xception ? "xception" : `shuffle k${spec.kernel}`
+    case "Skip":
+      return "skip"
+    case "Zero":
+      return "zero"
+    case "AveragePool":
+      return `average pool k${spec.kernel}`
+    case "MaxPool":
+      return `max pool k${spec.kernel}`
+    case "Aspp":
+      return `aspp k${spec.kernel} d${spec.rates.join("+")}`
+    case "GlobalAverage":
+      return "global average"
+    case "Classifier":
+      return "linear"
+  }
+}

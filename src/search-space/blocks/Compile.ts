@@ -1,0 +1,411 @@
+/**
+ * From blocks to operations: what each kind of block computes. Shapes follow PyTorch's conventions (symmetric padding
+ * of half the kernel), so that weights move between the two.
+ */
+import type { Activation, ConvStage } from "../../engine/ConvChain.ts"
+import type { NamedStage, Operation } from "../../nn/Operation.ts"
+import { chain, namedStage } from "../../nn/Operation.ts"
+import type { Block, BlockOf } from "./Block.ts"
+
+interface StageSettings {
+  readonly kernel?: number
+  readonly stride?: number
+  readonly padding?: number
+  readonly dilation?: number
+  readonly groups?: number
+  readonly bias?: boolean
+  readonly norm?: boolean
+  readonly activation?: Activation
+}
+
+const stage = (inChannels: number, outChannels: number, settings: StageSettings): ConvStage => {
+  const kernel = settings.kernel ?? 1
+  const dilation = settings.dilation ?? 1
+  return {
+    kernel,
+    stride: settings.stride ?? 1,
+    padding: settings.padding ?? Math.floor((dilation * (kernel - 1)) / 2),
+    dilation,
+    groups: settings.groups ?? 1,
+    inChannels,
+    outChannels,
+    bias: settings.bias ?? false,
+    norm: settings.norm ?? true,
+    activation: settings.activation ?? "none"
+  }
+}
+
+/** Whether a block's output has the shape of its input, so that the input can be added. */
+const keepsShape = (block: Block): boolean => block.stride === 1 && block.inChannels === block.outChannels
+
+const residualIf = (condition: boolean, operations: ReadonlyArray<Operation>): ReadonlyArray<Operation> => {
+  if (!condition) return operations
+  const only = operations.length === 1 ? operations[0] : undefined
+  return only?._tag === "Chain" ? [{ ...only, residual: true }] : [{ _tag: "Residual", operations }]
+}
+
+const squeezeExcite = (name: string, channels: number): Operation => ({
+  _tag: "SqueezeExcite",
+  name: `${name}.se`,
+  channels,
+  reduced: Math.max(1, Math.floor(channels / 4))
+})
+
+const compileConv = (name: string, block: BlockOf<"Conv">): ReadonlyArray<Operation> => [
+  chain([
+    namedStage(
+      `${name}.conv`,
+      stage(block.inChannels, block.outChannels, {
+        kernel: block.kernel,
+        stride: block.stride,
+        dilation: block.dilation,
+        groups: block.groups === "depthwise" ? block.outChannels : block.groups,
+        bias: block.bias,
+        norm: block.norm,
+        activation: block.activation,
+        ...(block.padding === null ? {} : { padding: block.padding })
+      })
+    )
+  ])
+]
+
+const compileSeparable = (name: string, block: BlockOf<"Separable">): ReadonlyArray<Operation> => [
+  chain([
+    namedStage(
+      `${name}.depthwise`,
+      stage(block.inChannels, block.inChannels, {
+        kernel: block.kernel,
+        stride: block.stride,
+        dilation: block.dilation,
+        groups: block.inChannels,
+        norm: false
+      })
+    ),
+    namedStage(
+      `${name}.pointwise`,
+      stage(block.inChannels, block.outChannels, { norm: block.norm, activation: block.activation })
+    )
+  ])
+]
+
+const compileMobile = (name: string, block: BlockOf<"Mobile">): ReadonlyArray<Operation> => {
+  const hidden = Math.floor(block.inChannels * block.expansion)
+  const { activation, pointGroups: groups } = block
+  const expand =
+    block.expansion === 1 ? [] : [namedStage(`${name}.expand`, stage(block.inChannels, hidden, { groups, activation }))]
+  const depthwise = namedStage(
+    `${name}.depthwise`,
+    stage(hidden, hidden, { kernel: block.kernel, stride: block.stride, groups: hidden, activation })
+  )
+  const project = namedStage(`${name}.project`, stage(hidden, block.outChannels, { groups }))
+  // Without squeeze-excite and shuffle all three are one chain, which is what engines are fastest at.
+  const shuffled = block.channelShuffle && groups > 1
+  const operations: Array<Operation> = []
+  let open: Array<NamedStage> = [...expand]
+  const close = () => {
+    if (open.length > 0) operations.push(chain(open))
+    open = []
+  }
+  if (shuffled) {
+    close()
+    operations.push({ _tag: "ChannelShuffle", groups })
+  }
+  open.push(depthwise)
+  if (block.squeezeExcite) {
+    close()
+    operations.push(squeezeExcite(name, hidden))
+  }
+  open.push(project)
+  close()
+  return residualIf(keepsShape(block), operations)
+}
+
+const compileMixed = (name: string, block: BlockOf<"Mixed">): ReadonlyArray<Operation> => {
+  const hidden = Math.floor(block.inChannels * block.expansion)
+  const share = Math.floor(hidden / block.kernels.length)
+  const { activation, pointGroups: groups } = block
+  const operations: Array<Operation> = []
+  if (block.expansion !== 1) {
+    operations.push(chain([namedStage(`${name}.expand`, stage(block.inChannels, hidden, { groups, activation }))]))
+  }
+  operations.push({
+    _tag: "Branches",
+    branches: block.kernels.map((kernel, i) => {
+      // the last share takes what does not divide
+      const from = i * share
+      const to = i === block.kernels.length - 1 ? hidden : from + share
+      const settings = { kernel, stride: block.stride, groups: to - from, activation }
+      return {
+        from,
+        to,
+        operations: [chain([namedStage(`${name}.mixed.${i}`, stage(to - from, to - from, settings))])]
+      }
+    })
+  })
+  if (block.squeezeExcite) operations.push(squeezeExcite(name, hidden))
+  operations.push(chain([namedStage(`${name}.project`, stage(hidden, block.outChannels, { groups }))]))
+  return residualIf(keepsShape(block), operations)
+}
+
+/** One run of neighbouring slots with the same kernel. */
+interface SlotRun {
+  readonly kernel: number
+  readonly slots: ReadonlyArray<number>
+}
+
+const slotRuns = (slots: ReadonlyArray<{ readonly slot: number; readonly kernel: number }>): ReadonlyArray<SlotRun> => {
+  const runs: Array<{ kernel: number; slots: Array<number> }> = []
+  for (const { kernel, slot } of slots) {
+    const last = runs.at(-1)
+    if (last !== undefined && last.kernel === kernel) last.slots.push(slot)
+    else runs.push({ kernel, slots: [slot] })
+  }
+  return runs
+}
+
+const compileUnified = (name: string, block: BlockOf<"Unified">): ReadonlyArray<Operation> => {
+  const width = block.inChannels
+  const { activation } = block
+  const all = block.slots.map((kernel, slot) => ({ slot, kernel }))
+  const kept = block.published ? all : all.filter(({ kernel }) => kernel !== 0)
+  const empty = block.slots.filter((kernel) => kernel === 0).length
+  const hidden = width * kept.length
+  const operations: Array<Operation> = []
+  // As in the decoded network, a single sub-block works on the input itself.
+  if (kept.length > 1) {
+    const parts = kept.map(({ slot }) => `${name}.expand.${slot}`)
+    operations.push(
+      chain([
+        {
+          stage: stage(width, hidden, { activation }),
+          weight: parts.map((part) => `${part}.weight`),
+          weightAxis: 3,
+          bias: "",
+          norm: parts.map((part) => `${part}.norm`),
+          slope: parts.map((part) => `${part}.slope`),
+          fanOutChannels: width * block.slots.length
+        }
+      ])
+    )
+  }
+  let from = 0
+  const branches = slotRuns(kept).map((run) => {
+    const channels = width * run.slots.length
+    const to = from + channels
+    const parts = run.slots.map((slot) => `${name}.slot.${slot}.k${run.kernel}`)
+    const branch = {
+      from,
+      to,
+      operations: [
+        run.kernel === 0
+          ? ({ _tag: "TimesZero", stride: block.stride } as const)
+          : chain([
+              {
+                stage: stage(channels, channels, {
+                  kernel: run.kernel,
+                  stride: block.stride,
+                  groups: channels,
+                  activation
+                }),
+                weight: parts.map((part) => `${part}.weight`),
+                weightAxis: 2,
+                bias: "",
+                norm: parts.map((part) => `${part}.norm`),
+                slope: parts.map((part) => `${part}.slope`),
+                fanOutChannels: width
+              }
+            ])
+      ]
+    }
+    from = to
+    return branch
+  })
+  const only = branches.length === 1 ? branches[0] : undefined
+  if (only !== undefined) operations.push(...only.operations)
+  else operations.push({ _tag: "Branches", branches })
+  const parts = kept.map(({ slot }) => `${name}.project.${slot}.weight`)
+  operations.push(
+    chain([
+      {
+        stage: stage(hidden, block.outChannels, {}),
+        weight: parts,
+        weightAxis: 2,
+        bias: "",
+        norm: [`${name}.project.norm.${empty}`],
+        slope: [],
+        fanOutChannels: block.outChannels
+      }
+    ])
+  )
+  return residualIf(keepsShape(block), joinChains(operations))
+}
+
+/** Neighbouring chains become one. */
+const joinChains = (operations: ReadonlyArray<Operation>): ReadonlyArray<Operation> => {
+  const out: Array<Operation> = []
+  for (const operation of operations) {
+    const last = out.at(-1)
+    if (last?._tag === "Chain" && operation._tag === "Chain" && !last.residual && !operation.residual) {
+      out[out.length - 1] = chain([...last.stages, ...operation.stages])
+    } else out.push(operation)
+  }
+  return out
+}
+
+const compileShuffle = (name: string, block: BlockOf<"Shuffle">): ReadonlyArray<Operation> => {
+  const { activation, inChannels, outChannels, stride } = block
+  const widens = stride !== 1 || inChannels !== outChannels
+  const half = Math.floor(outChannels / 2)
+  const kernel = block.xception ? 3 : block.kernel
+  const side = widens && block.widening === "keep" ? inChannels : outChannels - half
+  const main = widens ? outChannels - side : half
+  const mainIn = widens ? inChannels : inChannels - half
+  const depthwise = (part: string, channels: number, strideHere: number) =>
+    namedStage(`${name}.${part}`, stage(channels, channels, { kernel, stride: strideHere, groups: channels }))
+  const point = (part: string, from: number, to: number) =>
+    namedStage(`${name}.${part}`, stage(from, to, { activation }))
+  const projection: ReadonlyArray<Operation> = widens
+    ? [chain([depthwise("side.depthwise", inChannels, stride), point("side.project", inChannels, side)])]
+    : []
+  // The hidden width of the authors' blocks is half the output in both variants.
+  const hidden = half
+  const stages = block.xception
+    ? [
+        depthwise("main.0.depthwise", mainIn, stride),
+        point("main.0.project", mainIn, hidden),
+        depthwise("main.1.depthwise", hidden, 1),
+        point("main.1.project", hidden, hidden),
+        depthwise("main.2.depthwise", hidden, 1),
+        point("main.2.project", hidden, main)
+      ]
+    : [
+        point("main.expand", mainIn, hidden),
+        depthwise("main.depthwise", hidden, stride),
+        point("main.project", hidden, main)
+      ]
+  return [
+    {
+      _tag: "Branches",
+      branches: [
+        { from: 0, to: widens ? inChannels : inChannels - mainIn, operations: projection },
+        { from: widens ? 0 : inChannels - mainIn, to: inChannels, operations: [chain(stages)] }
+      ]
+    },
+    { _tag: "ChannelShuffle", groups: 2 }
+  ]
+}
+
+const compileSkip = (name: string, block: BlockOf<"Skip">): ReadonlyArray<Operation> => {
+  if (block.inChannels !== block.outChannels) {
+    return [chain([namedStage(`${name}.conv`, stage(block.inChannels, block.outChannels, { stride: block.stride }))])]
+  }
+  if (block.stride === 1) return []
+  return [{ _tag: "Pool", kind: "average", kernel: block.stride, stride: block.stride, padding: "ceil" }]
+}
+
+const compileAspp = (name: string, block: BlockOf<"Aspp">): ReadonlyArray<Operation> => {
+  const { activation, inChannels, outChannels } = block
+  const whole = { from: 0, to: inChannels }
+  const dilated = block.rates.map((rate, i) => ({
+    ...whole,
+    operations: [
+      chain([
+        namedStage(
+          `${name}.rate.${i}`,
+          stage(inChannels, outChannels, { kernel: block.kernel, stride: block.stride, dilation: rate, activation })
+        )
+      ])
+    ]
+  }))
+  return [
+    {
+      _tag: "Branches",
+      branches: [
+        {
+          ...whole,
+          operations: [
+            chain([namedStage(`${name}.point`, stage(inChannels, outChannels, { stride: block.stride, activation }))])
+          ]
+        },
+        ...dilated,
+        {
+          ...whole,
+          operations: [
+            ...(block.stride === 1
+              ? []
+              : [
+                  {
+                    _tag: "Pool" as const,
+                    kind: "average" as const,
+                    kernel: block.stride,
+                    stride: block.stride,
+                    padding: "ceil" as const
+                  }
+                ]),
+            {
+              _tag: "ImagePool",
+              operations: [chain([namedStage(`${name}.image`, stage(inChannels, outChannels, { activation }))])]
+            }
+          ]
+        }
+      ]
+    },
+    chain([namedStage(`${name}.join`, stage(outChannels * (block.rates.length + 2), outChannels, { activation }))])
+  ]
+}
+
+/**
+ * The operations of a block whose parameters are prefixed by `name`.
+ *
+ * **Example** (An inverted residual is one chain of three convolutions)
+ * ```ts
+ * import { mobile, place } from "./Block.ts"
+ * import { compile } from "./Compile.ts"
+ * compile("search.0.1", place(mobile({ kernel: 3, expansion: 6 }), 16, 24, 2)).length // => 1
+ * ```
+ */
+export const compile = (name: string, block: Block): ReadonlyArray<Operation> => {
+  switch (block._tag) {
+    case "Conv":
+      return compileConv(name, block)
+    case "Separable":
+      return compileSeparable(name, block)
+    case "Mobile":
+      return compileMobile(name, block)
+    case "Mixed":
+      return compileMixed(name, block)
+    case "Unified":
+      return compileUnified(name, block)
+    case "Shuffle":
+      return compileShuffle(name, block)
+    case "Skip":
+      return compileSkip(name, block)
+    case "Zero":
+      return [{ _tag: "Zeros", outChannels: block.outChannels, stride: block.stride }]
+    case "AveragePool":
+    case "MaxPool":
+      return [
+        {
+          _tag: "Pool",
+          kind: block._tag === "MaxPool" ? "max" : "average",
+          kernel: block.kernel,
+          stride: block.stride,
+          padding: Math.floor(block.kernel / 2)
+        }
+      ]
+    case "Aspp":
+      return compileAspp(name, block)
+    case "GlobalAverage":
+      return [{ _tag: "GlobalAverage" }]
+    case "Classifier":
+      return [
+        {
+          _tag: "Linear",
+          name: `${name}.linear`,
+          inFeatures: block.inChannels,
+          outFeatures: block.outChannels,
+          bias: block.bias
+        }
+      ]
+  }
+}
