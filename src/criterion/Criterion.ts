@@ -22,6 +22,11 @@ export interface CriterionShape {
    * `outputs`; `key` is for criteria that draw (random negatives).
    */
   readonly loss: (params: ParameterTree, outputs: Tensor2D, labels: Tensor1D, key: Key.Key) => Scalar
+  /**
+   * What people should know about a batch, in a sentence, or undefined where it is as it should be; say, that no
+   * triplet could be formed and the loss is zero for that reason.
+   */
+  readonly remark?: (params: ParameterTree, outputs: Tensor2D, labels: Tensor1D, key: Key.Key) => string | undefined
 }
 
 /** The criterion of a run. */
