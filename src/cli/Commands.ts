@@ -1,0 +1,326 @@
+/**
+ * The commands of `osnas`: their arguments, flags and help. What a command does is loaded when it is chosen, so that
+ * help and completion stay quick.
+ */
+import * as Argument from "effect/cli/Argument"
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import { help as exitCodes } from "./Exit.ts"
+
+const PositiveInt = Schema.Int.check(Schema.isGreaterThan(0))
+const NonNegativeInt = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
+
+const json = (what: string) => Flag.Boolean("json").pipe(Flag.withDescription(what), Flag.withDefault(false))
+const set = (what: string) =>
+  Flag.String("set").pipe(Flag.withMetavar("KEY=VALUE"), Flag.withDescription(what), Flag.between(0, 1000))
+const threads = Flag.Int("threads").pipe(
+  Flag.withSchema(NonNegativeInt),
+  Flag.withDescription("Threads of the engine; 0: all cores"),
+  Flag.optional
+)
+const mode = Flag.Literals("mode", ["strict", "relaxed"]).pipe(
+  Flag.withDescription("strict: the same bits on every machine; relaxed: faster, reproducible on one machine"),
+  Flag.optional
+)
+
+const run = Command.make(
+  "run",
+  {
+    config: Argument.String("config").pipe(
+      Argument.withDescription("Configuration (YAML); none: the shipped quickstart"),
+      Argument.optional
+    ),
+    seed: Flag.Int("seed").pipe(
+      Flag.withSchema(NonNegativeInt),
+      Flag.withDescription("Root of all randomness; the same seed gives the same bits"),
+      Flag.optional
+    ),
+    dir: Flag.String("dir").pipe(Flag.withDescription("Folder of the run; default runs/<name>"), Flag.optional),
+    name: Flag.String("name").pipe(Flag.withDescription("Name of the run, in place of the file's"), Flag.optional),
+    set: set("Override a value of the file: --set budget.max=27e6 (again for more)"),
+    threads,
+    mode,
+    engine: Flag.Literals("engine", ["auto", "simd", "cpu", "tensorflow", "tensorflow-gpu"]).pipe(
+      Flag.withDescription("Tensor engine, in place of the file's"),
+      Flag.optional
+    ),
+    quick: Flag.Boolean("quick").pipe(
+      Flag.withDescription("A few steps of every phase, to see that all fits together"),
+      Flag.withDefault(false)
+    ),
+    overwrite: Flag.Boolean("overwrite").pipe(
+      Flag.withDescription("Replace a run that is in the folder already"),
+      Flag.withDefault(false)
+    ),
+    json: json("Print events as JSON lines")
+  },
+  (input) =>
+    Effect.flatMap(
+      Effect.promise(() => import("./Run.ts")),
+      (module) => module.run(input)
+    )
+).pipe(
+  Command.withDescription(
+    `Train a supernet, search it under the budget, retrain the winner and evaluate it. Everything the run makes lands in its folder. Ctrl-C finishes the current step and saves; a second one stops at once. ${exitCodes}`
+  ),
+  Command.withShortDescription("Supernet training, search, retraining, evaluation"),
+  Command.withExamples([
+    { command: "osnas run", description: "The quickstart, on images that ship with osnas" },
+    {
+      command: "osnas run examples/cifar100.yaml --seed 7 --dir runs/seven",
+      description: "A configuration of your own"
+    },
+    {
+      command: "osnas run search.yaml --set budget.max=20e6 --set searchSpace.stemStride=1",
+      description: "Other values"
+    },
+    { command: "osnas run search.yaml --quick", description: "Does it all fit together?" }
+  ])
+)
+
+const resume = Command.make(
+  "resume",
+  {
+    dir: Argument.String("dir").pipe(Argument.withDescription("Folder of the run")),
+    threads,
+    json: json("Print events as JSON lines")
+  },
+  (input) =>
+    Effect.flatMap(
+      Effect.promise(() => import("./Run.ts")),
+      (module) => module.resume(input)
+    )
+).pipe(
+  Command.withDescription(
+    `Go on with a run that was paused, interrupted or killed. It ends in the same bits as if it had never stopped. ${exitCodes}`
+  ),
+  Command.withShortDescription("Go on with a run"),
+  Command.withExamples([{ command: "osnas resume runs/quickstart", description: "Go on where it stopped" }])
+)
+
+const inspect = Command.make(
+  "inspect",
+  {
+    space: Argument.String("space").pipe(
+      Argument.withDescription("A search space or published architecture (see `osnas list`), or a module's path")
+    ),
+    arch: Flag.String("arch").pipe(
+      Flag.withMetavar("A,B,..."),
+      Flag.withDescription("An architecture: one digit a layer"),
+      Flag.optional
+    ),
+    archs: Flag.String("archs").pipe(
+      Flag.withMetavar("FILE"),
+      Flag.withDescription("A file of architectures, one a line (- for standard input); prints one JSON line each"),
+      Flag.optional
+    ),
+    size: Flag.Int("size").pipe(
+      Flag.withSchema(PositiveInt),
+      Flag.withDescription("Side of the images in pixels; default 32"),
+      Flag.optional
+    ),
+    classes: Flag.Int("classes").pipe(
+      Flag.withSchema(PositiveInt),
+      Flag.withDescription("Classes of the classifier"),
+      Flag.withDefault(100)
+    ),
+    channels: Flag.Int("channels").pipe(
+      Flag.withSchema(PositiveInt),
+      Flag.withDescription("Channels of the images"),
+      Flag.withDefault(3)
+    ),
+    embedding: Flag.Int("embedding").pipe(
+      Flag.withSchema(PositiveInt),
+      Flag.withDescription("End in an embedding of this length instead of a classifier"),
+      Flag.optional
+    ),
+    stemStride: Flag.Int("stem-stride").pipe(
+      Flag.withSchema(PositiveInt),
+      Flag.withDescription("Stride of the first convolution, where the space has that option"),
+      Flag.optional
+    ),
+    set: set("An option of the space (again for more)"),
+    json: json("Print JSON")
+  },
+  (input) =>
+    Effect.flatMap(
+      Effect.promise(() => import("./Inspect.ts")),
+      (module) => module.run(input)
+    )
+).pipe(
+  Command.withDescription(
+    "Show a search space, or one architecture block by block with its multiply-accumulates and parameters."
+  ),
+  Command.withShortDescription("A search space, or what an architecture costs"),
+  Command.withExamples([
+    { command: "osnas inspect proxylessnas", description: "Its layers, choices and size" },
+    {
+      command: "osnas inspect tiny --arch 0,1,2,3,4,5 --size 28 --channels 1 --classes 10",
+      description: "One architecture"
+    },
+    { command: "osnas inspect proxylessnas --archs list.txt", description: "One JSON line for each line of the file" }
+  ])
+)
+
+const list = Command.make("list", { json: json("Print JSON") }, (input) =>
+  Effect.flatMap(
+    Effect.promise(() => import("./List.ts")),
+    (module) => module.run(input)
+  )
+).pipe(
+  Command.withDescription("List the components that ship, with their options, and the published architectures."),
+  Command.withShortDescription("Components and published architectures"),
+  Command.withExamples([{ command: "osnas list", description: "Everything a configuration can name" }])
+)
+
+const config = Command.make(
+  "config",
+  {
+    file: Argument.String("config").pipe(
+      Argument.withDescription("Check this configuration and print it with every default filled in"),
+      Argument.optional
+    ),
+    schema: Flag.Boolean("schema").pipe(
+      Flag.withDescription("Print the JSON Schema (draft 2020-12), for editors"),
+      Flag.withDefault(false)
+    ),
+    set: set("Override a value of the file (again for more)"),
+    json: json("Print JSON instead of YAML")
+  },
+  (input) =>
+    Effect.flatMap(
+      Effect.promise(() => import("./Config.ts")),
+      (module) => module.run(input)
+    )
+).pipe(
+  Command.withDescription(
+    "Without a file: print a configuration with every key, its default and what it means. With one: check it, and print it with its defaults. Exit code 2 where it is wrong."
+  ),
+  Command.withShortDescription("Defaults, checks and the schema of configurations"),
+  Command.withExamples([
+    { command: "osnas config > search.yaml", description: "Begin with all defaults" },
+    { command: "osnas config search.yaml", description: "Check a configuration" },
+    { command: "osnas config --schema > osnas.schema.json", description: "For completion in editors" }
+  ])
+)
+
+const report = Command.make(
+  "report",
+  {
+    dir: Argument.String("dir").pipe(Argument.withDescription("Folder of a run, ended or not")),
+    output: Flag.String("output").pipe(
+      Flag.withAlias("o"),
+      Flag.withDescription("Where to write the page; default report.html in the folder"),
+      Flag.optional
+    ),
+    json: json("Print what the report is made of as JSON; writes no page")
+  },
+  (input) =>
+    Effect.flatMap(
+      Effect.promise(() => import("./Report.ts")),
+      (module) => module.run(input)
+    )
+).pipe(
+  Command.withDescription(
+    "Print the report of a run as text and write it as a page (report.html) that needs no network."
+  ),
+  Command.withShortDescription("Report of a run, also of one in progress"),
+  Command.withExamples([{ command: "osnas report runs/quickstart", description: "Text here, a page in the folder" }])
+)
+
+const engines = Command.make("engines", { json: json("Print JSON") }, (input) =>
+  Effect.flatMap(
+    Effect.promise(() => import("./Engines.ts")),
+    (module) => module.run(input)
+  )
+).pipe(
+  Command.withDescription("List the tensor engines with versions and a short self-test of each."),
+  Command.withShortDescription("Tensor engines that are present"),
+  Command.withExamples([{ command: "osnas engines", description: "What is here, and does it work?" }])
+)
+
+const bench = Command.make(
+  "bench",
+  {
+    space: Flag.String("space").pipe(Flag.withDescription("Search space"), Flag.withDefault("proxylessnas")),
+    size: Flag.Int("size").pipe(
+      Flag.withSchema(PositiveInt),
+      Flag.withDescription("Side of the images"),
+      Flag.withDefault(32)
+    ),
+    classes: Flag.Int("classes").pipe(
+      Flag.withSchema(PositiveInt),
+      Flag.withDescription("Classes"),
+      Flag.withDefault(100)
+    ),
+    channels: Flag.Int("channels").pipe(
+      Flag.withSchema(PositiveInt),
+      Flag.withDescription("Channels"),
+      Flag.withDefault(3)
+    ),
+    batch: Flag.Int("batch").pipe(
+      Flag.withSchema(PositiveInt),
+      Flag.withDescription("Images a step"),
+      Flag.withDefault(64)
+    ),
+    steps: Flag.Int("steps").pipe(
+      Flag.withSchema(PositiveInt),
+      Flag.withDescription("Timed steps; their median counts"),
+      Flag.withDefault(12)
+    ),
+    stemStride: Flag.Int("stem-stride").pipe(
+      Flag.withSchema(PositiveInt),
+      Flag.withDescription("Stride of the first convolution, where the space has that option"),
+      Flag.optional
+    ),
+    threads,
+    mode,
+    engine: Flag.Literals("engine", ["auto", "simd", "cpu", "tensorflow", "tensorflow-gpu"]).pipe(
+      Flag.withDescription("Tensor engine"),
+      Flag.withDefault("auto")
+    ),
+    kernels: Flag.Boolean("kernels").pipe(
+      Flag.withDescription("Single kernels instead: GFLOPS, GB/s, share of this machine's measured peak"),
+      Flag.withDefault(false)
+    ),
+    compare: Flag.String("compare").pipe(
+      Flag.withMetavar("PYTHON"),
+      Flag.withDescription("Alternate with the PyTorch peer run by this interpreter, and print the ratios"),
+      Flag.optional
+    ),
+    peer: Flag.String("peer").pipe(
+      Flag.withMetavar("FILE"),
+      Flag.withDescription("The peer's throughput.py; default ../shared/peer/throughput.py beside the repository"),
+      Flag.optional
+    ),
+    json: json("Print JSON lines")
+  },
+  (input) =>
+    Effect.flatMap(
+      Effect.promise(() => import("./Bench.ts")),
+      (module) => module.run(input)
+    )
+).pipe(
+  Command.withDescription(
+    "Measure images/s of supernet training and of candidate evaluation, on uniform paths without skips."
+  ),
+  Command.withShortDescription("Throughput of training and evaluation"),
+  Command.withExamples([
+    { command: "osnas bench --space proxylessnas --size 32 --batch 64 --threads 2 --json", description: "JSON lines" },
+    { command: "osnas bench --kernels", description: "Kernel by kernel" }
+  ])
+)
+
+/** The whole command line. */
+export const osnas = Command.make("osnas").pipe(
+  Command.withDescription(
+    `One-shot neural architecture search: one configuration in, an evaluated network and its whole history out. ${exitCodes}`
+  ),
+  Command.withExamples([
+    { command: "osnas run", description: "A whole search in minutes, on images that ship with osnas" },
+    { command: "osnas config > search.yaml && osnas run search.yaml", description: "A search of your own" }
+  ]),
+  Command.withSubcommands([run, resume, inspect, list, config, report, engines, bench])
+)

@@ -1,0 +1,170 @@
+/** `osnas inspect`: what a search space is, and what its architectures cost. Nothing is trained, no tensor is made. */
+import { readFileSync } from "node:fs"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Result from "effect/Result"
+import * as Load from "../component/Load.ts"
+import * as Network from "../nn/Network.ts"
+import * as Key from "../random/Key.ts"
+import { RunKey } from "../random/RunKey.ts"
+import { describe } from "../report/Describe.ts"
+import { networkText, shapeText } from "../report/Drawing.ts"
+import { grouped, si } from "../report/Format.ts"
+import * as ConfigFile from "../run/ConfigFile.ts"
+import {
+  type Genotype,
+  type Head,
+  SearchSpace,
+  type SearchSpaceShape,
+  TaskInterface
+} from "../search-space/SearchSpace.ts"
+import { UsageError } from "./Exit.ts"
+
+/** Flags of the command. */
+export interface Input {
+  readonly space: string
+  readonly arch: Option.Option<string>
+  readonly archs: Option.Option<string>
+  readonly size: Option.Option<number>
+  readonly classes: number
+  readonly channels: number
+  readonly embedding: Option.Option<number>
+  readonly stemStride: Option.Option<number>
+  readonly set: ReadonlyArray<string>
+  readonly json: boolean
+}
+
+/** Builds a space by name, for an input and a head. */
+export const buildSpace = Effect.fn("Inspect.buildSpace")(function* (
+  name: string,
+  options: Readonly<Record<string, unknown>>,
+  set: ReadonlyArray<string>,
+  input: readonly [number, number, number],
+  head: Head
+) {
+  const component = yield* Load.component("searchSpace", name, process.cwd())
+  const start = ConfigFile.fromValue(`searchSpace ${name}`, options)
+  const source = yield* Effect.fromResult(ConfigFile.override(start, set))
+  const chosen = component.choose(source.value)
+  if (Result.isFailure(chosen)) {
+    const issues = ConfigFile.issuesOf(chosen.failure.issue, source, [])
+    return yield* new ConfigFile.ConfigError({ file: source.file, issues })
+  }
+  const needs = Layer.merge(Layer.succeed(TaskInterface, { input, head }), Layer.succeed(RunKey, Key.make(0)))
+  return yield* SearchSpace.pipe(Effect.provide(Layer.provide(chosen.success.layer, needs)))
+})
+
+const architectures = (file: string): Result.Result<ReadonlyArray<string>, UsageError> =>
+  Result.try({
+    try: () =>
+      readFileSync(file === "-" ? 0 : file, "utf8")
+        .split("\n")
+        .map((line) => line.trim())
+        .filter((line) => line !== "" && !line.startsWith("#")),
+    catch: (error) => new UsageError({ reason: `--archs ${file}: ${error instanceof Error ? error.message : error}` })
+  })
+
+const extremes = (space: SearchSpaceShape): { readonly smallest: number; readonly largest: number } => {
+  let shape = space.interface.input
+  const sum = { smallest: 0, largest: 0 }
+  const fixed = (blocks: SearchSpaceShape["first"]): void => {
+    for (const { block } of blocks) {
+      const { macs } = Network.blockCost(block, shape)
+      sum.smallest += macs
+      sum.largest += macs
+      shape = Network.outputShape(block, shape)
+    }
+  }
+  fixed(space.first)
+  for (const layer of space.layers) {
+    const costs = layer.options.map((option) => Network.blockCost(option.block.block, shape).macs)
+    sum.smallest += costs.reduce((a, b) => Math.min(a, b))
+    sum.largest += costs.reduce((a, b) => Math.max(a, b))
+    shape = Network.outputShape(layer.options[0]!.block.block, shape)
+  }
+  fixed(space.last)
+  return sum
+}
+
+/** Layers drawn at most; a space whose layers are combinations of digits can have thousands of options. */
+const shownOptions = 12
+
+const describeSpace = (space: SearchSpaceShape): string => {
+  let shape = space.interface.input
+  const rows: Array<readonly [string, string, string]> = []
+  const walk = (name: string, options: ReadonlyArray<string>, block: SearchSpaceShape["first"][number]): void => {
+    shape = Network.outputShape(block.block, shape)
+    const more = options.length > shownOptions ? ` … (${options.length} in all)` : ""
+    rows.push([name, shapeText(shape), `${options.slice(0, shownOptions).join(" | ")}${more}`])
+  }
+  for (const block of space.first) walk(block.name, [block.block._tag], block)
+  for (const layer of space.layers)
+    walk(
+      layer.name,
+      layer.options.map((option) => option.label),
+      layer.options[0]!.block
+    )
+  for (const block of space.last) walk(block.name, [block.block._tag], block)
+  const widths = [0, 1].map((i) => Math.max(...rows.map((row) => row[i]!.length)))
+  const { largest, smallest } = extremes(space)
+  return [
+    `${space.name}: ${space.layers.length} searched layers, ${grouped(String(space.size))} architectures of ${si(smallest)} to ${si(largest)} MACs`,
+    "",
+    ...rows.map(([name, out, options]) => `  ${name.padEnd(widths[0]!)}  ${out.padStart(widths[1]!)}  ${options}`)
+  ].join("\n")
+}
+
+/** Runs the command. */
+export const run = Effect.fn("Inspect.run")(function* (input: Input) {
+  if (Option.isSome(input.arch) && Option.isSome(input.archs)) {
+    return yield* new UsageError({ reason: "--arch and --archs exclude each other: name one architecture, or a file" })
+  }
+  const size = Option.getOrElse(input.size, () => 32)
+  const head: Head = Option.match(input.embedding, {
+    onNone: () => ({ _tag: "Classifier", classes: input.classes }),
+    onSome: (dimension) => ({ _tag: "Embedding", dimension })
+  })
+  const options = Option.isSome(input.stemStride) ? { stemStride: input.stemStride.value } : {}
+  const space = yield* buildSpace(input.space, options, input.set, [size, size, input.channels], head)
+  const asked = head._tag === "Classifier" ? { classes: head.classes } : { embedding: head.dimension }
+  const summary = (genotype: Genotype) => {
+    const { macs, params } = Network.count(space.network(genotype))
+    return { space: space.name, architecture: space.format(genotype), size, ...asked, macs, params }
+  }
+
+  if (Option.isSome(input.archs)) {
+    const lines = yield* Effect.fromResult(architectures(input.archs.value))
+    const genotypes = yield* Effect.forEach(lines, (line) => Effect.fromResult(space.parse(line)))
+    for (const genotype of genotypes) yield* Console.log(JSON.stringify(summary(genotype)))
+    return
+  }
+  if (Option.isSome(input.arch)) {
+    const genotype = yield* Effect.fromResult(space.parse(input.arch.value))
+    if (input.json) return yield* Console.log(JSON.stringify(summary(genotype)))
+    const found = describe(space, genotype)
+    const text = `${space.name}, ${size}x${size}x${input.channels}: ${si(found.macs)} MACs (${grouped(String(found.macs))}), ${si(found.params)} parameters (${grouped(String(found.params))})`
+    return yield* Console.log(`${text}\n\n${networkText(found, process.stdout.columns ?? 100)}`)
+  }
+  if (input.json) {
+    const { largest, smallest } = extremes(space)
+    const layers = space.layers.map((layer) => ({
+      name: layer.name,
+      digits: layer.width,
+      choices: layer.width === 1 ? layer.options.map((option) => option.label) : layer.options.length
+    }))
+    return yield* Console.log(
+      JSON.stringify({
+        space: space.name,
+        size,
+        ...asked,
+        layers,
+        choices: space.choices,
+        architectures: String(space.size),
+        macs: { smallest, largest }
+      })
+    )
+  }
+  return yield* Console.log(describeSpace(space))
+})

@@ -1,0 +1,30 @@
+#!/usr/bin/env node
+// Starts the command line: from the sources where they are (a clone), else from the compiled package.
+import { existsSync } from "node:fs"
+import * as module from "node:module"
+
+const [major = 0, minor = 0] = process.versions.node.split(".").map(Number)
+if (major < 22 || (major === 22 && minor < 19)) {
+  process.stderr.write(
+    `osnas needs Node 22.19 or newer, and this is Node ${process.versions.node} (${process.execPath}).\n` +
+      "Install a newer one from https://nodejs.org, or into this folder: npm install node@24 && npx osnas ...\n"
+  )
+  process.exit(1)
+}
+
+// Node 22 strips types, but says on every start that it is an experiment.
+const emitWarning = process.emitWarning
+process.emitWarning = (warning, ...rest) => {
+  if (!/type stripping/i.test(String(warning))) Reflect.apply(emitWarning, process, [warning, ...rest])
+}
+
+module.enableCompileCache?.()
+
+const source = new URL("./main.ts", import.meta.url)
+const built = new URL("../../dist/src/cli/main.js", import.meta.url)
+const start = [source, built].find((url) => existsSync(url))
+if (start === undefined) {
+  process.stderr.write("osnas is not built: run `npm run build` in its folder\n")
+  process.exit(1)
+}
+await import(start.href)

@@ -1,0 +1,256 @@
+/**
+ * From a configuration to a run's components: names are looked up in the registry, paths are loaded as modules of the
+ * user's own, options are decoded by the component's Schema, and every mistake of the whole file is told at once.
+ */
+import { existsSync, readFileSync, statSync } from "node:fs"
+import { dirname, isAbsolute, relative, resolve } from "node:path"
+import { fileURLToPath, pathToFileURL } from "node:url"
+import * as Effect from "effect/Effect"
+import * as Predicate from "effect/Predicate"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as Yaml from "yaml"
+import * as ConfigFile from "../run/ConfigFile.ts"
+import { RunConfig } from "../run/RunConfig.ts"
+import { closest } from "../run/Suggestion.ts"
+import { type Bound, bind, type Chosen, type Kind, kinds, type ServiceOf } from "./Bound.ts"
+import type { Component } from "./Component.ts"
+import * as Registry from "./Registry.ts"
+
+/** A component that could not be loaded: which one, and why. */
+export class ComponentLoadError extends Schema.TaggedError<ComponentLoadError>()("ComponentLoadError", {
+  kind: Schema.String,
+  name: Schema.String,
+  reason: Schema.String
+}) {
+  override get message(): string {
+    return this.reason
+  }
+}
+
+/** The components of a run, options decoded. */
+export type ChosenComponents = { readonly [K in Kind]: Chosen<K> }
+
+/** A configuration that is right as a whole. */
+export interface LoadedRun {
+  /** Every default filled in, those of the components' options too. */
+  readonly config: RunConfig
+  readonly components: ChosenComponents
+  /** The configuration's file, and the folder that paths in it are relative to. */
+  readonly file: string
+  readonly folder: string
+}
+
+/** Whether a component's name is a path of a module. */
+export const isModulePath = (name: string): boolean =>
+  /^(\.{1,2}[\\/]|[\\/]|[A-Za-z]:[\\/]|file:)/.test(name) || /\.[cm]?[jt]s$/.test(name)
+
+/** The absolute path of a module named in a configuration. */
+export const modulePath = (name: string, folder: string): string =>
+  name.startsWith("file:") ? fileURLToPath(name) : resolve(folder, name)
+
+/** What a module of the user's own must export, in one line. */
+const example = (kind: Kind): string =>
+  `a module exports \`const component = define({ kind: "${kind}", name, description, options, layer })\``
+
+const checkComponent = (value: unknown, kind: Kind): string | undefined => {
+  if (!Predicate.hasProperty(value, "kind") || typeof value.kind !== "string") {
+    return `its export \`component\` is not a component definition; ${example(kind)}`
+  }
+  if (value.kind !== kind) return `its component is a ${value.kind}, and a ${kind} belongs here`
+  if (!Predicate.hasProperty(value, "options") || !Schema.isSchema(value.options)) {
+    return `its component has no Schema as \`options\`; ${example(kind)}`
+  }
+  if (!Predicate.hasProperty(value, "layer") || typeof value.layer !== "function") {
+    return `its component has no function \`layer\`; ${example(kind)}`
+  }
+  return undefined
+}
+
+/** Loads a component of the user's own from a module. */
+export const fromModule = Effect.fn("Load.fromModule")(function* <K extends Kind>(
+  kind: K,
+  name: string,
+  folder: string
+) {
+  const path = modulePath(name, folder)
+  const fail = (reason: string) => new ComponentLoadError({ kind, name, reason })
+  if (!existsSync(path)) {
+    return yield* fail(
+      `the module ${name} does not exist (looked for ${path}; paths are relative to the configuration)`
+    )
+  }
+  if (!statSync(path).isFile()) return yield* fail(`${name} is a folder, and a module's file belongs here`)
+  const module = yield* Effect.tryPromise({
+    try: () => import(pathToFileURL(path).href) as Promise<Readonly<Record<string, unknown>>>,
+    catch: (error) => fail(`the module ${name} cannot be loaded: ${error instanceof Error ? error.message : error}`)
+  })
+  if (!Object.hasOwn(module, "component")) {
+    const exported = Object.keys(module)
+    const has = exported.length === 0 ? "nothing" : exported.join(", ")
+    return yield* fail(`the module ${name} exports no \`component\` (it exports ${has}); ${example(kind)}`)
+  }
+  const wrong = checkComponent(module["component"], kind)
+  if (wrong !== undefined) return yield* fail(`the module ${name}: ${wrong}`)
+  // Its kind was checked above; the types of a module loaded by path cannot be.
+  return bind(module["component"] as Component<K, ServiceOf[K], unknown>) as Bound<K>
+})
+
+/** The component of a name: a shipped one, or a module of the user's own. */
+export const component = Effect.fn("Load.component")(function* <K extends Kind>(kind: K, name: string, folder: string) {
+  if (isModulePath(name)) return yield* fromModule(kind, name, folder)
+  const found = yield* Registry.find(kind, name)
+  if (found !== undefined) return found
+  const known = Registry.names(kind)
+  const guess = closest(name, known)
+  return yield* new ComponentLoadError({
+    kind,
+    name,
+    reason: `no ${kind} is called ${JSON.stringify(name)}${guess === undefined ? "" : `; did you mean ${guess}?`} (there are ${known.join(", ")}; or the path of a module, ./mine.ts)`
+  })
+})
+
+interface Part {
+  readonly chosen: Partial<{ [K in Kind]: Chosen<K> }>
+  readonly issues: ReadonlyArray<ConfigFile.ConfigIssue>
+}
+
+const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
+
+/** Decodes one component section. A section that is no mapping with a name is left to the decoding of the whole. */
+const choose = Effect.fnUntraced(function* <K extends Kind>(
+  kind: K,
+  section: unknown,
+  source: ConfigFile.ConfigSource,
+  folder: string
+) {
+  const none: Part = { chosen: {}, issues: [] }
+  if (!isRecord(section) || typeof section["name"] !== "string") return none
+  const { name, ...options } = section
+  const loaded = yield* Effect.result(component(kind, name as string, folder))
+  if (Result.isFailure(loaded)) {
+    const path = [kind, "name"]
+    const issue = { path: path.join("."), ...source.origin(path), message: loaded.failure.message }
+    return { chosen: {}, issues: [issue] } satisfies Part
+  }
+  const chosen = loaded.success.choose(options)
+  return Result.isSuccess(chosen)
+    ? ({ chosen: { [kind]: { ...chosen.success, name } }, issues: [] } as Part)
+    : ({ chosen: {}, issues: ConfigFile.issuesOf(chosen.failure.issue, source, [kind]) } as Part)
+})
+
+/** Rules between sections, which no single Schema can tell. */
+const crossChecks = (config: RunConfig, source: ConfigFile.ConfigSource): ReadonlyArray<ConfigFile.ConfigIssue> => {
+  const issues: Array<ConfigFile.ConfigIssue> = []
+  const add = (path: ReadonlyArray<string>, message: string): void => {
+    issues.push({ path: path.join("."), ...source.origin(path), message })
+  }
+  const { budget, start } = config
+  if (budget.min > budget.max) {
+    add(["budget", "min"], `got ${budget.min}; expected at most budget.max, which is ${budget.max}`)
+  }
+  if (start.network !== null && start.architecture === null) {
+    add(["start", "network"], "weights alone are no network; expected start.architecture beside it")
+  }
+  for (const phase of ["supernetTraining", "retraining"] as const) {
+    const { accumulate, batchSize } = config[phase]
+    if (batchSize % accumulate !== 0) {
+      add([phase, "accumulate"], `got ${accumulate}; expected a divisor of ${phase}.batchSize, which is ${batchSize}`)
+    }
+  }
+  if (!/^[\w][\w .-]*$/.test(config.name)) {
+    add(
+      ["name"],
+      `got ${ConfigFile.show(config.name)}; expected letters, digits, blanks, dots, hyphens and underscores`
+    )
+  }
+  return issues
+}
+
+const byLine = (a: ConfigFile.ConfigIssue, b: ConfigFile.ConfigIssue): number =>
+  (a.line ?? Number.MAX_SAFE_INTEGER) - (b.line ?? Number.MAX_SAFE_INTEGER)
+
+const defaultName: Partial<Record<Kind, string>> = {
+  criterion: "cross-entropy",
+  trainingAgent: "classification",
+  trainingStrategy: "uniform",
+  searchStrategy: "evolution",
+  estimator: "supernet"
+}
+
+/** Decodes a configuration and its components; paths in it are relative to `folder`. */
+export const decode = Effect.fn("Load.decode")(function* (source: ConfigFile.ConfigSource, folder: string) {
+  const issues: Array<ConfigFile.ConfigIssue> = []
+  const whole = ConfigFile.decodePart(RunConfig as Schema.Codec<RunConfig, unknown>, source.value, source, [])
+  if (Result.isFailure(whole)) issues.push(...whole.failure)
+  else issues.push(...crossChecks(whole.success, source))
+  let chosen: Part["chosen"] = {}
+  for (const kind of kinds) {
+    const fallback = defaultName[kind]
+    const section = source.value[kind] ?? (fallback === undefined ? undefined : { name: fallback })
+    const part = yield* choose(kind, section, source, folder)
+    chosen = { ...chosen, ...part.chosen }
+    issues.push(...part.issues)
+  }
+  if (Result.isFailure(whole) || issues.length > 0) {
+    return yield* new ConfigFile.ConfigError({ file: source.file, issues: [...issues].sort(byLine) })
+  }
+  const components = chosen as ChosenComponents
+  const filled = Object.fromEntries(
+    kinds.map((kind) => [kind, { name: components[kind].name, ...components[kind].options }])
+  )
+  const loaded: LoadedRun = { config: { ...whole.success, ...filled }, components, file: source.file, folder }
+  return loaded
+})
+
+/** What may be laid over a configuration's file. */
+export interface Overrides {
+  /** `key.path=value`, in order. */
+  readonly set?: ReadonlyArray<string> | undefined
+  /** Values by path, each with the flag that gave it. */
+  readonly flags?: ReadonlyArray<readonly [path: ReadonlyArray<string>, value: unknown, flag: string]> | undefined
+}
+
+/** Reads a file's text, or tells that it cannot be. */
+const readText = (file: string): Result.Result<string, ConfigFile.ConfigError> =>
+  Result.try({
+    try: () => readFileSync(file, "utf8"),
+    catch: (error) => {
+      const code = Predicate.hasProperty(error, "code") ? error.code : undefined
+      const reason =
+        code === "ENOENT"
+          ? "the file does not exist"
+          : code === "EISDIR"
+            ? "this is a folder; expected a configuration's file"
+            : `the file cannot be read: ${error instanceof Error ? error.message : error}`
+      return new ConfigFile.ConfigError({ file, issues: [{ path: "", line: null, origin: "", message: reason }] })
+    }
+  })
+
+/** Reads a configuration's file, lays overrides over it, and decodes it. */
+export const file = Effect.fn("Load.file")(function* (path: string, overrides: Overrides = {}) {
+  const text = yield* Effect.fromResult(readText(path))
+  const parsed = yield* Effect.fromResult(ConfigFile.parse(path, text))
+  const withSets = yield* Effect.fromResult(ConfigFile.override(parsed, overrides.set ?? []))
+  const source = (overrides.flags ?? []).reduce(
+    (inner, [at, value, flag]) => ConfigFile.assign(inner, at, value, flag),
+    withSets
+  )
+  return yield* decode(source, dirname(resolve(path)))
+})
+
+/**
+ * A configuration as YAML, for the folder of a run: defaults filled in, and module paths relative to that folder, so
+ * that the file can be run from there.
+ */
+export const toYaml = (loaded: LoadedRun, folder: string): string => {
+  const moved = kinds.map((kind) => {
+    const section = loaded.config[kind]
+    if (!isModulePath(section.name)) return [kind, section] as const
+    const path = relative(folder, modulePath(section.name, loaded.folder)).replaceAll("\\", "/")
+    const name = isAbsolute(path) || path.startsWith(".") ? path : `./${path}`
+    return [kind, { ...section, name }] as const
+  })
+  return Yaml.stringify({ ...loaded.config, ...Object.fromEntries(moved) })
+}

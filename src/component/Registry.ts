@@ -1,0 +1,35 @@
+/**
+ * The components that ship, by kind and name. Each is loaded when it is chosen: a run, or a look at one space, does
+ * not pay for all the others.
+ */
+import * as Effect from "effect/Effect"
+import { type Bound, bind, type Kind } from "./Bound.ts"
+
+/** Loads a component. */
+export type Source<K extends Kind> = () => Promise<Bound<K>>
+
+/** Every component that ships. The first of a kind is the one examples begin with. */
+export const shipped: { readonly [K in Kind]: Readonly<Record<string, Source<K>>> } = {
+  dataflow: {
+    "fashion-mnist": () => import("../dataflow/FashionMnist.ts").then((module) => bind(module.component))
+  },
+  searchSpace: {
+    tiny: () => import("../search-space/Tiny.ts").then((module) => bind(module.component)),
+    proxylessnas: () => import("../search-space/ProxylessNas.ts").then((module) => bind(module.component))
+  },
+  criterion: {},
+  trainingAgent: {},
+  trainingStrategy: {},
+  searchStrategy: {},
+  estimator: {}
+}
+
+/** Names of the shipped components of a kind. */
+export const names = (kind: Kind): ReadonlyArray<string> => Object.keys(shipped[kind])
+
+/** A shipped component; undefined where there is none of that name. */
+export const find = <K extends Kind>(kind: K, name: string): Effect.Effect<Bound<K> | undefined> => {
+  const sources: Readonly<Record<string, Source<K>>> = shipped[kind]
+  const source = Object.hasOwn(sources, name) ? sources[name] : undefined
+  return source === undefined ? Effect.succeed(undefined) : Effect.promise(source)
+}

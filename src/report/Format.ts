@@ -1,0 +1,99 @@
+/** Numbers as people read them; the same in reports and on the terminal. */
+
+const trim = (text: string): string => (text.includes(".") ? text.replace(/\.?0+$/, "") : text)
+
+/**
+ * A count with a unit prefix and three or four significant digits.
+ *
+ * **Example** (A cost)
+ *
+ * ```ts
+ * import { si } from "./Format.ts"
+ *
+ * si(19169792) // => "19.17M"
+ * si(2039028) // => "2.039M"
+ * si(950) // => "950"
+ * ```
+ */
+export const si = (value: number): string => {
+  const units = ["", "k", "M", "G", "T"]
+  let scaled = value
+  let unit = 0
+  while (Math.abs(scaled) >= 1000 && unit < units.length - 1) {
+    scaled /= 1000
+    unit += 1
+  }
+  if (unit === 0) return Number.isInteger(scaled) ? String(scaled) : trim(scaled.toPrecision(4))
+  return `${trim(scaled.toPrecision(4))}${units[unit]}`
+}
+
+/**
+ * A fraction as a percentage of two decimals.
+ *
+ * **Example** (An accuracy)
+ *
+ * ```ts
+ * import { percent } from "./Format.ts"
+ *
+ * percent(0.8734) // => "87.34 %"
+ * ```
+ */
+export const percent = (fraction: number): string => `${(fraction * 100).toFixed(2)} %`
+
+/**
+ * Seconds as a person would say them.
+ *
+ * **Example** (Short and long)
+ *
+ * ```ts
+ * import { duration } from "./Format.ts"
+ *
+ * duration(8.24) // => "8.2 s"
+ * duration(75) // => "1 min 15 s"
+ * duration(7325) // => "2 h 2 min"
+ * ```
+ */
+export const duration = (seconds: number): string => {
+  if (!Number.isFinite(seconds) || seconds < 0) return "?"
+  if (seconds < 60) return `${seconds < 10 ? seconds.toFixed(1) : Math.round(seconds)} s`
+  const whole = Math.round(seconds)
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`
+  return `${Math.floor(whole / 3600)} h ${Math.round((whole % 3600) / 60)} min`
+}
+
+/** Bytes with a binary prefix: `1.5 GiB`. */
+export const bytes = (count: number): string => {
+  const units = ["B", "KiB", "MiB", "GiB", "TiB"]
+  let scaled = count
+  let unit = 0
+  while (scaled >= 1024 && unit < units.length - 1) {
+    scaled /= 1024
+    unit += 1
+  }
+  return `${unit === 0 ? scaled : trim(scaled.toFixed(2))} ${units[unit]}`
+}
+
+/**
+ * Digits in groups of three.
+ *
+ * **Example** (The size of a search space)
+ *
+ * ```ts
+ * import { grouped } from "./Format.ts"
+ *
+ * grouped("558545864083284007") // => "558,545,864,083,284,007"
+ * ```
+ */
+export const grouped = (digits: string): string => digits.replaceAll(/\B(?=(\d{3})+(?!\d))/g, ",")
+
+/** A metric by its name: accuracies (`top1`, `accuracy`, …) are fractions and shown as percentages. */
+export const metric = (name: string, value: number): string =>
+  /^(top\d+|accuracy|acc|tar|auc)/i.test(name) && value >= 0 && value <= 1 ? percent(value) : trim(value.toPrecision(5))
+
+/** The unit a cost metric is counted in. */
+export const costUnit = (name: string): string =>
+  name === "flops" ? "MACs" : name === "params" ? "parameters" : name === "latency" ? "ms" : name
+
+/** A cost of a metric with its unit. */
+export const cost = (name: string, value: number): string =>
+  name === "latency" ? `${trim(value.toFixed(3))} ms` : `${si(value)} ${costUnit(name)}`

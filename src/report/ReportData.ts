@@ -1,0 +1,107 @@
+/** What a report tells of a run, whether it has ended or not. Plain data, read from the run's folder. */
+
+/** One point of a training curve. */
+export interface CurvePoint {
+  /** Epochs done; fractions stand for steps within an epoch. */
+  readonly epoch: number
+  readonly loss: number
+  /** Metrics beside the loss, fractions: `top1`. */
+  readonly metrics: Readonly<Record<string, number>>
+  readonly learningRate?: number | undefined
+}
+
+/** A scored candidate of the search, in the order of scoring. */
+export interface Candidate {
+  readonly index: number
+  /** The generation (or chunk) it was asked in, from 0. */
+  readonly generation: number
+  readonly architecture: string
+  readonly cost: number
+  /** What the search minimises. */
+  readonly objective: number
+  readonly metrics: Readonly<Record<string, number>>
+}
+
+/** A block of the found network, in order. */
+export interface DrawnBlock {
+  readonly name: string
+  /** `k5 e3`, `skip`, `conv 3x3`. */
+  readonly label: string
+  /** Index among the layer's choices; null for fixed blocks. */
+  readonly choice: number | null
+  /** Height, width, channels of what the block gives; a plain vector has only its length. */
+  readonly output: ReadonlyArray<number>
+  readonly macs: number
+  readonly params: number
+}
+
+/** The found architecture. */
+export interface FoundArchitecture {
+  readonly text: string
+  readonly cost: number
+  readonly macs: number
+  readonly params: number
+  readonly blocks: ReadonlyArray<DrawnBlock>
+  /** Names of the choices of every searched layer, for the picture of the path through the supernet. */
+  readonly layers: ReadonlyArray<{
+    readonly name: string
+    readonly choices: ReadonlyArray<string>
+    readonly taken: number
+  }>
+}
+
+/** A phase of the run and how long it took. */
+export interface PhaseTime {
+  readonly phase: string
+  readonly state: "done" | "running" | "waiting" | "skipped"
+  readonly seconds: number
+}
+
+/** Everything a report shows; what the run has not reached yet is undefined or empty. */
+export interface ReportData {
+  readonly name: string
+  readonly status: "running" | "paused" | "done" | "failed"
+  /** For a failed run: why. */
+  readonly failure?: string | undefined
+  readonly seed: number
+  readonly engine: string
+  readonly dataset: string
+  readonly space: { readonly name: string; readonly size: string }
+  readonly strategies: { readonly training: string; readonly search: string; readonly criterion: string }
+  readonly budget: { readonly metric: string; readonly min: number; readonly max: number }
+  readonly headline: string
+  readonly phases: ReadonlyArray<PhaseTime>
+  readonly supernet: ReadonlyArray<CurvePoint>
+  readonly search: ReadonlyArray<Candidate>
+  readonly retraining: ReadonlyArray<CurvePoint>
+  readonly found?: FoundArchitecture | undefined
+  readonly test?: Readonly<Record<string, number>> | undefined
+  /** The configuration as YAML, defaults filled in. */
+  readonly config: string
+  /** Where it ran and with what: rows of a table. */
+  readonly manifest: ReadonlyArray<readonly [key: string, value: string]>
+}
+
+/**
+ * The candidates no other beats in both cost and objective, by rising cost.
+ *
+ * **Example** (Three candidates, one of them beaten)
+ *
+ * ```ts
+ * import { paretoFront } from "./ReportData.ts"
+ *
+ * const front = paretoFront([{ cost: 2, objective: 1 }, { cost: 1, objective: 3 }, { cost: 3, objective: 2 }])
+ * front.map((c) => c.cost) // => [1, 2]
+ * ```
+ */
+export const paretoFront = <A extends { readonly cost: number; readonly objective: number }>(
+  candidates: ReadonlyArray<A>
+): ReadonlyArray<A> => {
+  const sorted = [...candidates].sort((a, b) => a.cost - b.cost || a.objective - b.objective)
+  const front: Array<A> = []
+  for (const candidate of sorted) {
+    const last = front.at(-1)
+    if (last === undefined || candidate.objective < last.objective) front.push(candidate)
+  }
+  return front
+}
