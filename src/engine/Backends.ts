@@ -1,0 +1,66 @@
+/** What the engines' Layers share: making a tfjs backend current for a scope, and the peak of its memory. */
+import * as tf from "@tensorflow/tfjs-core"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import { EngineError, type EngineMode, type EngineName } from "./Engine.ts"
+
+/** What an engine is asked to be. */
+export interface EngineOptions {
+  /** Only the embedded engine has a choice; the others ignore it. */
+  readonly mode: EngineMode
+  /** Threads to work with; 0: as many as the process may use. */
+  readonly threads: number
+}
+
+/** Makes a registered tfjs backend the current one while the scope is open, then the previous one again. */
+export const currentBackend = (engine: EngineName, backend: string): Effect.Effect<void, EngineError, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.tryPromise({
+      try: async () => {
+        const previous: string | undefined = tf.getBackend()
+        const done = await tf.setBackend(backend)
+        if (!done) throw new Error(`tfjs could not start its backend ${backend}`)
+        return previous
+      },
+      catch: (cause) => new EngineError({ engine, reason: cause instanceof Error ? cause.message : String(cause) })
+    }),
+    (previous) =>
+      Effect.promise(async () => {
+        if (previous !== undefined && previous !== backend && tf.findBackendFactory(previous) !== null) {
+          await tf.setBackend(previous)
+        }
+      })
+  ).pipe(Effect.asVoid)
+
+/**
+ * Follows the bytes tfjs counts for its tensors while the scope is open, since tfjs itself keeps no peak: its counter
+ * becomes a property that remembers the largest value it was given.
+ */
+export const trackedMemory: Effect.Effect<
+  () => { readonly bytes: number; readonly peakBytes: number },
+  never,
+  Scope.Scope
+> = Effect.acquireRelease(
+  Effect.sync(() => {
+    const state = tf.engine().state as { numBytes: number }
+    const outer = Object.getOwnPropertyDescriptor(state, "numBytes")
+    let bytes = state.numBytes
+    let peakBytes = bytes
+    Object.defineProperty(state, "numBytes", {
+      configurable: true,
+      enumerable: true,
+      get: () => bytes,
+      set: (value: number) => {
+        bytes = value
+        if (value > peakBytes) peakBytes = value
+      }
+    })
+    return { state, outer, read: () => ({ bytes, peakBytes }) }
+  }),
+  ({ state, outer, read }) =>
+    Effect.sync(() => {
+      const { bytes } = read()
+      if (outer !== undefined) Object.defineProperty(state, "numBytes", outer)
+      state.numBytes = bytes
+    })
+).pipe(Effect.map(({ read }) => read))

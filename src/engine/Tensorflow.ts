@@ -1,0 +1,149 @@
+/**
+ * The `tensorflow` and `tensorflow-gpu` engines: Google's TensorFlow library through @tensorflow/tfjs-node and
+ * @tensorflow/tfjs-node-gpu. Both packages are optional, and neither is loaded unless its engine is asked for (or, for
+ * the GPU's, `auto` finds it installed).
+ */
+import { createRequire } from "node:module"
+import { pathToFileURL } from "node:url"
+import * as nodeUtil from "node:util"
+import * as tf from "@tensorflow/tfjs-core"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import { currentBackend, type EngineOptions, trackedMemory } from "./Backends.ts"
+import { EngineError, type EngineName, type EngineShape } from "./Engine.ts"
+import { registerGradients } from "./Gradients.ts"
+
+/** The two engines of this file. */
+export type TensorflowName = Extract<EngineName, "tensorflow" | "tensorflow-gpu">
+
+const packages: Readonly<Record<TensorflowName, string>> = {
+  tensorflow: "@tensorflow/tfjs-node",
+  "tensorflow-gpu": "@tensorflow/tfjs-node-gpu"
+}
+
+/** What of a package this file uses. */
+interface TfjsNode {
+  readonly version: Readonly<Record<string, string>>
+}
+
+/** How a package is found and loaded; tests put their own in its place. */
+export interface PackageLoader {
+  /** The file a package's name stands for; throws where it is not installed. */
+  readonly resolve: (name: string) => string
+  readonly load: (file: string) => Promise<unknown>
+}
+
+const require = createRequire(import.meta.url)
+
+const installed: PackageLoader = {
+  resolve: (name) => require.resolve(name),
+  load: (file) => import(pathToFileURL(file).href)
+}
+
+/** The functions that Node 23 removed from `util` and tfjs-node 4.22 still calls. */
+const removedFromUtil: Readonly<Record<string, (value: unknown) => boolean>> = {
+  isArray: Array.isArray,
+  isBoolean: (value) => typeof value === "boolean",
+  isFunction: (value) => typeof value === "function",
+  isNull: (value) => value === null,
+  isNullOrUndefined: (value) => value === null || value === undefined,
+  isNumber: (value) => typeof value === "number",
+  isObject: (value) => value !== null && typeof value === "object",
+  isString: (value) => typeof value === "string",
+  isUndefined: (value) => value === undefined
+}
+
+/**
+ * Gives Node's `util` back the functions it lost, for CommonJS modules that call them. Those that are still there stay
+ * as they are.
+ */
+export const restoreUtilFunctions = (util: Record<string, unknown> = require("node:util")): void => {
+  for (const [name, test] of Object.entries(removedFromUtil)) {
+    if (typeof util[name] !== "function") util[name] = test
+  }
+}
+
+// Both packages register the same tfjs backend, so a process can hold only the one it loaded first.
+let loadedName: TensorflowName | undefined
+
+const reason = (cause: unknown): string => (cause instanceof Error ? cause.message : nodeUtil.inspect(cause))
+
+/** Whether the package is installed; nothing is loaded. */
+export const isInstalled = (name: TensorflowName, loader: PackageLoader = installed): boolean => {
+  try {
+    loader.resolve(packages[name])
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** How to install the package of an engine. */
+export const installAdvice = (name: TensorflowName): string =>
+  `the package ${packages[name]} is not installed; \`npm install ${packages[name]}@4.22.0\` installs it` +
+  (name === "tensorflow-gpu" ? " (it needs an NVIDIA GPU with CUDA 11)" : "") +
+  ", or choose the engine simd"
+
+const load = (name: TensorflowName, threads: number, loader: PackageLoader): Effect.Effect<TfjsNode, EngineError> =>
+  Effect.gen(function* () {
+    const fail = (why: string) => new EngineError({ engine: name, reason: why })
+    if (!isInstalled(name, loader)) return yield* Effect.fail(fail(installAdvice(name)))
+    if (loadedName !== undefined && loadedName !== name) {
+      return yield* Effect.fail(
+        fail(`${packages[loadedName]} is loaded in this process already, and the two exclude each other`)
+      )
+    }
+    const previous: string | undefined = tf.getBackend()
+    const found = yield* Effect.tryPromise({
+      try: async () => {
+        restoreUtilFunctions()
+        // TensorFlow reads these when it starts; it offers no other way.
+        if (threads > 0 && loadedName === undefined) {
+          process.env["TF_NUM_INTRAOP_THREADS"] = String(threads)
+          process.env["TF_NUM_INTEROP_THREADS"] = "1"
+        }
+        process.env["TF_CPP_MIN_LOG_LEVEL"] ??= "2"
+        const module = (await loader.load(loader.resolve(packages[name]))) as TfjsNode & { readonly default?: TfjsNode }
+        return module.version === undefined && module.default !== undefined ? module.default : module
+      },
+      catch: (cause) => fail(`${packages[name]} is installed but does not load: ${reason(cause)}`)
+    })
+    loadedName = name
+    // The package made its backend current and brought tfjs's derivatives: both are put back.
+    registerGradients()
+    if (previous !== undefined && tf.getBackend() !== previous) yield* Effect.promise(() => tf.setBackend(previous))
+    if (tf.findBackendFactory("tensorflow") === null) {
+      return yield* Effect.fail(
+        fail(
+          `${packages[name]} uses another copy of @tensorflow/tfjs-core than ${tf.version_core}; \`npm dedupe\` joins them`
+        )
+      )
+    }
+    return found
+  })
+
+/** Starts the engine for a scope; `tensorflow-gpu` only where TensorFlow really uses a GPU. */
+export const acquire = (
+  name: TensorflowName,
+  options: EngineOptions,
+  loader: PackageLoader = installed
+): Effect.Effect<EngineShape, EngineError, Scope.Scope> =>
+  Effect.gen(function* () {
+    const found = yield* load(name, options.threads, loader)
+    yield* currentBackend(name, "tensorflow")
+    const backend = tf.backend() as unknown as { readonly isUsingGpuDevice?: boolean }
+    if (name === "tensorflow-gpu" && backend.isUsingGpuDevice !== true) {
+      return yield* Effect.fail(
+        new EngineError({ engine: name, reason: "the package loads, but TensorFlow finds no GPU it can use" })
+      )
+    }
+    const memory = yield* trackedMemory
+    return {
+      name,
+      version: found.version["tfjs-node"] ?? found.version["tfjs-core"] ?? "unknown",
+      mode: "relaxed",
+      threads: options.threads > 0 ? options.threads : require("node:os").availableParallelism(),
+      portable: false,
+      memory
+    }
+  })
