@@ -4,8 +4,10 @@
  * it. The shipped spaces but SGNAS are such lists, and so may a user's own be.
  */
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import { define } from "../component/Component.ts"
 import type { ImageShape, NamedBlock, Network } from "../nn/Network.ts"
 import { outputShape } from "../nn/Network.ts"
 import { type Block, BlockSpec, label, place } from "./blocks/Block.ts"
@@ -14,12 +16,21 @@ import {
   GenotypeError,
   type Head,
   type NetworkInterface,
+  SearchSpace,
   SearchSpaceError,
   type SearchSpaceShape,
-  type SuperLayer
+  type SuperLayer,
+  TaskInterface
 } from "./SearchSpace.ts"
 
 const Positive = Schema.Int.check(Schema.isGreaterThan(0))
+
+const strides = {
+  stride: Positive.pipe(Schema.withDecodingDefaultKey(Effect.succeed(1))),
+  largeStride: Schema.NullOr(Positive)
+    .annotate({ description: "Stride for images of 96 pixels and more (ImageNet's); null: the same" })
+    .pipe(Schema.withDecodingDefaultKey(Effect.succeed(null)))
+}
 
 /** A block that is not searched. `width` is its output width; null keeps it, `head` is the number of outputs asked. */
 export const FixedBlock = Schema.Struct({
@@ -27,7 +38,7 @@ export const FixedBlock = Schema.Struct({
   width: Schema.NullOr(Schema.Union([Positive, Schema.Literals(["head"])])).pipe(
     Schema.withDecodingDefaultKey(Effect.succeed(null))
   ),
-  stride: Positive.pipe(Schema.withDecodingDefaultKey(Effect.succeed(1)))
+  ...strides
 })
 /** A block that is not searched. */
 export type FixedBlock = typeof FixedBlock.Type
@@ -35,7 +46,7 @@ export type FixedBlock = typeof FixedBlock.Type
 /** A searched layer: its output width and stride. */
 export const SearchedLayer = Schema.Struct({
   width: Positive,
-  stride: Positive.pipe(Schema.withDecodingDefaultKey(Effect.succeed(1)))
+  ...strides
 })
 /** A searched layer. */
 export type SearchedLayer = typeof SearchedLayer.Type
@@ -54,15 +65,17 @@ export const MacroSpec = Schema.Struct({
 export type MacroSpec = typeof MacroSpec.Type
 
 /** A fixed block. */
-export const fixed = (block: BlockSpec, width: FixedBlock["width"] = null, stride = 1): FixedBlock => ({
-  block,
-  width,
-  stride
-})
+export const fixed = (
+  block: BlockSpec,
+  width: FixedBlock["width"] = null,
+  stride = 1,
+  largeStride: number | null = null
+): FixedBlock => ({ block, width, stride, largeStride })
 
-/** Searched layers of `[width, stride]`. */
-export const layersOf = (rows: ReadonlyArray<readonly [width: number, stride: number]>): ReadonlyArray<SearchedLayer> =>
-  rows.map(([width, stride]) => ({ width, stride }))
+/** Searched layers of `[width, stride, stride for large images]`. */
+export const layersOf = (
+  rows: ReadonlyArray<readonly [width: number, stride: number, largeStride?: number]>
+): ReadonlyArray<SearchedLayer> => rows.map(([width, stride, largeStride = null]) => ({ width, stride, largeStride }))
 
 /** How many numbers a head puts out. */
 export const headSize = (head: Head): number => (head._tag === "Classifier" ? head.classes : head.dimension)
@@ -227,17 +240,24 @@ export const assemble = (parts: SpaceParts): Result.Result<SearchSpaceShape, Sea
   })
 }
 
+/** The stride that images of an interface get. */
+export const strideFor = (
+  { largeStride, stride }: { readonly stride: number; readonly largeStride: number | null },
+  networkInterface: NetworkInterface
+): number => (largeStride !== null && isImageNetSize(networkInterface) ? largeStride : stride)
+
 /** Puts fixed blocks one after another. */
 export const placeFixed = (
   prefix: string,
   blocks: ReadonlyArray<FixedBlock>,
   inChannels: number,
-  outputs: number
+  networkInterface: NetworkInterface
 ): ReadonlyArray<NamedBlock> => {
   let channels = inChannels
-  return blocks.map(({ block, stride, width }, i) => {
-    const out = width === null ? channels : width === "head" ? outputs : width
-    const placed: Block = place(block, channels, out, stride)
+  return blocks.map((fixedBlock, i) => {
+    const { block, width } = fixedBlock
+    const out = width === null ? channels : width === "head" ? headSize(networkInterface.head) : width
+    const placed: Block = place(block, channels, out, strideFor(fixedBlock, networkInterface))
     channels = out
     return { name: `${prefix}.${i}`, block: placed }
   })
@@ -256,11 +276,12 @@ export const fromMacro = (
   networkInterface: NetworkInterface,
   extra: Pick<SpaceParts, "refuse" | "canonical"> = {}
 ): Result.Result<SearchSpaceShape, SearchSpaceError> => {
-  const outputs = headSize(networkInterface.head)
-  const first = placeFixed("first", spec.first, networkInterface.input[2], outputs)
+  const first = placeFixed("first", spec.first, networkInterface.input[2], networkInterface)
   let channels = widthAfter(first, networkInterface.input[2])
   const labels = spec.choices.map(label)
-  const layers = spec.search.map(({ stride, width }, layer): SuperLayer => {
+  const layers = spec.search.map((searched, layer): SuperLayer => {
+    const { width } = searched
+    const stride = strideFor(searched, networkInterface)
     const options = spec.choices.map((choice, option) => ({
       selection: [option],
       label: labels[option] as string,
@@ -269,7 +290,7 @@ export const fromMacro = (
     channels = width
     return { name: `search.${layer}`, width: 1, options }
   })
-  const last = placeFixed("last", spec.last, channels, outputs)
+  const last = placeFixed("last", spec.last, channels, networkInterface)
   return assemble({
     name: spec.name,
     interface: networkInterface,
@@ -280,3 +301,34 @@ export const fromMacro = (
     ...extra
   })
 }
+
+/** Makes a space from its options and what data and task ask of it. */
+export type Make<Options> = (
+  options: Options,
+  networkInterface: NetworkInterface
+) => Result.Result<SearchSpaceShape, SearchSpaceError>
+
+/** The Layer of a space: made for the interface of the run. */
+export const layerOf =
+  <Options>(make: Make<Options>) =>
+  (options: Options): Layer.Layer<SearchSpace, SearchSpaceError, TaskInterface> =>
+    Layer.effect(
+      SearchSpace,
+      Effect.gen(function* () {
+        return yield* Effect.fromResult(make(options, yield* TaskInterface))
+      })
+    )
+
+/** The option that most spaces have. */
+export const stemStrideOption = Schema.Literals([1, 2])
+  .annotate({ description: "Stride of the first convolution; 1 is the full-resolution variant for small images" })
+  .pipe(Schema.withDecodingDefaultKey(Effect.succeed(2 as const)))
+
+/** `name: macro`: a space of the user's own, written in the configuration as data. */
+export const component = define({
+  kind: "searchSpace",
+  name: "macro",
+  description: "A search space of your own, given as data: fixed blocks, searched layers, choices",
+  options: MacroSpec,
+  layer: layerOf(fromMacro)
+})

@@ -3,19 +3,19 @@
  * and expansions 3, 6, or skipped.
  */
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
-import type * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { define } from "../component/Component.ts"
 import { classifier, conv, globalAverage, mobile, skip } from "./blocks/Block.ts"
-import { fixed, fromMacro, isImageNetSize, layersOf, type MacroSpec } from "./MacroSpace.ts"
 import {
-  type NetworkInterface,
-  SearchSpace,
-  type SearchSpaceError,
-  type SearchSpaceShape,
-  TaskInterface
-} from "./SearchSpace.ts"
+  fixed,
+  fromMacro,
+  layerOf,
+  layersOf,
+  type MacroSpec,
+  type Make,
+  type SearchedLayer,
+  stemStrideOption
+} from "./MacroSpace.ts"
 
 const Positive = Schema.Int.check(Schema.isGreaterThan(0))
 
@@ -42,21 +42,22 @@ export const choices = [
   skip
 ]
 
-/** The 21 searched layers of given widths; `firstStride` is that of the first one. */
-export const searchedLayers = (widths: Widths, firstStride: number) => {
-  const strides = [firstStride, 2, 2, 1, 2, 1]
+/** The 21 searched layers of given widths. */
+export const searchedLayers = (widths: Widths): ReadonlyArray<SearchedLayer> => {
+  const strides = [1, 2, 2, 1, 2, 1]
   return layersOf(
     widths.stages.flatMap((width, stage) =>
-      Array.from({ length: stage === 5 ? 1 : 4 }, (_, i) => [width, i === 0 ? (strides[stage] as number) : 1] as const)
+      Array.from({ length: stage === 5 ? 1 : 4 }, (_, i) => {
+        const stride = i === 0 ? (strides[stage] as number) : 1
+        return [width, stride, stage === 0 && i === 0 ? 2 : stride] as const
+      })
     )
   )
 }
 
 /** Options of the space. */
 export const Options = Schema.Struct({
-  stemStride: Schema.Literals([1, 2])
-    .annotate({ description: "Stride of the first convolution; 1 is the full-resolution variant for CIFAR" })
-    .pipe(Schema.withDecodingDefaultKey(Effect.succeed(2 as const))),
+  stemStride: stemStrideOption,
   widths: Schema.NullOr(
     Schema.Struct({
       stem: Positive,
@@ -71,8 +72,8 @@ export const Options = Schema.Struct({
 /** Options of the space. */
 export type Options = typeof Options.Type
 
-/** The description of the space for an interface. */
-export const macro = (options: Options, networkInterface: NetworkInterface): MacroSpec => {
+/** The description of the space. */
+export const macro = (options: Options): MacroSpec => {
   const widths = options.widths ?? standardWidths
   return {
     name: "proxylessnas",
@@ -80,7 +81,7 @@ export const macro = (options: Options, networkInterface: NetworkInterface): Mac
       fixed(conv({ kernel: 3 }), widths.stem, options.stemStride),
       fixed(mobile({ kernel: 3, expansion: 1 }), widths.first)
     ],
-    search: searchedLayers(widths, isImageNetSize(networkInterface) ? 2 : 1),
+    search: searchedLayers(widths),
     choices,
     last: [fixed(conv({ kernel: 1 }), widths.head), fixed(globalAverage), fixed(classifier, "head")]
   }
@@ -97,19 +98,7 @@ export const macro = (options: Options, networkInterface: NetworkInterface): Mac
  * Result.getOrThrow(ProxylessNas.make({ stemStride: 2, widths: null }, task)).size // => 558545864083284007n
  * ```
  */
-export const make = (
-  options: Options,
-  networkInterface: NetworkInterface
-): Result.Result<SearchSpaceShape, SearchSpaceError> => fromMacro(macro(options, networkInterface), networkInterface)
-
-/** The space of a run. */
-export const layer = (options: Options): Layer.Layer<SearchSpace, SearchSpaceError, TaskInterface> =>
-  Layer.effect(
-    SearchSpace,
-    Effect.gen(function* () {
-      return yield* Effect.fromResult(make(options, yield* TaskInterface))
-    })
-  )
+export const make: Make<Options> = (options, networkInterface) => fromMacro(macro(options), networkInterface)
 
 /** `name: proxylessnas`. */
 export const component = define({
@@ -117,5 +106,5 @@ export const component = define({
   name: "proxylessnas",
   description: "ProxylessNAS: 21 layers of inverted residuals k3/k5/k7 e3/e6 or skip",
   options: Options,
-  layer
+  layer: layerOf(make)
 })

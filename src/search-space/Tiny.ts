@@ -2,36 +2,24 @@
  * A small space for a first run: six layers of inverted residuals, made for images of about 28 to 32 pixels, whose
  * networks train in seconds to minutes on a processor.
  */
-import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
-import type * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { define } from "../component/Component.ts"
 import { classifier, conv, globalAverage, mobile, skip } from "./blocks/Block.ts"
-import { fixed, fromMacro, isImageNetSize, layersOf, type MacroSpec } from "./MacroSpace.ts"
-import {
-  type NetworkInterface,
-  SearchSpace,
-  type SearchSpaceError,
-  type SearchSpaceShape,
-  TaskInterface
-} from "./SearchSpace.ts"
+import { fixed, fromMacro, layerOf, layersOf, type MacroSpec, type Make, stemStrideOption } from "./MacroSpace.ts"
 
 /** Options of the space. */
 export const Options = Schema.Struct({
-  stemStride: Schema.Literals([1, 2])
-    .annotate({ description: "Stride of the first convolution" })
-    .pipe(Schema.withDecodingDefaultKey(Effect.succeed(2 as const)))
+  stemStride: stemStrideOption
 })
 /** Options of the space. */
 export type Options = typeof Options.Type
 
-/** The description of the space for an interface. */
-export const macro = (options: Options, networkInterface: NetworkInterface): MacroSpec => ({
+/** The description of the space. */
+export const macro = (options: Options): MacroSpec => ({
   name: "tiny",
   first: [fixed(conv({ kernel: 3 }), 16, options.stemStride)],
   search: layersOf([
-    [24, isImageNetSize(networkInterface) ? 2 : 1],
+    [24, 1, 2],
     [24, 1],
     [40, 2],
     [40, 1],
@@ -61,19 +49,7 @@ export const macro = (options: Options, networkInterface: NetworkInterface): Mac
  * Result.getOrThrow(Tiny.make({ stemStride: 2 }, task)).size // => 117649n
  * ```
  */
-export const make = (
-  options: Options,
-  networkInterface: NetworkInterface
-): Result.Result<SearchSpaceShape, SearchSpaceError> => fromMacro(macro(options, networkInterface), networkInterface)
-
-/** The space of a run. */
-export const layer = (options: Options): Layer.Layer<SearchSpace, SearchSpaceError, TaskInterface> =>
-  Layer.effect(
-    SearchSpace,
-    Effect.gen(function* () {
-      return yield* Effect.fromResult(make(options, yield* TaskInterface))
-    })
-  )
+export const make: Make<Options> = (options, networkInterface) => fromMacro(macro(options), networkInterface)
 
 /** `name: tiny`. */
 export const component = define({
@@ -81,5 +57,5 @@ export const component = define({
   name: "tiny",
   description: "A small space for first runs: 6 layers of inverted residuals k3/k5/k7 e2/e4 or skip",
   options: Options,
-  layer
+  layer: layerOf(make)
 })

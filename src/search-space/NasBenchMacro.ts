@@ -1,0 +1,65 @@
+/**
+ * The search space of NAS-Bench-Macro (Su et al. 2021, "Prioritized Architecture Sampling with Monte-Carlo Tree
+ * Search", section 5): 8 layers of identity, inverted residual k3 e3, or k5 e6. Every network of it was trained on
+ * CIFAR-10 three times; parameters and multiply-accumulates here are those of the published table.
+ */
+import * as Schema from "effect/Schema"
+import { define } from "../component/Component.ts"
+import { classifier, conv, globalAverage, mobile, skip } from "./blocks/Block.ts"
+import { fixed, fromMacro, layerOf, layersOf, type MacroSpec, type Make } from "./MacroSpace.ts"
+import type { Genotype } from "./SearchSpace.ts"
+
+/** The space has no options. */
+export const Options = Schema.Struct({})
+/** The space has no options. */
+export type Options = typeof Options.Type
+
+/** The description of the space. */
+export const macro: MacroSpec = {
+  name: "nas-bench-macro",
+  first: [fixed(conv({ kernel: 3 }), 32, 1, 2)],
+  search: layersOf([
+    [64, 2],
+    [64, 1],
+    [128, 2],
+    [128, 1],
+    [128, 1],
+    [256, 2],
+    [256, 1],
+    [256, 1]
+  ]),
+  choices: [skip, mobile({ kernel: 3, expansion: 3 }), mobile({ kernel: 5, expansion: 6 })],
+  last: [fixed(conv({ kernel: 1 }), 1280), fixed(globalAverage), fixed(classifier, "head")]
+}
+
+/** First layer of each stage, and the end. */
+const stageStarts = [0, 2, 5, 8]
+
+/**
+ * An identity between layers of the same stage is no layer at all, so where it stands makes no difference: the
+ * representative has the identities last. The first layer of a stage changes the width and stays where it is.
+ *
+ * **Example** (Identities move to the end of their stage)
+ * ```ts
+ * import * as NasBenchMacro from "./NasBenchMacro.ts"
+ * NasBenchMacro.canonical([0, 1, 2, 0, 1, 1, 0, 2]).join("") // => "01210120"
+ * ```
+ */
+export const canonical = (genotype: Genotype): Genotype =>
+  stageStarts.slice(0, -1).flatMap((start, stage) => {
+    const inner = genotype.slice(start + 1, stageStarts[stage + 1])
+    const layers = inner.filter((digit) => digit !== 0)
+    return [genotype[start] as number, ...layers, ...inner.filter((digit) => digit === 0)]
+  })
+
+/** The space for images and a head. */
+export const make: Make<Options> = (_, networkInterface) => fromMacro(macro, networkInterface, { canonical })
+
+/** `name: nas-bench-macro`. */
+export const component = define({
+  kind: "searchSpace",
+  name: "nas-bench-macro",
+  description: "NAS-Bench-Macro: 8 layers of identity, k3 e3, k5 e6; every network's accuracy is known",
+  options: Options,
+  layer: layerOf(make)
+})
