@@ -4,6 +4,128 @@
  */
 
 const range = (n: number): ReadonlyArray<number> => Array.from({ length: n }, (_, i) => i)
+const lines = (...parts: ReadonlyArray<string | ReadonlyArray<string>>): string => parts.flat().join("\n")
 
-export const microkernels = (): string => "// Written by build.ts.\n"
-void range
+const ROWS = 6
+const VECTORS = 2
+const UNROLL = 4
+
+const accumulators = range(ROWS).flatMap((r) => range(VECTORS).map((v) => ({ r, v, name: `c${r}${v}` })))
+
+/**
+ * C[6 rows a group x 8] = A B for consecutive groups of rows; A row-major, B one packed panel [k][8]. Products are added
+ * in the order of k.
+ */
+const gemmPanel = lines(
+  "export function gemmPanel(a: usize, lda: usize, groups: i32, bStart: usize, bEnd: usize, c: usize, ldc: usize): void {",
+  "  for (let g = 0; g < groups; g++) {",
+  "    let a0 = a",
+  range(ROWS - 1).map((r) => `    let a${r + 1} = a${r} + lda`),
+  `    a = a${ROWS - 1} + lda`,
+  accumulators.map(({ name }) => `    let ${name} = f32x4.splat(0)`),
+  "    let b = bStart",
+  "    while (b < bEnd) {",
+  "      let x: v128, b0: v128, b1: v128",
+  range(UNROLL).flatMap((k) => [
+    ...range(VECTORS).map((v) => `      b${v} = v128.load(b, ${32 * k + 16 * v})`),
+    ...range(ROWS).flatMap((r) => [
+      `      x = v128.load32_splat(a${r}, ${4 * k})`,
+      ...range(VECTORS).map((v) => `      c${r}${v} = madd(x, b${v}, c${r}${v})`)
+    ])
+  ]),
+  `      b += ${32 * UNROLL}`,
+  range(ROWS).map((r) => `      a${r} += ${4 * UNROLL}`),
+  "    }",
+  range(ROWS).flatMap((r) => [...range(VECTORS).map((v) => `    v128.store(c, c${r}${v}, ${16 * v})`), "    c += ldc"]),
+  "  }",
+  "}"
+)
+
+/**
+ * C[6 x 8] += A^T B over positions; A packed [position][6], B packed [position][8], `count` positions, a multiple of 4.
+ * The sum over these positions is made first and then added to C.
+ */
+const gemmOuter = lines(
+  "export function gemmOuter(a: usize, b: usize, count: i32, c: usize, ldc: usize): void {",
+  accumulators.map(({ name }) => `  let ${name} = f32x4.splat(0)`),
+  `  const end = b + ((<usize>count) * 32)`,
+  "  while (b < end) {",
+  "    let x: v128, b0: v128, b1: v128",
+  range(UNROLL).flatMap((k) => [
+    ...range(VECTORS).map((v) => `    b${v} = v128.load(b, ${32 * k + 16 * v})`),
+    ...range(ROWS).flatMap((r) => [
+      `    x = v128.load32_splat(a, ${4 * (ROWS * k + r)})`,
+      ...range(VECTORS).map((v) => `    c${r}${v} = madd(x, b${v}, c${r}${v})`)
+    ])
+  ]),
+  `    b += ${32 * UNROLL}`,
+  `    a += ${4 * ROWS * UNROLL}`,
+  "  }",
+  range(ROWS).flatMap((r) => [
+    ...range(VECTORS).map((v) => `  v128.store(c, f32x4.add(v128.load(c, ${16 * v}), c${r}${v}), ${16 * v})`),
+    "  c += ldc"
+  ]),
+  "}"
+)
+
+const IMAGES = 8
+
+/**
+ * Eight images at once, four channels: acc[image] = sum over rows and columns of taps of x[image] * w. `x` and `w` step by
+ * `xStep`, `wStep` along a row of taps and by `xRow`, `wRow` from row to row; the results go to `o`, `oStep` apart.
+ */
+const depthwisePoint = lines(
+  "// @ts-ignore: decorator",
+  "@inline",
+  "export function depthwisePoint(x: usize, w: usize, ny: i32, nx: i32, xStep: usize, wStep: usize, xRow: usize, wRow: usize, o: usize, oStep: usize): void {",
+  range(IMAGES).map((n) => `  let c${n} = f32x4.splat(0)`),
+  "  for (; ny > 0; ny--) {",
+  "    let p = x, q = w",
+  "    for (let i = nx; i > 0; i--) {",
+  "      const k = v128.load(q)",
+  range(IMAGES).map((n) => `      c${n} = madd(v128.load(p, ${16 * n}), k, c${n})`),
+  "      p += xStep; q += wStep",
+  "    }",
+  "    x += xRow; w += wRow",
+  "  }",
+  range(IMAGES).map((n) => `  v128.store(o, c${n}); o += oStep`),
+  "}"
+)
+
+/**
+ * The weight gradient of one position: for each tap, w += sum over the eight images of x[image] * d[image], images in
+ * pairs of chains.
+ */
+const depthwiseOuter = lines(
+  "// @ts-ignore: decorator",
+  "@inline",
+  "export function depthwiseOuter(x: usize, w: usize, ny: i32, nx: i32, xStep: usize, xRow: usize, wRow: usize, d: usize): void {",
+  range(IMAGES).map((n) => `  const d${n} = v128.load(d, ${16 * n})`),
+  "  for (; ny > 0; ny--) {",
+  "    let p = x, q = w",
+  "    for (let i = nx; i > 0; i--) {",
+  "      let s = f32x4.mul(v128.load(p), d0), t = f32x4.mul(v128.load(p, 16), d1)",
+  range(IMAGES - 2).map((i) => {
+    const n = i + 2
+    const sum = n % 2 === 0 ? "s" : "t"
+    return `      ${sum} = madd(v128.load(p, ${16 * n}), d${n}, ${sum})`
+  }),
+  "      v128.store(q, f32x4.add(v128.load(q), f32x4.add(s, t)))",
+  "      p += xStep; q += 16",
+  "    }",
+  "    x += xRow; w += wRow",
+  "  }",
+  "}"
+)
+
+/** The text of `assembly/generated/microkernels.ts`. */
+export const microkernels = (): string =>
+  lines(
+    "// Written by build.ts.",
+    'import { madd } from "../math"',
+    gemmPanel,
+    gemmOuter,
+    depthwisePoint,
+    depthwiseOuter,
+    ""
+  )

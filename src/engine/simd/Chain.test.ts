@@ -1,0 +1,409 @@
+import * as tf from "@tensorflow/tfjs-core"
+import * as fc from "fast-check"
+import { afterAll, describe, expect, it } from "vitest"
+import type { Activation, ConvStage, ConvStageParams } from "../ConvChain.ts"
+import { registerSimdBackend, type SimdBackend } from "./Backend.ts"
+import { convChain } from "./Chain.ts"
+
+// A chain in float64, plain loops, forward and backward: the figure the kernels are held against.
+
+interface ReferenceStage {
+  readonly stage: ConvStage
+  readonly weight: Float64Array
+  readonly bias: Float64Array | undefined
+  readonly gamma: Float64Array | undefined
+  readonly beta: Float64Array | undefined
+  readonly slope: Float64Array | undefined
+  readonly mean: Float64Array | undefined
+  readonly variance: Float64Array | undefined
+}
+type Shape = readonly [number, number, number, number]
+
+const side = (length: number, s: ConvStage) =>
+  Math.floor((length + 2 * s.padding - s.dilation * (s.kernel - 1) - 1) / s.stride) + 1
+
+const isDepthwise = (s: ConvStage) => s.groups > 1 && s.groups === s.inChannels && s.groups === s.outChannels
+
+/** Calls f(output index, input index, weight index) for every product of a convolution. */
+const products = (s: ConvStage, [n, h, w, c]: Shape, f: (o: number, i: number, k: number) => void) => {
+  const oh = side(h, s)
+  const ow = side(w, s)
+  const inGroup = s.inChannels / s.groups
+  const outGroup = s.outChannels / s.groups
+  for (let b = 0; b < n; b++)
+    for (let y = 0; y < oh; y++)
+      for (let x = 0; x < ow; x++)
+        for (let ky = 0; ky < s.kernel; ky++)
+          for (let kx = 0; kx < s.kernel; kx++) {
+            const iy = y * s.stride - s.padding + ky * s.dilation
+            const ix = x * s.stride - s.padding + kx * s.dilation
+            if (iy < 0 || ix < 0 || iy >= h || ix >= w) continue
+            const input = ((b * h + iy) * w + ix) * c
+            const output = ((b * oh + y) * ow + x) * s.outChannels
+            const tap = ky * s.kernel + kx
+            for (let o = 0; o < s.outChannels; o++) {
+              if (isDepthwise(s)) f(output + o, input + o, tap * s.outChannels + o)
+              else {
+                const group = Math.floor(o / outGroup)
+                for (let i = 0; i < inGroup; i++)
+                  f(output + o, input + group * inGroup + i, (tap * inGroup + i) * s.outChannels + o)
+              }
+            }
+          }
+}
+
+const act = (kind: Activation, z: number, slope: number): number => {
+  if (kind === "relu") return Math.max(z, 0)
+  if (kind === "relu6") return Math.min(Math.max(z, 0), 6)
+  if (kind === "hswish") return (z * Math.min(Math.max(z + 3, 0), 6)) / 6
+  return kind === "prelu" && z < 0 ? z * slope : z
+}
+const actGradient = (kind: Activation, z: number, slope: number): number => {
+  if (kind === "relu") return z > 0 ? 1 : 0
+  if (kind === "relu6") return z > 0 && z < 6 ? 1 : 0
+  if (kind === "hswish") return z < -3 ? 0 : z > 3 ? 1 : z / 3 + 0.5
+  return kind === "prelu" && z <= 0 ? slope : 1
+}
+
+const reference = (
+  x: Float64Array,
+  shape: Shape,
+  stages: ReadonlyArray<ReferenceStage>,
+  mode: "train" | "eval",
+  residual: boolean,
+  epsilon: number,
+  dout: Float64Array | undefined
+) => {
+  const kept: Array<{
+    shape: Shape
+    a: Float64Array
+    y: Float64Array
+    mean: Float64Array
+    inverse: Float64Array
+    z: Float64Array
+    rows: number
+    variance: Float64Array
+  }> = []
+  let a = x
+  let at = shape
+  for (const s of stages) {
+    const c = s.stage.outChannels
+    const out: Shape = [at[0], side(at[1], s.stage), side(at[2], s.stage), c]
+    const rows = out[0] * out[1] * out[2]
+    const y = new Float64Array(rows * c)
+    const input = a
+    products(s.stage, at, (o, i, k) => {
+      y[o]! += input[i]! * s.weight[k]!
+    })
+    if (s.bias !== undefined) for (let i = 0; i < y.length; i++) y[i]! += s.bias[i % c]!
+    const mean = new Float64Array(c)
+    const variance = new Float64Array(c)
+    const inverse = new Float64Array(c).fill(1)
+    if (s.stage.norm) {
+      if (mode === "train") {
+        for (let i = 0; i < y.length; i++) mean[i % c]! += y[i]! / rows
+        for (let i = 0; i < y.length; i++) variance[i % c]! += (y[i]! - mean[i % c]!) ** 2 / rows
+      } else {
+        mean.set(s.mean!)
+        variance.set(s.variance!)
+      }
+      for (let i = 0; i < c; i++) inverse[i] = 1 / Math.sqrt(variance[i]! + epsilon)
+    }
+    const z = y.map((v, i) =>
+      s.stage.norm ? (v - mean[i % c]!) * inverse[i % c]! * s.gamma![i % c]! + s.beta![i % c]! : v
+    )
+    kept.push({ shape: at, a, y, mean, inverse, z, rows, variance })
+    a = z.map((v, i) => act(s.stage.activation, v, s.slope?.[i % c] ?? 0))
+    at = out
+  }
+  const output = residual ? a.map((v, i) => v + x[i]!) : a
+  const gradients: Record<string, Float64Array> = {}
+  if (dout !== undefined) {
+    let da = dout
+    for (let index = stages.length - 1; index >= 0; index--) {
+      const s = stages[index]!
+      const k = kept[index]!
+      const c = s.stage.outChannels
+      const dz = da.map((v, i) => v * actGradient(s.stage.activation, k.z[i]!, s.slope?.[i % c] ?? 0))
+      const slope = new Float64Array(c)
+      const beta = new Float64Array(c)
+      const gamma = new Float64Array(c)
+      for (let i = 0; i < dz.length; i++) {
+        slope[i % c]! += da[i]! * Math.min(k.z[i]!, 0)
+        beta[i % c]! += dz[i]!
+        gamma[i % c]! += dz[i]! * (k.y[i]! - k.mean[i % c]!) * k.inverse[i % c]!
+      }
+      const dy = s.stage.norm
+        ? dz.map(
+            (v, i) =>
+              s.gamma![i % c]! *
+              k.inverse[i % c]! *
+              (v - beta[i % c]! / k.rows - ((k.y[i]! - k.mean[i % c]!) * k.inverse[i % c]! * gamma[i % c]!) / k.rows)
+          )
+        : dz
+      const weight = new Float64Array(s.weight.length)
+      const dx = new Float64Array(k.a.length)
+      products(s.stage, k.shape, (o, i, w) => {
+        weight[w]! += dy[o]! * k.a[i]!
+        dx[i]! += dy[o]! * s.weight[w]!
+      })
+      gradients[`weight.${index}`] = weight
+      gradients[`gamma.${index}`] = gamma
+      gradients[`beta.${index}`] = beta
+      gradients[`slope.${index}`] = slope
+      gradients[`bias.${index}`] = s.stage.norm ? new Float64Array(c) : beta
+      da = dx
+    }
+    gradients["x"] = residual ? da.map((v, i) => v + dout[i]!) : da
+  }
+  return { output, shape: at, kept, gradients }
+}
+
+const makeRandom = (seed: number) => {
+  let state = seed >>> 0
+  return () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0
+    return state / 2 ** 31 - 1
+  }
+}
+const draw = (random: () => number, length: number, scale = 1, shift = 0) =>
+  Float64Array.from({ length }, () => Math.fround(random() * scale + shift))
+
+const weightShape = (s: ConvStage): [number, number, number, number] =>
+  isDepthwise(s) ? [s.kernel, s.kernel, s.outChannels, 1] : [s.kernel, s.kernel, s.inChannels / s.groups, s.outChannels]
+
+const makeStages = (random: () => number, stages: ReadonlyArray<ConvStage>): ReadonlyArray<ReferenceStage> =>
+  stages.map((stage) => {
+    const c = stage.outChannels
+    const [k1, k2, i, o] = weightShape(stage)
+    return {
+      stage,
+      weight: draw(random, k1 * k2 * i * o, 1 / Math.sqrt(isDepthwise(stage) ? k1 * k2 : k1 * k2 * i)),
+      bias: stage.bias ? draw(random, c) : undefined,
+      gamma: stage.norm ? draw(random, c, 0.5, 1) : undefined,
+      beta: stage.norm ? draw(random, c, 0.5) : undefined,
+      slope: stage.activation === "prelu" ? draw(random, c, 0.3) : undefined,
+      mean: stage.norm ? draw(random, c, 0.2) : undefined,
+      variance: stage.norm ? draw(random, c, 0.3, 0.8) : undefined
+    }
+  })
+
+const toParams = (stages: ReadonlyArray<ReferenceStage>): ReadonlyArray<ConvStageParams> =>
+  stages.map((s) => {
+    const vector = (v: Float64Array | undefined) => (v === undefined ? undefined : tf.tensor1d(Float32Array.from(v)))
+    return {
+      weight: tf.tensor4d(Float32Array.from(s.weight), weightShape(s.stage)),
+      bias: vector(s.bias),
+      gamma: vector(s.gamma),
+      beta: vector(s.beta),
+      slope: vector(s.slope),
+      mean: vector(s.mean),
+      variance: vector(s.variance)
+    }
+  })
+
+/** Largest deviation, relative to the largest value (a cancelled sum is judged by its terms' size, given as `floor`). */
+const deviation = (actual: ArrayLike<number>, expected: Float64Array, floor = 0): number => {
+  expect(actual.length).toBe(expected.length)
+  let size = floor
+  for (const v of expected) size = Math.max(size, Math.abs(v))
+  let worst = 0
+  for (let i = 0; i < expected.length; i++) {
+    const d = Math.abs(actual[i]! - expected[i]!)
+    if (!(d <= worst)) worst = d
+  }
+  return size === 0 ? worst : worst / size
+}
+
+const backends = [1, 2, 3, 7].map((threads) => ({
+  threads,
+  name: `osnas-simd-${threads}`,
+  backend: registerSimdBackend({ mode: "strict", threads }, `osnas-simd-${threads}`)
+}))
+const relaxed = registerSimdBackend({ mode: "relaxed", threads: 2 }, "osnas-simd-relaxed")
+afterAll(async () => {
+  await Promise.all([...backends.map(({ backend }) => backend), relaxed].map((backend) => backend.runtime.close()))
+})
+
+const epsilon = 1e-5
+
+/** Output, statistics and all gradients of sum(output * dout), as plain arrays by name. */
+const runChain = (
+  backend: SimdBackend,
+  name: string,
+  x: Float64Array,
+  shape: Shape,
+  stages: ReadonlyArray<ReferenceStage>,
+  residual: boolean,
+  dout: Float64Array,
+  outShape: [number, number, number, number]
+): Record<string, Float32Array> => {
+  tf.setBackend(name)
+  const result: Record<string, Float32Array> = {}
+  tf.tidy(() => {
+    const input = tf.tensor4d(Float32Array.from(x), [...shape])
+    const params = toParams(stages)
+    const names: Array<string> = ["x"]
+    const tensors: Array<tf.Tensor> = [input]
+    params.forEach((p, index) => {
+      for (const key of ["weight", "bias", "gamma", "beta", "slope"] as const) {
+        const t = p[key]
+        if (t !== undefined) {
+          names.push(`${key}.${index}`)
+          tensors.push(t)
+        }
+      }
+    })
+    const f = (...inputs: Array<tf.Tensor>): tf.Tensor => {
+      const out = convChain(
+        backend,
+        input,
+        stages.map((s) => s.stage),
+        params,
+        { mode: "train", epsilon, residual }
+      )
+      void inputs
+      result["output"] = out.output.dataSync() as Float32Array
+      out.statistics.forEach((s, index) => {
+        if (s === undefined) return
+        result[`mean.${index}`] = s.mean.dataSync() as Float32Array
+        result[`variance.${index}`] = s.variance.dataSync() as Float32Array
+      })
+      return out.output
+    }
+    const dy = tf.tensor4d(Float32Array.from(dout), outShape)
+    tf.grads(f)(tensors, dy).forEach((gradient, index) => {
+      result[names[index]!] = gradient.dataSync() as Float32Array
+    })
+  })
+  return result
+}
+
+const stageOf = (
+  fields: Partial<ConvStage> & { readonly inChannels: number; readonly outChannels: number }
+): ConvStage => ({
+  kernel: 1,
+  stride: 1,
+  padding: 0,
+  dilation: 1,
+  groups: 1,
+  bias: false,
+  norm: true,
+  activation: "relu6",
+  ...fields
+})
+
+const activation = fc.constantFrom<Activation>("none", "relu", "relu6", "hswish", "prelu")
+const channels = fc.oneof(fc.integer({ min: 1, max: 9 }), fc.constantFrom(12, 16, 20, 24, 30, 48))
+
+const stageArbitrary = (inChannels: number): fc.Arbitrary<ConvStage> => {
+  const tail = { bias: fc.boolean(), norm: fc.boolean(), activation }
+  const shared = { inChannels: fc.constant(inChannels), ...tail }
+  const spatial = fc.constantFrom(1, 2, 3, 5, 7).chain((kernel) =>
+    fc.record({
+      kernel: fc.constant(kernel),
+      stride: fc.constantFrom(1, 2, 3),
+      dilation: kernel > 3 ? fc.constant(1) : fc.constantFrom(1, 1, 2),
+      padding: fc.integer({ min: 0, max: Math.floor((kernel + 1) / 2) })
+    })
+  )
+  const pointwise = channels
+    .chain((outChannels) => fc.record({ ...shared, outChannels: fc.constant(outChannels) }))
+    .map(stageOf)
+  const depthwise = spatial.chain((s) =>
+    fc
+      .record({ ...shared, outChannels: fc.constant(inChannels) })
+      .map((rest) => stageOf({ ...rest, ...s, groups: inChannels }))
+  )
+  const dense = spatial.chain((s) =>
+    fc.record({ ...shared, outChannels: fc.integer({ min: 1, max: 12 }) }).map((rest) => stageOf({ ...rest, ...s }))
+  )
+  const divisors = [1, 2, 3, 4].filter((g) => inChannels % g === 0)
+  const grouped = fc
+    .constantFrom(...divisors)
+    .chain((groups) =>
+      fc
+        .tuple(fc.integer({ min: 1, max: 5 }), fc.boolean(), spatial)
+        .chain(([each, wide, s]) =>
+          fc.record(shared).map((rest) => stageOf({ ...rest, ...(wide ? s : {}), groups, outChannels: groups * each }))
+        )
+    )
+  return fc.oneof(pointwise, pointwise, depthwise, depthwise, dense, grouped)
+}
+
+const chainArbitrary = fc
+  .record({
+    seed: fc.nat(),
+    batch: fc.oneof(fc.constant(1), fc.integer({ min: 2, max: 19 })),
+    height: fc.integer({ min: 4, max: 13 }),
+    width: fc.integer({ min: 4, max: 13 }),
+    channels
+  })
+  .chain((base) =>
+    stageArbitrary(base.channels).chain((first) =>
+      fc.integer({ min: 1, max: 3 }).chain((length) => {
+        let stages: fc.Arbitrary<ReadonlyArray<ConvStage>> = fc.constant([first])
+        for (let i = 1; i < length; i++) {
+          stages = stages.chain((s) => stageArbitrary(s[s.length - 1]!.outChannels).map((next) => [...s, next]))
+        }
+        return stages.map((s) => ({ ...base, stages: s }))
+      })
+    )
+  )
+  // A normalisation over next to no positions is all rounding error.
+  .filter(({ batch, height, width, stages }) => {
+    let h = height
+    let w = width
+    return stages.every((s) => {
+      h = side(h, s)
+      w = side(w, s)
+      return h > 0 && w > 0 && batch * h * w >= 12
+    })
+  })
+
+/** A case in which no pre-activation lies so near to a kink that rounding decides its gradient. */
+const smooth = (kept: ReturnType<typeof reference>["kept"], stages: ReadonlyArray<ReferenceStage>): boolean =>
+  kept.every(({ z }, index) => {
+    const kinks = { none: [], relu: [0], relu6: [0, 6], hswish: [-3, 3], prelu: [0] }[stages[index]!.stage.activation]
+    return kinks.every((kink: number) => z.every((v) => Math.abs(v - kink) > 2e-5))
+  })
+
+describe("convChain on osnas-simd", () => {
+  it("agrees with float64 in output, statistics and every gradient, with the same bits for 1, 2, 3 and 7 threads", () => {
+    let compared = 0
+    fc.assert(
+      fc.property(chainArbitrary, ({ seed, batch, height, width, channels, stages: drawn }) => {
+        const random = makeRandom(seed)
+        const shape: Shape = [batch, height, width, channels]
+        const stages = makeStages(random, drawn)
+        const x = draw(random, batch * height * width * channels)
+        const first = reference(x, shape, stages, "train", false, epsilon, undefined)
+        const residual = tf.util.arraysEqual([...first.shape], [...shape])
+        const dout = draw(random, first.output.length)
+        const expected = reference(x, shape, stages, "train", residual, epsilon, dout)
+        const runs = backends.map(({ backend, name }) =>
+          runChain(backend, name, x, shape, stages, residual, dout, [...expected.shape])
+        )
+        for (const run of runs.slice(1)) {
+          for (const key of Object.keys(runs[0]!))
+            expect(Buffer.from(run[key]!.buffer).equals(Buffer.from(runs[0]![key]!.buffer)), key).toBe(true)
+        }
+        const actual = runs[0]!
+        expect(deviation(actual["output"]!, expected.output)).toBeLessThan(1e-4)
+        expected.kept.forEach((k, index) => {
+          if (!stages[index]!.stage.norm) return
+          expect(deviation(actual[`mean.${index}`]!, k.mean, 1)).toBeLessThan(2e-5)
+          expect(deviation(actual[`variance.${index}`]!, k.variance)).toBeLessThan(5e-5)
+        })
+        if (!smooth(expected.kept, stages)) return
+        compared++
+        for (const key of Object.keys(actual)) {
+          const gradient = expected.gradients[key]
+          if (gradient !== undefined) expect(deviation(actual[key]!, gradient, 1), key).toBeLessThan(5e-4)
+        }
+      }),
+      { seed: 20261122, numRuns: 120 }
+    )
+    expect(compared).toBeGreaterThan(40)
+  })
+})

@@ -1,0 +1,1095 @@
+/**
+ * Chains of convolutions on the embedded backend: forward and backward passes cut into jobs of `assembly/kernels`.
+ *
+ * In training only the raw convolution outputs y are kept. With a = act(scale y + shift), every consumer of a (the next
+ * convolution, its weight gradient) makes it from y while it packs its operand. Backward, dz = da act'(z) is stored by the
+ * job that computes da, together with the sums that the normalisation's gradient needs; dy = k1 dz + k2 y + k3 is made
+ * where it is packed. Statistics are gathered piece by piece and joined in float64 in a fixed order.
+ */
+import * as tf from "@tensorflow/tfjs-core"
+import type {
+  Activation,
+  BatchStatistics,
+  ConvChainOptions,
+  ConvChainResult,
+  ConvStage,
+  ConvStageParams
+} from "../ConvChain.ts"
+import type { SimdBackend } from "./Backend.ts"
+import type { Runtime } from "./Runtime.ts"
+
+const activationCode: Record<Activation, number> = { none: 0, relu: 1, relu6: 2, hswish: 3, prelu: 4 }
+
+// Source and epilogue kinds, as in assembly/rows.ts and assembly/epilogue.ts.
+const PLAIN = 0
+const ACTIVATED = 1
+const NORM_BACKWARD = 2
+const GATHER = 3
+const GATHER_BACKWARD = 4
+const STATISTICS = 0
+const STORE = 1
+const BACKWARD = 2
+const ACTIVATE = 3
+
+const SCRATCH_BYTES = 8 * 2 ** 20
+
+/** A stage with the shapes it meets. */
+interface Plan {
+  readonly stage: ConvStage
+  readonly kind: "rows" | "gather" | "depthwise"
+  readonly batch: number
+  readonly height: number
+  readonly width: number
+  readonly outHeight: number
+  readonly outWidth: number
+  /** Positions of the input and of the output. */
+  readonly inRows: number
+  readonly outRows: number
+  readonly inGroup: number
+  readonly outGroup: number
+  readonly taps: number
+}
+
+const outputSide = (side: number, stage: ConvStage): number =>
+  Math.floor((side + 2 * stage.padding - stage.dilation * (stage.kernel - 1) - 1) / stage.stride) + 1
+
+const makePlans = (shape: ReadonlyArray<number>, stages: ReadonlyArray<ConvStage>): ReadonlyArray<Plan> => {
+  const batch = shape[0]!
+  let height = shape[1]!
+  let width = shape[2]!
+  let channels = shape[3]!
+  return stages.map((stage, index) => {
+    const { inChannels, outChannels, groups, kernel } = stage
+    if (inChannels !== channels) {
+      throw new Error(`stage ${index} of a convolution chain takes ${inChannels} channels, but is given ${channels}`)
+    }
+    if (inChannels % groups !== 0 || outChannels % groups !== 0) {
+      throw new Error(
+        `stage ${index} of a convolution chain: ${groups} groups do not divide ${inChannels} and ${outChannels} channels`
+      )
+    }
+    const outHeight = outputSide(height, stage)
+    const outWidth = outputSide(width, stage)
+    if (!(outHeight > 0 && outWidth > 0)) {
+      throw new Error(
+        `stage ${index} of a convolution chain: a kernel of ${kernel} does not fit into ${height} x ${width}`
+      )
+    }
+    const depthwise = groups > 1 && groups === inChannels && groups === outChannels
+    const plan: Plan = {
+      stage,
+      kind: depthwise ? "depthwise" : kernel === 1 && stage.stride === 1 && stage.padding === 0 ? "rows" : "gather",
+      batch,
+      height,
+      width,
+      outHeight,
+      outWidth,
+      inRows: batch * height * width,
+      outRows: batch * outHeight * outWidth,
+      inGroup: inChannels / groups,
+      outGroup: outChannels / groups,
+      taps: kernel * kernel
+    }
+    height = outHeight
+    width = outWidth
+    channels = outChannels
+    return plan
+  })
+}
+
+const ceil = (a: number, b: number): number => Math.ceil(a / b)
+const roundUp = (a: number, b: number): number => ceil(a, b) * b
+const clamp = (x: number, low: number, high: number): number => Math.max(low, Math.min(high, x))
+
+// Sizes of pieces. They are part of what the engine computes (partial sums follow them), so they depend on shapes only.
+
+const ROWS_BLOCK = 96
+const PIECES = 16
+
+const rowTiles = (rows: number, k: number, columns: number, groups: number) => {
+  const depth = roundUp(k, 4)
+  const most = clamp(
+    Math.floor(SCRATCH_BYTES / 2 / (depth * 4) / 6) * 6,
+    6,
+    rows >= ROWS_BLOCK * 8 ? ROWS_BLOCK : ROWS_BLOCK / 2
+  )
+  const rowBlocks = ceil(rows, Math.min(most, roundUp(rows, 6)))
+  const blockRows = roundUp(ceil(rows, rowBlocks), 6)
+  const blocks = ceil(rows, blockRows)
+  const wanted = Math.max(
+    ceil(columns, 160),
+    Math.min(ceil(PIECES, blocks * groups), Math.max(1, Math.floor(columns / 32)))
+  )
+  const blockColumns = roundUp(ceil(columns, wanted), 8)
+  return { depth, blockRows, rowBlocks: blocks, blockColumns, columnBlocks: ceil(columns, blockColumns) }
+}
+
+const POSITIONS = 128
+
+const weightTiles = (rows: number, k: number, columns: number, groups: number) => {
+  const blockA = Math.min(roundUp(k, 6), 96)
+  const blocksA = ceil(k, blockA)
+  const blockD = roundUp(ceil(columns, ceil(columns, 144)), 8)
+  const blocksD = ceil(columns, blockD)
+  const positionBlocks = ceil(rows, POSITIONS)
+  const groupsWanted = clamp(ceil(PIECES, blocksA * blocksD * groups), 1, positionBlocks)
+  const perGroup = ceil(positionBlocks, groupsWanted) * POSITIONS
+  return { blockA, blocksA, blockD, blocksD, perGroup, positionGroups: ceil(rows, perGroup) }
+}
+
+const IMAGES = 8
+
+const depthwiseTiles = (plan: Plan, height: number, rowsWidth: number) => {
+  const vectors = ceil(plan.stage.inChannels, 4)
+  const imageGroups = ceil(plan.batch, IMAGES)
+  const bandsWanted = ceil(height, Math.max(1, Math.floor(576 / rowsWidth)))
+  const bandRows = ceil(height, bandsWanted)
+  const bands = ceil(height, bandRows)
+  const halo = plan.stage.dilation * (plan.stage.kernel - 1)
+  const pixels = (bandRows * plan.stage.stride + 2 * halo) * Math.max(plan.width, plan.outWidth + 2)
+  // Three tiles at most (dy, a, result), 128 bytes a pixel and vector.
+  const chunkVectors = clamp(Math.floor((SCRATCH_BYTES * 0.9) / (pixels * 128 * 3)), 0, 4)
+  if (chunkVectors === 0)
+    throw new Error(`a depthwise convolution over rows of ${plan.width} pixels is too wide for the engine`)
+  const chunks = ceil(vectors, chunkVectors)
+  // Enough pieces to share, each enough work to be worth taking.
+  const chunksPerPiece = clamp(
+    Math.floor((chunks * imageGroups * bands) / 64),
+    1,
+    clamp(Math.floor(4096 / (bandRows * rowsWidth * IMAGES)), 1, chunks)
+  )
+  const imagesPerPart = bands > 1 ? 1 : 2 ** clamp(Math.floor(Math.log2(128 / (bandRows * rowsWidth))), 0, 3)
+  return {
+    vectors,
+    imageGroups,
+    bandRows,
+    bands,
+    chunkVectors,
+    chunksPerPiece,
+    pieces: imageGroups * bands * ceil(chunks, chunksPerPiece),
+    imagesPerPart,
+    parts: ceil(plan.batch, imagesPerPart) * bands
+  }
+}
+
+/** Runs `f` with temporary blocks that are freed when it ends, however it ends. */
+const withTemporaries = <A>(runtime: Runtime, f: (temporary: (floats: number) => number) => A): A => {
+  const blocks: Array<number> = []
+  try {
+    return f((floats) => {
+      const address = runtime.allocator.allocate(floats * 4)
+      blocks.push(address)
+      return address
+    })
+  } finally {
+    for (const address of blocks) runtime.allocator.free(address)
+  }
+}
+
+type Words = ReadonlyArray<number>
+
+const plainSource = (address: number, channels: number): Words => [
+  PLAIN,
+  address,
+  channels,
+  0,
+  0,
+  0,
+  0,
+  0,
+  ...Array(12).fill(0)
+]
+
+const gatherSource = (kind: number, plan: Plan, address: number): Words => {
+  const { stage } = plan
+  const forward = kind === GATHER
+  return [
+    kind,
+    address,
+    forward ? stage.inChannels : stage.outChannels,
+    0,
+    0,
+    0,
+    0,
+    0,
+    forward ? plan.height : plan.outHeight,
+    forward ? plan.width : plan.outWidth,
+    forward ? plan.outHeight : plan.height,
+    forward ? plan.outWidth : plan.width,
+    stage.kernel,
+    stage.stride,
+    stage.padding,
+    stage.dilation,
+    forward ? plan.inGroup : plan.outGroup,
+    0,
+    0,
+    0
+  ]
+}
+
+interface Epilogue {
+  readonly kind: number
+  readonly out: number
+  readonly channels: number
+  readonly partial?: number
+  readonly counts?: number
+  readonly bias?: number
+  readonly activation?: Activation
+  readonly y?: number
+  readonly scale?: number
+  readonly shift?: number
+  readonly mean?: number
+  readonly slope?: number
+  readonly residual?: number
+}
+
+const epilogueWords = (e: Epilogue): Words => [
+  e.kind,
+  e.out,
+  e.channels,
+  e.partial ?? 0,
+  e.counts ?? 0,
+  e.bias ?? 0,
+  activationCode[e.activation ?? "none"],
+  e.y ?? 0,
+  e.scale ?? 0,
+  e.shift ?? 0,
+  e.mean ?? 0,
+  e.slope ?? 0,
+  e.residual ?? 0,
+  e.channels,
+  0,
+  0,
+  0,
+  0,
+  0,
+  0
+]
+
+/** What a stage leaves for its consumers: its raw output and, a channel, scale, shift, inverse deviation and mean. */
+interface Stored {
+  readonly y: number
+  /** 0 where a stage has no normalisation. */
+  readonly vectors: number
+  readonly slope: number
+}
+
+const vectorAt = (stored: Stored, stage: ConvStage, index: number): number =>
+  stored.vectors + index * stage.outChannels * 4
+const SCALE = 0
+const SHIFT = 1
+const INVERSE = 2
+const MEAN = 3
+
+/** The activated output of a stage as a source. */
+const activatedSource = (stage: ConvStage, stored: Stored): Words => [
+  ACTIVATED,
+  stored.y,
+  stage.outChannels,
+  activationCode[stage.activation],
+  vectorAt(stored, stage, SCALE),
+  vectorAt(stored, stage, SHIFT),
+  stored.slope,
+  0,
+  ...Array(12).fill(0)
+]
+
+/** The jobs of a chain on one backend. */
+const makeJobs = (backend: SimdBackend) => {
+  const { runtime } = backend
+  const { run } = runtime
+
+  const packPanels = (plan: Plan, weight: number, destination: number, transposed: boolean, scale = 0): void => {
+    const { inGroup, outGroup, taps, stage } = plan
+    const columns = transposed ? inGroup : outGroup
+    const panels = ceil(columns, 8)
+    run("packPanels", panels * stage.groups, [
+      weight,
+      destination,
+      taps,
+      transposed ? outGroup : inGroup,
+      columns,
+      inGroup * stage.outChannels,
+      transposed ? 1 : stage.outChannels,
+      transposed ? stage.outChannels : 1,
+      outGroup,
+      scale,
+      panels
+    ])
+  }
+  const panelFloats = (plan: Plan, transposed: boolean): number =>
+    plan.stage.groups *
+    roundUp(transposed ? plan.inGroup : plan.outGroup, 8) *
+    roundUp(plan.taps * (transposed ? plan.outGroup : plan.inGroup), 4)
+
+  /** Rows times weights, forward or (transposed) backward. */
+  const product = (plan: Plan, source: Words, panels: number, epilogue: Words, transposed: boolean): void => {
+    const { stage } = plan
+    const rows = transposed ? plan.inRows : plan.outRows
+    const channels = transposed ? plan.outGroup : plan.inGroup
+    const k = channels * plan.taps
+    const columns = transposed ? plan.inGroup : plan.outGroup
+    const t = rowTiles(rows, k, columns, stage.groups)
+    run("gemmRows", t.rowBlocks * t.columnBlocks * stage.groups, [
+      ...source,
+      ...epilogue,
+      rows,
+      k,
+      columns,
+      channels,
+      panels,
+      t.blockRows,
+      t.rowBlocks,
+      t.blockColumns,
+      t.columnBlocks
+    ])
+  }
+
+  const depthwiseWords = (plan: Plan, t: ReturnType<typeof depthwiseTiles>): Words => [
+    plan.batch,
+    plan.height,
+    plan.width,
+    plan.outHeight,
+    plan.outWidth,
+    plan.stage.kernel,
+    plan.stage.stride,
+    plan.stage.padding,
+    plan.stage.dilation,
+    plan.stage.inChannels,
+    t.chunkVectors,
+    t.chunksPerPiece,
+    t.imageGroups,
+    t.bands,
+    t.bandRows,
+    t.imagesPerPart
+  ]
+  const packDepthwise = (plan: Plan, weight: number, destination: number, scale = 0): void =>
+    run("packDepthwise", ceil(ceil(plan.stage.inChannels, 4), 16), [
+      weight,
+      destination,
+      plan.taps,
+      plan.stage.inChannels,
+      scale
+    ])
+  const depthwiseFloats = (plan: Plan): number => roundUp(plan.stage.inChannels, 4) * plan.taps
+
+  const elementRows = (channels: number): number => clamp(Math.floor(6144 / channels), 1, 96)
+
+  const activateTensor = (stage: ConvStage, stored: Stored, rows: number, out: number, residual: number): void => {
+    const block = elementRows(stage.outChannels)
+    run("activateTensor", ceil(rows, block), [
+      stored.y,
+      out,
+      stage.outChannels,
+      rows,
+      vectorAt(stored, stage, SCALE),
+      vectorAt(stored, stage, SHIFT),
+      stored.slope,
+      residual,
+      activationCode[stage.activation],
+      block
+    ])
+  }
+
+  /** The input of a stage as a source, materialised where patches of it are gathered. */
+  const inputSource = (
+    plan: Plan,
+    previous: { readonly plan: Plan; readonly stored: Stored } | undefined,
+    x: number,
+    temporary: (floats: number) => number
+  ): Words => {
+    const channels = plan.stage.inChannels
+    if (previous === undefined) return plan.kind === "gather" ? gatherSource(GATHER, plan, x) : plainSource(x, channels)
+    const { stage } = previous.plan
+    const direct = !stage.norm && stage.activation === "none"
+    if (plan.kind !== "gather")
+      return direct ? plainSource(previous.stored.y, channels) : activatedSource(stage, previous.stored)
+    let address = previous.stored.y
+    if (!direct) {
+      address = temporary(plan.inRows * channels)
+      activateTensor(stage, previous.stored, plan.inRows, address, 0)
+    }
+    return gatherSource(GATHER, plan, address)
+  }
+
+  /** Convolves. With statistics, returns where the partial ones are and how many. */
+  const forward = (
+    plan: Plan,
+    source: Words,
+    weight: number,
+    scale: number,
+    epilogue: (parts: number) => Epilogue,
+    temporary: (floats: number) => number
+  ): number => {
+    const { stage } = plan
+    if (plan.kind === "depthwise") {
+      const t = depthwiseTiles(plan, plan.outHeight, plan.outWidth)
+      const weights = temporary(depthwiseFloats(plan))
+      packDepthwise(plan, weight, weights, scale)
+      run("depthwiseForward", t.pieces, [
+        ...source,
+        ...epilogueWords(epilogue(t.parts)),
+        weights,
+        ...depthwiseWords(plan, t)
+      ])
+      return t.parts
+    }
+    const t = rowTiles(plan.outRows, plan.inGroup * plan.taps, plan.outGroup, stage.groups)
+    const panels = temporary(panelFloats(plan, false))
+    packPanels(plan, weight, panels, false, scale)
+    product(plan, source, panels, epilogueWords(epilogue(t.rowBlocks)), false)
+    return t.rowBlocks
+  }
+
+  const joinStatistics = (
+    plan: Plan,
+    partial: number,
+    counts: number,
+    parts: number,
+    gamma: number,
+    beta: number,
+    mean: number,
+    variance: number,
+    stored: Stored,
+    epsilon: number
+  ): void => {
+    const { stage } = plan
+    run(
+      "joinStatistics",
+      ceil(stage.outChannels, 64),
+      [
+        partial,
+        counts,
+        parts,
+        stage.outChannels,
+        gamma,
+        beta,
+        mean,
+        variance,
+        vectorAt(stored, stage, SCALE),
+        vectorAt(stored, stage, SHIFT),
+        vectorAt(stored, stage, INVERSE),
+        vectorAt(stored, stage, MEAN)
+      ],
+      [epsilon]
+    )
+  }
+
+  const joinGradients = (
+    plan: Plan,
+    partial: number,
+    parts: number,
+    gamma: number,
+    stored: Stored,
+    dbeta: number,
+    dgamma: number,
+    dslope: number,
+    k: number
+  ): void => {
+    const { stage } = plan
+    run("joinGradients", ceil(stage.outChannels, 64), [
+      partial,
+      parts,
+      stage.outChannels,
+      plan.outRows,
+      stage.norm ? 1 : 0,
+      stage.activation === "prelu" ? 1 : 0,
+      gamma,
+      vectorAt(stored, stage, MEAN),
+      vectorAt(stored, stage, INVERSE),
+      dbeta,
+      dgamma,
+      dslope,
+      k
+    ])
+  }
+
+  /** The epilogue that takes da of a stage to dz. */
+  const backwardEpilogue = (plan: Plan, stored: Stored, out: number, partial: number): Epilogue => ({
+    kind: BACKWARD,
+    out,
+    channels: plan.stage.outChannels,
+    partial,
+    activation: plan.stage.activation,
+    y: stored.y,
+    scale: vectorAt(stored, plan.stage, SCALE),
+    shift: vectorAt(stored, plan.stage, SHIFT),
+    mean: vectorAt(stored, plan.stage, MEAN),
+    slope: stored.slope
+  })
+
+  /** dz and its sums from the gradient of the chain's output. */
+  const backwardTensor = (
+    plan: Plan,
+    da: number,
+    temporary: (floats: number) => number,
+    stored: Stored,
+    out: number
+  ) => {
+    const channels = plan.stage.outChannels
+    const block = Math.max(elementRows(channels), 24)
+    const parts = ceil(plan.outRows, block)
+    const partial = temporary(parts * 3 * channels)
+    run("activateBackwardTensor", parts, [
+      da,
+      channels,
+      plan.outRows,
+      block,
+      ...Array(16).fill(0),
+      ...epilogueWords(backwardEpilogue(plan, stored, out, partial))
+    ])
+    return { partial, parts }
+  }
+
+  /** dy of a stage as a source. */
+  const gradientSource = (plan: Plan, stored: Stored, dz: number, k: number): Words => {
+    const { stage } = plan
+    if (!stage.norm) return plainSource(dz, stage.outChannels)
+    const step = stage.outChannels * 4
+    return [NORM_BACKWARD, dz, stage.outChannels, 0, k, k + step, k + 2 * step, stored.y, ...Array(12).fill(0)]
+  }
+
+  const depthwiseBackward = (
+    plan: Plan,
+    dy: Words,
+    input: Words,
+    weight: number,
+    epilogue: ((parts: number) => Epilogue) | undefined,
+    dw: number,
+    temporary: (floats: number) => number
+  ): number => {
+    const { stage } = plan
+    const t = depthwiseTiles(plan, plan.height, plan.width)
+    const weights = temporary(depthwiseFloats(plan))
+    if (epilogue !== undefined) packDepthwise(plan, weight, weights)
+    const dwParts = t.imageGroups * t.bands
+    const partial = dw === 0 ? 0 : temporary(dwParts * t.vectors * plan.taps * 4)
+    let common = stage.stride
+    for (let b = stage.dilation; b !== 0; ) [common, b] = [b, common % b]
+    const tapStep = stage.stride / common
+    run("depthwiseBackward", t.pieces, [
+      ...dy,
+      ...epilogueWords(epilogue?.(t.parts) ?? { kind: STORE, out: 0, channels: stage.inChannels }),
+      weights,
+      ...depthwiseWords(plan, t),
+      ceil(plan.outHeight, t.bands),
+      0,
+      0,
+      ...input,
+      partial,
+      epilogue === undefined ? 0 : 1,
+      tapStep,
+      (stage.dilation * tapStep) / stage.stride
+    ])
+    if (dw !== 0) run("joinDepthwise", ceil(t.vectors, 4), [partial, dw, plan.taps, stage.inChannels, dwParts])
+    return t.parts
+  }
+
+  /** da of the input of a stage that is a product, with an epilogue. */
+  const productBackward = (
+    plan: Plan,
+    stored: Stored,
+    dz: number,
+    k: number,
+    weight: number,
+    epilogue: (parts: number) => Epilogue,
+    temporary: (floats: number) => number
+  ): number => {
+    const { stage } = plan
+    let source = gradientSource(plan, stored, dz, k)
+    if (plan.kind === "gather") {
+      let dy = dz
+      if (stage.norm) {
+        dy = temporary(plan.outRows * stage.outChannels)
+        const step = stage.outChannels * 4
+        const block = elementRows(stage.outChannels)
+        run("normBackwardTensor", ceil(plan.outRows, block), [
+          dz,
+          dy,
+          stage.outChannels,
+          plan.outRows,
+          k,
+          k + step,
+          k + 2 * step,
+          stored.y,
+          0,
+          block
+        ])
+      }
+      source = gatherSource(GATHER_BACKWARD, plan, dy)
+    }
+    const panels = temporary(panelFloats(plan, true))
+    packPanels(plan, weight, panels, true)
+    const t = rowTiles(plan.inRows, plan.outGroup * plan.taps, plan.inGroup, stage.groups)
+    product(plan, source, panels, epilogueWords(epilogue(t.rowBlocks)), true)
+    return t.rowBlocks
+  }
+
+  const weightGradient = (
+    plan: Plan,
+    input: Words,
+    dy: Words,
+    dw: number,
+    temporary: (floats: number) => number
+  ): void => {
+    const { stage } = plan
+    const k = plan.inGroup * plan.taps
+    const t = weightTiles(plan.outRows, k, plan.outGroup, stage.groups)
+    const size = k * stage.outChannels
+    const out = t.positionGroups > 1 ? temporary(t.positionGroups * size) : dw
+    run("gemmWeights", t.positionGroups * t.blocksA * t.blocksD * stage.groups, [
+      ...input,
+      ...dy,
+      plan.outRows,
+      k,
+      plan.outGroup,
+      plan.inGroup,
+      out,
+      stage.outChannels,
+      size,
+      t.perGroup,
+      t.positionGroups,
+      t.blockA,
+      t.blocksA,
+      t.blockD,
+      t.blocksD
+    ])
+    if (t.positionGroups > 1) run("sumParts", ceil(size, 4096), [out, dw, size, t.positionGroups])
+  }
+
+  return {
+    inputSource,
+    forward,
+    joinStatistics,
+    activateTensor,
+    backwardTensor,
+    backwardEpilogue,
+    joinGradients,
+    gradientSource,
+    depthwiseBackward,
+    productBackward,
+    weightGradient
+  }
+}
+
+/** The part of tfjs's engine behind `customGrad` that knows which gradients are asked for. */
+interface TapeEngine {
+  runKernelFunc(kernel: {
+    readonly forwardFunc: (backend: unknown, save: (tensors: Array<tf.Tensor>) => void) => Array<tf.Tensor>
+    readonly backwardsFunc: (
+      dys: tf.Tensor | Array<tf.Tensor>,
+      saved: Array<tf.Tensor>
+    ) => Record<string, () => tf.Tensor>
+    readonly inputs: tf.NamedTensorMap
+    readonly attrs: object
+  }): Array<tf.Tensor>
+}
+
+/** Named tensors of a chain, in the order in which tfjs asks for their gradients: x first, so that it is known whether it is
+ * wanted before the first stage is taken back. */
+const makeInputs = (x: tf.Tensor4D, params: ReadonlyArray<ConvStageParams>): tf.NamedTensorMap => {
+  const inputs: tf.NamedTensorMap = { x }
+  params.forEach((stage, index) => {
+    inputs[`weight.${index}`] = stage.weight
+    for (const name of ["bias", "gamma", "beta", "slope"] as const) {
+      const tensor = stage[name]
+      if (tensor !== undefined) inputs[`${name}.${index}`] = tensor
+    }
+  })
+  return inputs
+}
+
+/**
+ * The chain of {@link ConvChainResult} on the embedded backend, one node of the tape. In `eval` mode normalisation is folded
+ * into the weights and the result has no gradient: asking for one throws.
+ */
+export const convChain = (
+  backend: SimdBackend,
+  x: tf.Tensor4D,
+  stages: ReadonlyArray<ConvStage>,
+  params: ReadonlyArray<ConvStageParams>,
+  options: ConvChainOptions
+): ConvChainResult => {
+  const plans = makePlans(x.shape, stages)
+  const last = plans[plans.length - 1]
+  if (last === undefined) throw new Error("a convolution chain needs at least one stage")
+  const outShape: [number, number, number, number] = [last.batch, last.outHeight, last.outWidth, last.stage.outChannels]
+  if (options.residual && !tf.util.arraysEqual(outShape, x.shape)) {
+    throw new Error(`a residual needs the same shape at both ends, but the chain takes [${x.shape}] to [${outShape}]`)
+  }
+  return options.mode === "train"
+    ? train(backend, x, plans, params, options, outShape)
+    : evaluate(backend, x, plans, params, options, outShape)
+}
+
+const required = (tensor: tf.Tensor | undefined, name: string, index: number): tf.Tensor => {
+  if (tensor === undefined) throw new Error(`stage ${index} of a convolution chain lacks its ${name}`)
+  return tensor
+}
+
+const evaluate = (
+  backend: SimdBackend,
+  x: tf.Tensor4D,
+  plans: ReadonlyArray<Plan>,
+  params: ReadonlyArray<ConvStageParams>,
+  options: ConvChainOptions,
+  outShape: [number, number, number, number]
+): ConvChainResult => {
+  const jobs = makeJobs(backend)
+  const engine = tf.engine() as unknown as TapeEngine
+  const [output] = engine.runKernelFunc({
+    inputs: makeInputs(x, params),
+    attrs: {},
+    forwardFunc: () =>
+      withTemporaries(backend.runtime, (temporary) => {
+        const out = backend.allocate(outShape)
+        let input = backend.address(x)
+        plans.forEach((plan, index) => {
+          const { stage } = plan
+          const final = index === plans.length - 1
+          const stageParams = params[index]!
+          const optional = (tensor: tf.Tensor | undefined): number =>
+            tensor === undefined ? 0 : backend.address(tensor)
+          let scale = 0
+          let bias = optional(stageParams.bias)
+          if (stage.norm) {
+            scale = temporary(stage.outChannels)
+            const shift = temporary(stage.outChannels)
+            backend.runtime.run(
+              "foldNorm",
+              1,
+              [
+                stage.outChannels,
+                backend.address(required(stageParams.gamma, "gamma", index)),
+                backend.address(required(stageParams.beta, "beta", index)),
+                backend.address(required(stageParams.mean, "running mean", index)),
+                backend.address(required(stageParams.variance, "running variance", index)),
+                bias,
+                scale,
+                shift
+              ],
+              [options.epsilon]
+            )
+            bias = shift
+          }
+          const destination = final ? backend.address(out) : temporary(plan.outRows * stage.outChannels)
+          jobs.forward(
+            plan,
+            jobs.inputSource(plan, undefined, input, temporary),
+            backend.address(stageParams.weight),
+            scale,
+            () => ({
+              kind: ACTIVATE,
+              out: destination,
+              channels: stage.outChannels,
+              bias,
+              activation: stage.activation,
+              slope: optional(stageParams.slope),
+              residual: final && options.residual ? backend.address(x) : 0
+            }),
+            temporary
+          )
+          input = destination
+        })
+        return [tf.engine().makeTensorFromTensorInfo(out, backend)]
+      }),
+    backwardsFunc: () => {
+      throw new Error(
+        "a convolution chain in eval mode has no gradient on the embedded engine: its normalisation is folded into the weights"
+      )
+    }
+  })
+  return { output: output as tf.Tensor4D, statistics: plans.map(() => undefined) }
+}
+
+const train = (
+  backend: SimdBackend,
+  x: tf.Tensor4D,
+  plans: ReadonlyArray<Plan>,
+  params: ReadonlyArray<ConvStageParams>,
+  options: ConvChainOptions,
+  outShape: [number, number, number, number]
+): ConvChainResult => {
+  const jobs = makeJobs(backend)
+  const tfEngine = tf.engine()
+  const engine = tfEngine as unknown as TapeEngine
+  const count = plans.length
+  const tensor = (shape: Array<number>): tf.Tensor =>
+    tfEngine.makeTensorFromTensorInfo(backend.allocate(shape), backend)
+  const address = (t: tf.Tensor | undefined): number => (t === undefined ? 0 : backend.address(t))
+
+  // What is saved for the backward pass, in order: x, then y, vectors and the parameters of each stage.
+  const SAVED_PER_STAGE = 5
+
+  const forwardFunc = (_: unknown, save: (tensors: Array<tf.Tensor>) => void): Array<tf.Tensor> => {
+    const saved: Array<tf.Tensor> = [x]
+    const outputs: Array<tf.Tensor> = []
+    let previous: { plan: Plan; stored: Stored } | undefined
+    let y: tf.Tensor = x
+    plans.forEach((plan, index) => {
+      const { stage } = plan
+      const stageParams = params[index]!
+      y = tensor([plan.outRows * stage.outChannels])
+      const vectors = tensor([4, stage.outChannels])
+      const slope = stage.activation === "prelu" ? required(stageParams.slope, "slope", index) : undefined
+      const stored: Stored = { y: address(y), vectors: address(vectors), slope: address(slope) }
+      withTemporaries(backend.runtime, (temporary) => {
+        const source = jobs.inputSource(plan, previous, address(x), temporary)
+        const weight = address(stageParams.weight)
+        if (stage.norm) {
+          let partial = 0
+          let counts = 0
+          const parts = jobs.forward(
+            plan,
+            source,
+            weight,
+            0,
+            (parts) => {
+              partial = temporary(parts * 2 * stage.outChannels)
+              counts = temporary(parts)
+              return {
+                kind: STATISTICS,
+                out: stored.y,
+                channels: stage.outChannels,
+                partial,
+                counts,
+                bias: address(stageParams.bias)
+              }
+            },
+            temporary
+          )
+          const mean = tensor([stage.outChannels])
+          const variance = tensor([stage.outChannels])
+          outputs.push(mean, variance)
+          jobs.joinStatistics(
+            plan,
+            partial,
+            counts,
+            parts,
+            address(required(stageParams.gamma, "gamma", index)),
+            address(required(stageParams.beta, "beta", index)),
+            address(mean),
+            address(variance),
+            stored,
+            options.epsilon
+          )
+        } else {
+          jobs.forward(
+            plan,
+            source,
+            weight,
+            0,
+            () => ({ kind: STORE, out: stored.y, channels: stage.outChannels, bias: address(stageParams.bias) }),
+            temporary
+          )
+          const view = backend.view(vectors)
+          view.fill(0)
+          view.fill(1, 0, stage.outChannels)
+        }
+      })
+      // A stage always fills its places; x stands in for parameters that it does not have.
+      saved.push(y, vectors, stageParams.weight, stageParams.gamma ?? x, slope ?? x)
+      previous = { plan, stored }
+    })
+    save(saved)
+    const { plan, stored } = previous!
+    if (!plan.stage.norm && plan.stage.activation === "none" && !options.residual) {
+      return [
+        tfEngine.makeTensorFromTensorInfo({ dataId: retained(backend, y), shape: outShape, dtype: "float32" }, backend),
+        ...outputs
+      ]
+    }
+    const out = tensor(outShape)
+    jobs.activateTensor(plan.stage, stored, plan.outRows, address(out), options.residual ? address(x) : 0)
+    return [out, ...outputs]
+  }
+
+  const backwardsFunc = (
+    dys: tf.Tensor | Array<tf.Tensor>,
+    saved: Array<tf.Tensor>
+  ): Record<string, () => tf.Tensor> => {
+    const dout = Array.isArray(dys) ? dys[0]! : dys
+    const input = saved[0]!
+    const at = (index: number, slot: number): tf.Tensor => saved[1 + index * SAVED_PER_STAGE + slot]!
+    const stored = (index: number): Stored => ({
+      y: address(at(index, 0)),
+      vectors: address(at(index, 1)),
+      slope: address(at(index, 4))
+    })
+    const before = (index: number) => (index === 0 ? undefined : { plan: plans[index - 1]!, stored: stored(index - 1) })
+    // What outlives one gradient function but not the tape is kept with what the tape has saved, and disposed with it.
+    const held = (shape: Array<number>): tf.Tensor => {
+      const t = tf.keep(tensor(shape))
+      saved.push(t)
+      return t
+    }
+
+    interface StageGradient {
+      readonly dz: tf.Tensor
+      readonly k: tf.Tensor
+      readonly dbeta: tf.Tensor
+      readonly dgamma: tf.Tensor
+      readonly dslope: tf.Tensor
+    }
+    const gradients: Array<StageGradient | undefined> = plans.map(() => undefined)
+    const depthwiseWeights: Array<tf.Tensor | undefined> = plans.map(() => undefined)
+
+    const join = (index: number, dz: tf.Tensor, partial: number, parts: number): StageGradient => {
+      const plan = plans[index]!
+      const channels = plan.stage.outChannels
+      const gradient: StageGradient = {
+        dz,
+        k: held([3, channels]),
+        dbeta: held([channels]),
+        dgamma: held([channels]),
+        dslope: held([channels])
+      }
+      jobs.joinGradients(
+        plan,
+        partial,
+        parts,
+        address(at(index, 3)),
+        stored(index),
+        address(gradient.dbeta),
+        address(gradient.dgamma),
+        address(gradient.dslope),
+        address(gradient.k)
+      )
+      return gradient
+    }
+
+    /** Takes the gradient of a stage's output through the stage, to its input, with an epilogue there (or none). */
+    const through = (
+      index: number,
+      epilogue: ((parts: number) => Epilogue) | undefined,
+      temporary: (floats: number) => number
+    ): number => {
+      const plan = plans[index]!
+      const { dz, k } = gradientOf(index)
+      const kept = stored(index)
+      const weight = address(at(index, 2))
+      if (plan.kind === "depthwise") {
+        let dw = 0
+        if (depthwiseWeights[index] === undefined) {
+          depthwiseWeights[index] = held(params[index]!.weight.shape)
+          dw = address(depthwiseWeights[index])
+        }
+        const dy = jobs.gradientSource(plan, kept, address(dz), address(k))
+        return jobs.depthwiseBackward(
+          plan,
+          dy,
+          jobs.inputSource(plan, before(index), address(input), temporary),
+          weight,
+          epilogue,
+          dw,
+          temporary
+        )
+      }
+      return epilogue === undefined
+        ? 0
+        : jobs.productBackward(plan, kept, address(dz), address(k), weight, epilogue, temporary)
+    }
+
+    const gradientOf = (index: number): StageGradient => {
+      const known = gradients[index]
+      if (known !== undefined) return known
+      const plan = plans[index]!
+      const { stage } = plan
+      const kept = stored(index)
+      const gradient = withTemporaries(backend.runtime, (temporary) => {
+        if (index === count - 1) {
+          const dz = stage.activation === "none" ? dout : held([plan.outRows * stage.outChannels])
+          const { partial, parts } = jobs.backwardTensor(
+            plan,
+            address(dout),
+            temporary,
+            kept,
+            dz === dout ? 0 : address(dz)
+          )
+          return join(index, dz, partial, parts)
+        }
+        gradientOf(index + 1)
+        const dz = held([plan.outRows * stage.outChannels])
+        let partial = 0
+        const parts = through(
+          index + 1,
+          (parts) => {
+            partial = temporary(parts * 3 * stage.outChannels)
+            return jobs.backwardEpilogue(plan, kept, address(dz), partial)
+          },
+          temporary
+        )
+        return join(index, dz, partial, parts)
+      })
+      gradients[index] = gradient
+      return gradient
+    }
+
+    const result: Record<string, () => tf.Tensor> = {
+      x: () => {
+        gradientOf(0)
+        const dx = tensor(x.shape)
+        withTemporaries(backend.runtime, (temporary) =>
+          through(
+            0,
+            () => ({
+              kind: STORE,
+              out: address(dx),
+              channels: plans[0]!.stage.inChannels,
+              residual: options.residual ? address(dout) : 0
+            }),
+            temporary
+          )
+        )
+        return dx
+      }
+    }
+    plans.forEach((plan, index) => {
+      result[`weight.${index}`] = () =>
+        withTemporaries(backend.runtime, (temporary) => {
+          const { dz, k } = gradientOf(index)
+          if (plan.kind === "depthwise") {
+            if (depthwiseWeights[index] === undefined) through(index, undefined, temporary)
+            return tf.clone(depthwiseWeights[index]!)
+          }
+          const dw = tensor(params[index]!.weight.shape)
+          const source = jobs.inputSource(plan, before(index), address(input), temporary)
+          jobs.weightGradient(
+            plan,
+            source,
+            jobs.gradientSource(plan, stored(index), address(dz), address(k)),
+            address(dw),
+            temporary
+          )
+          return dw
+        })
+      result[`beta.${index}`] = () => tf.clone(gradientOf(index).dbeta)
+      result[`gamma.${index}`] = () => tf.clone(gradientOf(index).dgamma)
+      result[`slope.${index}`] = () => tf.clone(gradientOf(index).dslope)
+      // A normalisation takes any constant away again, so the gradient of a bias before it is zero.
+      result[`bias.${index}`] = () =>
+        plan.stage.norm ? tf.zeros([plan.stage.outChannels]) : tf.clone(gradientOf(index).dbeta)
+    })
+    return result
+  }
+
+  const [output, ...flat] = engine.runKernelFunc({
+    inputs: makeInputs(x, params),
+    attrs: {},
+    forwardFunc,
+    backwardsFunc
+  })
+  let next = 0
+  const statistics = plans.map((plan): BatchStatistics | undefined =>
+    plan.stage.norm
+      ? { mean: flat[next++] as tf.Tensor1D, variance: flat[next++] as tf.Tensor1D, count: plan.outRows }
+      : undefined
+  )
+  return { output: output as tf.Tensor4D, statistics }
+}
+
+// A second tensor over the same numbers.
+const retained = (backend: SimdBackend, t: tf.Tensor): object => {
+  backend.incRef(t.dataId)
+  return t.dataId
+}

@@ -1,0 +1,351 @@
+// Depthwise convolution, any kernel, stride, padding and dilation. Eight images and four channels go through the taps
+// together: the images are the lanes that fill the registers, so that at borders no tap is done that would meet padding only,
+// and the offsets between them are constants. A tile is [4-channel vector][row][column][image of 8][4].
+
+import { argI, argP } from "../abi"
+import { epilogue } from "../epilogue"
+import { depthwiseOuter, depthwisePoint } from "../generated/microkernels"
+import { activate, align64, HSWISH, NONE, PRELU, RELU, RELU6, storeLanes } from "../math"
+import { ACTIVATED, NORM_BACKWARD, PLAIN } from "../rows"
+
+const PIXEL: usize = 128
+
+/** [taps][channels] to [vectors][taps][4], times a scale a channel. One piece is 16 vectors. Ints: 0 source, 1 destination,
+ * 2 taps, 3 channels, 4 scale (or 0). */
+export function packDepthwise(args: usize, piece: i32, scratch: usize): void {
+  const taps = argI(args, 2)
+  const channels = argI(args, 3)
+  const scales = argP(args, 4)
+  const vectors = (channels + 3) >> 2
+  const end = min(vectors, (piece + 1) << 4)
+  for (let v = piece << 4; v < end; v++) {
+    const offset = (<usize>v) << 4
+    let p = argP(args, 0) + offset
+    let q = argP(args, 1) + (<usize>(v * taps) << 4)
+    const scale = scales ? v128.load(scales + offset) : f32x4.splat(1)
+    for (let t = 0; t < taps; t++) {
+      v128.store(q, f32x4.mul(v128.load(p), scale))
+      p += (<usize>channels) << 2
+      q += 16
+    }
+  }
+}
+
+/** dW[taps][channels] from partial [parts][vectors][taps][4], parts in order. One piece is 4 vectors. Ints: 0 partial, 1 out,
+ * 2 taps, 3 channels, 4 parts. */
+export function joinDepthwise(args: usize, piece: i32, scratch: usize): void {
+  const taps = argI(args, 2)
+  const channels = argI(args, 3)
+  const parts = argI(args, 4)
+  const vectors = (channels + 3) >> 2
+  const step = (<usize>(vectors * taps)) << 4
+  const end = min(vectors, (piece + 1) << 2)
+  for (let v = piece << 2; v < end; v++) {
+    const live = min(4, channels - v * 4)
+    for (let t = 0; t < taps; t++) {
+      let p = argP(args, 0) + (<usize>(v * taps + t) << 4)
+      let s = v128.load(p)
+      for (let part = 1; part < parts; part++) {
+        p += step
+        s = f32x4.add(s, v128.load(p))
+      }
+      storeLanes(argP(args, 1) + ((<usize>(t * channels + v * 4)) << 2), s, live)
+    }
+  }
+}
+
+// Which taps meet the source at each position of a row (or column): [first tap, number of taps, source of the first tap].
+function forwardTable(table: usize, count: i32, kernel: i32, stride: i32, padding: i32, dilation: i32, length: i32): void {
+  for (let o = 0; o < count; o++) {
+    const start = o * stride - padding
+    let k = 0
+    while (k < kernel && start + k * dilation < 0) k++
+    let n = 0
+    while (k + n < kernel && start + (k + n) * dilation < length) n++
+    store<i32>(table, k)
+    store<i32>(table, n, 4)
+    store<i32>(table, n ? start + k * dilation : 0, 8)
+    table += 12
+  }
+}
+
+// The same for the gradient: positions are those of the input, the source is the output's gradient. Taps step by
+// stride / gcd(stride, dilation), and the source steps back.
+function backwardTable(table: usize, count: i32, kernel: i32, stride: i32, padding: i32, dilation: i32, length: i32, tapStep: i32): void {
+  for (let i = 0; i < count; i++) {
+    let k = 0
+    while (k < kernel) {
+      const t = i + padding - k * dilation
+      if (t >= 0 && t % stride == 0 && t / stride < length) break
+      k++
+    }
+    let n = 0
+    if (k < kernel) {
+      for (let j = k; j < kernel && i + padding - j * dilation >= 0; j += tapStep) n++
+    }
+    store<i32>(table, n ? k : 0)
+    store<i32>(table, n, 4)
+    store<i32>(table, n ? (i + padding - k * dilation) / stride : 0, 8)
+    table += 12
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function fill(kind: i32, act: i32, s: usize, tile: usize, tileStep: usize, image: i32, images: i32, height: i32, width: i32, row: i32, rows: i32, vector: i32, vectors: i32): void {
+  const ld = (<usize>argI(s, 2)) << 2
+  const pixels = rows * width
+  const zero = f32x4.splat(0)
+  for (let n = 0; n < 8; n++) {
+    for (let v = 0; v < vectors; v++) {
+      const offset = (<usize>(vector + v)) << 4
+      let t = tile + <usize>v * tileStep + ((<usize>n) << 4)
+      if (n >= images) {
+        for (let i = 0; i < pixels; i++, t += PIXEL) v128.store(t, zero)
+        continue
+      }
+      const at = <usize>(((image + n) * height + row) * width) * ld + offset
+      let x = argP(s, 1) + at
+      if (kind == ACTIVATED) {
+        const scale = v128.load(argP(s, 4) + offset)
+        const shift = v128.load(argP(s, 5) + offset)
+        const slope = act == PRELU ? v128.load(argP(s, 6) + offset) : zero
+        for (let i = 0; i < pixels; i++) {
+          v128.store(t, activate(f32x4.add(f32x4.mul(v128.load(x), scale), shift), act, slope))
+          t += PIXEL
+          x += ld
+        }
+      } else if (kind == NORM_BACKWARD) {
+        let y = argP(s, 7) + at
+        const v0 = v128.load(argP(s, 4) + offset)
+        const v1 = v128.load(argP(s, 5) + offset)
+        const v2 = v128.load(argP(s, 6) + offset)
+        for (let i = 0; i < pixels; i++) {
+          v128.store(t, f32x4.add(f32x4.mul(v128.load(x), v0), f32x4.add(f32x4.mul(v128.load(y), v1), v2)))
+          t += PIXEL
+          x += ld
+          y += ld
+        }
+      } else {
+        for (let i = 0; i < pixels; i++) {
+          v128.store(t, v128.load(x))
+          t += PIXEL
+          x += ld
+        }
+      }
+    }
+  }
+}
+
+function fillTile(s: usize, tile: usize, tileStep: usize, image: i32, images: i32, height: i32, width: i32, row: i32, rows: i32, vector: i32, vectors: i32): void {
+  const kind = argI(s, 0)
+  if (kind == PLAIN) fill(PLAIN, NONE, s, tile, tileStep, image, images, height, width, row, rows, vector, vectors)
+  else if (kind == NORM_BACKWARD) fill(NORM_BACKWARD, NONE, s, tile, tileStep, image, images, height, width, row, rows, vector, vectors)
+  else {
+    switch (argI(s, 3)) {
+      case RELU: { fill(ACTIVATED, RELU, s, tile, tileStep, image, images, height, width, row, rows, vector, vectors); break }
+      case RELU6: { fill(ACTIVATED, RELU6, s, tile, tileStep, image, images, height, width, row, rows, vector, vectors); break }
+      case HSWISH: { fill(ACTIVATED, HSWISH, s, tile, tileStep, image, images, height, width, row, rows, vector, vectors); break }
+      case PRELU: { fill(ACTIVATED, PRELU, s, tile, tileStep, image, images, height, width, row, rows, vector, vectors); break }
+      default: fill(ACTIVATED, NONE, s, tile, tileStep, image, images, height, width, row, rows, vector, vectors)
+    }
+  }
+}
+
+// One vector of channels through its taps: rows [row, row + rows) of the target, from a tile that starts at source row `first`.
+function convolve(tile: usize, first: i32, width: i32, weights: usize, tableY: usize, tableX: usize, row: i32, rows: i32, columns: i32, kernel: i32, tapStep: i32, sourceStep: i32, o: usize, oStep: usize): void {
+  const xStep = <usize>sourceStep * PIXEL
+  const wStep = (<usize>tapStep) << 4
+  const xRow = <usize>width * xStep
+  const wRow = <usize>kernel * wStep
+  for (let y = row; y < row + rows; y++) {
+    const ty = tableY + <usize>y * 12
+    const ny = load<i32>(ty, 4)
+    const line = tile + <usize>((load<i32>(ty, 8) - first) * width) * PIXEL
+    const tap = weights + ((<usize>(load<i32>(ty) * kernel)) << 4)
+    let tx = tableX
+    for (let x = 0; x < columns; x++) {
+      depthwisePoint(line + <usize>load<i32>(tx, 8) * PIXEL, tap + ((<usize>load<i32>(tx)) << 4), ny, load<i32>(tx, 4), xStep, wStep, xRow, wRow, o, oStep)
+      tx += 12
+      o += 16
+    }
+  }
+}
+
+function weightGradient(tile: usize, first: i32, width: i32, weights: usize, tableY: usize, tableX: usize, row: i32, rows: i32, columns: i32, kernel: i32, dilation: i32, d: usize): void {
+  const xStep = <usize>dilation * PIXEL
+  const xRow = <usize>width * xStep
+  const wRow = (<usize>kernel) << 4
+  for (let y = row; y < row + rows; y++) {
+    const ty = tableY + <usize>y * 12
+    const ny = load<i32>(ty, 4)
+    const line = tile + <usize>((load<i32>(ty, 8) - first) * width) * PIXEL
+    const tap = weights + (<usize>load<i32>(ty)) * wRow
+    let tx = tableX
+    for (let x = 0; x < columns; x++) {
+      depthwiseOuter(line + <usize>load<i32>(tx, 8) * PIXEL, tap + ((<usize>load<i32>(tx)) << 4), ny, load<i32>(tx, 4), xStep, xRow, wRow, d)
+      tx += 12
+      d += PIXEL
+    }
+  }
+}
+
+// The epilogue of a chunk in parts of whole images, or of one image's band.
+function finishChunk(e: usize, o: usize, vectorStep: usize, image: i32, images: i32, height: i32, width: i32, row: i32, rows: i32, bands: i32, band: i32, imagesPerPart: i32, channel: i32, cols: i32): void {
+  for (let n = 0; n < images; n += imagesPerPart) {
+    const count = min(imagesPerPart, images - n)
+    epilogue(e, o + <usize>(n * rows * width) * 16, 16, vectorStep, <usize>(((image + n) * height + row) * width), count * rows * width, channel, cols, ((image + n) / imagesPerPart) * bands + band)
+  }
+}
+
+/**
+ * y from a source and packed weights, and an epilogue. A piece is a range of chunks of channels, a band of output rows and a
+ * group of eight images.
+ * Ints: 0-19 source, 20-39 epilogue, 40 weights, 41 images, 42 height, 43 width, 44 out height, 45 out width, 46 kernel,
+ * 47 stride, 48 padding, 49 dilation, 50 channels, 51 vectors a chunk, 52 chunks a piece, 53 image groups, 54 bands,
+ * 55 out rows a band, 56 images a part.
+ */
+export function depthwiseForward(args: usize, piece: i32, scratch: usize): void {
+  const height = argI(args, 42)
+  const width = argI(args, 43)
+  const outHeight = argI(args, 44)
+  const outWidth = argI(args, 45)
+  const kernel = argI(args, 46)
+  const stride = argI(args, 47)
+  const padding = argI(args, 48)
+  const dilation = argI(args, 49)
+  const channels = argI(args, 50)
+  const chunkVectors = argI(args, 51)
+  const chunksPerPiece = argI(args, 52)
+  const imageGroups = argI(args, 53)
+  const bands = argI(args, 54)
+  const bandRows = argI(args, 55)
+
+  const imageGroup = piece % imageGroups
+  const rest = piece / imageGroups
+  const band = rest % bands
+  const image = imageGroup * 8
+  const images = min(8, argI(args, 41) - image)
+  const row = band * bandRows
+  const rows = min(bandRows, outHeight - row)
+  const first = max(0, row * stride - padding)
+  const last = min(height, (row + rows - 1) * stride - padding + (kernel - 1) * dilation + 1)
+  const sourceRows = max(0, last - first)
+
+  const tableY = scratch
+  const tableX = tableY + <usize>outHeight * 12
+  forwardTable(tableY, outHeight, kernel, stride, padding, dilation, height)
+  forwardTable(tableX, outWidth, kernel, stride, padding, dilation, width)
+  const tile = align64(tableX + <usize>outWidth * 12)
+  const tileStep = <usize>(sourceRows * width) * PIXEL
+  const o = tile + <usize>chunkVectors * tileStep
+  const oStep = <usize>(rows * outWidth) * 16
+  const vectors = (channels + 3) >> 2
+  const vectorStep = oStep * 8
+
+  const firstVector = (rest / bands) * chunksPerPiece * chunkVectors
+  const lastVector = min(vectors, firstVector + chunksPerPiece * chunkVectors)
+  for (let vector = firstVector; vector < lastVector; vector += chunkVectors) {
+    const live = min(chunkVectors, vectors - vector)
+    fillTile(args, tile, tileStep, image, images, height, width, first, sourceRows, vector, live)
+    for (let v = 0; v < live; v++) {
+      const weights = argP(args, 40) + (<usize>((vector + v) * kernel * kernel) << 4)
+      convolve(tile + <usize>v * tileStep, first, width, weights, tableY, tableX, row, rows, outWidth, kernel, 1, dilation, o + <usize>v * vectorStep, oStep)
+    }
+    finishChunk(args + 80, o, vectorStep, image, images, outHeight, outWidth, row, rows, bands, band, argI(args, 56), vector * 4, min(channels - vector * 4, live * 4))
+  }
+}
+
+/**
+ * The gradients of a depthwise convolution: da, with an epilogue, and partial sums of dW. A piece is a range of chunks of
+ * channels, a band of rows and a group of eight images.
+ * Ints: 0-19 source of dy, 20-39 epilogue of da, 40-56 as for the forward pass (55: input rows a band), 57 output rows a band,
+ * 60-79 source of a, 80 partial dW [image groups * bands][vectors][taps][4] (or 0), 81 whether da is wanted, 82 tap step,
+ * 83 source step.
+ */
+export function depthwiseBackward(args: usize, piece: i32, scratch: usize): void {
+  const height = argI(args, 42)
+  const width = argI(args, 43)
+  const outHeight = argI(args, 44)
+  const outWidth = argI(args, 45)
+  const kernel = argI(args, 46)
+  const stride = argI(args, 47)
+  const padding = argI(args, 48)
+  const dilation = argI(args, 49)
+  const channels = argI(args, 50)
+  const chunkVectors = argI(args, 51)
+  const chunksPerPiece = argI(args, 52)
+  const imageGroups = argI(args, 53)
+  const bands = argI(args, 54)
+  const bandRows = argI(args, 55)
+  const outBandRows = argI(args, 57)
+  const partial = argP(args, 80)
+  const wantsInput = argI(args, 81) != 0
+  const taps = kernel * kernel
+
+  const imageGroup = piece % imageGroups
+  const rest = piece / imageGroups
+  const band = rest % bands
+  const image = imageGroup * 8
+  const images = min(8, argI(args, 41) - image)
+  // Rows of da; rows of dy whose weight gradient is summed here; rows of dy and of a that are needed for them.
+  const row = band * bandRows
+  const rows = max(0, min(bandRows, height - row))
+  const outRow = min(outHeight, band * outBandRows)
+  const outRows = max(0, min(outBandRows, outHeight - outRow))
+  let first = outRow
+  let last = outRow + outRows
+  if (wantsInput && rows > 0) {
+    const lowest = row + padding - (kernel - 1) * dilation
+    const low = lowest <= 0 ? 0 : min(outHeight, (lowest + stride - 1) / stride)
+    const high = min(outHeight, (row + rows - 1 + padding) / stride + 1)
+    if (high > low) {
+      first = outRows > 0 ? min(first, low) : low
+      last = outRows > 0 ? max(last, high) : high
+    }
+  }
+  const sourceRows = last - first
+  const firstA = max(0, outRow * stride - padding)
+  const lastA = min(height, (outRow + outRows - 1) * stride - padding + (kernel - 1) * dilation + 1)
+  const rowsA = outRows > 0 && partial != 0 ? max(0, lastA - firstA) : 0
+
+  const inY = scratch
+  const inX = inY + <usize>height * 12
+  const outY = inX + <usize>width * 12
+  const outX = outY + <usize>outHeight * 12
+  const tapStep = argI(args, 82)
+  backwardTable(inY, height, kernel, stride, padding, dilation, outHeight, tapStep)
+  backwardTable(inX, width, kernel, stride, padding, dilation, outWidth, tapStep)
+  forwardTable(outY, outHeight, kernel, stride, padding, dilation, height)
+  forwardTable(outX, outWidth, kernel, stride, padding, dilation, width)
+  const tile = align64(outX + <usize>outWidth * 12)
+  const tileStep = <usize>(sourceRows * outWidth) * PIXEL
+  const tileA = tile + <usize>chunkVectors * tileStep
+  const tileStepA = <usize>(rowsA * width) * PIXEL
+  const o = tileA + <usize>chunkVectors * tileStepA
+  const oStep = <usize>(rows * width) * 16
+  const vectorStep = oStep * 8
+  const vectors = (channels + 3) >> 2
+
+  const firstVector = (rest / bands) * chunksPerPiece * chunkVectors
+  const lastVector = min(vectors, firstVector + chunksPerPiece * chunkVectors)
+  for (let vector = firstVector; vector < lastVector; vector += chunkVectors) {
+    const live = min(chunkVectors, vectors - vector)
+    fillTile(args, tile, tileStep, image, images, outHeight, outWidth, first, sourceRows, vector, live)
+    if (partial) {
+      fillTile(args + 240, tileA, tileStepA, image, images, height, width, firstA, rowsA, vector, live)
+      for (let v = 0; v < live; v++) {
+        const dw = partial + (<usize>(((imageGroup * bands + band) * vectors + vector + v) * taps) << 4)
+        memory.fill(dw, 0, (<usize>taps) << 4)
+        weightGradient(tileA + <usize>v * tileStepA, firstA, width, dw, outY, outX, outRow, outRows, outWidth, kernel, dilation, tile + <usize>v * tileStep + <usize>((outRow - first) * outWidth) * PIXEL)
+      }
+    }
+    if (wantsInput) {
+      for (let v = 0; v < live; v++) {
+        const weights = argP(args, 40) + (<usize>((vector + v) * taps) << 4)
+        convolve(tile + <usize>v * tileStep, first, outWidth, weights, inY, inX, row, rows, width, kernel, tapStep, -argI(args, 83), o + <usize>v * vectorStep, oStep)
+      }
+      finishChunk(args + 80, o, vectorStep, image, images, height, width, row, rows, bands, band, argI(args, 56), vector * 4, min(channels - vector * 4, live * 4))
+    }
+  }
+}
