@@ -1,0 +1,84 @@
+/**
+ * The machine of the evaluation on the test set. It has nothing to save on the way: a pause ends it at once, and a
+ * resumed run evaluates again.
+ */
+import * as Schema from "effect/Schema"
+import { assign, setup } from "xstate"
+import { hole } from "./fromEffect.ts"
+import { CheckpointRef, Failure, toFailure } from "./RunState.ts"
+
+/** What an evaluation starts with. */
+export const EvaluatingInput = Schema.Struct({
+  architecture: Schema.Array(Schema.Int),
+  network: CheckpointRef
+})
+/** What an evaluation starts with. */
+export type EvaluatingInput = typeof EvaluatingInput.Type
+
+const Metrics = Schema.Record(Schema.String, Schema.Finite)
+
+/** What the machine remembers. */
+export const EvaluatingContext = Schema.Struct({
+  ...EvaluatingInput.fields,
+  metrics: Schema.NullOr(Metrics),
+  failure: Schema.NullOr(Failure)
+})
+/** What the machine remembers. */
+export type EvaluatingContext = typeof EvaluatingContext.Type
+
+/** `pause` ends it at once. */
+export type EvaluatingEvent = { readonly type: "pause" } | { readonly type: "resume" }
+
+/** How the evaluation ended. */
+export type EvaluatingOutput =
+  | { readonly _tag: "Evaluated"; readonly metrics: Readonly<Record<string, number>> }
+  | { readonly _tag: "Paused" }
+  | { readonly _tag: "Failed"; readonly failure: Failure }
+
+/** The machine of the evaluation. */
+export const evaluatingMachine = setup({
+  types: {
+    context: {} as EvaluatingContext,
+    events: {} as EvaluatingEvent,
+    input: {} as EvaluatingInput,
+    output: {} as EvaluatingOutput
+  },
+  actors: {
+    evaluate: hole<Readonly<Record<string, number>>, EvaluatingInput>("evaluate")
+  },
+  actions: {
+    recordMetrics: assign((_, params: { metrics: Readonly<Record<string, number>> }) => ({ metrics: params.metrics })),
+    recordFailure: assign((_, params: { error: unknown }) => ({ failure: toFailure(params.error) }))
+  }
+}).createMachine({
+  id: "evaluating",
+  context: ({ input }) => ({ ...input, metrics: null, failure: null }),
+  initial: "evaluating",
+  output: ({ context }) =>
+    context.failure !== null
+      ? { _tag: "Failed", failure: context.failure }
+      : context.metrics !== null
+        ? { _tag: "Evaluated", metrics: context.metrics }
+        : { _tag: "Paused" },
+  states: {
+    evaluating: {
+      on: { pause: { target: "paused" } },
+      invoke: {
+        id: "evaluate",
+        src: "evaluate",
+        input: ({ context: { architecture, network } }) => ({ architecture, network }),
+        onDone: {
+          target: "evaluated",
+          actions: { type: "recordMetrics", params: ({ event }) => ({ metrics: event.output }) }
+        },
+        onError: {
+          target: "failed",
+          actions: { type: "recordFailure", params: ({ event }) => ({ error: event.error }) }
+        }
+      }
+    },
+    evaluated: { type: "final" },
+    paused: { type: "final" },
+    failed: { type: "final" }
+  }
+})

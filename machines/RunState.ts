@@ -1,0 +1,126 @@
+/**
+ * The data that the machines pass around and that a run's snapshot holds: JSON all of it, tensors by reference to a
+ * checkpoint file and its digest. Every type is a Schema, because a snapshot read from disk is decoded before it is
+ * believed.
+ */
+import * as Schema from "effect/Schema"
+import { Score, Scored } from "../src/search-strategy/SearchStrategy.ts"
+
+export { Score, Scored }
+
+const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
+
+/** The phases of a run, in their order. */
+export const Phase = Schema.Literals(["supernetTraining", "searching", "retraining", "evaluating"])
+/** A phase's name. */
+export type Phase = typeof Phase.Type
+/** The phases in order. */
+export const phases: ReadonlyArray<Phase> = Phase.literals
+
+/** The phases that train. */
+export const TrainingPhase = Schema.Literals(["supernetTraining", "retraining"])
+/** A training phase's name. */
+export type TrainingPhase = typeof TrainingPhase.Type
+
+/** Tensors on disk: a file of the run's folder and the digest (SHA-256, hex) of the header that names all its tensors. */
+export const CheckpointRef = Schema.Struct({ file: Schema.String, digest: Schema.String })
+/** Tensors on disk. */
+export type CheckpointRef = typeof CheckpointRef.Type
+
+/** What an epoch of training looked like: means over its steps. */
+export const EpochRecord = Schema.Struct({
+  /** From 1. */
+  epoch: Count,
+  loss: Schema.Finite,
+  /** Fraction of training images classified right while training; null where the task has no classes. */
+  accuracy: Schema.NullOr(Schema.Finite),
+  /** Learning rate of the epoch's last step. */
+  learningRate: Schema.Finite
+})
+/** What an epoch of training looked like. */
+export type EpochRecord = typeof EpochRecord.Type
+
+/** Where a training phase stands. */
+export const TrainingPosition = Schema.Struct({
+  /** Optimiser steps done. */
+  step: Count,
+  /** Optimiser steps of the whole phase. */
+  steps: Count,
+  checkpoint: CheckpointRef,
+  /** Digest of the weights alone (SHA-256, hex), which a run of the same seed must reach again. */
+  weights: Schema.String,
+  history: Schema.Array(EpochRecord)
+})
+/** Where a training phase stands. */
+export type TrainingPosition = typeof TrainingPosition.Type
+
+/** The winner of a search. */
+export const SearchResult = Schema.Struct({
+  architecture: Schema.Array(Count),
+  /** How many candidates were scored. Null: the architecture was given, not searched. */
+  evaluations: Schema.NullOr(Count),
+  best: Schema.NullOr(Scored)
+})
+/** The winner of a search. */
+export type SearchResult = typeof SearchResult.Type
+
+/** Why a run failed, in JSON: the tag of the error and its message. */
+export const Failure = Schema.Struct({ tag: Schema.String, message: Schema.String })
+/** Why a run failed. */
+export type Failure = typeof Failure.Type
+
+/** Everything the phases have brought so far. */
+export const Results = Schema.Struct({
+  /** The trained supernet: weights and running statistics. */
+  supernet: Schema.NullOr(CheckpointRef),
+  supernetTraining: Schema.NullOr(TrainingPosition),
+  search: Schema.NullOr(SearchResult),
+  /** The winner's own trained weights. */
+  network: Schema.NullOr(CheckpointRef),
+  retraining: Schema.NullOr(TrainingPosition),
+  /** Metrics on the test set, by name. */
+  evaluation: Schema.NullOr(Schema.Record(Schema.String, Schema.Finite))
+})
+/** Everything the phases have brought so far. */
+export type Results = typeof Results.Type
+
+/** Input of the hole `save`: whose snapshot it is. */
+export interface SavePiece {
+  readonly phase: Phase
+}
+
+/** Input of the hole `record`: what is complete, and what it has brought. */
+export interface RecordResults {
+  readonly completed: Phase | null
+  readonly results: Results
+}
+
+/** Nothing yet. */
+export const noResults: Results = {
+  supernet: null,
+  supernetTraining: null,
+  search: null,
+  network: null,
+  retraining: null,
+  evaluation: null
+}
+
+/**
+ * The JSON form of anything that was thrown or failed with.
+ *
+ * **Example** (An error of JavaScript's own)
+ *
+ * ```ts
+ * import { toFailure } from "./RunState.ts"
+ *
+ * toFailure(new RangeError("too long")) // => { tag: "RangeError", message: "too long" }
+ * toFailure("odd") // => { tag: "Unknown", message: "odd" }
+ * ```
+ */
+export const toFailure = (error: unknown): Failure => {
+  if (error instanceof Error) {
+    const tag = "_tag" in error && typeof error._tag === "string" ? error._tag : error.name
+    return { tag, message: error.message }
+  }
+  return { tag: "Unknown", message: String(error) }
+}

@@ -1,0 +1,274 @@
+/**
+ * The machine of the search: ask for candidates, score them one by one, tell the scores, save; generation by
+ * generation until the strategy asks for nothing more.
+ */
+import * as Schema from "effect/Schema"
+import { assign, sendTo, setup } from "xstate"
+import { hole } from "./fromEffect.ts"
+import { CheckpointRef, Failure, type SavePiece, type Score, Scored, type SearchResult, toFailure } from "./RunState.ts"
+
+const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
+const Digits = Schema.Array(Count)
+
+/** What a search starts with. */
+export const SearchingInput = Schema.Struct({
+  /** The supernet that scores candidates; null where the estimator needs none. */
+  supernet: Schema.NullOr(CheckpointRef)
+})
+/** What a search starts with. */
+export type SearchingInput = typeof SearchingInput.Type
+
+/** What the machine remembers. */
+export const SearchingContext = Schema.Struct({
+  ...SearchingInput.fields,
+  /** The strategy's own state; null before the first question. */
+  state: Schema.NullOr(Schema.Json),
+  generation: Count,
+  /** Candidates of this generation, all of them. */
+  candidates: Schema.Array(Digits),
+  /** Those scored so far, in the candidates' order. */
+  scored: Schema.Array(Scored),
+  /** Candidates scored in the generations before. */
+  evaluations: Count,
+  best: Schema.NullOr(Scored),
+  /** Whether the strategy has nothing more to ask. */
+  exhausted: Schema.Boolean,
+  pausing: Schema.Boolean,
+  failure: Schema.NullOr(Failure)
+})
+/** What the machine remembers. */
+export type SearchingContext = typeof SearchingContext.Type
+
+/** `pause`: end after the current candidate; `resume`: forget a pause asked for in an earlier life. */
+export type SearchingEvent = { readonly type: "pause" } | { readonly type: "resume" }
+
+/** How the search ended. */
+export type SearchingOutput =
+  | { readonly _tag: "Found"; readonly result: SearchResult }
+  | { readonly _tag: "Paused" }
+  | { readonly _tag: "Failed"; readonly failure: Failure }
+
+/** Input of the hole `ask`. */
+export interface AskCandidates {
+  /** Null: the strategy has not begun. */
+  readonly state: Schema.Json | null
+}
+
+/** Input of the hole `tell`: a generation's scores. */
+export interface TellScores {
+  readonly state: Schema.Json | null
+  readonly generation: number
+  readonly scored: ReadonlyArray<Scored>
+}
+
+/** Input of the hole `score`: one candidate. */
+export interface ScoreCandidate {
+  readonly supernet: CheckpointRef | null
+  /** Counts all candidates of the search, from 0. */
+  readonly evaluation: number
+  /** From 0. */
+  readonly generation: number
+  readonly genotype: ReadonlyArray<number>
+}
+
+/** The error of a search that ends without a single scored candidate. */
+export class NothingFound extends Schema.TaggedError<NothingFound>()("NothingFound", {}) {
+  override get message(): string {
+    return "the search ended without scoring a single architecture"
+  }
+}
+
+/** The machine of the search. */
+export const searchingMachine = setup({
+  types: {
+    context: {} as SearchingContext,
+    events: {} as SearchingEvent,
+    input: {} as SearchingInput,
+    output: {} as SearchingOutput
+  },
+  actors: {
+    /** The next generation's candidates; state null: from the strategy's beginning. */
+    ask: hole<
+      { readonly candidates: ReadonlyArray<ReadonlyArray<number>>; readonly state: Schema.Json },
+      AskCandidates
+    >("ask"),
+    score: hole<{ readonly cost: number; readonly score: Score }, ScoreCandidate>("score"),
+    tell: hole<{ readonly state: Schema.Json; readonly best: Scored | null }, TellScores>("tell"),
+    save: hole<void, SavePiece>("save")
+  },
+  guards: {
+    isExhausted: (_, params: { candidates: number }) => params.candidates === 0,
+    isLastCandidate: ({ context }) => context.scored.length + 1 >= context.candidates.length,
+    hasCandidates: ({ context }) => context.scored.length < context.candidates.length,
+    hasBest: ({ context }) => context.best !== null,
+    isPausing: ({ context }) => context.pausing
+  },
+  actions: {
+    begin: assign((_, params: { candidates: ReadonlyArray<ReadonlyArray<number>>; state: Schema.Json }) => ({
+      candidates: params.candidates,
+      state: params.state,
+      scored: []
+    })),
+    addScore: assign(({ context }, params: { cost: number; score: Score }) => {
+      const genotype = context.candidates[context.scored.length]
+      return genotype === undefined
+        ? {}
+        : { scored: [...context.scored, { genotype, cost: params.cost, score: params.score }] }
+    }),
+    endGeneration: assign(({ context }, params: { state: Schema.Json; best: Scored | null }) => ({
+      state: params.state,
+      best: params.best,
+      generation: context.generation + 1,
+      evaluations: context.evaluations + context.scored.length,
+      candidates: [],
+      scored: []
+    })),
+    exhaust: assign({ exhausted: true }),
+    askToPause: assign({ pausing: true }),
+    forgetPause: assign({ pausing: false }),
+    forwardPause: sendTo("score", { type: "pause" }),
+    recordFailure: assign((_, params: { error: unknown }) => ({ failure: toFailure(params.error) })),
+    recordNothingFound: assign({ failure: toFailure(new NothingFound()) })
+  }
+}).createMachine({
+  id: "searching",
+  context: ({ input }) => ({
+    ...input,
+    state: null,
+    generation: 0,
+    candidates: [],
+    scored: [],
+    evaluations: 0,
+    best: null,
+    exhausted: false,
+    pausing: false,
+    failure: null
+  }),
+  initial: "asking",
+  on: {
+    pause: { actions: "askToPause" },
+    resume: { actions: "forgetPause" }
+  },
+  output: ({ context }) =>
+    context.failure !== null
+      ? { _tag: "Failed", failure: context.failure }
+      : context.best !== null && context.exhausted
+        ? {
+            _tag: "Found",
+            result: { architecture: context.best.genotype, evaluations: context.evaluations, best: context.best }
+          }
+        : { _tag: "Paused" },
+  states: {
+    asking: {
+      invoke: {
+        id: "ask",
+        src: "ask",
+        input: ({ context }) => ({ state: context.state }),
+        onDone: [
+          {
+            guard: { type: "isExhausted", params: ({ event }) => ({ candidates: event.output.candidates.length }) },
+            target: "choosing",
+            actions: "exhaust"
+          },
+          {
+            target: "scoring",
+            actions: {
+              type: "begin",
+              params: ({ event }) => ({ candidates: event.output.candidates, state: event.output.state })
+            }
+          }
+        ],
+        onError: {
+          target: "failed",
+          actions: { type: "recordFailure", params: ({ event }) => ({ error: event.error }) }
+        }
+      }
+    },
+    scoring: {
+      on: { pause: { actions: ["askToPause", "forwardPause"] } },
+      invoke: {
+        id: "score",
+        src: "score",
+        input: ({ context }) => ({
+          supernet: context.supernet,
+          evaluation: context.evaluations + context.scored.length,
+          generation: context.generation,
+          genotype: context.candidates[context.scored.length] ?? []
+        }),
+        onDone: [
+          {
+            guard: "isLastCandidate",
+            target: "telling",
+            actions: {
+              type: "addScore",
+              params: ({ event }) => ({ cost: event.output.cost, score: event.output.score })
+            }
+          },
+          {
+            guard: "isPausing",
+            target: "saving",
+            actions: {
+              type: "addScore",
+              params: ({ event }) => ({ cost: event.output.cost, score: event.output.score })
+            }
+          },
+          {
+            target: "scoring",
+            reenter: true,
+            actions: {
+              type: "addScore",
+              params: ({ event }) => ({ cost: event.output.cost, score: event.output.score })
+            }
+          }
+        ],
+        onError: {
+          target: "failed",
+          actions: { type: "recordFailure", params: ({ event }) => ({ error: event.error }) }
+        }
+      }
+    },
+    telling: {
+      invoke: {
+        id: "tell",
+        src: "tell",
+        input: ({ context }) => ({ state: context.state, generation: context.generation, scored: context.scored }),
+        onDone: {
+          target: "saving",
+          actions: {
+            type: "endGeneration",
+            params: ({ event }) => ({ state: event.output.state, best: event.output.best })
+          }
+        },
+        onError: {
+          target: "failed",
+          actions: { type: "recordFailure", params: ({ event }) => ({ error: event.error }) }
+        }
+      }
+    },
+    saving: {
+      invoke: {
+        id: "save",
+        src: "save",
+        input: { phase: "searching" },
+        onDone: [
+          { guard: "isPausing", target: "paused" },
+          { guard: "hasCandidates", target: "scoring" },
+          { target: "asking" }
+        ],
+        onError: {
+          target: "failed",
+          actions: { type: "recordFailure", params: ({ event }) => ({ error: event.error }) }
+        }
+      }
+    },
+    choosing: {
+      always: [
+        { guard: "hasBest", target: "found" },
+        { target: "failed", actions: "recordNothingFound" }
+      ]
+    },
+    found: { type: "final" },
+    paused: { type: "final" },
+    failed: { type: "final" }
+  }
+})

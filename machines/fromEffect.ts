@@ -1,0 +1,114 @@
+/**
+ * Joins Effects to machines: an Effect as the logic of an invoked actor. A machine declares *typed holes*
+ * ({@link hole}) and stays pure; whoever runs it fills them with {@link fromEffect} through `machine.provide`.
+ *
+ * What the actor keeps in its persisted snapshot is its input alone, so a restored actor starts its Effect again from
+ * that input: an Effect given to a machine must be safe to repeat.
+ */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import type { ActorLogic, ActorSystem, EventObject, Snapshot } from "xstate"
+
+/** The actor's state. */
+export type EffectSnapshot<Output, Input> = Snapshot<Output> & {
+  /** What it was started with; gone once it has ended. */
+  readonly input: Input | undefined
+}
+
+/** What the actor hears: the end of its Effect, the wish to pause, the end of its owner's interest. */
+export type EffectEvent<Output> =
+  | { readonly type: "effect.exit"; readonly exit: Exit.Exit<Output, unknown> }
+  | { readonly type: "pause" }
+  | { readonly type: "xstate.stop" }
+
+// xstate's own declarations ask for `any` here.
+// biome-ignore lint/suspicious/noExplicitAny: the type parameter of an actor system is invariant
+type AnySystem = ActorSystem<any>
+
+/** The logic of an actor that runs one Effect. */
+export type EffectLogic<Output, Input> = ActorLogic<
+  EffectSnapshot<Output, Input>,
+  EffectEvent<Output>,
+  Input,
+  AnySystem,
+  EventObject
+>
+
+/** What a running Effect may ask of its actor. */
+export interface Tools {
+  /** Whether the machine has asked it to end early, at the next good moment. */
+  readonly pausing: () => boolean
+}
+
+/** Whatever starts fibers: `yield* FiberSet.makeRuntime()` inside a scope, so that the scope owns them all. */
+export interface Runtime<R> {
+  readonly runFork: <A, E>(effect: Effect.Effect<A, E, R>) => Fiber.Fiber<A, E>
+}
+
+const makeLogic = <Output, Input>(
+  start: (input: Input, tools: Tools) => Fiber.Fiber<Output, unknown>
+): EffectLogic<Output, Input> => {
+  const fibers = new WeakMap<object, Fiber.Fiber<Output, unknown>>()
+  const paused = new WeakSet<object>()
+  return {
+    getInitialSnapshot: (_, input) => ({ status: "active", output: undefined, error: undefined, input }),
+    restoreSnapshot: (snapshot) => snapshot as EffectSnapshot<Output, Input>,
+    getPersistedSnapshot: (snapshot) => snapshot,
+    transition: (snapshot, event, { self }) => {
+      if (snapshot.status !== "active") return snapshot
+      switch (event.type) {
+        case "effect.exit":
+          return Exit.isSuccess(event.exit)
+            ? { ...snapshot, status: "done", output: event.exit.value, error: undefined, input: undefined }
+            : {
+                ...snapshot,
+                status: "error",
+                output: undefined,
+                error: Cause.squash(event.exit.cause),
+                input: undefined
+              }
+        case "pause":
+          paused.add(self)
+          return snapshot
+        case "xstate.stop":
+          fibers.get(self)?.interruptUnsafe()
+          return { ...snapshot, status: "stopped", output: undefined, error: undefined, input: undefined }
+      }
+    },
+    start: (snapshot, { self }) => {
+      if (snapshot.status !== "active") return
+      const fiber = start(snapshot.input as Input, { pausing: () => paused.has(self) })
+      fibers.set(self, fiber)
+      fiber.addObserver((exit) => self.send({ type: "effect.exit", exit }))
+    }
+  }
+}
+
+/**
+ * A typed hole: an actor that a machine invokes but does not have yet. Run unfilled, it fails the machine.
+ */
+export const hole = <Output, Input>(name: string): EffectLogic<Output, Input> =>
+  makeLogic<Output, Input>(() => Effect.runFork(Effect.die(new Error(`the machine's actor ${name} was not provided`))))
+
+/**
+ * An actor that runs an Effect. Stopping the actor, which leaving the invoking state does, interrupts the Effect.
+ *
+ * **Details**
+ *
+ * The Effect begins a turn of the event loop later, when the transition that invoked it is complete: a persisted
+ * snapshot taken by the Effect is that of the state which invoked it.
+ */
+export const fromEffect = <Output, Input, R>(
+  runtime: Runtime<R>,
+  run: (input: Input, tools: Tools) => Effect.Effect<Output, unknown, R>
+): EffectLogic<Output, Input> =>
+  makeLogic<Output, Input>((input, tools) =>
+    runtime.runFork(
+      Effect.andThen(
+        Effect.yieldNow,
+        Effect.suspend(() => run(input, tools))
+      )
+    )
+  )

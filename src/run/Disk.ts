@@ -1,0 +1,188 @@
+/**
+ * The few things a run does to a disk, behind a service so that tests can make each of them fail. Every write that
+ * matters goes through {@link writeAtomic}: whoever opens the file sees the old content or the new one, never a part,
+ * whenever the power goes.
+ */
+import * as fs from "node:fs"
+import * as path from "node:path"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
+
+/** Something a disk refused: what was tried, on which file, and the system's word for why. */
+export class DiskError extends Schema.TaggedError<DiskError>()("DiskError", {
+  operation: Schema.String,
+  file: Schema.String,
+  /** `ENOSPC`, `EACCES`, … */
+  code: Schema.String,
+  reason: Schema.String
+}) {
+  override get message(): string {
+    const advice =
+      this.code === "ENOSPC" || this.code === "EDQUOT"
+        ? "; free some space and resume the run"
+        : this.code === "EACCES" || this.code === "EPERM" || this.code === "EROFS"
+          ? "; make the folder writable and resume the run"
+          : ""
+    return `cannot ${this.operation} ${this.file}: ${this.reason}${advice}`
+  }
+}
+
+/** An open file. Opaque but to the disk that opened it. */
+export interface Handle {
+  readonly file: string
+  readonly id: number
+}
+
+/** The contract. Paths are the operating system's. */
+export interface DiskShape {
+  /** Size in bytes, or undefined where there is no such file or folder. */
+  readonly size: (file: string) => Effect.Effect<number | undefined, DiskError>
+  /** Names in a folder, sorted; none where there is no such folder. */
+  readonly list: (folder: string) => Effect.Effect<ReadonlyArray<string>, DiskError>
+  /** Up to `length` bytes from `offset` on; fewer at the end of the file. The bytes belong to the caller. */
+  readonly read: (file: string, offset: number, length: number) => Effect.Effect<Uint8Array<ArrayBuffer>, DiskError>
+  /** Makes a folder and those above it. */
+  readonly makeFolder: (folder: string) => Effect.Effect<void, DiskError>
+  /** Opens for writing: `create` empties or makes the file, `exclusive` fails (EEXIST) if there is one, `append` adds. */
+  readonly open: (file: string, how: "create" | "exclusive" | "append") => Effect.Effect<Handle, DiskError>
+  /** Writes all the bytes. */
+  readonly write: (handle: Handle, bytes: Uint8Array) => Effect.Effect<void, DiskError>
+  /** Returns when the bytes are on the medium. */
+  readonly sync: (handle: Handle) => Effect.Effect<void, DiskError>
+  readonly close: (handle: Handle) => Effect.Effect<void>
+  /** Cuts a file to its first `length` bytes. */
+  readonly truncate: (file: string, length: number) => Effect.Effect<void, DiskError>
+  readonly rename: (from: string, to: string) => Effect.Effect<void, DiskError>
+  /** Removes a file, or a folder with all in it; nothing happens where there is none. */
+  readonly remove: (file: string) => Effect.Effect<void, DiskError>
+  /** Returns when the names in the folder are on the medium. */
+  readonly syncFolder: (folder: string) => Effect.Effect<void, DiskError>
+}
+
+const codeOf = (cause: unknown): string =>
+  cause instanceof Error && "code" in cause && typeof cause.code === "string" ? cause.code : "EUNKNOWN"
+
+const attempt = <A>(operation: string, file: string, body: () => A): Effect.Effect<A, DiskError> =>
+  Effect.try({
+    try: body,
+    catch: (cause) =>
+      new DiskError({
+        operation,
+        file,
+        code: codeOf(cause),
+        reason: cause instanceof Error ? cause.message : String(cause)
+      })
+  })
+
+const flags = { create: "w", exclusive: "wx", append: "a" } as const
+
+/** The machine's own disk. */
+const node: DiskShape = {
+  size: (file) => attempt("look at", file, () => fs.statSync(file, { throwIfNoEntry: false })?.size),
+  list: (folder) =>
+    attempt("list", folder, () => (fs.existsSync(folder) ? fs.readdirSync(folder).sort() : ([] as Array<string>))),
+  read: (file, offset, length) =>
+    attempt("read", file, () => {
+      const descriptor = fs.openSync(file, "r")
+      try {
+        const available = Math.max(0, fs.fstatSync(descriptor).size - offset)
+        const bytes = new Uint8Array(Math.min(length, available))
+        let done = 0
+        while (done < bytes.length) {
+          const got = fs.readSync(descriptor, bytes, done, Math.min(bytes.length - done, 1 << 30), offset + done)
+          if (got === 0) return bytes.slice(0, done)
+          done += got
+        }
+        return bytes
+      } finally {
+        fs.closeSync(descriptor)
+      }
+    }),
+  makeFolder: (folder) => attempt("make folder", folder, () => void fs.mkdirSync(folder, { recursive: true })),
+  open: (file, how) => attempt("open", file, () => ({ file, id: fs.openSync(file, flags[how]) })),
+  write: (handle, bytes) =>
+    attempt("write", handle.file, () => {
+      let done = 0
+      while (done < bytes.length) {
+        done += fs.writeSync(handle.id, bytes, done, Math.min(bytes.length - done, 1 << 30))
+      }
+    }),
+  sync: (handle) => attempt("sync", handle.file, () => fs.fsyncSync(handle.id)),
+  close: (handle) => Effect.ignore(attempt("close", handle.file, () => fs.closeSync(handle.id))),
+  truncate: (file, length) => attempt("cut", file, () => fs.truncateSync(file, length)),
+  rename: (from, to) => attempt("rename to", to, () => fs.renameSync(from, to)),
+  remove: (file) => attempt("remove", file, () => fs.rmSync(file, { recursive: true, force: true })),
+  syncFolder: (folder) =>
+    attempt("sync folder", folder, () => {
+      // Windows cannot open a folder; its journal keeps names by itself.
+      if (process.platform === "win32") return
+      const descriptor = fs.openSync(folder, "r")
+      try {
+        fs.fsyncSync(descriptor)
+      } finally {
+        fs.closeSync(descriptor)
+      }
+    })
+}
+
+/** The disk of a run. */
+export class Disk extends Context.Service<Disk, DiskShape>()("osnas/run/Disk") {
+  /** The machine's own. */
+  static readonly layer: Layer.Layer<Disk> = Layer.succeed(Disk, node)
+}
+
+/** Ends the names of files that are being written; whatever bears it after a crash is rubbish. */
+export const temporarySuffix = ".part"
+
+/**
+ * Writes a file in one piece: to a temporary neighbour, onto the medium, renamed into place, the folder's names onto
+ * the medium. A failure leaves the old file as it was and the temporary one removed.
+ */
+export const writeAtomic = (
+  disk: DiskShape,
+  file: string,
+  chunks: Iterable<Uint8Array>
+): Effect.Effect<void, DiskError> => {
+  const temporary = `${file}${temporarySuffix}`
+  return Effect.uninterruptible(
+    Effect.acquireUseRelease(
+      disk.open(temporary, "create"),
+      (handle) =>
+        Effect.gen(function* () {
+          for (const chunk of chunks) yield* disk.write(handle, chunk)
+          yield* disk.sync(handle)
+        }),
+      (handle) => disk.close(handle)
+    ).pipe(
+      Effect.andThen(disk.rename(temporary, file)),
+      Effect.andThen(disk.syncFolder(path.dirname(file))),
+      Effect.tapError(() => Effect.ignore(disk.remove(temporary)))
+    )
+  )
+}
+
+/** Writes a text file in one piece. */
+export const writeTextAtomic = (disk: DiskShape, file: string, text: string): Effect.Effect<void, DiskError> =>
+  writeAtomic(disk, file, [new TextEncoder().encode(text)])
+
+/** A whole text file, refused if larger than `limit` bytes; undefined where there is none. */
+export const readText = (
+  disk: DiskShape,
+  file: string,
+  limit: number = 256 * 1024 * 1024
+): Effect.Effect<string | undefined, DiskError> =>
+  Effect.gen(function* () {
+    const size = yield* disk.size(file)
+    if (size === undefined) return undefined
+    if (size > limit) {
+      return yield* new DiskError({
+        operation: "read",
+        file,
+        code: "EFBIG",
+        reason: `it has ${size} bytes, more than the ${limit} that such a file may have`
+      })
+    }
+    return new TextDecoder().decode(yield* disk.read(file, 0, size))
+  })

@@ -1,0 +1,155 @@
+/**
+ * Append-only files of JSON lines, each with a checksum of its own: `{…,"crc32":"9a3f00c1"}`. A line that a crash tore
+ * is cut off when the file is opened again; a bad line in the middle is damage and an error.
+ */
+import { crc32 } from "node:zlib"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import type { Scope } from "effect/Scope"
+import * as CanonicalJson from "./CanonicalJson.ts"
+import type { DiskError, DiskShape } from "./Disk.ts"
+
+/** A journal that is damaged: which file, which line (from 1), and how. */
+export class JournalError extends Schema.TaggedError<JournalError>()("JournalError", {
+  file: Schema.String,
+  line: Schema.Int,
+  reason: Schema.String
+}) {
+  override get message(): string {
+    return `${this.file}, line ${this.line}: ${this.reason}`
+  }
+}
+
+/** A line's content: any JSON object without a key `crc32`. */
+export type Line = Readonly<Record<string, unknown>>
+
+const checksum = (text: string): string => crc32(text).toString(16).padStart(8, "0")
+
+/**
+ * A line as text, without its end.
+ *
+ * **Example** (The checksum is that of the canonical text before it)
+ *
+ * ```ts
+ * import * as Journal from "./Journal.ts"
+ *
+ * Journal.encodeLine({ b: 1, a: 2 }) // => '{"a":2,"b":1,"crc32":"f04f9ec4"}'
+ * ```
+ */
+export const encodeLine = (line: Line): string => {
+  const text = CanonicalJson.stringify(line)
+  return text === "{}" ? `{"crc32":"${checksum(text)}"}` : `${text.slice(0, -1)},"crc32":"${checksum(text)}"}`
+}
+
+/** Length of `,"crc32":"9a3f00c1"}`. */
+const tail = 20
+
+/** The content of a line, or undefined where it is torn or damaged. */
+export const decodeLine = (text: string): Line | undefined => {
+  const at = text.length - tail
+  const empty = at === -1
+  const match = (empty ? /^\{"crc32":"([0-9a-f]{8})"\}$/ : /^,"crc32":"([0-9a-f]{8})"\}$/).exec(
+    empty ? text : text.slice(Math.max(0, at))
+  )
+  if (match === null) return undefined
+  const body = empty ? "{}" : `${text.slice(0, at)}}`
+  if (checksum(body) !== match[1]) return undefined
+  try {
+    const value: unknown = JSON.parse(body)
+    return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Line) : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** What a file's bytes hold: the good lines, how many bytes they take, and the first bad line that has good ones after. */
+export interface Parsed {
+  readonly lines: ReadonlyArray<Line>
+  /** Length in bytes of the good lines; what follows was torn. */
+  readonly length: number
+  /** Number (from 1) of a damaged line. */
+  readonly damaged: number | undefined
+}
+
+/** Takes a journal's bytes apart. Never fails. */
+export const parse = (bytes: Uint8Array): Parsed => {
+  const lines: Array<Line> = []
+  const decoder = new TextDecoder()
+  let length = 0
+  let start = 0
+  let number = 0
+  let bad: number | undefined
+  while (start < bytes.length) {
+    const end = bytes.indexOf(0x0a, start)
+    if (end === -1) break
+    number += 1
+    const line = decodeLine(decoder.decode(bytes.subarray(start, end)))
+    start = end + 1
+    if (line === undefined) {
+      bad ??= number
+    } else if (bad !== undefined) {
+      return { lines, length, damaged: bad }
+    } else {
+      lines.push(line)
+      length = start
+    }
+  }
+  return { lines, length, damaged: undefined }
+}
+
+/** All good lines of a journal that someone else may be writing; a torn end is left out, nothing is repaired. */
+export const read = (disk: DiskShape, file: string): Effect.Effect<ReadonlyArray<Line>, DiskError | JournalError> =>
+  Effect.gen(function* () {
+    const size = yield* disk.size(file)
+    if (size === undefined) return []
+    const parsed = parse(yield* disk.read(file, 0, size))
+    if (parsed.damaged !== undefined) {
+      return yield* new JournalError({
+        file,
+        line: parsed.damaged,
+        reason: "the line is damaged (its checksum differs)"
+      })
+    }
+    return parsed.lines
+  })
+
+/** An open journal. */
+export interface Journal {
+  readonly file: string
+  /** What it held when it was opened. */
+  readonly lines: ReadonlyArray<Line>
+  /** Adds a line. With `sync` it returns when the line is on the medium. */
+  readonly append: (line: Line, options?: { readonly sync?: boolean | undefined }) => Effect.Effect<void, DiskError>
+}
+
+/** Opens a journal, cutting off what a crash tore; the file is closed with the scope. */
+export const open = (disk: DiskShape, file: string): Effect.Effect<Journal, DiskError | JournalError, Scope> =>
+  Effect.gen(function* () {
+    const size = yield* disk.size(file)
+    const parsed = parse(size === undefined ? new Uint8Array(0) : yield* disk.read(file, 0, size))
+    if (parsed.damaged !== undefined) {
+      return yield* new JournalError({
+        file,
+        line: parsed.damaged,
+        reason: "the line is damaged (its checksum differs)"
+      })
+    }
+    if (size !== undefined && size > parsed.length) yield* disk.truncate(file, parsed.length)
+    const handle = yield* Effect.acquireRelease(disk.open(file, "append"), (handle) => disk.close(handle))
+    let length = parsed.length
+    const encoder = new TextEncoder()
+    return {
+      file,
+      lines: parsed.lines,
+      append: (line, options) =>
+        Effect.uninterruptible(
+          Effect.gen(function* () {
+            const bytes = encoder.encode(`${encodeLine(line)}\n`)
+            // A part of the line may have reached the file: the next line must not begin behind it.
+            yield* Effect.tapError(disk.write(handle, bytes), () => Effect.ignore(disk.truncate(file, length)))
+            length += bytes.length
+            if (options?.sync === true) yield* disk.sync(handle)
+          })
+        )
+    }
+  })

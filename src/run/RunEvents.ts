@@ -1,0 +1,156 @@
+/**
+ * Everything a run tells while it goes on, as one typed stream: the journal keeps it, progress bars draw it, the report
+ * is made from it. Events carry no time; a {@link Stamped} one does, and nothing that is digested holds either.
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as PubSub from "effect/PubSub"
+import * as Schema from "effect/Schema"
+import type { Scope } from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { Phase, TrainingPhase } from "../../machines/RunState.ts"
+
+const Metrics = Schema.Record(Schema.String, Schema.Finite)
+
+/** The run begins, or goes on after a stop. */
+export const RunStarted = Schema.TaggedStruct("RunStarted", {
+  name: Schema.String,
+  resumed: Schema.Boolean,
+  seed: Schema.Int,
+  space: Schema.String,
+  /** How many architectures the space has, as text: it may exceed what a number holds. */
+  size: Schema.String,
+  dataset: Schema.String,
+  engine: Schema.String,
+  /** Name of the metric people read first. */
+  headline: Schema.String
+})
+/** A phase begins, or goes on after a stop. */
+export const PhaseStarted = Schema.TaggedStruct("PhaseStarted", {
+  phase: Phase,
+  /** What is done already, and what there is in all: optimiser steps, candidates; null where nobody knows. */
+  done: Schema.Int,
+  total: Schema.NullOr(Schema.Int)
+})
+/** Progress of training; not every step is told. */
+export const StepDone = Schema.TaggedStruct("StepDone", {
+  phase: TrainingPhase,
+  /** Optimiser steps done, of all steps of the phase. */
+  step: Schema.Int,
+  steps: Schema.Int,
+  /** Epochs done, with the fraction of the current one. */
+  epoch: Schema.Finite,
+  /** Mean of the epoch so far. */
+  loss: Schema.Finite,
+  accuracy: Schema.NullOr(Schema.Finite),
+  learningRate: Schema.Finite,
+  imagesPerSecond: Schema.Finite,
+  remainingSeconds: Schema.Finite
+})
+/** An epoch of training is over: means over its steps. */
+export const EpochDone = Schema.TaggedStruct("EpochDone", {
+  phase: TrainingPhase,
+  /** From 1. */
+  epoch: Schema.Int,
+  epochs: Schema.Int,
+  loss: Schema.Finite,
+  accuracy: Schema.NullOr(Schema.Finite),
+  learningRate: Schema.Finite
+})
+/** A candidate is scored. */
+export const CandidateScored = Schema.TaggedStruct("CandidateScored", {
+  /** From 0, over the whole search. */
+  evaluation: Schema.Int,
+  total: Schema.NullOr(Schema.Int),
+  generation: Schema.Int,
+  architecture: Schema.String,
+  /** In the budget's metric. */
+  cost: Schema.Finite,
+  objective: Schema.Finite,
+  metrics: Metrics
+})
+/** A generation of candidates is scored and told. */
+export const GenerationDone = Schema.TaggedStruct("GenerationDone", {
+  /** From 0. */
+  generation: Schema.Int,
+  best: Schema.NullOr(
+    Schema.Struct({ architecture: Schema.String, cost: Schema.Finite, objective: Schema.Finite, metrics: Metrics })
+  )
+})
+/** Tensors are on disk. */
+export const CheckpointSaved = Schema.TaggedStruct("CheckpointSaved", {
+  phase: TrainingPhase,
+  step: Schema.Int,
+  file: Schema.String,
+  digest: Schema.String
+})
+/** The metrics on the test set. */
+export const Evaluated = Schema.TaggedStruct("Evaluated", { metrics: Metrics })
+/** A phase is over. */
+export const PhaseEnded = Schema.TaggedStruct("PhaseEnded", {
+  phase: Phase,
+  /** Time spent in it since it began or went on. */
+  seconds: Schema.Finite
+})
+/** The run stopped by wish; it can be resumed. */
+export const RunPaused = Schema.TaggedStruct("RunPaused", { resume: Schema.String })
+/** The run stopped by a failure; what was saved is still good. */
+export const RunFailed = Schema.TaggedStruct("RunFailed", { tag: Schema.String, message: Schema.String })
+/** The run reached its end. */
+export const RunDone = Schema.TaggedStruct("RunDone", {
+  architecture: Schema.NullOr(Schema.String),
+  costs: Metrics,
+  metrics: Metrics
+})
+
+/** Any event of a run. */
+export const RunEvent = Schema.Union([
+  RunStarted,
+  PhaseStarted,
+  StepDone,
+  EpochDone,
+  CandidateScored,
+  GenerationDone,
+  CheckpointSaved,
+  Evaluated,
+  PhaseEnded,
+  RunPaused,
+  RunFailed,
+  RunDone
+])
+/** Any event of a run. */
+export type RunEvent = typeof RunEvent.Type
+
+/** An event and when it was: milliseconds since 1970. */
+export const Stamped = Schema.Struct({ time: Schema.Finite, event: RunEvent })
+/** An event and when it was. */
+export type Stamped = typeof Stamped.Type
+
+/** The contract. */
+export interface RunEventsShape {
+  readonly publish: (event: RunEvent) => Effect.Effect<Stamped>
+  /** What is published from the subscription on. */
+  readonly subscribe: Effect.Effect<Stream.Stream<Stamped>, never, Scope>
+}
+
+/** The event stream of a run. */
+export class RunEvents extends Context.Service<RunEvents, RunEventsShape>()("osnas/run/RunEvents") {
+  /** Within the process. A subscriber that falls far behind loses the oldest events; the journal loses none. */
+  static readonly layer: Layer.Layer<RunEvents> = Layer.effect(
+    RunEvents,
+    Effect.gen(function* () {
+      const pubsub = yield* Effect.acquireRelease(PubSub.sliding<Stamped>(4096), PubSub.shutdown)
+      return RunEvents.of({
+        publish: (event) =>
+          Effect.gen(function* () {
+            const stamped = { time: yield* Clock.currentTimeMillis, event }
+            yield* PubSub.publish(pubsub, stamped)
+            return stamped
+          }),
+        subscribe: Effect.map(PubSub.subscribe(pubsub), Stream.fromSubscription)
+      })
+    })
+  )
+}

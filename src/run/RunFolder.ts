@@ -1,0 +1,325 @@
+/**
+ * A run is a folder. One process at a time owns it (a lock with the owner's process and age; a dead owner's lock is
+ * taken over), and whatever is written there is written so that a crash at any instant leaves the folder resumable.
+ *
+ * | file | what |
+ * | --- | --- |
+ * | `config.yaml`, `manifest.json` | what the run is made of; written before anything else, with the folder itself |
+ * | `snapshot.json` | the state of the run: the main agent's persisted snapshot, with a digest |
+ * | `checkpoints/` | tensors, named by phase and step; `supernet.safetensors` when it is trained |
+ * | `events.jsonl` | the journal of events |
+ * | `search.jsonl` | every candidate with cost and score |
+ * | `lookup-table.json`, `architecture.json`, `network.safetensors`, `metrics.json` | what it found |
+ */
+import * as path from "node:path"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import type { Scope } from "effect/Scope"
+import { type CheckpointRef, phases } from "../../machines/RunState.ts"
+import * as CanonicalJson from "./CanonicalJson.ts"
+import * as Disk from "./Disk.ts"
+import * as Journal from "./Journal.ts"
+import * as Lock from "./Lock.ts"
+
+/** A folder that cannot be what is asked of it, and what to do. */
+export class RunFolderError extends Schema.TaggedError<RunFolderError>()("RunFolderError", {
+  folder: Schema.String,
+  reason: Schema.String
+}) {
+  override get message(): string {
+    return `run folder ${this.folder}: ${this.reason}`
+  }
+}
+
+/** A file of the folder that is damaged. */
+export class SnapshotError extends Schema.TaggedError<SnapshotError>()("SnapshotError", {
+  file: Schema.String,
+  reason: Schema.String
+}) {
+  override get message(): string {
+    return `${this.file}: ${this.reason}`
+  }
+}
+
+/**
+ * What a run is made of. `identity` must be the same when the run goes on; `input` is what the main agent began with;
+ * `notes` are for people.
+ */
+export interface Manifest {
+  readonly identity: { readonly [key: string]: Schema.Json }
+  readonly input: { readonly [key: string]: Schema.Json }
+  readonly notes: { readonly [key: string]: Schema.Json }
+}
+
+/** The contract: a folder that this process owns. */
+export interface RunFolderShape {
+  readonly folder: string
+  /** Absolute path of a file of the folder. */
+  readonly path: (name: string) => string
+  readonly disk: Disk.DiskShape
+  readonly config: string
+  readonly manifest: Manifest
+  readonly events: Journal.Journal
+  readonly search: Journal.Journal
+  /** Writes a file in one piece. */
+  readonly writeText: (name: string, text: string) => Effect.Effect<void, Disk.DiskError>
+  /** Writes canonical JSON, sorted and indented; nothing where the file has this content already. */
+  readonly writeJson: (name: string, value: unknown) => Effect.Effect<void, Disk.DiskError>
+  readonly saveSnapshot: (snapshot: Schema.Json) => Effect.Effect<void, Disk.DiskError>
+  /** The last saved snapshot; null where there is none yet. */
+  readonly loadSnapshot: Effect.Effect<Schema.Json, SnapshotError | Disk.DiskError>
+  /** Removes old checkpoints: all but the newest `keep` and the ones named. */
+  readonly prune: (keep: number, named: ReadonlyArray<CheckpointRef>) => Effect.Effect<void, Disk.DiskError>
+}
+
+/** The folder of a run. */
+export class RunFolder extends Context.Service<RunFolder, RunFolderShape>()("osnas/run/RunFolder") {}
+
+const partSuffix = Disk.temporarySuffix
+
+/** Names of the files, for whoever reads a folder. */
+export const files = {
+  config: "config.yaml",
+  manifest: "manifest.json",
+  snapshot: "snapshot.json",
+  events: "events.jsonl",
+  search: "search.jsonl",
+  checkpoints: "checkpoints",
+  supernet: "checkpoints/supernet.safetensors",
+  lookupTable: "lookup-table.json",
+  architecture: "architecture.json",
+  network: "network.safetensors",
+  metrics: "metrics.json",
+  report: "report.html"
+} as const
+
+/** The name of a training checkpoint. */
+export const checkpointName = (phase: string, step: number): string =>
+  `${files.checkpoints}/${phase}-${String(step).padStart(9, "0")}.safetensors`
+
+const snapshotFormat = 1
+
+const Envelope = Schema.Struct({
+  format: Schema.Literal(snapshotFormat),
+  sha256: Schema.String,
+  snapshot: Schema.Json
+})
+
+const ManifestFile = Schema.Struct({
+  identity: Schema.Record(Schema.String, Schema.Json),
+  input: Schema.Record(Schema.String, Schema.Json),
+  notes: Schema.Record(Schema.String, Schema.Json)
+})
+
+const parseJson = <A>(schema: Schema.Codec<A, unknown>, file: string, text: string): Effect.Effect<A, SnapshotError> =>
+  Effect.try({
+    try: (): unknown => JSON.parse(text),
+    catch: () => new SnapshotError({ file, reason: "it is not JSON" })
+  }).pipe(
+    Effect.flatMap((value) =>
+      Effect.mapError(
+        Schema.decodeUnknownEffect(schema)(value),
+        (error) => new SnapshotError({ file, reason: `it is not what was written there: ${error.message}` })
+      )
+    )
+  )
+
+/** Reads the snapshot of a folder, owned or not. Null: the run has not saved one yet. */
+export const readSnapshot = (
+  disk: Disk.DiskShape,
+  folder: string
+): Effect.Effect<Schema.Json, SnapshotError | Disk.DiskError> =>
+  Effect.gen(function* () {
+    const file = path.join(folder, files.snapshot)
+    const text = yield* Disk.readText(disk, file)
+    if (text === undefined) return null
+    const envelope = yield* parseJson(Envelope, file, text)
+    if (CanonicalJson.digest(envelope.snapshot) !== envelope.sha256) {
+      return yield* new SnapshotError({
+        file,
+        reason: "it is damaged: its content does not have the digest it carries"
+      })
+    }
+    return envelope.snapshot
+  })
+
+/** Reads the manifest of a folder, owned or not. */
+export const readManifest = (
+  disk: Disk.DiskShape,
+  folder: string
+): Effect.Effect<Manifest, RunFolderError | SnapshotError | Disk.DiskError> =>
+  Effect.gen(function* () {
+    const file = path.join(folder, files.manifest)
+    const text = yield* Disk.readText(disk, file)
+    if (text === undefined) {
+      return yield* new RunFolderError({
+        folder,
+        reason: `it holds no ${files.manifest}, so it is no run; start one with \`osnas run CONFIG\``
+      })
+    }
+    return yield* parseJson(ManifestFile, file, text)
+  })
+
+/** Reads the configuration of a folder, owned or not. */
+export const readConfig = (
+  disk: Disk.DiskShape,
+  folder: string
+): Effect.Effect<string, RunFolderError | Disk.DiskError> =>
+  Effect.gen(function* () {
+    const text = yield* Disk.readText(disk, path.join(folder, files.config), 1 << 20)
+    if (text === undefined) {
+      return yield* new RunFolderError({
+        folder,
+        reason: `it holds no ${files.config}, so it is no run; start one with \`osnas run CONFIG\``
+      })
+    }
+    return text
+  })
+
+const checkpointPattern = /^([A-Za-z]+)-(\d{9,})\.safetensors$/
+
+const make = (
+  disk: Disk.DiskShape,
+  folder: string,
+  config: string,
+  manifest: Manifest
+): Effect.Effect<RunFolderShape, Journal.JournalError | Disk.DiskError, Scope> =>
+  Effect.gen(function* () {
+    const at = (name: string) => path.join(folder, name)
+    const checkpoints = at(files.checkpoints)
+    yield* disk.makeFolder(checkpoints)
+    for (const where of [folder, checkpoints]) {
+      for (const name of yield* disk.list(where)) {
+        if (name.endsWith(partSuffix)) yield* disk.remove(path.join(where, name))
+      }
+    }
+    const events = yield* Journal.open(disk, at(files.events))
+    const search = yield* Journal.open(disk, at(files.search))
+    const writeText = (name: string, text: string) =>
+      Effect.gen(function* () {
+        if ((yield* Disk.readText(disk, at(name))) !== text) yield* Disk.writeTextAtomic(disk, at(name), text)
+      })
+    return {
+      folder,
+      path: at,
+      disk,
+      config,
+      manifest,
+      events,
+      search,
+      writeText,
+      writeJson: (name, value) => writeText(name, CanonicalJson.pretty(value)),
+      saveSnapshot: (snapshot) =>
+        Disk.writeTextAtomic(
+          disk,
+          at(files.snapshot),
+          CanonicalJson.pretty({ format: snapshotFormat, sha256: CanonicalJson.digest(snapshot), snapshot })
+        ),
+      loadSnapshot: readSnapshot(disk, folder),
+      prune: (keep, named) =>
+        Effect.gen(function* () {
+          const kept = new Set(named.map((ref) => path.basename(ref.file)))
+          const rank = (name: string): readonly [number, number] | undefined => {
+            const match = checkpointPattern.exec(name)
+            return match === null
+              ? undefined
+              : [phases.indexOf(match[1] as (typeof phases)[number]), Number.parseInt(match[2] ?? "0", 10)]
+          }
+          const ranked = (yield* disk.list(checkpoints))
+            .flatMap((name) => {
+              const place = rank(name)
+              return place === undefined ? [] : [{ name, place }]
+            })
+            .sort((a, b) => b.place[0] - a.place[0] || b.place[1] - a.place[1])
+          for (const { name } of ranked.slice(keep)) {
+            if (!kept.has(name)) yield* disk.remove(path.join(checkpoints, name))
+          }
+        })
+    }
+  })
+
+/** What a new run's folder begins with. */
+export interface CreateOptions {
+  readonly folder: string
+  /** Text of config.yaml. */
+  readonly config: string
+  readonly manifest: Manifest
+  /** Other files that the folder begins with, by name. */
+  readonly files?: Readonly<Record<string, Uint8Array | string>> | undefined
+  /** Replaces a run that is already there; default false. */
+  readonly overwrite?: boolean | undefined
+}
+
+/**
+ * Makes the folder of a new run and owns it while the scope is open. It appears with its configuration and manifest in
+ * one piece, or not at all. A folder with anything in it is refused, unless it is a run to be overwritten.
+ */
+export const create = (
+  options: CreateOptions
+): Effect.Effect<
+  RunFolderShape,
+  RunFolderError | Lock.RunLocked | Journal.JournalError | Disk.DiskError,
+  Disk.Disk | Scope
+> =>
+  Effect.gen(function* () {
+    const disk = yield* Disk.Disk
+    const folder = path.resolve(options.folder)
+    const existing = yield* disk.list(folder)
+    if (existing.length > 0) {
+      const isRun = existing.includes(files.manifest)
+      if (!isRun) {
+        return yield* new RunFolderError({
+          folder,
+          reason: "it holds files and is no run; choose another folder with --dir or another `name`"
+        })
+      }
+      if (options.overwrite !== true) {
+        return yield* new RunFolderError({
+          folder,
+          reason: `it holds a run already; go on with it (\`osnas resume ${options.folder}\`), choose another \`name\` or --dir, or replace it with --overwrite`
+        })
+      }
+      // Owning it for a moment shows that nobody else does.
+      yield* Effect.scoped(Lock.acquire(disk, folder))
+      yield* disk.remove(folder)
+    }
+    const part = `${folder}${partSuffix}`
+    yield* disk.makeFolder(part)
+    yield* Lock.acquireUnscoped(disk, part)
+    // From here on the lock travels with the folder into its place.
+    yield* Effect.addFinalizer(() =>
+      Effect.all([Effect.ignore(disk.remove(part)), Effect.ignore(disk.remove(path.join(folder, Lock.lockName)))])
+    )
+    yield* Disk.writeTextAtomic(disk, path.join(part, files.config), options.config)
+    yield* Disk.writeTextAtomic(disk, path.join(part, files.manifest), CanonicalJson.pretty(options.manifest))
+    for (const [name, content] of Object.entries(options.files ?? {})) {
+      const file = path.join(part, name)
+      yield* disk.makeFolder(path.dirname(file))
+      yield* Disk.writeAtomic(disk, file, [typeof content === "string" ? new TextEncoder().encode(content) : content])
+    }
+    if (existing.length === 0) yield* disk.remove(folder)
+    yield* disk.rename(part, folder)
+    yield* disk.syncFolder(path.dirname(folder))
+    return yield* make(disk, folder, options.config, options.manifest)
+  })
+
+/** Opens the folder of a run that has begun and owns it while the scope is open. */
+export const open = (
+  folder: string
+): Effect.Effect<
+  RunFolderShape,
+  RunFolderError | Lock.RunLocked | SnapshotError | Journal.JournalError | Disk.DiskError,
+  Disk.Disk | Scope
+> =>
+  Effect.gen(function* () {
+    const disk = yield* Disk.Disk
+    const absolute = path.resolve(folder)
+    if ((yield* disk.size(absolute)) === undefined) {
+      return yield* new RunFolderError({ folder: absolute, reason: "there is no such folder" })
+    }
+    const manifest = yield* readManifest(disk, absolute)
+    const config = yield* readConfig(disk, absolute)
+    yield* Lock.acquire(disk, absolute)
+    return yield* make(disk, absolute, config, manifest)
+  })

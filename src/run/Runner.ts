@@ -1,0 +1,857 @@
+/**
+ * Runs the main agent's machine in an Effect scope: fills its holes with Effects over the contracts, makes its persisted
+ * snapshot the state of the run after every piece of work, and takes a run up again from its folder.
+ *
+ * Whatever the machine's actors do is safe to repeat, which is why a run that was stopped anywhere ends with the same
+ * bits: training goes on from the checkpoint that the snapshot names, the search from the strategy's state, and a
+ * candidate that was scored and logged but not yet told is read from the log.
+ */
+import * as path from "node:path"
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as FiberSet from "effect/FiberSet"
+import * as Option from "effect/Option"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import type { Scope } from "effect/Scope"
+import { createActor, type Snapshot } from "xstate"
+import * as Yaml from "yaml"
+import { type EvaluatingInput, evaluatingMachine } from "../../machines/Evaluating.ts"
+import { fromEffect, type Tools } from "../../machines/fromEffect.ts"
+import { AgentContext, AgentInput, agentMachine } from "../../machines/MainAgent.ts"
+import type {
+  CheckpointRef,
+  Phase,
+  RecordResults,
+  Results,
+  SavePiece,
+  TrainingPhase,
+  TrainingPosition
+} from "../../machines/RunState.ts"
+import { type AskCandidates, type ScoreCandidate, searchingMachine, type TellScores } from "../../machines/Searching.ts"
+import { type TrainPiece, trainingMachine } from "../../machines/Training.ts"
+import { type Budget, CostModel } from "../cost/CostModel.ts"
+import { Criterion } from "../criterion/Criterion.ts"
+import { Dataflow, type DatasetError } from "../dataflow/Dataflow.ts"
+import { Engine } from "../engine/Engine.ts"
+import { type EstimationError, PerformanceEstimator } from "../estimator/PerformanceEstimator.ts"
+import * as Network from "../nn/Network.ts"
+import * as Optimizer from "../nn/Optimizer.ts"
+import * as Parameters from "../nn/ParameterTree.ts"
+import * as Schedule from "../nn/Schedule.ts"
+import * as Key from "../random/Key.ts"
+import { RunKey } from "../random/RunKey.ts"
+import { type Genotype, type GenotypeError, SearchSpace } from "../search-space/SearchSpace.ts"
+import { Score, SearchStrategy } from "../search-strategy/SearchStrategy.ts"
+import { TrainingAgent } from "../training-agent/TrainingAgent.ts"
+import { TrainingStrategy } from "../training-strategy/TrainingStrategy.ts"
+import * as CanonicalJson from "./CanonicalJson.ts"
+import * as Checkpoint from "./Checkpoint.ts"
+import { Disk, type DiskError } from "./Disk.ts"
+import * as Forwards from "./Forwards.ts"
+import { HeldSupernet } from "./HeldSupernet.ts"
+import { JournalError } from "./Journal.ts"
+import type { RunLocked } from "./Lock.ts"
+import * as Outcome from "./Outcome.ts"
+import type { RunConfig, TrainingConfig } from "./RunConfig.ts"
+import { type RunEvent, RunEvents } from "./RunEvents.ts"
+import * as RunFolder from "./RunFolder.ts"
+import { SnapshotError } from "./RunFolder.ts"
+import * as Trainer from "./Trainer.ts"
+
+/** A run that failed for a reason that is no error of a component: a defect, told in its words. */
+export class RunFailure extends Schema.TaggedError<RunFailure>()("RunFailure", {
+  tag: Schema.String,
+  reason: Schema.String
+}) {
+  override get message(): string {
+    return this.reason
+  }
+}
+
+/** A run that cannot go on with what it is given now: what differs, and what to do. */
+export class RunMismatch extends Schema.TaggedError<RunMismatch>()("RunMismatch", {
+  folder: Schema.String,
+  differences: Schema.Array(Schema.Struct({ key: Schema.String, was: Schema.String, is: Schema.String }))
+}) {
+  override get message(): string {
+    const lines = this.differences.map(({ is, key, was }) => `  ${key}: it began with ${was}, and now there is ${is}`)
+    return [
+      `run ${this.folder} cannot go on with what it is given now; restore what it began with, or start a new run`,
+      ...lines
+    ].join("\n")
+  }
+}
+
+/** Any way a run can fail. */
+export type RunError =
+  | Trainer.TrainingDiverged
+  | DatasetError
+  | EstimationError
+  | GenotypeError
+  | Checkpoint.CheckpointError
+  | DiskError
+  | JournalError
+  | SnapshotError
+  | RunFolder.RunFolderError
+  | RunLocked
+  | RunMismatch
+  | RunFailure
+
+/** Everything a run needs of its surroundings. */
+export type RunServices =
+  | SearchSpace
+  | TrainingStrategy
+  | SearchStrategy
+  | Criterion
+  | Dataflow
+  | TrainingAgent
+  | PerformanceEstimator
+  | HeldSupernet
+  | CostModel
+  | Engine
+  | RunKey
+  | RunEvents
+  | Disk
+
+/** How a run ended, when it did not fail. */
+export type RunOutcome =
+  | { readonly _tag: "Done"; readonly folder: string; readonly results: Results }
+  | { readonly _tag: "Paused"; readonly folder: string; readonly results: Results; readonly resume: string }
+
+/** What both beginning and going on take. */
+export interface RunOptions {
+  readonly config: RunConfig
+  /** The run's folder. */
+  readonly folder: string
+  /**
+   * Completes when a pause is wished: the current step is finished, saved, and the run ends as `Paused`. Default: never.
+   * To stop at once, interrupt the run; its folder stays resumable.
+   */
+  readonly pause?: Effect.Effect<void> | undefined
+}
+
+/** What a new run takes. */
+export interface StartOptions extends RunOptions {
+  /** Text of the folder's `config.yaml`; default: the configuration with every default filled in. */
+  readonly configText?: string | undefined
+  /** Replaces a run that is in the folder already; default false. */
+  readonly overwrite?: boolean | undefined
+  /** What paths under `start` are relative to; default: the working folder. */
+  readonly baseFolder?: string | undefined
+  /** For people, into the manifest: versions, machine. */
+  readonly notes?: Readonly<Record<string, Schema.Json>> | undefined
+  /** Files to be written with the folder, by name: `lookup-table.json`. */
+  readonly files?: Readonly<Record<string, string | Uint8Array>> | undefined
+}
+
+/** Milliseconds between two progress events. */
+const progressInterval = 250
+
+/** What of a configuration must stay as it is while a run goes on. */
+const identityOf = (config: RunConfig): Schema.Json => {
+  const { checkpoint: _, engine, name: __, start: ___, stopAfter: ____, ...rest } = config
+  return JSON.parse(JSON.stringify({ ...rest, engine: { mode: engine.mode } })) as Schema.Json
+}
+
+/** Lets timers, signals and messages of worker threads be heard. */
+const breathe: Effect.Effect<void> = Effect.callback((resume) => {
+  const id = setImmediate(() => resume(Effect.void))
+  return Effect.sync(() => clearImmediate(id))
+})
+
+/** All services at hand. */
+const services = Effect.gen(function* () {
+  return {
+    space: yield* SearchSpace,
+    trainingStrategy: yield* TrainingStrategy,
+    searchStrategy: yield* SearchStrategy,
+    criterion: yield* Criterion,
+    dataflow: yield* Dataflow,
+    agent: yield* TrainingAgent,
+    estimator: yield* PerformanceEstimator,
+    supernet: yield* HeldSupernet,
+    costs: yield* CostModel,
+    engine: yield* Engine,
+    key: yield* RunKey,
+    events: yield* RunEvents,
+    disk: yield* Disk
+  }
+})
+type Services = Effect.Success<typeof services>
+
+const manifestOf = (
+  s: Services,
+  config: RunConfig,
+  input: AgentInput,
+  notes: Readonly<Record<string, Schema.Json>>
+): RunFolder.Manifest => ({
+  identity: {
+    format: 1,
+    seed: config.seed,
+    keys: "threefry-2x32",
+    config: identityOf(config),
+    dataset: { name: s.dataflow.name, digest: s.dataflow.digest },
+    space: { name: s.space.name, size: s.space.size.toString() },
+    engine: { name: s.engine.name, version: s.engine.version, mode: s.engine.mode }
+  },
+  input: { start: input.start, needsSupernet: input.needsSupernet },
+  notes: { threads: s.engine.threads, ...notes }
+})
+
+const flatten = (value: Schema.Json | undefined, at: string, into: Map<string, string>): Map<string, string> => {
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) {
+    for (const [key, inner] of Object.entries(value)) {
+      flatten(inner as Schema.Json, at === "" ? key : `${at}.${key}`, into)
+    }
+  } else into.set(at, value === undefined ? "nothing" : JSON.stringify(value))
+  return into
+}
+
+const checkIdentity = (
+  folder: string,
+  began: RunFolder.Manifest,
+  now: RunFolder.Manifest
+): Effect.Effect<void, RunMismatch> => {
+  const was = flatten(began.identity, "", new Map())
+  const is = flatten(now.identity, "", new Map())
+  const differences = [...new Set([...was.keys(), ...is.keys()])].sort().flatMap((key) => {
+    const [before, after] = [was.get(key) ?? "nothing", is.get(key) ?? "nothing"]
+    return before === after ? [] : [{ key, was: before, is: after }]
+  })
+  return differences.length === 0 ? Effect.void : Effect.fail(new RunMismatch({ folder, differences }))
+}
+
+/** The classes or the dimension that a network ends in. */
+const outputsOf = (s: Services): number =>
+  s.space.interface.head._tag === "Classifier" ? s.space.interface.head.classes : s.space.interface.head.dimension
+
+const shapesOf = (network: Network.Network): Trainer.Shapes =>
+  new Map(Network.parameterSpecs(network).map((spec) => [spec.name, spec.shape]))
+
+/** A trained network in memory, and the file it equals. */
+interface Held {
+  readonly ref: CheckpointRef
+  readonly weights: Trainer.Weights
+}
+
+/** A training state in memory, and the checkpoint it equals; digest undefined: the phase's beginning. */
+interface Live {
+  readonly phase: TrainingPhase
+  readonly digest: string | undefined
+  readonly state: Trainer.TrainingState
+}
+
+const disposeWeights = ({ criterion, variables }: Trainer.Weights): void => {
+  Parameters.disposeUnsafe(variables.params)
+  Parameters.disposeUnsafe(variables.stats)
+  Parameters.disposeUnsafe(criterion)
+}
+
+const isFiniteTree = (tensors: ReadonlyMap<string, Checkpoint.TensorEntry>): boolean => {
+  for (const entry of tensors.values()) {
+    for (const value of Checkpoint.toFloat32(entry)) if (!Number.isFinite(value)) return false
+  }
+  return true
+}
+
+/** The Effects behind the machines' holes, over the memory of one life of the run. */
+const makeWork = (s: Services, config: RunConfig, folder: RunFolder.RunFolderShape) =>
+  Effect.gen(function* () {
+    const budget: Budget = config.budget
+    let live: Live | undefined
+    let held: Held | undefined
+    let phaseOpen: { readonly phase: Phase; readonly since: number } | undefined
+
+    const emit = (event: RunEvent, sync = false) =>
+      Effect.gen(function* () {
+        const { time } = yield* s.events.publish(event)
+        yield* folder.events.append({ time, ...event }, { sync })
+      })
+
+    const openPhase = (phase: Phase, done: number, total: number | null) =>
+      Effect.gen(function* () {
+        if (phaseOpen?.phase === phase) return
+        phaseOpen = { phase, since: yield* Clock.currentTimeMillis }
+        yield* emit({ _tag: "PhaseStarted", phase, done, total })
+      })
+
+    const closePhase = Effect.gen(function* () {
+      if (phaseOpen === undefined) return
+      const { phase, since } = phaseOpen
+      phaseOpen = undefined
+      yield* emit({ _tag: "PhaseEnded", phase, seconds: ((yield* Clock.currentTimeMillis) - since) / 1000 })
+    })
+
+    const dropLive = () => {
+      if (live !== undefined) Trainer.disposeUnsafe(live.state)
+      live = undefined
+    }
+    const dropHeld = () => {
+      if (held === undefined) return
+      s.supernet.set(undefined)
+      disposeWeights(held.weights)
+      held = undefined
+    }
+    yield* Effect.addFinalizer(() =>
+      Effect.sync(() => {
+        dropLive()
+        dropHeld()
+      })
+    )
+
+    // ---- training ------------------------------------------------------------------------------------------------
+
+    const networkOf = (input: Pick<TrainPiece, "architecture">): Network.Network =>
+      input.architecture === null ? s.space.supernet : s.space.network(input.architecture)
+
+    const setupOf = (input: TrainPiece): Trainer.TrainerSetup => {
+      const training: TrainingConfig = config[input.phase]
+      const split = input.phase === "supernetTraining" ? "supernet" : "train"
+      const stepsPerEpoch = s.dataflow.steps(split, training.batchSize, true)
+      const { architecture } = input
+      return {
+        phase: input.phase,
+        key: Key.derive(s.key, input.phase),
+        split,
+        epochs: training.epochs,
+        stepsPerEpoch,
+        batchSize: training.batchSize,
+        accumulate: training.accumulate,
+        bnMomentum: training.bnMomentum,
+        learningRate: training.optimizer.learningRate,
+        schedule: Schedule.fromConfig(training.schedule, { epochs: training.epochs, stepsPerEpoch }),
+        optimizer: Optimizer.fromConfig(training.optimizer),
+        agent: s.agent,
+        criterion: s.criterion,
+        dataflow: s.dataflow,
+        sampler:
+          architecture === null
+            ? s.trainingStrategy
+            : { init: () => ({}), next: (state) => [{ _tag: "Paths", paths: [architecture] }, state] },
+        forwards: Forwards.ofStep(s.space),
+        updateStatistics: Network.updateStatistics,
+        classifies: s.space.interface.head._tag === "Classifier"
+      }
+    }
+
+    /** The state a piece continues from: the one in memory if it is the right one, else its checkpoint's. */
+    const stateFor = (input: TrainPiece, setup: Trainer.TrainerSetup) =>
+      Effect.gen(function* () {
+        const digest = input.position?.checkpoint.digest
+        if (live !== undefined && live.phase === input.phase && live.digest === digest) return live.state
+        dropLive()
+        dropHeld()
+        const network = networkOf(input)
+        if (input.position === null) {
+          const variables = Network.initialise(network, Key.derive(setup.key, "initialise"))
+          const criterion = s.criterion.init(Key.derive(setup.key, "criterion"), {
+            outputs: outputsOf(s),
+            classes: s.dataflow.classes.length
+          })
+          return Trainer.init(setup, variables, criterion)
+        }
+        const file = folder.path(input.position.checkpoint.file)
+        const checkpoint = yield* Checkpoint.read(s.disk, file, digest)
+        return yield* Trainer.fromCheckpoint(file, checkpoint, shapesOf(network))
+      })
+
+    const train = (input: TrainPiece, tools: Tools) =>
+      Effect.gen(function* () {
+        const setup = setupOf(input)
+        const steps = Trainer.totalSteps(setup)
+        let state = yield* stateFor(input, setup)
+        live = { phase: input.phase, digest: undefined, state }
+        yield* openPhase(input.phase, state.step, steps)
+
+        const began = yield* Clock.currentTimeMillis
+        const first = state.step
+        const { everyMinutes, everySteps } = config.checkpoint
+        let told = Number.NEGATIVE_INFINITY
+        while (state.step < steps) {
+          const [next, report] = yield* Effect.uninterruptible(
+            Effect.map(Trainer.step(setup, state), (stepped) => {
+              live = { phase: input.phase, digest: undefined, state: stepped[0] }
+              Trainer.disposeReplacedUnsafe(state, stepped[0])
+              return stepped
+            })
+          )
+          state = next
+          const now = yield* Clock.currentTimeMillis
+          if (now - told >= progressInterval || report.epochDone !== undefined) {
+            told = now
+            const perStep = Math.max(now - began, 1) / (state.step - first)
+            const last = report.epochDone
+            yield* emit({
+              _tag: "StepDone",
+              phase: input.phase,
+              step: state.step,
+              steps,
+              epoch: state.step / setup.stepsPerEpoch,
+              loss: last?.loss ?? state.sums.loss / state.sums.steps,
+              accuracy: setup.classifies ? (last?.accuracy ?? state.sums.accuracy / state.sums.steps) : null,
+              learningRate: report.learningRate,
+              imagesPerSecond: (setup.batchSize * 1000) / perStep,
+              remainingSeconds: ((steps - state.step) * perStep) / 1000
+            })
+          }
+          if (report.epochDone !== undefined) {
+            yield* emit({ _tag: "EpochDone", phase: input.phase, epochs: setup.epochs, ...report.epochDone })
+          }
+          yield* breathe
+          if (
+            report.epochDone !== undefined ||
+            tools.pausing() ||
+            (everySteps > 0 && state.step % everySteps === 0) ||
+            (everyMinutes > 0 && now - began >= everyMinutes * 60_000)
+          ) {
+            break
+          }
+        }
+        return yield* savePosition(input, setup, state, steps)
+      })
+
+    const savePosition = (
+      input: TrainPiece,
+      setup: Trainer.TrainerSetup,
+      state: Trainer.TrainingState,
+      steps: number
+    ) =>
+      Effect.gen(function* () {
+        const finished = state.step >= steps
+        const name = !finished
+          ? RunFolder.checkpointName(input.phase, state.step)
+          : input.phase === "supernetTraining"
+            ? RunFolder.files.supernet
+            : RunFolder.files.network
+        const metadata = {
+          format: "osnas",
+          space: s.space.name,
+          ...(input.architecture === null ? {} : { architecture: s.space.format(input.architecture) })
+        }
+        const checkpoint = yield* Trainer.toCheckpoint(state, metadata, finished)
+        if (!isFiniteTree(checkpoint.tensors)) {
+          return yield* new Trainer.TrainingDiverged({
+            phase: input.phase,
+            epoch: Math.ceil(state.step / setup.stepsPerEpoch),
+            step: ((state.step - 1) % setup.stepsPerEpoch) + 1,
+            loss: "a number, but a weight is none",
+            learningRate: setup.learningRate * setup.schedule(state.step - 1)
+          })
+        }
+        const digest = yield* Checkpoint.write(s.disk, folder.path(name), checkpoint)
+        const ref: CheckpointRef = { file: name, digest }
+        yield* emit({ _tag: "CheckpointSaved", phase: input.phase, step: state.step, ...ref }, true)
+        if (finished) {
+          // Of no use any more: the optimiser's memory. The weights stay for the phases that follow.
+          dropHeld()
+          for (const tree of Object.values(state.optimizer.slots)) Parameters.disposeUnsafe(tree)
+          held = { ref, weights: { variables: state.variables, criterion: state.criterion } }
+          live = undefined
+        } else live = { phase: input.phase, digest, state }
+        const weights = Checkpoint.digestOf(yield* Trainer.weightsOf(state.variables))
+        const position: TrainingPosition = {
+          step: state.step,
+          steps,
+          checkpoint: ref,
+          weights,
+          history: state.history
+        }
+        return position
+      })
+
+    /** The weights of a file, from memory where they are there already. */
+    const hold = (ref: CheckpointRef, network: Network.Network) =>
+      Effect.gen(function* () {
+        if (held !== undefined && held.ref.digest === ref.digest) return held.weights
+        dropLive()
+        dropHeld()
+        const file = folder.path(ref.file)
+        const checkpoint = yield* Checkpoint.read(s.disk, file, ref.digest)
+        const weights = yield* Trainer.weightsFromCheckpoint(file, checkpoint, shapesOf(network))
+        held = { ref, weights }
+        return weights
+      })
+
+    // ---- search --------------------------------------------------------------------------------------------------
+
+    const searchKey = Key.derive(s.key, "searching")
+
+    const ask = ({ state }: AskCandidates) =>
+      Effect.gen(function* () {
+        yield* openPhase("searching", folder.search.lines.length, s.searchStrategy.evaluations ?? null)
+        const [candidates, next] = s.searchStrategy.ask(state ?? s.searchStrategy.init(searchKey))
+        for (const candidate of candidates) yield* Effect.fromResult(s.space.validate(candidate))
+        return { candidates, state: next }
+      })
+
+    /** Lines of the search's log, those of this life included. */
+    const log = [...folder.search.lines]
+
+    const fromLog = (input: ScoreCandidate, architecture: string) =>
+      Effect.gen(function* () {
+        const line = log[input.evaluation]
+        if (line === undefined) return undefined
+        const fail = (reason: string) =>
+          new JournalError({ file: folder.search.file, line: input.evaluation + 1, reason })
+        if (line["architecture"] !== architecture) {
+          return yield* fail(
+            `the search asks for ${architecture} here, and the line tells of ${String(line["architecture"])}`
+          )
+        }
+        const score = Schema.decodeUnknownOption(Score)({ objective: line["objective"], metrics: line["metrics"] })
+        const cost = line["cost"]
+        if (Option.isNone(score) || typeof cost !== "number") return yield* fail("it is no scored candidate")
+        return { cost, score: score.value }
+      })
+
+    const score = (input: ScoreCandidate) =>
+      Effect.gen(function* () {
+        const architecture = s.space.format(input.genotype)
+        yield* openPhase("searching", input.evaluation, s.searchStrategy.evaluations ?? null)
+        let scored = yield* fromLog(input, architecture)
+        if (scored === undefined) {
+          if (input.supernet !== null) {
+            const weights = yield* hold(input.supernet, s.space.supernet)
+            s.supernet.set(weights)
+          }
+          scored = {
+            cost: s.costs.cost(budget.metric, input.genotype),
+            score: yield* s.estimator.score(input.genotype)
+          }
+          const line = {
+            evaluation: input.evaluation,
+            generation: input.generation,
+            architecture,
+            cost: scored.cost,
+            ...scored.score
+          }
+          yield* folder.search.append(line)
+          log.push(line)
+          yield* breathe
+        }
+        yield* emit({
+          _tag: "CandidateScored",
+          evaluation: input.evaluation,
+          total: s.searchStrategy.evaluations ?? null,
+          generation: input.generation,
+          architecture,
+          cost: scored.cost,
+          ...scored.score
+        })
+        return scored
+      })
+
+    const tell = (input: TellScores) =>
+      Effect.gen(function* () {
+        const state = s.searchStrategy.tell(input.state, input.scored)
+        const best = Option.getOrNull(s.searchStrategy.best(state))
+        yield* emit({
+          _tag: "GenerationDone",
+          generation: input.generation,
+          best: best === null ? null : { architecture: s.space.format(best.genotype), cost: best.cost, ...best.score }
+        })
+        return { state, best }
+      })
+
+    // ---- evaluation ----------------------------------------------------------------------------------------------
+
+    const evaluate = (input: EvaluatingInput) =>
+      Effect.gen(function* () {
+        yield* openPhase("evaluating", 0, null)
+        const network = s.space.network(input.architecture)
+        const { criterion, variables } = yield* hold(input.network, network)
+        const forward = Forwards.ofNetwork(network)
+        const key = Key.derive(s.key, "evaluating")
+        const made = s.criterion.init(Key.derive(key, "criterion"), {
+          outputs: outputsOf(s),
+          classes: s.dataflow.classes.length
+        })
+        const metrics = yield* s.agent
+          .evaluate({
+            infer: (images) => forward(variables, images, "eval").output as never,
+            criterion: s.criterion,
+            criterionParams: Parameters.merge(made, criterion),
+            dataflow: s.dataflow,
+            split: "test",
+            batchSize: config.evaluation.batchSize,
+            batches: undefined,
+            key
+          })
+          .pipe(Effect.ensuring(Effect.sync(() => Parameters.disposeUnsafe(made))))
+        yield* emit({ _tag: "Evaluated", metrics })
+        return metrics
+      })
+
+    // ---- results -------------------------------------------------------------------------------------------------
+
+    const searchDigest = (results: Results): string | undefined => {
+      const count = results.search?.evaluations ?? null
+      return count === null ? undefined : CanonicalJson.digest(log.slice(0, count))
+    }
+
+    const writeResults = (results: Results) =>
+      Effect.gen(function* () {
+        if (results.search !== null) {
+          yield* folder.writeJson(
+            RunFolder.files.architecture,
+            Outcome.architectureOf(s.space, s.costs, budget, results.search.architecture)
+          )
+        }
+        yield* folder.writeJson(
+          RunFolder.files.metrics,
+          Outcome.metricsOf(s.space, s.costs, budget, results, searchDigest(results))
+        )
+      })
+
+    const costsOf = (genotype: Genotype) =>
+      Object.fromEntries(
+        Object.entries(Outcome.costsOf(s.costs, budget, genotype)).filter(
+          (entry): entry is [string, number] => typeof entry[1] === "number"
+        )
+      )
+
+    return { emit, closePhase, train, ask, score, tell, evaluate, writeResults, costsOf }
+  })
+
+/** All checkpoints that a snapshot names, however deep. */
+const namedIn = (value: unknown): ReadonlyArray<CheckpointRef> => {
+  if (typeof value !== "object" || value === null) return []
+  if ("file" in value && "digest" in value && typeof value.file === "string" && typeof value.digest === "string") {
+    return [{ file: value.file, digest: value.digest }]
+  }
+  return Object.values(value).flatMap(namedIn)
+}
+
+const Persisted = Schema.Struct({
+  status: Schema.Literals(["active", "done"]),
+  value: Schema.String,
+  context: AgentContext,
+  children: Schema.Record(Schema.String, Schema.Json)
+})
+
+const decodeInput = Schema.decodeUnknownEffect(AgentInput)
+
+const decodePersisted = Schema.decodeUnknownEffect(Persisted)
+
+/** Drives the machine to its end. `input` begins a run, `snapshot` takes one up. */
+const drive = (
+  s: Services,
+  options: RunOptions,
+  folder: RunFolder.RunFolderShape,
+  input: AgentInput,
+  snapshot: Schema.Json
+): Effect.Effect<RunOutcome, RunError, Scope> =>
+  Effect.gen(function* () {
+    const { config } = options
+    const work = yield* makeWork(s, config, folder)
+    const runFork = yield* FiberSet.makeRuntime<never>()
+    let failure: Cause.Cause<RunError> | undefined
+
+    /** Keeps the failure itself, of which the machine knows only tag and message. */
+    const noting = <A, E extends RunError>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+      Effect.tapCause(effect, (cause) =>
+        Effect.sync(() => {
+          if (!Cause.hasInterruptsOnly(cause)) failure = cause
+        })
+      )
+
+    const persist = Effect.gen(function* () {
+      const persisted = JSON.parse(JSON.stringify(actor.getPersistedSnapshot())) as Schema.Json
+      yield* folder.saveSnapshot(persisted)
+      yield* folder.prune(config.checkpoint.keep, namedIn(persisted))
+    })
+
+    const actors = {
+      train: fromEffect({ runFork }, (piece: TrainPiece, tools) => noting(work.train(piece, tools))),
+      save: fromEffect({ runFork }, (_: SavePiece) => noting(persist))
+    }
+    const machine = agentMachine.provide({
+      actors: {
+        supernetTraining: trainingMachine.provide({ actors }),
+        retraining: trainingMachine.provide({ actors }),
+        searching: searchingMachine.provide({
+          actors: {
+            ask: fromEffect({ runFork }, (question: AskCandidates) => noting(work.ask(question))),
+            score: fromEffect({ runFork }, (candidate: ScoreCandidate) => noting(work.score(candidate))),
+            tell: fromEffect({ runFork }, (told: TellScores) => noting(work.tell(told))),
+            save: actors.save
+          }
+        }),
+        evaluating: evaluatingMachine.provide({
+          actors: {
+            evaluate: fromEffect({ runFork }, (question: EvaluatingInput) => noting(work.evaluate(question)))
+          }
+        }),
+        record: fromEffect({ runFork }, ({ results }: RecordResults) =>
+          noting(
+            Effect.gen(function* () {
+              yield* work.writeResults(results)
+              yield* work.closePhase
+              yield* persist
+            })
+          )
+        )
+      }
+    })
+
+    if (snapshot !== null) {
+      yield* Effect.mapError(
+        decodePersisted(snapshot),
+        (error) =>
+          new SnapshotError({
+            file: folder.path(RunFolder.files.snapshot),
+            reason: `it is not the state of a run: ${error.message}`
+          })
+      )
+    }
+    yield* work.emit({
+      _tag: "RunStarted",
+      name: config.name,
+      resumed: snapshot !== null,
+      seed: config.seed,
+      space: s.space.name,
+      size: s.space.size.toString(),
+      dataset: s.dataflow.name,
+      engine: s.engine.name,
+      headline: s.agent.headline
+    })
+
+    const actor = yield* Effect.acquireRelease(
+      Effect.sync(() =>
+        snapshot === null
+          ? createActor(machine, { input })
+          : createActor(machine, { input, snapshot: snapshot as unknown as Snapshot<unknown> })
+      ),
+      (actor) => Effect.sync(() => actor.stop())
+    )
+    const ended = Effect.callback<void, RunFailure>((resume) => {
+      const subscription = actor.subscribe({
+        complete: () => resume(Effect.void),
+        error: (cause) =>
+          resume(Effect.fail(new RunFailure({ tag: "MachineError", reason: `the main agent broke: ${String(cause)}` })))
+      })
+      actor.start()
+      if (snapshot !== null) actor.send({ type: "resume", stopAfter: config.stopAfter })
+      return Effect.sync(() => subscription.unsubscribe())
+    })
+    if (options.pause !== undefined) {
+      yield* Effect.forkScoped(
+        Effect.andThen(
+          options.pause,
+          Effect.sync(() => actor.send({ type: "pause" }))
+        )
+      )
+    }
+    yield* ended
+    const output = actor.getSnapshot().output
+    if (output === undefined)
+      return yield* new RunFailure({ tag: "MachineError", reason: "the main agent was stopped" })
+    switch (output._tag) {
+      case "Failed":
+        yield* Effect.ignore(work.closePhase)
+        yield* Effect.ignore(
+          work.emit({ _tag: "RunFailed", tag: output.failure.tag, message: output.failure.message }, true)
+        )
+        if (failure !== undefined && !Cause.hasDies(failure)) return yield* Effect.failCause(failure)
+        return yield* new RunFailure({ tag: output.failure.tag, reason: output.failure.message })
+      case "Paused": {
+        const resume = `osnas resume ${options.folder}`
+        yield* work.closePhase
+        yield* work.emit({ _tag: "RunPaused", resume }, true)
+        return { _tag: "Paused", folder: folder.folder, results: output.results, resume } as const
+      }
+      case "Done": {
+        const { results } = output
+        yield* work.emit(
+          {
+            _tag: "RunDone",
+            architecture: results.search === null ? null : s.space.format(results.search.architecture),
+            costs: results.search === null ? {} : work.costsOf(results.search.architecture),
+            metrics: results.evaluation ?? {}
+          },
+          true
+        )
+        return { _tag: "Done", folder: folder.folder, results } as const
+      }
+    }
+  })
+
+/** What a run is given at its start, read and checked before anything is made. */
+const readStart = (s: Services, config: RunConfig, baseFolder: string) =>
+  Effect.gen(function* () {
+    const { start } = config
+    const architecture =
+      start.architecture === null
+        ? null
+        : yield* Effect.fromResult(Result.flatMap(s.space.parse(start.architecture), s.space.validate))
+    const load = (file: string | null, name: string, network: () => Network.Network) =>
+      Effect.gen(function* () {
+        if (file === null) return null
+        const absolute = path.resolve(baseFolder, file)
+        const checkpoint = yield* Checkpoint.read(s.disk, absolute)
+        const weights = yield* Trainer.weightsFromCheckpoint(absolute, checkpoint, shapesOf(network()))
+        disposeWeights(weights)
+        const { bytes, digest } = Checkpoint.encode(checkpoint)
+        const ref: CheckpointRef = { file: name, digest }
+        return { ref, file: { [name]: bytes } }
+      })
+    if (start.network !== null && architecture === null) {
+      return yield* new RunFailure({
+        tag: "StartError",
+        reason: "start.network: weights alone are no network; give start.architecture beside it"
+      })
+    }
+    const supernet = yield* load(start.supernet, RunFolder.files.supernet, () => s.space.supernet)
+    const network = yield* load(start.network, RunFolder.files.network, () => s.space.network(architecture ?? []))
+    const input: AgentInput = {
+      start: { architecture, supernet: supernet?.ref ?? null, network: network?.ref ?? null },
+      needsSupernet: config.estimator.name === "supernet",
+      stopAfter: config.stopAfter
+    }
+    return { input, files: { ...supernet?.file, ...network?.file } }
+  })
+
+/**
+ * Begins a run in a new folder and goes through its phases to the end, or to a pause. Nothing is written before
+ * everything the run is given has been read and checked.
+ */
+export const run = (options: StartOptions): Effect.Effect<RunOutcome, RunError, RunServices> =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const s = yield* services
+      const { config } = options
+      const { files, input } = yield* readStart(s, config, options.baseFolder ?? ".")
+      const folder = yield* RunFolder.create({
+        folder: options.folder,
+        config: options.configText ?? Yaml.stringify(config),
+        manifest: manifestOf(s, config, input, options.notes ?? {}),
+        files: { ...options.files, ...files },
+        overwrite: options.overwrite
+      })
+      return yield* drive(s, options, folder, input, null)
+    })
+  )
+
+/**
+ * Takes a run up where its folder says it stands: after a pause, a failure, a crash. What the run is made of must be what
+ * it began with; only `checkpoint`, `stopAfter` and the number of threads may differ. A run that is done stays done.
+ */
+export const resume = (options: RunOptions): Effect.Effect<RunOutcome, RunError, RunServices> =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const s = yield* services
+      const folder = yield* RunFolder.open(options.folder)
+      const input = yield* Effect.mapError(
+        decodeInput({ ...folder.manifest.input, stopAfter: options.config.stopAfter }),
+        (error) =>
+          new SnapshotError({
+            file: folder.path(RunFolder.files.manifest),
+            reason: `its input is not what a run is given: ${error.message}`
+          })
+      )
+      yield* checkIdentity(options.folder, folder.manifest, manifestOf(s, options.config, input, {}))
+      return yield* drive(s, options, folder, input, yield* folder.loadSnapshot)
+    })
+  )

@@ -1,0 +1,546 @@
+/**
+ * The training loop over the contracts: state in, one optimiser step, state out. Everything a step depends on is in the
+ * state or follows from the phase's key, so a state read back from its checkpoint continues to the same bits.
+ *
+ * Tensors: {@link step} leaves the old state alone and shares what it did not change; whoever goes on with the new state
+ * frees the rest by {@link disposeReplacedUnsafe}.
+ */
+import * as tf from "@tensorflow/tfjs-core"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import { EpochRecord } from "../../machines/RunState.ts"
+import type { CriterionShape } from "../criterion/Criterion.ts"
+import type { Batch, DataflowShape, DatasetError, Split } from "../dataflow/Dataflow.ts"
+import type { BatchStatistics } from "../engine/ConvChain.ts"
+import type { Optimizer, OptimizerState } from "../nn/Optimizer.ts"
+import type { ParameterTree, Variables } from "../nn/ParameterTree.ts"
+import * as Parameters from "../nn/ParameterTree.ts"
+import * as Key from "../random/Key.ts"
+import type { Forward, TrainingAgentShape } from "../training-agent/TrainingAgent.ts"
+import type { SamplerState, TrainingStep, TrainingStrategyShape } from "../training-strategy/TrainingStrategy.ts"
+import * as CanonicalJson from "./CanonicalJson.ts"
+import * as Checkpoint from "./Checkpoint.ts"
+
+/** A loss that is no number any more. */
+export class TrainingDiverged extends Schema.TaggedError<TrainingDiverged>()("TrainingDiverged", {
+  phase: Schema.String,
+  epoch: Schema.Int,
+  step: Schema.Int,
+  /** `NaN`, `Infinity`. */
+  loss: Schema.String,
+  learningRate: Schema.Finite
+}) {
+  override get message(): string {
+    return `${this.phase} diverged in epoch ${this.epoch}, step ${this.step}: the loss is ${this.loss} at learning rate ${this.learningRate}; lower optimizer.learningRate, add warm-up (schedule.warmupEpochs) or clip gradients (optimizer.clipNorm)`
+  }
+}
+
+/** Sums over the steps of an epoch so far. */
+interface EpochSums {
+  readonly steps: number
+  readonly loss: number
+  readonly accuracy: number
+}
+
+/** All that training has made so far. */
+export interface TrainingState {
+  /** Optimiser steps done. */
+  readonly step: number
+  readonly variables: Variables
+  /** The criterion's own weights. */
+  readonly criterion: ParameterTree
+  readonly optimizer: OptimizerState
+  readonly sampler: SamplerState
+  readonly sums: EpochSums
+  readonly history: ReadonlyArray<EpochRecord>
+}
+
+/** What a phase trains, on what, how. */
+export interface TrainerSetup {
+  readonly phase: string
+  /** The phase's own key. */
+  readonly key: Key.Key
+  readonly split: Split
+  readonly epochs: number
+  readonly stepsPerEpoch: number
+  readonly batchSize: number
+  /** In how many parts a batch is computed. */
+  readonly accumulate: number
+  /** Weight of a new batch in the running statistics. */
+  readonly bnMomentum: number
+  /** Peak learning rate, and what it is multiplied by at a step of the phase. */
+  readonly learningRate: number
+  readonly schedule: (step: number) => number
+  readonly optimizer: Optimizer
+  readonly agent: TrainingAgentShape
+  readonly criterion: CriterionShape
+  readonly dataflow: DataflowShape
+  readonly sampler: Pick<TrainingStrategyShape, "init" | "next">
+  /** What a step trains, as functions of the variables; their gradients are summed. */
+  readonly forwards: (step: TrainingStep) => ReadonlyArray<Forward>
+  readonly updateStatistics: (
+    stats: ParameterTree,
+    batch: Readonly<Record<string, BatchStatistics>>,
+    momentum: number
+  ) => ParameterTree
+  /** Whether outputs are class scores, so that training accuracy means something. */
+  readonly classifies: boolean
+}
+
+/** Steps of the whole phase. */
+export const totalSteps = (setup: Pick<TrainerSetup, "epochs" | "stepsPerEpoch">): number =>
+  setup.epochs * setup.stepsPerEpoch
+
+/** The state before the first step. The trees become the state's. */
+export const init = (setup: TrainerSetup, variables: Variables, criterion: ParameterTree): TrainingState => ({
+  step: 0,
+  variables,
+  criterion,
+  optimizer: setup.optimizer.init(),
+  sampler: setup.sampler.init(Key.derive(setup.key, "sampler")),
+  sums: { steps: 0, loss: 0, accuracy: 0 },
+  history: []
+})
+
+/** Separates the criterion's names from the network's where both stand in one tree. */
+const criterionPrefix = "criterion."
+
+const prefixed = (prefix: string, tree: ParameterTree): ParameterTree =>
+  Object.fromEntries(Object.entries(tree).map(([name, tensor]) => [prefix + name, tensor]))
+
+const withPrefix = (prefix: string, tree: ParameterTree): ParameterTree =>
+  Object.fromEntries(
+    Object.entries(tree).flatMap(([name, tensor]) =>
+      name.startsWith(prefix) ? [[name.slice(prefix.length), tensor]] : []
+    )
+  )
+
+const withoutPrefix = (prefix: string, tree: ParameterTree): ParameterTree =>
+  Object.fromEntries(Object.entries(tree).filter(([name]) => !name.startsWith(prefix)))
+
+/** The fraction of rows whose largest entry is at the label. */
+const accuracyOf = (outputs: ArrayLike<number>, labels: Int32Array): number => {
+  const columns = outputs.length / labels.length
+  let right = 0
+  for (let row = 0; row < labels.length; row++) {
+    let best = 0
+    for (let column = 1; column < columns; column++) {
+      if ((outputs[row * columns + column] as number) > (outputs[row * columns + best] as number)) best = column
+    }
+    if (best === labels[row]) right += 1
+  }
+  return right / labels.length
+}
+
+/** Cuts a batch into parts of nearly equal size, the larger ones first. */
+const partsOf = (batch: Batch, count: number): ReadonlyArray<Batch> => {
+  if (count <= 1) return [batch]
+  const length = batch.images.length / batch.size
+  const parts: Array<Batch> = []
+  let start = 0
+  for (let index = 0; index < count && start < batch.size; index++) {
+    const size = Math.ceil((batch.size - start) / (count - index))
+    parts.push({
+      images: batch.images.subarray(start * length, (start + size) * length),
+      labels: batch.labels.subarray(start, start + size),
+      size
+    })
+    start += size
+  }
+  return parts
+}
+
+/** Adds `weight * tree` to a sum; frees what the sum held before where it is replaced, and the tree's tensors. */
+const accumulateUnsafe = (sum: Record<string, tf.Tensor>, tree: ParameterTree, weight: number): void => {
+  for (const name of Parameters.names(tree)) {
+    const tensor = tree[name] as tf.Tensor
+    const scaled = weight === 1 ? tensor : tf.mul(tensor, weight)
+    const before = sum[name]
+    sum[name] = before === undefined ? scaled : tf.add(before, scaled)
+    if (before !== undefined) {
+      before.dispose()
+      if (scaled !== tensor) scaled.dispose()
+    }
+    if (sum[name] !== tensor) tensor.dispose()
+  }
+}
+
+const disposeStatistics = (statistics: Readonly<Record<string, BatchStatistics>>): void => {
+  for (const { mean, variance } of Object.values(statistics)) {
+    mean.dispose()
+    variance.dispose()
+  }
+}
+
+/** What a step tells beside the new state. */
+export interface StepReport {
+  readonly loss: number
+  readonly accuracy: number | null
+  readonly learningRate: number
+  /** The epoch that this step ended. */
+  readonly epochDone: EpochRecord | undefined
+}
+
+/** Name of the epoch and step within it of a global step, both from 0. */
+const placeOf = (setup: TrainerSetup, step: number) => ({
+  epoch: Math.floor(step / setup.stepsPerEpoch),
+  inEpoch: step % setup.stepsPerEpoch
+})
+
+/**
+ * One optimiser step: the next batch, the gradients of everything the sampler names, summed, one update of what had a
+ * gradient. A loss that is no number fails before anything is updated; the given state stays good.
+ */
+export const step = (
+  setup: TrainerSetup,
+  state: TrainingState
+): Effect.Effect<readonly [TrainingState, StepReport], TrainingDiverged | DatasetError> =>
+  Effect.gen(function* () {
+    const { epoch, inEpoch } = placeOf(setup, state.step)
+    const batch = yield* setup.dataflow.batch({
+      split: setup.split,
+      epoch,
+      step: inEpoch,
+      batchSize: setup.batchSize,
+      training: true
+    })
+    return yield* Effect.uninterruptible(update(setup, state, batch, epoch, inEpoch))
+  })
+
+const update = (
+  setup: TrainerSetup,
+  state: TrainingState,
+  batch: Batch,
+  epoch: number,
+  inEpoch: number
+): Effect.Effect<readonly [TrainingState, StepReport], TrainingDiverged> =>
+  Effect.gen(function* () {
+    const key = Key.derive(setup.key, epoch, inEpoch, "step")
+    const learningRate = setup.learningRate * setup.schedule(state.step)
+    const [training, sampler] = setup.sampler.next(state.sampler)
+    const forwards = setup.forwards(training)
+    const parts = partsOf(batch, setup.accumulate)
+
+    const gradients: Record<string, tf.Tensor> = {}
+    let stats = state.variables.stats
+    let loss = 0
+    let accuracy = 0
+    const release = () => {
+      Parameters.disposeUnsafe(gradients)
+      Parameters.disposeReplacedUnsafe(stats, state.variables.stats)
+    }
+    for (const [p, forward] of forwards.entries()) {
+      for (const [q, part] of parts.entries()) {
+        const weight = part.size / batch.size
+        const images = tf.tensor4d(part.images, [part.size, ...setup.dataflow.image])
+        const labels = tf.tensor1d(part.labels, "int32")
+        const result = setup.agent.step({
+          forward,
+          variables: { params: state.variables.params, stats },
+          criterion: setup.criterion,
+          criterionParams: state.criterion,
+          images,
+          labels,
+          key: Key.derive(key, p, q)
+        })
+        const [lossValues, outputs] = yield* Effect.promise(() =>
+          Promise.all([result.loss.data(), setup.classifies ? result.output.data() : []])
+        )
+        images.dispose()
+        labels.dispose()
+        result.loss.dispose()
+        result.output.dispose()
+        const value = lossValues[0] as number
+        if (!Number.isFinite(value)) {
+          Parameters.disposeUnsafe(result.gradients)
+          Parameters.disposeUnsafe(result.criterionGradients)
+          disposeStatistics(result.statistics)
+          release()
+          return yield* new TrainingDiverged({
+            phase: setup.phase,
+            epoch: epoch + 1,
+            step: inEpoch + 1,
+            loss: String(value),
+            learningRate
+          })
+        }
+        loss += (value * weight) / forwards.length
+        if (setup.classifies) accuracy += (accuracyOf(outputs, part.labels) * weight) / forwards.length
+        accumulateUnsafe(gradients, result.gradients, weight)
+        accumulateUnsafe(gradients, prefixed(criterionPrefix, result.criterionGradients), weight)
+        const updated = setup.updateStatistics(stats, result.statistics, setup.bnMomentum)
+        disposeStatistics(result.statistics)
+        // What an earlier part of this very step made is of no use to anyone else.
+        const kept = { ...updated, ...prefixed("before.", state.variables.stats) }
+        Parameters.disposeReplacedUnsafe(stats, kept)
+        stats = updated
+      }
+    }
+
+    const params = { ...state.variables.params, ...prefixed(criterionPrefix, state.criterion) }
+    const updated = setup.optimizer.update(gradients, state.optimizer, params, learningRate)
+    Parameters.disposeUnsafe(gradients)
+
+    const sums: EpochSums = {
+      steps: state.sums.steps + 1,
+      loss: state.sums.loss + loss,
+      accuracy: state.sums.accuracy + accuracy
+    }
+    const epochDone: EpochRecord | undefined =
+      inEpoch + 1 === setup.stepsPerEpoch
+        ? {
+            epoch: epoch + 1,
+            loss: sums.loss / sums.steps,
+            accuracy: setup.classifies ? sums.accuracy / sums.steps : null,
+            learningRate
+          }
+        : undefined
+    const next: TrainingState = {
+      step: state.step + 1,
+      variables: {
+        params: Parameters.merge(state.variables.params, withoutPrefix(criterionPrefix, updated.params)),
+        stats
+      },
+      criterion: Parameters.merge(state.criterion, withPrefix(criterionPrefix, updated.params)),
+      optimizer: updated.state,
+      sampler,
+      sums: epochDone === undefined ? sums : { steps: 0, loss: 0, accuracy: 0 },
+      history: epochDone === undefined ? state.history : [...state.history, epochDone]
+    }
+    return [next, { loss, accuracy: setup.classifies ? accuracy : null, learningRate, epochDone }] as const
+  })
+
+const trees = (state: TrainingState): ReadonlyArray<ParameterTree> => [
+  state.variables.params,
+  state.variables.stats,
+  state.criterion,
+  ...Object.keys(state.optimizer.slots)
+    .sort()
+    .map((slot) => state.optimizer.slots[slot] as ParameterTree)
+]
+
+/** Frees every tensor of `before` that `after` does not share. */
+export const disposeReplacedUnsafe = (before: TrainingState, after: TrainingState): void => {
+  const kept = new Set(trees(after).flatMap((tree) => Object.values(tree)))
+  for (const tree of trees(before)) {
+    for (const tensor of Object.values(tree)) {
+      if (!kept.has(tensor) && !tensor.isDisposed) tensor.dispose()
+    }
+  }
+}
+
+/** Frees every tensor of a state. */
+export const disposeUnsafe = (state: TrainingState): void => {
+  for (const tree of trees(state)) Parameters.disposeUnsafe(tree)
+}
+
+// ---- checkpoints -------------------------------------------------------------------------------------------------
+
+const stateKey = "osnas.state"
+
+const Sums = Schema.Struct({ steps: Schema.Int, loss: Schema.Finite, accuracy: Schema.Finite })
+
+const Json = Schema.Struct({
+  step: Schema.Int,
+  sampler: Schema.Record(Schema.String, Schema.Json),
+  counts: Schema.Record(Schema.String, Schema.Int),
+  sums: Sums,
+  history: Schema.Array(EpochRecord)
+})
+
+const entryOf = (tensor: tf.Tensor): Effect.Effect<Checkpoint.TensorEntry> =>
+  Effect.map(
+    Effect.promise(() => tensor.data()),
+    (values) => Checkpoint.float32(tensor.shape, new Float32Array(values))
+  )
+
+const addTree = (into: Map<string, Checkpoint.TensorEntry>, prefix: string, tree: ParameterTree): Effect.Effect<void> =>
+  Effect.gen(function* () {
+    for (const name of Parameters.names(tree)) into.set(prefix + name, yield* entryOf(tree[name] as tf.Tensor))
+  })
+
+/** The weights of a network: parameters and running statistics under their own names. */
+export const weightsOf = (variables: Variables): Effect.Effect<ReadonlyMap<string, Checkpoint.TensorEntry>> =>
+  Effect.gen(function* () {
+    const tensors = new Map<string, Checkpoint.TensorEntry>()
+    yield* addTree(tensors, "", variables.params)
+    yield* addTree(tensors, "", variables.stats)
+    return tensors
+  })
+
+const slotPrefix = "optimizer."
+
+/**
+ * A state as a checkpoint: weights and running statistics under their own names, the criterion's under `criterion.`, the
+ * optimiser's slots under `optimizer.<slot>.`, all else as JSON in the metadata. With `weightsOnly` the optimiser's
+ * memory is left out, as it is of no use when training is over.
+ */
+export const toCheckpoint = (
+  state: TrainingState,
+  metadata: Readonly<Record<string, string>>,
+  weightsOnly = false
+): Effect.Effect<Checkpoint.Checkpoint> =>
+  Effect.gen(function* () {
+    const tensors = new Map(yield* weightsOf(state.variables))
+    yield* addTree(tensors, criterionPrefix, state.criterion)
+    if (weightsOnly) return { tensors, metadata }
+    for (const [slot, tree] of Object.entries(state.optimizer.slots)) {
+      yield* addTree(tensors, `${slotPrefix}${slot}.`, tree)
+    }
+    const json: typeof Json.Type = {
+      step: state.step,
+      sampler: state.sampler,
+      counts: state.optimizer.counts,
+      sums: state.sums,
+      history: state.history
+    }
+    return { tensors, metadata: { ...metadata, [stateKey]: CanonicalJson.stringify(json) } }
+  })
+
+const statisticsPattern = /\.(mean|variance)$/
+
+const tensorOf = (
+  file: string,
+  name: string,
+  entry: Checkpoint.TensorEntry
+): Effect.Effect<tf.Tensor, Checkpoint.CheckpointError> =>
+  entry.dtype === "F32"
+    ? Effect.sync(() => tf.tensor(Checkpoint.toFloat32(entry), [...entry.shape], "float32"))
+    : Effect.fail(
+        new Checkpoint.CheckpointError({ file, tensor: name, reason: `its type is ${entry.dtype}; weights are F32` })
+      )
+
+interface Restored {
+  readonly variables: Variables
+  readonly criterion: ParameterTree
+  readonly slots: Readonly<Record<string, ParameterTree>>
+}
+
+const restore = (
+  file: string,
+  checkpoint: Checkpoint.Checkpoint
+): Effect.Effect<Restored, Checkpoint.CheckpointError> =>
+  Effect.suspend(() => {
+    const made: Array<tf.Tensor> = []
+    return Effect.gen(function* () {
+      const params: Record<string, tf.Tensor> = {}
+      const stats: Record<string, tf.Tensor> = {}
+      const criterion: Record<string, tf.Tensor> = {}
+      const slots: Record<string, Record<string, tf.Tensor>> = {}
+      for (const [name, entry] of checkpoint.tensors) {
+        const tensor = yield* tensorOf(file, name, entry)
+        made.push(tensor)
+        if (name.startsWith(slotPrefix)) {
+          const [slot, rest] = splitOnce(name.slice(slotPrefix.length))
+          const tree = slots[slot] ?? {}
+          tree[rest] = tensor
+          slots[slot] = tree
+        } else if (name.startsWith(criterionPrefix)) criterion[name.slice(criterionPrefix.length)] = tensor
+        else if (statisticsPattern.test(name)) stats[name] = tensor
+        else params[name] = tensor
+      }
+      return { variables: { params, stats }, criterion, slots }
+    }).pipe(Effect.tapError(() => Effect.sync(() => tf.dispose(made))))
+  })
+
+const splitOnce = (text: string): readonly [string, string] => {
+  const at = text.indexOf(".")
+  return at === -1 ? [text, ""] : [text.slice(0, at), text.slice(at + 1)]
+}
+
+/** Names and shapes a tree must have. */
+export type Shapes = ReadonlyMap<string, ReadonlyArray<number>>
+
+/** The names and shapes of variables. */
+export const shapesOf = (variables: Variables): Shapes =>
+  new Map(
+    [...Object.entries(variables.params), ...Object.entries(variables.stats)]
+      .map(([name, tensor]): [string, ReadonlyArray<number>] => [name, tensor.shape])
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+  )
+
+/** Checks that a checkpoint holds exactly the tensors of a network, shape for shape. */
+const checkShapes = (
+  file: string,
+  found: Variables,
+  expected: Shapes
+): Effect.Effect<void, Checkpoint.CheckpointError> =>
+  Effect.gen(function* () {
+    const shapes = shapesOf(found)
+    const fail = (tensor: string, reason: string) => new Checkpoint.CheckpointError({ file, tensor, reason })
+    for (const [name, shape] of expected) {
+      const has = shapes.get(name)
+      if (has === undefined) return yield* fail(name, "it is missing; the network has it")
+      if (has.length !== shape.length || has.some((side, axis) => side !== shape[axis])) {
+        return yield* fail(name, `its shape is [${has.join(", ")}]; the network's is [${shape.join(", ")}]`)
+      }
+    }
+    for (const name of shapes.keys()) {
+      if (!expected.has(name)) return yield* fail(name, "the network has no tensor of this name")
+    }
+  })
+
+/** What a trained network is: its variables, and the weights of the criterion it was trained by. */
+export interface Weights {
+  readonly variables: Variables
+  readonly criterion: ParameterTree
+}
+
+const freeRestored = (restored: Restored): void => {
+  for (const tree of [
+    restored.variables.params,
+    restored.variables.stats,
+    restored.criterion,
+    ...Object.values(restored.slots)
+  ]) {
+    Parameters.disposeUnsafe(tree)
+  }
+}
+
+/** The weights of a checkpoint, checked against the network's names and shapes. The tensors are the caller's. */
+export const weightsFromCheckpoint = (
+  file: string,
+  checkpoint: Checkpoint.Checkpoint,
+  shapes: Shapes
+): Effect.Effect<Weights, Checkpoint.CheckpointError> =>
+  Effect.gen(function* () {
+    const restored = yield* restore(file, checkpoint)
+    yield* Effect.tapError(checkShapes(file, restored.variables, shapes), () =>
+      Effect.sync(() => freeRestored(restored))
+    )
+    for (const tree of Object.values(restored.slots)) Parameters.disposeUnsafe(tree)
+    return { variables: restored.variables, criterion: restored.criterion }
+  })
+
+const decodeJson = Schema.decodeUnknownEffect(Schema.fromJsonString(Json))
+
+/** A training state from its checkpoint, checked against the network's names and shapes. */
+export const fromCheckpoint = (
+  file: string,
+  checkpoint: Checkpoint.Checkpoint,
+  shapes: Shapes
+): Effect.Effect<TrainingState, Checkpoint.CheckpointError> =>
+  Effect.gen(function* () {
+    const json = yield* Effect.mapError(
+      decodeJson(checkpoint.metadata[stateKey]),
+      (error) =>
+        new Checkpoint.CheckpointError({
+          file,
+          tensor: null,
+          reason: `its metadata ${stateKey} is not a training state: ${error.message}`
+        })
+    )
+    const restored = yield* restore(file, checkpoint)
+    yield* Effect.tapError(checkShapes(file, restored.variables, shapes), () =>
+      Effect.sync(() => freeRestored(restored))
+    )
+    return {
+      step: json.step,
+      variables: restored.variables,
+      criterion: restored.criterion,
+      optimizer: { slots: restored.slots, counts: json.counts },
+      sampler: json.sampler as SamplerState,
+      sums: json.sums,
+      history: json.history
+    }
+  })

@@ -1,0 +1,203 @@
+/**
+ * A whole run of two seconds: a space of 81 architectures on made-up images of 8x8 pixels, two epochs a phase, on the
+ * reference engine. Small enough to be killed a hundred times.
+ */
+import * as tf from "@tensorflow/tfjs-core"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import { CostModel } from "../../cost/CostModel.ts"
+import * as CrossEntropy from "../../criterion/CrossEntropy.ts"
+import { type BatchRequest, Dataflow, type DataflowShape, type Split } from "../../dataflow/Dataflow.ts"
+import * as Engines from "../../engine/Engines.ts"
+import { PerformanceEstimator } from "../../estimator/PerformanceEstimator.ts"
+import { SupernetHandle } from "../../estimator/SupernetHandle.ts"
+import * as Network from "../../nn/Network.ts"
+import * as Key from "../../random/Key.ts"
+import { RunKey } from "../../random/RunKey.ts"
+import { classifier, conv, globalAverage, mobile, skip } from "../../search-space/blocks/Block.ts"
+import { fixed, fromMacro, layersOf, type MacroSpec } from "../../search-space/MacroSpace.ts"
+import { SearchSpace, type SearchSpaceShape } from "../../search-space/SearchSpace.ts"
+import { Scored, SearchStrategy, type SearchStrategyShape } from "../../search-strategy/SearchStrategy.ts"
+import * as Classification from "../../training-agent/Classification.ts"
+import { TrainingStrategy } from "../../training-strategy/TrainingStrategy.ts"
+import * as Uniform from "../../training-strategy/Uniform.ts"
+import * as HeldSupernet from "../HeldSupernet.ts"
+import { RunConfig } from "../RunConfig.ts"
+import { RunEvents } from "../RunEvents.ts"
+
+const macro: MacroSpec = {
+  name: "small",
+  first: [fixed(conv({ kernel: 3 }), 4, 2)],
+  search: layersOf([
+    [4, 1],
+    [6, 2],
+    [6, 1],
+    [6, 1]
+  ]),
+  choices: [mobile({ kernel: 3, expansion: 1 }), mobile({ kernel: 3, expansion: 2 }), skip],
+  last: [fixed(globalAverage), fixed(classifier, "head")]
+}
+
+/** The space. A skip at stride 2 is the space's own affair. */
+export const space: SearchSpaceShape = Result.getOrThrow(
+  fromMacro(macro, { input: [8, 8, 1], head: { _tag: "Classifier", classes: 3 } })
+)
+
+const counts: Readonly<Record<Split, number>> = { supernet: 48, validation: 24, train: 72, test: 30 }
+
+/** Images of three kinds: a bright half above, on the left, or a bright middle, in noise. */
+export const makeDataflow = (key: Key.Key): DataflowShape => {
+  const image = (split: Split, index: number, label: number): Float32Array => {
+    const noise = Key.normals(Key.derive(key, "image", split, index), 64)
+    return noise.map((value, at) => {
+      const [row, column] = [Math.floor(at / 8), at % 8]
+      const bright =
+        label === 0 ? row < 4 : label === 1 ? column < 4 : Math.abs(row - 3.5) < 2 && Math.abs(column - 3.5) < 2
+      return 0.7 * value + (bright ? 1 : 0)
+    })
+  }
+  const steps = (split: Split, batchSize: number, training: boolean) =>
+    training ? Math.floor(counts[split] / batchSize) : Math.ceil(counts[split] / batchSize)
+  return {
+    name: "made-up",
+    image: [8, 8, 1],
+    classes: ["above", "left", "middle"],
+    count: (split) => counts[split],
+    steps,
+    digest: "0".repeat(64),
+    batch: ({ batchSize, epoch, split, step, training }: BatchRequest) =>
+      Effect.sync(() => {
+        const order = training
+          ? Key.permutation(Key.derive(key, "order", split, epoch), counts[split])
+          : Uint32Array.from({ length: counts[split] }, (_, index) => index)
+        const indices = order.subarray(step * batchSize, (step + 1) * batchSize)
+        const images = new Float32Array(indices.length * 64)
+        const labels = new Int32Array(indices.length)
+        indices.forEach((index, at) => {
+          labels[at] = index % 3
+          images.set(image(split, index, index % 3), at * 64)
+        })
+        return { images, labels, size: indices.length }
+      })
+  }
+}
+
+const State = Schema.Struct({ key: Key.Key, generation: Schema.Int, told: Schema.Array(Scored) })
+const decodeState = Schema.decodeUnknownSync(State)
+
+/** Three generations of four architectures drawn at random. */
+export const searchStrategy: SearchStrategyShape = {
+  name: "drawn",
+  evaluations: 12,
+  distinct: false,
+  init: (key) => ({ key: { k0: key.k0, k1: key.k1 }, generation: 0, told: [] }),
+  ask: (state) => {
+    const { generation, key } = decodeState(state)
+    if (generation === 3) return [[], state]
+    const candidates = Array.from({ length: 4 }, (_, index) =>
+      space.choices.map((choices, position) =>
+        Key.integer(Key.derive(key, generation, index), choices.length, position)
+      )
+    )
+    return [candidates, state]
+  },
+  tell: (state, scored) => {
+    const { generation, key, told } = decodeState(state)
+    return JSON.parse(JSON.stringify({ key, generation: generation + 1, told: [...told, ...scored] })) as Schema.Json
+  },
+  best: (state) => {
+    const { told } = decodeState(state)
+    return Option.fromUndefinedOr(
+      [...told].sort(
+        (a, b) =>
+          a.score.objective - b.score.objective || a.cost - b.cost || (a.genotype.join() < b.genotype.join() ? -1 : 1)
+      )[0]
+    )
+  }
+}
+
+const costs = CostModel.of({
+  metrics: ["flops", "params"],
+  entries: () => ({ base: 0, layers: [] }),
+  cost: (metric, genotype) => {
+    const { macs, params } = Network.count(space.network(genotype))
+    return metric === "flops" ? macs : params
+  }
+})
+
+const estimator = Layer.effect(
+  PerformanceEstimator,
+  Effect.gen(function* () {
+    const handle = yield* SupernetHandle
+    const dataflow = yield* Dataflow
+    const key = yield* RunKey
+    return PerformanceEstimator.of({
+      name: "supernet",
+      score: (genotype) =>
+        Classification.agent
+          .evaluate({
+            infer: (images) =>
+              Network.apply(space.network(genotype), handle.variables(), images, "eval").output as tf.Tensor2D,
+            criterion: CrossEntropy.make({ labelSmoothing: 0 }),
+            criterionParams: handle.criterionParams(),
+            dataflow,
+            split: "validation",
+            batchSize: 12,
+            batches: undefined,
+            key
+          })
+          .pipe(
+            Effect.orDie,
+            Effect.map((metrics) => ({ objective: metrics["loss"] ?? 0, metrics }))
+          )
+    })
+  })
+)
+
+const optimizer = { learningRate: 0.1, momentum: 0.9, weightDecay: 1e-4 }
+
+/** The configuration, with what a test wants otherwise on top. */
+export const config = (overrides: Readonly<Record<string, unknown>> = {}): RunConfig =>
+  Schema.decodeUnknownSync(RunConfig)({
+    name: "small",
+    seed: 7,
+    engine: { name: "cpu" },
+    dataflow: { name: "made-up" },
+    searchSpace: { name: "small" },
+    budget: { max: 1e9 },
+    supernetTraining: { epochs: 2, batchSize: 12, optimizer },
+    retraining: { epochs: 2, batchSize: 12, optimizer },
+    ...overrides
+  })
+
+/** Every service of a run but the disk. */
+export const layer = (seed: number) => {
+  const key = Layer.succeed(RunKey, Key.make(seed))
+  const dataflow = Layer.effect(
+    Dataflow,
+    Effect.map(RunKey, (root) => makeDataflow(Key.derive(root, "dataflow")))
+  )
+  return estimator.pipe(
+    Layer.provideMerge(
+      Layer.mergeAll(
+        dataflow,
+        HeldSupernet.layer,
+        Layer.succeed(SearchSpace, space),
+        Layer.succeed(TrainingStrategy, Uniform.make(space)),
+        Layer.succeed(SearchStrategy, searchStrategy),
+        Layer.succeed(CostModel, costs),
+        CrossEntropy.layer({ labelSmoothing: 0 }),
+        Classification.layer({}),
+        Engines.layer("cpu", { mode: "strict", threads: 1 }),
+        RunEvents.layer
+      )
+    ),
+    Layer.provideMerge(key)
+  )
+}
+
+/** How many tensors are alive. */
+export const liveTensors = (): number => tf.memory().numTensors
