@@ -1,0 +1,169 @@
+/**
+ * Uniform sampling of the architectures whose cost lies in a band, by counting them: every architecture of the band is
+ * drawn with the same probability, every draw is in the band, and none is ever thrown away. Restricting layers to some
+ * of their options (a parent's and another's, say) samples the same way among what is left, so that mutation and
+ * crossover stay within the budget by construction.
+ */
+import * as Option from "effect/Option"
+import * as Result from "effect/Result"
+import * as Key from "../random/Key.ts"
+import type { Genotype } from "../search-space/SearchSpace.ts"
+import { type Budget, BudgetInfeasible, type CostEntries } from "./CostModel.ts"
+import * as Counting from "./Counting.ts"
+import * as LayerOptions from "./LayerOptions.ts"
+
+/** A set of architectures that can be counted and drawn from. Never empty. */
+export interface Sampler {
+  /** How many genotypes there are. */
+  readonly count: bigint
+  /** One of them, each with the same probability. */
+  readonly sample: (key: Key.Key) => Genotype
+  /** The genotype of a rank in [0, count), layer by layer ordered by cost, then by option. */
+  readonly at: (rank: bigint) => Genotype
+}
+
+/** Options a layer may take, by index; undefined: all of them. */
+export type Allowed = ReadonlyArray<ReadonlyArray<number> | undefined>
+
+/** The architectures of a space within a budget. */
+export interface BudgetSampler extends Sampler {
+  readonly budget: Budget
+  /** Cost of the cheapest and of the dearest architecture of the whole space. */
+  readonly smallest: number
+  readonly largest: number
+  readonly options: LayerOptions.LayerOptions
+  /** Cost of a genotype of the space; throws a `GenotypeError` for any other. */
+  readonly cost: (genotype: Genotype) => number
+  /** Whether a genotype belongs to the space and its cost to the band. */
+  readonly contains: (genotype: Genotype) => boolean
+  /** The architectures of the band that take only the allowed options; none where there is no such architecture. */
+  readonly restrict: (allowed: Allowed) => Option.Option<Sampler>
+}
+
+/** Integer costs, and how the band is read in them. */
+interface Scale {
+  readonly layers: ReadonlyArray<ReadonlyArray<number>>
+  readonly min: number
+  readonly max: number
+}
+
+/** Measured costs become integers by one of these factors, if they all lie on its grid. */
+const dyadic = [1, 2 ** 10, 2 ** 20]
+
+const exactScale = (layers: ReadonlyArray<ReadonlyArray<number>>, min: number, max: number): Scale | undefined => {
+  for (const factor of dyadic) {
+    const scaled = layers.map((layer) => layer.map((cost) => cost * factor))
+    if (scaled.every((layer) => layer.every(Number.isSafeInteger))) {
+      return { layers: scaled, min: min * factor, max: max * factor }
+    }
+  }
+  return undefined
+}
+
+/**
+ * Costs off any grid are rounded to one of `cells` steps, and the band shrinks by all that rounding can add up to: what
+ * is drawn is truly inside, and only architectures within that hair of the band's ends are passed over.
+ */
+const roundedScale = (layers: ReadonlyArray<ReadonlyArray<number>>, min: number, max: number, cells: number): Scale => {
+  const least = layers.map((layer) => Math.min(...layer))
+  const span = layers.reduce((sum, layer, l) => sum + Math.max(...layer) - least[l]!, 0)
+  // All cost the same, and that lies in the band: the caller has looked.
+  if (span === 0) return { layers: layers.map((layer) => layer.map(() => 0)), min: 0, max: 0 }
+  const step = span / cells
+  const slack = layers.length / 2 + 1
+  const floor = least.reduce((sum, cost) => sum + cost, 0)
+  return {
+    layers: layers.map((layer, l) => layer.map((cost) => Math.round((cost - least[l]!) / step))),
+    min: (min - floor) / step + slack,
+    max: (max - floor) / step - slack
+  }
+}
+
+const uniform = (counting: Counting.Counting, genotype: (choice: Array<number>) => Genotype): Sampler => {
+  const at = (rank: bigint) => genotype(counting.at(rank))
+  return { count: counting.count, at, sample: (key) => at(Key.bigint(key, counting.count)) }
+}
+
+/**
+ * Prepares sampling of a space under a budget; `BudgetInfeasible`, with the smallest and the largest cost there is, where
+ * no architecture fits.
+ */
+export const make = (
+  space: LayerOptions.LayeredSpace,
+  entries: CostEntries,
+  budget: Budget
+): Result.Result<BudgetSampler, BudgetInfeasible> => {
+  const options = LayerOptions.make(space)
+  const { base, layers } = entries
+  const min = budget.min - base
+  const max = budget.max - base
+  const smallest = layers.reduce((sum, layer) => sum + Math.min(...layer), base)
+  const largest = layers.reduce((sum, layer) => sum + Math.max(...layer), base)
+  const infeasible = () => Result.fail(new BudgetInfeasible({ space: space.name, ...budget, smallest, largest }))
+  if (!(budget.min <= budget.max && budget.min <= largest && budget.max >= smallest)) return infeasible()
+
+  const count = (): readonly [Scale, Counting.Counting] => {
+    const exact = exactScale(layers, min, max)
+    if (exact !== undefined) return [exact, Counting.make(exact.layers, exact.min, exact.max)]
+    for (const cells of [2 ** 14, 2 ** 17]) {
+      const scale = roundedScale(layers, min, max, cells)
+      const counting = Counting.make(scale.layers, scale.min, scale.max)
+      if (counting.count > 0n) return [scale, counting]
+    }
+    const scale = roundedScale(layers, min, max, 2 ** 20)
+    return [scale, Counting.make(scale.layers, scale.min, scale.max)]
+  }
+  const [scale, counting] = count()
+  if (counting.count === 0n) return infeasible()
+
+  const cost = (genotype: Genotype) =>
+    options.indicesUnsafe(genotype).reduce((sum, index, layer) => sum + layers[layer]![index]!, base)
+  const restrict = (allowed: Allowed): Option.Option<Sampler> => {
+    // Layers left with one option are not searched: their cost goes to the band.
+    const fixed = new Array<number>(layers.length)
+    const free: Array<{ readonly layer: number; readonly items: ReadonlyArray<number> }> = []
+    let spent = 0
+    for (let layer = 0; layer < layers.length; layer += 1) {
+      const items = allowed[layer] ?? layers[layer]!.map((_, index) => index)
+      const only = items[0]
+      if (only === undefined) return Option.none()
+      if (items.length > 1) free.push({ layer, items })
+      else {
+        fixed[layer] = only
+        spent += scale.layers[layer]![only]!
+      }
+    }
+    const rest = Counting.make(
+      free.map(({ items, layer }) => items.map((index) => scale.layers[layer]![index]!)),
+      scale.min - spent,
+      scale.max - spent
+    )
+    if (rest.count === 0n) return Option.none()
+    return Option.some(
+      uniform(rest, (choice) => {
+        const indices = [...fixed]
+        free.forEach(({ items, layer }, position) => {
+          indices[layer] = items[choice[position]!]!
+        })
+        return options.genotype(indices)
+      })
+    )
+  }
+  return Result.succeed({
+    ...uniform(counting, options.genotype),
+    budget,
+    smallest,
+    largest,
+    options,
+    cost,
+    contains: (genotype) =>
+      Result.match(options.indices(genotype), {
+        onFailure: () => false,
+        onSuccess: (indices) => {
+          const total = indices.reduce((sum, index, layer) => sum + layers[layer]![index]!, base)
+          return total >= budget.min && total <= budget.max
+        }
+      }),
+    restrict
+  })
+}

@@ -1,0 +1,95 @@
+/**
+ * Strict fairness (Chu et al. 2021, "FairNAS", section 3.2): in a cycle every option of every layer is trained exactly
+ * once. As published, the paths of a cycle see the same batch and their gradients make one update; the variant updates
+ * after each path, with the same paths in the same order.
+ *
+ * Every layer walks through one random permutation of its options after another. Where layers have different numbers of
+ * options a cycle is as long as the largest, and shorter layers begin their next permutation within it: at any moment
+ * the options of a layer have been trained equally often, give or take one. In a layer composed of several digits (SGNAS)
+ * it is the choices of each digit that are balanced so.
+ */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
+import { define } from "../component/Component.ts"
+import * as LayerOptions from "../cost/LayerOptions.ts"
+import * as Key from "../random/Key.ts"
+import { type Genotype, SearchSpace } from "../search-space/SearchSpace.ts"
+import * as SamplerPosition from "./SamplerPosition.ts"
+import { TrainingStrategy, type TrainingStrategyShape } from "./TrainingStrategy.ts"
+
+/** Options of the sampler. */
+export const Options = Schema.Struct({
+  update: Schema.Literals(["cycle", "step"])
+    .annotate({
+      description: "cycle: one update from the summed gradients of a whole cycle; step: one update after each path"
+    })
+    .pipe(Schema.withDecodingDefaultKey(Effect.succeed("cycle" as const)))
+})
+/** Options of the sampler. */
+export type Options = typeof Options.Type
+
+/** How often the permutations of a composed layer are drawn anew to find selections that all exist. */
+const attempts = 1000
+
+/** The sampler of a space. Its state is its key and the number of steps taken. */
+export const make = (space: LayerOptions.LayeredSpace, options: Options): TrainingStrategyShape => {
+  const translate = LayerOptions.make(space)
+  /** Of each layer, the choices of its digits: sorted values that occur in its selections. */
+  const digits = space.layers.map((layer) =>
+    Array.from({ length: layer.width }, (_, position) =>
+      [...new Set(layer.options.map((option) => option.selection[position]!))].sort((a, b) => a - b)
+    )
+  )
+  const period = digits.map((layer) => Math.max(...layer.map((choices) => choices.length)))
+  const cycle = Math.max(...period)
+
+  /** A permutation of the layer's choices for each digit, such that every selection it makes is one of the layer's. */
+  const round = (key: Key.Key, layer: number, index: number): ReadonlyArray<Genotype> => {
+    const own = digits[layer]!
+    for (let attempt = 0; attempt < attempts; attempt += 1) {
+      const drawn = own.map((choices, position) => {
+        const order = Key.permutation(Key.derive(key, layer, index, attempt, position), choices.length)
+        return Array.from({ length: period[layer]! }, (_, turn) => choices[order[turn % choices.length]!]!)
+      })
+      const selections = Array.from({ length: period[layer]! }, (_, turn) => drawn.map((order) => order[turn]!))
+      if (selections.every((selection) => translate.select(layer, selection) !== undefined)) return selections
+    }
+    throw new RangeError(
+      `fair sampling: layer ${space.layers[layer]!.name} of ${space.name} has no balanced cycle of its ${own.length} digits`
+    )
+  }
+
+  /** The `index`-th path of all, counted from the first step. */
+  const path = (key: Key.Key, index: number): Genotype =>
+    period.flatMap((length, layer) => {
+      const selections = round(key, layer, Math.floor(index / length))
+      return [...selections[index % length]!]
+    })
+
+  return {
+    name: "fair",
+    init: SamplerPosition.init,
+    next: (state) => {
+      const { key, step } = SamplerPosition.read(state)
+      const paths =
+        options.update === "step"
+          ? [path(key, step)]
+          : Array.from({ length: cycle }, (_, turn) => path(key, step * cycle + turn))
+      return [{ _tag: "Paths", paths }, SamplerPosition.after(state)]
+    }
+  }
+}
+
+/** `name: fair`. */
+export const component = define({
+  kind: "trainingStrategy",
+  name: "fair",
+  description: "Strict fairness: every option of a layer exactly once a cycle, one update a cycle or a step",
+  options: Options,
+  layer: (options: Options) =>
+    Layer.effect(
+      TrainingStrategy,
+      Effect.map(SearchSpace, (space) => make(space, options))
+    )
+})

@@ -1,0 +1,29 @@
+/**
+ * The state of samplers that draw everything from their key and the number of steps taken: a plain JSON record, so a
+ * resumed run goes on exactly where it stopped.
+ */
+import * as Schema from "effect/Schema"
+import * as Key from "../random/Key.ts"
+import type { SamplerState } from "./TrainingStrategy.ts"
+
+/** Where a sampler stands. */
+export const SamplerPosition = Schema.Struct({
+  key: Key.Key,
+  step: Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
+})
+/** Where a sampler stands. */
+export type SamplerPosition = typeof SamplerPosition.Type
+
+const decode = Schema.decodeUnknownSync(SamplerPosition)
+
+/** The state before the first step. */
+export const init = (key: Key.Key): SamplerState => ({ key: { k0: key.k0, k1: key.k1 }, step: 0 })
+
+/** Reads a state; throws a `SchemaError` for one that no such sampler made. */
+export const read = (state: SamplerState): SamplerPosition => decode(state)
+
+/** The state one step later. */
+export const after = (state: SamplerState): SamplerState => {
+  const { key, step } = read(state)
+  return { key: { k0: key.k0, k1: key.k1 }, step: step + 1 }
+}

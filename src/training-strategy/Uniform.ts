@@ -1,0 +1,42 @@
+/**
+ * Uniform path sampling: every step trains one path whose options are drawn independently, each with the same
+ * probability (Guo et al. 2020, "Single Path One-Shot Neural Architecture Search with Uniform Sampling", section 3.2).
+ */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
+import { define } from "../component/Component.ts"
+import * as LayerOptions from "../cost/LayerOptions.ts"
+import * as Key from "../random/Key.ts"
+import { SearchSpace } from "../search-space/SearchSpace.ts"
+import * as SamplerPosition from "./SamplerPosition.ts"
+import { TrainingStrategy, type TrainingStrategyShape } from "./TrainingStrategy.ts"
+
+/** Uniform sampling has no options. */
+export const Options = Schema.Struct({})
+/** Uniform sampling has no options. */
+export type Options = typeof Options.Type
+
+/** The sampler of a space. Its state is its key and the number of steps taken. */
+export const make = (space: LayerOptions.LayeredSpace): TrainingStrategyShape => {
+  const { counts, genotype } = LayerOptions.make(space)
+  return {
+    name: "uniform",
+    init: SamplerPosition.init,
+    next: (state) => {
+      const { key, step } = SamplerPosition.read(state)
+      const drawn = Key.derive(key, step)
+      const path = genotype(counts.map((count, layer) => Key.integer(drawn, count, layer)))
+      return [{ _tag: "Paths", paths: [path] }, SamplerPosition.after(state)]
+    }
+  }
+}
+
+/** `name: uniform`. */
+export const component = define({
+  kind: "trainingStrategy",
+  name: "uniform",
+  description: "One path a step, every option of a layer with the same probability",
+  options: Options,
+  layer: () => Layer.effect(TrainingStrategy, Effect.map(SearchSpace, make))
+})
