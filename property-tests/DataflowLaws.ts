@@ -1,0 +1,221 @@
+/**
+ * Laws of a dataflow. Apply them to one of your own in a line of vitest:
+ * `it("is lawful", () => DataflowLaws.check(flow))`. A broken law throws an Error that says which, for which request.
+ */
+import { createHash } from "node:crypto"
+import * as Effect from "effect/Effect"
+import fc from "fast-check"
+import type { Batch, BatchRequest, DataflowShape, Split } from "../src/dataflow/Dataflow.ts"
+
+/** What to check with. */
+export interface Options {
+  /** Batch sizes to try; default 1, 7 and 32. */
+  readonly batchSizes?: ReadonlyArray<number> | undefined
+  /** Random requests to try; default 40. */
+  readonly runs?: number | undefined
+  /** Seed of the random requests; default 1. */
+  readonly seed?: number | undefined
+  /**
+   * Whether training batches hold each image once an epoch, at most; default true. Flows that balance identities in a
+   * batch have a law of their own, {@link balanced}.
+   */
+  readonly onceAnEpoch?: boolean | undefined
+  /** Splits that the flow has; default all four. */
+  readonly splits?: ReadonlyArray<Split> | undefined
+}
+
+const everySplit: ReadonlyArray<Split> = ["supernet", "validation", "train", "test"]
+
+const law = (holds: boolean, name: string, about: string): void => {
+  if (!holds) throw new Error(`dataflow law broken: ${name}: ${about}`)
+}
+
+const same = (a: Batch, b: Batch): boolean =>
+  a.size === b.size &&
+  Buffer.compare(
+    Buffer.from(a.images.buffer, a.images.byteOffset, a.images.byteLength),
+    Buffer.from(b.images.buffer, b.images.byteOffset, b.images.byteLength)
+  ) === 0 &&
+  a.labels.length === b.labels.length &&
+  a.labels.every((label, i) => label === b.labels[i])
+
+const copy = (batch: Batch): Batch => ({ images: batch.images.slice(), labels: batch.labels.slice(), size: batch.size })
+
+const get = (flow: DataflowShape, request: BatchRequest): Promise<Batch> => Effect.runPromise(flow.batch(request))
+
+/** One name an image of an evaluation pass: its pixels and its label. */
+const names = (flow: DataflowShape, batch: Batch): ReadonlyArray<string> => {
+  const length = flow.image[0] * flow.image[1] * flow.image[2]
+  return Array.from(batch.labels, (label, i) => {
+    const image = batch.images.subarray(i * length, (i + 1) * length)
+    const bytes = new Uint8Array(image.buffer, image.byteOffset, image.byteLength)
+    return `${label}:${createHash("sha1").update(bytes).digest("base64")}`
+  })
+}
+
+const pass = async (flow: DataflowShape, split: Split, batchSize: number, training: boolean, epoch = 0) => {
+  const batches: Array<Batch> = []
+  for (let step = 0; step < flow.steps(split, batchSize, training); step += 1) {
+    batches.push(await get(flow, { split, epoch, step, batchSize, training }))
+  }
+  return batches
+}
+
+const checkShape = (flow: DataflowShape, request: BatchRequest, batch: Batch): void => {
+  const about = JSON.stringify(request)
+  const length = flow.image[0] * flow.image[1] * flow.image[2]
+  law(batch.labels.length === batch.size && batch.images.length === batch.size * length, "sizes agree", about)
+  law(
+    batch.labels.every((label) => label >= 0 && label < flow.classes.length),
+    "labels name classes",
+    about
+  )
+  law(batch.images.every(Number.isFinite), "pixels are finite", about)
+}
+
+/** An evaluation pass shows every image once, in an order that does not depend on the batch size. */
+const evaluationIsComplete = async (flow: DataflowShape, split: Split, batchSizes: ReadonlyArray<number>) => {
+  const orders = new Set<string>()
+  for (const batchSize of batchSizes) {
+    const batches = await pass(flow, split, batchSize, false)
+    const about = `${split}, batch size ${batchSize}`
+    const steps = Math.ceil(flow.count(split) / batchSize)
+    law(batches.length === steps, "steps round up outside training", `${about}: ${batches.length} for ${steps}`)
+    batches.forEach((batch, step) => {
+      checkShape(flow, { split, epoch: 0, step, batchSize, training: false }, batch)
+    })
+    const seen = batches.flatMap((batch) => names(flow, batch))
+    law(
+      seen.length === flow.count(split),
+      "evaluation shows every image",
+      `${about}: ${seen.length} of ${flow.count(split)}`
+    )
+    orders.add(seen.join())
+  }
+  law(orders.size === 1, "the order of evaluation does not depend on the batch size", split)
+}
+
+/** Training batches are full, and an epoch shows labels as often as the split holds them. */
+const trainingIsComplete = async (
+  flow: DataflowShape,
+  split: Split,
+  batchSizes: ReadonlyArray<number>,
+  once: boolean
+) => {
+  const tally = (batches: ReadonlyArray<Batch>) => {
+    const counts = new Map<number, number>()
+    for (const batch of batches) for (const label of batch.labels) counts.set(label, (counts.get(label) ?? 0) + 1)
+    return counts
+  }
+  const held = tally(await pass(flow, split, Math.max(...batchSizes), false))
+  for (const batchSize of batchSizes) {
+    const batches = await pass(flow, split, batchSize, true)
+    const about = `${split}, batch size ${batchSize}`
+    batches.forEach((batch, step) => {
+      const request = { split, epoch: 0, step, batchSize, training: true }
+      checkShape(flow, request, batch)
+      law(batch.size === batchSize, "training batches are full", JSON.stringify(request))
+    })
+    if (!once) continue
+    const steps = Math.floor(flow.count(split) / batchSize)
+    law(batches.length === steps, "steps round down in training", `${about}: ${batches.length} for ${steps}`)
+    for (const [label, shown] of tally(batches)) {
+      const limit = held.get(label) ?? 0
+      law(
+        shown <= limit,
+        "an epoch shows an image once",
+        `${about}: label ${label} ${shown} times, the split has ${limit}`
+      )
+    }
+  }
+}
+
+/** A batch follows from its request: whatever was asked before, and whatever was done to what came back. */
+const accessIsRandom = async (
+  flow: DataflowShape,
+  options: {
+    readonly batchSizes: ReadonlyArray<number>
+    readonly splits: ReadonlyArray<Split>
+    readonly runs: number
+    readonly seed: number
+  }
+) => {
+  const request = fc
+    .record({
+      split: fc.constantFrom(...options.splits),
+      epoch: fc.nat(5),
+      at: fc.nat(),
+      batchSize: fc.constantFrom(...options.batchSizes),
+      training: fc.boolean()
+    })
+    .filter(({ batchSize, split, training }) => flow.steps(split, batchSize, training) > 0)
+    .map(({ at, ...rest }) => ({ ...rest, step: at % flow.steps(rest.split, rest.batchSize, rest.training) }))
+  const property = fc.asyncProperty(request, fc.array(request, { maxLength: 4 }), async (wanted, others) => {
+    const first = await get(flow, wanted)
+    const kept = copy(first)
+    first.images.fill(Number.NaN)
+    first.labels.fill(-1)
+    for (const other of others) await get(flow, other)
+    law(same(await get(flow, wanted), kept), "a batch follows from its request", JSON.stringify(wanted))
+  })
+  const result = await fc.check(property, { numRuns: options.runs, seed: options.seed })
+  if (!result.failed) return
+  const cause = result.errorInstance instanceof Error ? result.errorInstance.message : String(result.errorInstance)
+  throw new Error(`${cause}; after the requests ${JSON.stringify(result.counterexample?.[1])}; seed ${result.seed}`)
+}
+
+/** `supernet` and `validation` share out `train` among them. */
+const splitsPartition = async (flow: DataflowShape) => {
+  const of = async (split: Split) => (await pass(flow, split, 64, false)).flatMap((batch) => names(flow, batch))
+  const parts = [...(await of("supernet")), ...(await of("validation"))].sort()
+  const whole = [...(await of("train"))].sort()
+  law(
+    parts.length === whole.length && parts.every((name, i) => name === whole[i]),
+    "supernet and validation together are train",
+    `${parts.length} images for ${whole.length}`
+  )
+}
+
+const refusesBeyondTheEnd = async (flow: DataflowShape, split: Split, batchSize: number) => {
+  for (const training of [true, false]) {
+    const request = { split, epoch: 0, step: flow.steps(split, batchSize, training), batchSize, training }
+    const tag = await Effect.runPromise(
+      Effect.match(flow.batch(request), { onFailure: (e) => e._tag, onSuccess: () => "" })
+    )
+    law(tag === "DatasetError", "a step beyond the last is refused", JSON.stringify(request))
+  }
+}
+
+/** Checks all laws; rejects with the first that is broken. */
+export const check = async (flow: DataflowShape, options: Options = {}): Promise<void> => {
+  const batchSizes = options.batchSizes ?? [1, 7, 32]
+  const splits = options.splits ?? everySplit
+  if (splits.includes("supernet") && splits.includes("validation") && splits.includes("train"))
+    await splitsPartition(flow)
+  for (const split of splits) {
+    await evaluationIsComplete(flow, split, batchSizes)
+    await refusesBeyondTheEnd(flow, split, batchSizes[0]!)
+  }
+  await accessIsRandom(flow, { batchSizes, splits, runs: options.runs ?? 40, seed: options.seed ?? 1 })
+  for (const split of splits) await trainingIsComplete(flow, split, batchSizes, options.onceAnEpoch ?? true)
+}
+
+/** Every training batch of an epoch holds exactly `perIdentity` images of each of its identities. */
+export const balanced = async (
+  flow: DataflowShape,
+  split: Split,
+  batchSize: number,
+  perIdentity: number
+): Promise<void> => {
+  for (const [step, batch] of (await pass(flow, split, batchSize, true)).entries()) {
+    const counts = new Map<number, number>()
+    for (const label of batch.labels) counts.set(label, (counts.get(label) ?? 0) + 1)
+    const about = `${split}, step ${step}: ${JSON.stringify([...counts])}`
+    law(counts.size === batchSize / perIdentity, "as many identities as the batch has room for", about)
+    law(
+      [...counts.values()].every((count) => count === perIdentity),
+      `${perIdentity} images of each identity`,
+      about
+    )
+  }
+}

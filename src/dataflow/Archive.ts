@@ -1,0 +1,110 @@
+/**
+ * Members of a .tar.gz, read into memory: nothing is unpacked onto the disk, so no name in an archive can lead anywhere.
+ * Sizes are checked before a member is allocated, and the whole stream is cut off where it grows beyond all sense.
+ */
+import { createReadStream } from "node:fs"
+import { createGunzip } from "node:zlib"
+import * as Effect from "effect/Effect"
+import { Parser, type ReadEntry } from "tar"
+import { DatasetError } from "./Dataflow.ts"
+import * as Files from "./Files.ts"
+
+/** What may be in an archive. */
+export interface Limits {
+  /** Bytes of one member. */
+  readonly member: number
+  /** Bytes of the whole archive, unpacked. */
+  readonly total: number
+}
+
+const basename = (path: string): string => path.slice(Math.max(path.lastIndexOf("/"), path.lastIndexOf("\\")) + 1)
+
+const collect = (
+  file: string,
+  wanted: ReadonlySet<string>,
+  limits: Limits,
+  signal: AbortSignal
+): Promise<Map<string, Uint8Array>> =>
+  new Promise((resolve, reject) => {
+    const members = new Map<string, Uint8Array>()
+    const source = createReadStream(file, { highWaterMark: 1 << 18 })
+    const gunzip = createGunzip({ chunkSize: 1 << 18 })
+    let settled = false
+    const finish = (error?: Error) => {
+      if (settled) return
+      settled = true
+      signal.removeEventListener("abort", aborted)
+      source.destroy()
+      gunzip.destroy()
+      if (error === undefined) resolve(members)
+      else reject(error)
+    }
+    const aborted = () => finish(new Error("was interrupted"))
+    signal.addEventListener("abort", aborted)
+
+    const onEntry = (entry: ReadEntry) => {
+      const name = basename(entry.path)
+      if (settled || !wanted.has(name) || (entry.type !== "File" && entry.type !== "OldFile")) {
+        entry.resume()
+        return
+      }
+      if (members.has(name)) return finish(new Error(`holds ${name} twice`))
+      if (entry.size > limits.member) {
+        return finish(
+          new Error(`its member ${entry.path} has ${entry.size} bytes; at most ${limits.member} are expected`)
+        )
+      }
+      const bytes = new Uint8Array(entry.size)
+      let at = 0
+      entry.on("data", (chunk: Buffer) => {
+        bytes.set(chunk, at)
+        at += chunk.length
+      })
+      entry.on("end", () => {
+        if (at === bytes.length) members.set(name, bytes)
+        else finish(new Error(`its member ${entry.path} ends after ${at} of ${bytes.length} bytes`))
+      })
+    }
+    const parser = new Parser({ strict: true, onReadEntry: onEntry })
+    parser.on("error", finish)
+    parser.on("end", () => finish())
+
+    let total = 0
+    gunzip.on("data", (chunk: Buffer) => {
+      if (settled) return
+      total += chunk.length
+      if (total > limits.total) return finish(new Error(`unpacks to more than ${limits.total} bytes`))
+      if (!parser.write(chunk)) {
+        gunzip.pause()
+        parser.once("drain", () => gunzip.resume())
+      }
+    })
+    gunzip.on("end", () => {
+      if (!settled) parser.end()
+    })
+    gunzip.on("error", (error) => finish(new Error(`is not a whole gzip file: ${error.message}`)))
+    source.on("error", finish)
+    source.pipe(gunzip)
+  })
+
+/**
+ * The wanted members of a .tar.gz, by the last part of their path. A member that is missing is a failure that names it;
+ * so is a damaged archive, one that is too large, or one with a wanted member twice.
+ */
+export const members = (
+  dataset: string,
+  file: string,
+  wanted: ReadonlyArray<string>,
+  limits: Limits
+): Effect.Effect<ReadonlyMap<string, Uint8Array>, DatasetError> =>
+  Effect.tryPromise({
+    try: (signal) => collect(file, new Set(wanted), limits, signal),
+    catch: Files.failure(dataset, file)
+  }).pipe(
+    Effect.flatMap((found) => {
+      const missing = wanted.filter((name) => !found.has(name))
+      return missing.length === 0
+        ? Effect.succeed(found)
+        : Effect.fail(new DatasetError({ dataset, file, reason: `the archive lacks ${missing.join(", ")}` }))
+    })
+  )

@@ -1,0 +1,217 @@
+/**
+ * What CIFAR-10 and CIFAR-100 share: 32 x 32 colour images (Krizhevsky 2009: "Learning multiple layers of features from
+ * tiny images") in records of one or two label bytes and the red, green and blue planes, in a folder or in the official
+ * archive, which can be downloaded. Source of the format: https://www.cs.toronto.edu/~kriz/cifar.html.
+ */
+import { join } from "node:path"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
+import { RunKey } from "../random/RunKey.ts"
+import * as Archive from "./Archive.ts"
+import type { ImageBytes } from "./BatchPlan.ts"
+import { Dataflow, DatasetError } from "./Dataflow.ts"
+import * as Download from "./Download.ts"
+import * as Files from "./Files.ts"
+import * as InMemory from "./InMemory.ts"
+
+/** What sets one of the two apart from the other. */
+export interface Variant {
+  readonly name: string
+  readonly classes: ReadonlyArray<string>
+  /** Label bytes of a record; the last one is the label, one before it a coarse label below 20. */
+  readonly labelBytes: 1 | 2
+  readonly url: string
+  readonly checksum: string
+  readonly archive: string
+  /** The folder within the archive. */
+  readonly inner: string
+  readonly trainFiles: ReadonlyArray<string>
+  readonly testFiles: ReadonlyArray<string>
+  readonly folder: string
+  readonly mean: ReadonlyArray<number>
+  readonly std: ReadonlyArray<number>
+}
+
+const planes = 3072
+// Four times the official images; more is another data set.
+const mostImages = 200_000
+
+const FileNames = Schema.Array(Schema.String).check(Schema.isMinLength(1))
+
+/** The Schema of the options of a variant. */
+export const options = (variant: Variant) =>
+  Schema.Struct({
+    folder: Schema.String.annotate({
+      description: `Folder of the .bin files or of ${variant.archive}, or that archive itself`
+    }).pipe(Schema.withDecodingDefaultKey(Effect.succeed(variant.folder))),
+    download: Schema.Boolean.annotate({ description: "Download the archive where the folder holds no data" }).pipe(
+      Schema.withDecodingDefaultKey(Effect.succeed(false))
+    ),
+    url: Schema.String.annotate({ description: "Where the archive is downloaded from" }).pipe(
+      Schema.withDecodingDefaultKey(Effect.succeed(variant.url))
+    ),
+    checksum: Schema.NullOr(Download.Checksum)
+      .annotate({ description: "Digest of the archive, `sha256:…` or `md5:…`; null: not checked" })
+      .pipe(Schema.withDecodingDefaultKey(Effect.succeed(variant.checksum))),
+    trainFiles: FileNames.annotate({ description: "Files of the training images" }).pipe(
+      Schema.withDecodingDefaultKey(Effect.succeed(variant.trainFiles))
+    ),
+    testFiles: FileNames.annotate({ description: "Files of the test images" }).pipe(
+      Schema.withDecodingDefaultKey(Effect.succeed(variant.testFiles))
+    ),
+    ...InMemory.optionFields({ mean: variant.mean, std: variant.std, crop: 4, flip: true, side: 32 })
+  })
+/** Options of the dataflows `cifar10` and `cifar100`. */
+export type Options = ReturnType<typeof options>["Type"]
+
+const fail = (variant: Variant, file: string, reason: string) =>
+  Effect.fail(new DatasetError({ dataset: variant.name, file, reason }))
+
+/** How many records `length` bytes are, or what is wrong with that length. */
+const recordsIn = (variant: Variant, length: number): number | string => {
+  const record = variant.labelBytes + planes
+  if (length === 0) return "is empty"
+  if (length % record !== 0) {
+    return `${length} bytes are ${Math.floor(length / record)} records of ${record} bytes and ${length % record} bytes more`
+  }
+  return length / record > mostImages
+    ? `${length / record} records; at most ${mostImages} are expected`
+    : length / record
+}
+
+/**
+ * Parses the files of one part, turning planes into channels-last bytes. Fails where a length is no whole number of
+ * records, or a label out of range, naming file and record.
+ */
+export const parse = Effect.fnUntraced(function* (
+  variant: Variant,
+  files: ReadonlyArray<{ readonly file: string; readonly bytes: Uint8Array }>
+) {
+  let total = 0
+  for (const { bytes, file } of files) {
+    const records = recordsIn(variant, bytes.length)
+    if (typeof records === "string") return yield* fail(variant, file, records)
+    total += records
+  }
+  if (total > mostImages)
+    return yield* fail(variant, files[0]!.file, `${total} images; at most ${mostImages} are expected`)
+  const pixels = InMemory.sharedBytes(total * planes)
+  const labels = InMemory.sharedLabels(total)
+  const { classes, labelBytes } = variant
+  const record = labelBytes + planes
+  let image = 0
+  for (const { bytes, file } of files) {
+    for (let at = 0; at < bytes.length; at += record) {
+      const label = bytes[at + labelBytes - 1]!
+      if (label >= classes.length) {
+        return yield* fail(
+          variant,
+          file,
+          `record ${at / record}: label ${label}; must be from 0 to ${classes.length - 1}`
+        )
+      }
+      if (labelBytes === 2 && bytes[at]! >= 20) {
+        return yield* fail(variant, file, `record ${at / record}: coarse label ${bytes[at]}; must be from 0 to 19`)
+      }
+      labels[image] = label
+      const to = image * planes
+      const from = at + labelBytes
+      for (let p = 0; p < 1024; p += 1) {
+        pixels[to + 3 * p] = bytes[from + p]!
+        pixels[to + 3 * p + 1] = bytes[from + 1024 + p]!
+        pixels[to + 3 * p + 2] = bytes[from + 2048 + p]!
+      }
+      image += 1
+    }
+  }
+  const images: ImageBytes = { pixels, labels }
+  return images
+})
+
+/** Where the data are: files of a folder, or an archive. */
+const locate = Effect.fnUntraced(function* (variant: Variant, options: Options) {
+  const { name } = variant
+  const wanted = [...options.trainFiles, ...options.testFiles]
+  const first = wanted[0]!
+  const { folder } = options
+  for (const candidate of [folder, join(folder, variant.inner)]) {
+    if ((yield* Files.size(name, join(candidate, first))) !== null)
+      return { _tag: "Folder" as const, folder: candidate }
+  }
+  const inside = join(folder, variant.archive)
+  for (const file of [folder, inside]) {
+    if ((yield* Files.size(name, file)) !== null) return { _tag: "Archive" as const, file }
+  }
+  if (!options.download) {
+    return yield* fail(
+      variant,
+      folder,
+      `has neither ${first} nor ${join(variant.inner, first)} nor ${variant.archive}; ` +
+        `set \`download: true\` to fetch ${options.url}`
+    )
+  }
+  let said = 0
+  const runSync = Effect.runSyncWith(yield* Effect.context<never>())
+  yield* Effect.logInfo(`${name}: downloading ${options.url}`)
+  yield* Download.download({
+    dataset: name,
+    url: options.url,
+    file: inside,
+    checksum: options.checksum,
+    limit: 1 << 30,
+    attempts: 5,
+    delay: 1000,
+    onProgress: (received, total) => {
+      const tenths = total === undefined ? Math.floor(received / (1 << 24)) : Math.floor((10 * received) / total)
+      if (tenths === said) return
+      said = tenths
+      const of = total === undefined ? "" : ` of ${(total / 1e6).toFixed(1)}`
+      runSync(Effect.logInfo(`${name}: ${(received / 1e6).toFixed(1)}${of} MB`))
+    }
+  })
+  return { _tag: "Archive" as const, file: inside }
+})
+
+/** Finds, checks and parses the data, downloading the archive where that is allowed and needed. */
+export const load = Effect.fn("Cifar.load")(function* (variant: Variant, options: Options) {
+  const { name } = variant
+  const place = yield* locate(variant, options)
+  const fileLimit = mostImages * (variant.labelBytes + planes)
+  let part: (names: ReadonlyArray<string>) => Effect.Effect<ImageBytes, DatasetError>
+  if (place._tag === "Folder") {
+    part = Effect.fnUntraced(function* (names) {
+      const files: Array<{ file: string; bytes: Uint8Array }> = []
+      for (const base of names) {
+        const file = join(place.folder, base)
+        files.push({ file, bytes: yield* Files.read(name, file, fileLimit) })
+      }
+      return yield* parse(variant, files)
+    })
+  } else {
+    yield* Download.verify(name, place.file, options.checksum)
+    const wanted = [...options.trainFiles, ...options.testFiles]
+    const found = yield* Archive.members(name, place.file, wanted, { member: fileLimit, total: 1 << 30 })
+    part = (names) =>
+      parse(
+        variant,
+        names.map((base) => ({ file: `${place.file}/${base}`, bytes: found.get(base)! }))
+      )
+  }
+  const train = yield* part(options.trainFiles)
+  const test = yield* part(options.testFiles)
+  const data: InMemory.ImageData = { name, stored: [32, 32, 3], classes: variant.classes, train, test }
+  return data
+})
+
+/** The dataflow of a variant as a Layer. */
+export const layer =
+  (variant: Variant) =>
+  (options: Options): Layer.Layer<Dataflow, DatasetError, RunKey> =>
+    Layer.effect(
+      Dataflow,
+      Effect.gen(function* () {
+        const data = yield* load(variant, options)
+        return yield* InMemory.make(data, options, yield* RunKey)
+      })
+    )

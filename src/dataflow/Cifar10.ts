@@ -1,0 +1,34 @@
+/** CIFAR-10: 50,000 training and 10,000 test images, 32 x 32 in colour, of ten classes. */
+import { define } from "../component/Component.ts"
+import * as Cifar from "./Cifar.ts"
+
+/** What sets CIFAR-10 apart. The digest is the one its site publishes; mean and deviation are its training images'. */
+export const variant: Cifar.Variant = {
+  name: "cifar10",
+  classes: ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"],
+  labelBytes: 1,
+  url: "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
+  checksum: "md5:c32a1d4ab5d03f1284b67883e8d13530",
+  archive: "cifar-10-binary.tar.gz",
+  inner: "cifar-10-batches-bin",
+  trainFiles: ["data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin"],
+  testFiles: ["test_batch.bin"],
+  folder: "data/cifar10",
+  mean: [0.4914, 0.4822, 0.4465],
+  std: [0.247, 0.2435, 0.2616]
+}
+
+/** Options of the dataflow `cifar10`. */
+export const Options = Cifar.options(variant)
+
+/** The dataflow as a Layer. */
+export const layer = Cifar.layer(variant)
+
+/** The component `cifar10`. */
+export const component = define({
+  kind: "dataflow",
+  name: variant.name,
+  description: "CIFAR-10, 32 x 32 colour, 10 classes; official binary files, archive or download",
+  options: Options,
+  layer
+})
