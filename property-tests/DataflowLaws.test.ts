@@ -1,7 +1,7 @@
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { describe, expect, it } from "vitest"
-import type { DataflowShape } from "../src/dataflow/Dataflow.ts"
+import type { DataflowShape, Split } from "../src/dataflow/Dataflow.ts"
 import * as FashionMnist from "../src/dataflow/FashionMnist.ts"
 import * as InMemory from "../src/dataflow/InMemory.ts"
 import * as Key from "../src/random/Key.ts"
@@ -99,12 +99,14 @@ describe("wrong twins are caught", () => {
   })
 
   it("one whose validation images also train the supernet", () =>
-    twin(
-      (flow) => ({
-        batch: (request) => flow.batch(request.split === "validation" ? { ...request, split: "supernet" } : request)
-      }),
-      "supernet and validation together are train"
-    ))
+    twin((flow) => {
+      const other = (split: Split) => (split === "validation" ? "supernet" : split)
+      return {
+        count: (split) => flow.count(other(split)),
+        steps: (split, batchSize, training) => flow.steps(other(split), batchSize, training),
+        batch: (request) => flow.batch({ ...request, split: other(request.split) })
+      }
+    }, "supernet and validation together are train"))
 
   it("one that shows the same images all epoch", () =>
     twin(

@@ -190,14 +190,14 @@ const refusesBeyondTheEnd = async (flow: DataflowShape, split: Split, batchSize:
 export const check = async (flow: DataflowShape, options: Options = {}): Promise<void> => {
   const batchSizes = options.batchSizes ?? [1, 7, 32]
   const splits = options.splits ?? everySplit
+  for (const split of splits) await evaluationIsComplete(flow, split, batchSizes)
   if (splits.includes("supernet") && splits.includes("validation") && splits.includes("train"))
     await splitsPartition(flow)
+  await accessIsRandom(flow, { batchSizes, splits, runs: options.runs ?? 40, seed: options.seed ?? 1 })
   for (const split of splits) {
-    await evaluationIsComplete(flow, split, batchSizes)
+    await trainingIsComplete(flow, split, batchSizes, options.onceAnEpoch ?? true)
     await refusesBeyondTheEnd(flow, split, batchSizes[0]!)
   }
-  await accessIsRandom(flow, { batchSizes, splits, runs: options.runs ?? 40, seed: options.seed ?? 1 })
-  for (const split of splits) await trainingIsComplete(flow, split, batchSizes, options.onceAnEpoch ?? true)
 }
 
 /** Every training batch of an epoch holds exactly `perIdentity` images of each of its identities. */

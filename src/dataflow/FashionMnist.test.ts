@@ -1,0 +1,187 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join, resolve } from "node:path"
+import { gunzipSync, gzipSync } from "node:zlib"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import fc from "fast-check"
+import { afterAll, describe, expect, it } from "vitest"
+import * as Key from "../random/Key.ts"
+import { RunKey } from "../random/RunKey.ts"
+import { Dataflow, type DatasetError } from "./Dataflow.ts"
+import * as FashionMnist from "./FashionMnist.ts"
+import * as Idx from "./Idx.ts"
+import * as InMemory from "./InMemory.ts"
+import * as MakeMini from "./makeMini.ts"
+
+const root = mkdtempSync(join(tmpdir(), "osnas-fashion-"))
+afterAll(() => rmSync(root, { recursive: true, force: true }))
+
+const decode = Schema.decodeUnknownSync(FashionMnist.Options)
+const reason = (effect: Effect.Effect<unknown, DatasetError>): Promise<string> =>
+  Effect.runPromise(Effect.match(effect, { onFailure: (error) => error.message, onSuccess: () => "no failure" }))
+
+const write = (files: Readonly<Record<string, Uint8Array>>) => {
+  const folder = mkdtempSync(join(root, "f-"))
+  for (const [name, bytes] of Object.entries(files)) writeFileSync(join(folder, name), bytes)
+  return folder
+}
+const images = (count: number, side = 28) =>
+  Idx.format([count, side, side], new Uint8Array(count * side * side).fill(7))
+const labels = (...numbers: ReadonlyArray<number>) => Idx.format([numbers.length], Uint8Array.from(numbers))
+const whole = {
+  "train-images-idx3-ubyte": images(3),
+  "train-labels-idx1-ubyte.gz": gzipSync(labels(0, 1, 9)),
+  "t10k-images-idx3-ubyte.gz": gzipSync(images(1)),
+  "t10k-labels-idx1-ubyte": labels(4)
+}
+
+describe("the shipped subset", () => {
+  it("is balanced, whole and small", async () => {
+    const data = await Effect.runPromise(FashionMnist.load(null))
+    for (const [part, each] of [
+      ["train", 1000],
+      ["test", 200]
+    ] as const) {
+      const counts = new Array<number>(10).fill(0)
+      for (const label of data[part].labels) counts[label]! += 1
+      expect(counts).toEqual(new Array(10).fill(each))
+      expect(data[part].pixels.length).toBe(each * 7840)
+    }
+    const bytes = Object.keys(FashionMnist.shippedDigests).map(
+      (file) => readFileSync(join(FashionMnist.shippedFolder, file)).length
+    )
+    expect(bytes.reduce((a, b) => a + b, 0)).toBeLessThan(6_000_000)
+    expect(existsSync(join(FashionMnist.shippedFolder, "LICENSE"))).toBe(true)
+  })
+
+  it("has a digest that is pinned, and a Layer with splits as configured", async () => {
+    const program = Effect.gen(function* () {
+      const flow = yield* Dataflow
+      return [
+        flow.digest,
+        flow.count("supernet"),
+        flow.count("validation"),
+        flow.count("train"),
+        flow.count("test"),
+        flow.image.join()
+      ]
+    })
+    const layer = FashionMnist.layer(decode({ supernetFraction: 0.75, size: 32, prefetch: 0 }))
+    const found = await Effect.runPromise(
+      program.pipe(Effect.provide(layer), Effect.provideService(RunKey, Key.make(1)))
+    )
+    expect(found).toEqual([
+      "90bda7f2d51da97e8c2af11fb0f83fe5d796c84c0c54f2eddc948cc06cc1ff7b",
+      7500,
+      2500,
+      10000,
+      2000,
+      "32,32,1"
+    ])
+    const wrong = FashionMnist.layer(decode({ digest: "00" }))
+    expect(await reason(program.pipe(Effect.provide(wrong), Effect.provideService(RunKey, Key.make(1))))).toContain(
+      "option digest asks for 00"
+    )
+  })
+
+  const official = resolve(import.meta.dirname, "../../../shared/data/fashion-mnist")
+  it.skipIf(!existsSync(official))(
+    "is what its script makes of the official files (skipped where ../shared/data is absent)",
+    () => {
+      const read = (folder: string, base: string) =>
+        new Uint8Array(gunzipSync(readFileSync(join(folder, `${base}.gz`))))
+      const { images, labels } = FashionMnist.files.test
+      const made = MakeMini.subset("test", read(official, images), read(official, labels))
+      expect(made.images).toEqual(read(FashionMnist.shippedFolder, images))
+      expect(made.labels).toEqual(read(FashionMnist.shippedFolder, labels))
+    }
+  )
+
+  it.skipIf(!existsSync(official))(
+    "is read by the flow that reads the official files (skipped where ../shared/data is absent)",
+    async () => {
+      const data = await Effect.runPromise(FashionMnist.load(official))
+      expect([data.train.labels.length, data.test.labels.length]).toEqual([60_000, 10_000])
+    }
+  )
+})
+
+describe("files", () => {
+  it("may be packed or not", async () => {
+    const data = await Effect.runPromise(FashionMnist.load(write(whole)))
+    expect(Array.from(data.train.labels)).toEqual([0, 1, 9])
+    expect(data.test.pixels.every((byte) => byte === 7)).toBe(true)
+  })
+
+  it.each([
+    ["one is missing", { "t10k-labels-idx1-ubyte": undefined }, "four idx files"],
+    ["a label is out of range", { "t10k-labels-idx1-ubyte": labels(10) }, "record 0: label 10; must be from 0 to 9"],
+    ["counts differ", { "t10k-labels-idx1-ubyte": labels(1, 2) }, "2 labels for 1 images"],
+    ["sides differ", { "t10k-images-idx3-ubyte.gz": gzipSync(images(1, 32)) }, "must be 28 x 28"],
+    [
+      "a file is cut",
+      { "train-images-idx3-ubyte": images(3).slice(0, -1) },
+      "3 x 28 x 28 = 2352 bytes, the file has 2351"
+    ],
+    ["gzip is cut", { "t10k-images-idx3-ubyte.gz": gzipSync(images(1)).subarray(0, 30) }, "not a whole gzip file"],
+    ["gzip is a bomb", { "t10k-images-idx3-ubyte.gz": gzipSync(new Uint8Array(200_000_000)) }, "unpacks to more than"]
+  ])("that are wrong are named: %s", async (_, change, words) => {
+    const files = Object.entries({ ...whole, ...change }).filter(
+      (entry): entry is [string, Uint8Array] => entry[1] !== undefined
+    )
+    const message = await reason(FashionMnist.load(write(Object.fromEntries(files))))
+    expect(message).toContain(words)
+    expect(message).toContain(Object.keys(change)[0]!)
+  })
+
+  it("asks for two training images and a test image at least", async () => {
+    const part = { pixels: new Uint8Array(784), labels: Int32Array.of(1) }
+    const data = { name: "x", stored: [28, 28, 1] as const, classes: FashionMnist.classes, train: part, test: part }
+    expect(await reason(Effect.scoped(InMemory.make(data, decode({}), Key.make(1))))).toContain(
+      "needs at least 2 and 1"
+    )
+  })
+
+  it("refuses options that make no sense, all at once", () => {
+    const strict = Schema.decodeUnknownSync(FashionMnist.Options, { errors: "all", onExcessProperty: "error" })
+    const attempt = () => strict({ supernetFraction: 1, mean: [1, 2], crop: -1, size: 20, flop: true })
+    for (const word of ["supernetFraction", "mean", "crop", "size", "flop"]) expect(attempt).toThrow(word)
+  })
+})
+
+describe("Idx", () => {
+  it("comes back as it was", () => {
+    fc.assert(
+      fc.property(
+        fc.uint8Array({ minLength: 12, maxLength: 12 }),
+        fc.constantFrom([12], [3, 4], [2, 3, 2]),
+        (data, dimensions) => {
+          const idx = Result.getOrThrow(Idx.parse(Idx.format(dimensions, data), dimensions.length))
+          expect(idx).toEqual({ dimensions, data })
+        }
+      ),
+      { seed: 1 }
+    )
+  })
+
+  it("never throws, whatever the bytes, and allocates nothing for what a header claims", () => {
+    const good = Idx.format([3, 28, 28], new Uint8Array(2352))
+    fc.assert(
+      fc.property(
+        fc.array(fc.tuple(fc.nat(20), fc.nat(255)), { maxLength: 6 }),
+        fc.nat(good.length),
+        (changes, cut) => {
+          const bytes = good.slice(0, cut)
+          for (const [at, value] of changes) bytes[at] = value
+          const parsed = Idx.parse(bytes, 3)
+          if (Result.isSuccess(parsed))
+            expect(parsed.success.data.length).toBe(parsed.success.dimensions.reduce((a, b) => a * b, 1))
+          else expect(parsed.failure.length).toBeGreaterThan(5)
+        }
+      ),
+      { seed: 2, numRuns: 2000 }
+    )
+  })
+})
