@@ -108,7 +108,7 @@ const inspect = Command.make(
     ),
     arch: Flag.String("arch").pipe(
       Flag.withMetavar("A,B,..."),
-      Flag.withDescription("An architecture: one digit a layer"),
+      Flag.withDescription("An architecture: one digit a layer; `published`: the one published under the space's name"),
       Flag.optional
     ),
     archs: Flag.String("archs").pipe(
@@ -123,8 +123,8 @@ const inspect = Command.make(
     ),
     classes: Flag.Int("classes").pipe(
       Flag.withSchema(PositiveInt),
-      Flag.withDescription("Classes of the classifier"),
-      Flag.withDefault(100)
+      Flag.withDescription("Classes of the classifier; default 100"),
+      Flag.optional
     ),
     channels: Flag.Int("channels").pipe(
       Flag.withSchema(PositiveInt),

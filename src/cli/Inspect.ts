@@ -6,6 +6,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Load from "../component/Load.ts"
+import * as Registry from "../component/Registry.ts"
 import * as Network from "../nn/Network.ts"
 import * as Key from "../random/Key.ts"
 import { RunKey } from "../random/RunKey.ts"
@@ -13,6 +14,8 @@ import { describe } from "../report/Describe.ts"
 import { networkText, shapeText } from "../report/Drawing.ts"
 import { grouped, si } from "../report/Format.ts"
 import * as ConfigFile from "../run/ConfigFile.ts"
+import { label } from "../search-space/blocks/Block.ts"
+import * as Presets from "../search-space/Presets.ts"
 import {
   type Genotype,
   type Head,
@@ -28,7 +31,7 @@ export interface Input {
   readonly arch: Option.Option<string>
   readonly archs: Option.Option<string>
   readonly size: Option.Option<number>
-  readonly classes: number
+  readonly classes: Option.Option<number>
   readonly channels: number
   readonly embedding: Option.Option<number>
   readonly stemStride: Option.Option<number>
@@ -99,14 +102,14 @@ const describeSpace = (space: SearchSpaceShape): string => {
     const more = options.length > shownOptions ? ` … (${options.length} in all)` : ""
     rows.push([name, shapeText(shape), `${options.slice(0, shownOptions).join(" | ")}${more}`])
   }
-  for (const block of space.first) walk(block.name, [block.block._tag], block)
+  for (const block of space.first) walk(block.name, [label(block.block)], block)
   for (const layer of space.layers)
     walk(
       layer.name,
       layer.options.map((option) => option.label),
       layer.options[0]!.block
     )
-  for (const block of space.last) walk(block.name, [block.block._tag], block)
+  for (const block of space.last) walk(block.name, [label(block.block)], block)
   const widths = [0, 1].map((i) => Math.max(...rows.map((row) => row[i]!.length)))
   const { largest, smallest } = extremes(space)
   return [
@@ -121,13 +124,32 @@ export const run = Effect.fn("Inspect.run")(function* (input: Input) {
   if (Option.isSome(input.arch) && Option.isSome(input.archs)) {
     return yield* new UsageError({ reason: "--arch and --archs exclude each other: name one architecture, or a file" })
   }
-  const size = Option.getOrElse(input.size, () => 32)
+  // A name that is a space's as well means the space; its published network is `--arch published` then.
+  const preset = Presets.find(input.space)
+  const isSpace = Registry.names("searchSpace").includes(input.space)
+  const published = preset !== undefined && (!isSpace || Option.contains(input.arch, "published")) ? preset : undefined
+  if (Option.contains(input.arch, "published") && published === undefined) {
+    const names = Presets.presets.map((one) => one.name).join(", ")
+    return yield* new UsageError({
+      reason: `no network was published under the name ${input.space} (there are ${names})`
+    })
+  }
+  const size = Option.getOrElse(input.size, () => published?.interface.input[0] ?? 32)
   const head: Head = Option.match(input.embedding, {
-    onNone: () => ({ _tag: "Classifier", classes: input.classes }),
-    onSome: (dimension) => ({ _tag: "Embedding", dimension })
+    onSome: (dimension) => ({ _tag: "Embedding", dimension }),
+    onNone: () =>
+      Option.match(input.classes, {
+        onSome: (classes) => ({ _tag: "Classifier", classes }),
+        onNone: () => published?.interface.head ?? { _tag: "Classifier", classes: 100 }
+      })
   })
   const options = Option.isSome(input.stemStride) ? { stemStride: input.stemStride.value } : {}
-  const space = yield* buildSpace(input.space, options, input.set, [size, size, input.channels], head)
+  const { name, ...given } = published?.searchSpace ?? { name: input.space }
+  const space = yield* buildSpace(name, { ...given, ...options }, input.set, [size, size, input.channels], head)
+  const arch =
+    published !== undefined && (Option.isNone(input.arch) || input.arch.value === "published")
+      ? Option.some(space.format(published.genotype))
+      : input.arch
   const asked = head._tag === "Classifier" ? { classes: head.classes } : { embedding: head.dimension }
   const summary = (genotype: Genotype) => {
     const { macs, params } = Network.count(space.network(genotype))
@@ -140,10 +162,11 @@ export const run = Effect.fn("Inspect.run")(function* (input: Input) {
     for (const genotype of genotypes) yield* Console.log(JSON.stringify(summary(genotype)))
     return
   }
-  if (Option.isSome(input.arch)) {
-    const genotype = yield* Effect.fromResult(space.parse(input.arch.value))
+  if (Option.isSome(arch)) {
+    const genotype = yield* Effect.fromResult(space.parse(arch.value))
     if (input.json) return yield* Console.log(JSON.stringify(summary(genotype)))
     const found = describe(space, genotype)
+    if (published !== undefined) yield* Console.log(`${published.name}: ${published.source}`)
     const text = `${space.name}, ${size}x${size}x${input.channels}: ${si(found.macs)} MACs (${grouped(String(found.macs))}), ${si(found.params)} parameters (${grouped(String(found.params))})`
     return yield* Console.log(`${text}\n\n${networkText(found, process.stdout.columns ?? 100)}`)
   }

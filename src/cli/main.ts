@@ -49,9 +49,9 @@ const start = (args: ReadonlyArray<string>): void => {
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     process.on(signal, () => {
       pressed += 1
-      if (pressed === 1 && signals.pause()) return
-      if (pressed > 2) process.exit(ExitCode.interrupted)
-      fiber.interruptUnsafe()
+      // The first asks the command to come to a good end, the second is obeyed at once: whatever was saved is good.
+      if (pressed > 1) process.exit(ExitCode.interrupted)
+      if (!signals.pause()) fiber.interruptUnsafe()
     })
   }
   fiber.addObserver((exit) => {

@@ -3,8 +3,10 @@
  * one, keeping the contract it provides and what its Layer may ask of a run.
  */
 import type * as Layer from "effect/Layer"
+import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import type * as SchemaAST from "effect/SchemaAST"
 import type { CostModel } from "../cost/CostModel.ts"
 import type { SearchBudget } from "../cost/SearchBudget.ts"
 import type { Criterion } from "../criterion/Criterion.ts"
@@ -80,12 +82,18 @@ export interface Bound<K extends Kind> {
   readonly choose: (options: unknown) => Result.Result<Chosen<K>, Schema.SchemaError>
 }
 
+/** Keys that a struct's syntax tree knows; none where it is no struct. */
+const optionNames = (ast: SchemaAST.AST): ReadonlyArray<string> =>
+  ast._tag === "Objects" ? ast.propertySignatures.map((signature) => String(signature.name)) : []
+
 /** Takes the types off a component. */
 export const bind = <K extends Kind, Options, E extends ComponentFailure, R extends NeedsOf[K]>(
   component: Component<K, ServiceOf[K], Options, E, R>
 ): Bound<K> => {
   const decode = Schema.decodeUnknownResult(component.options, { errors: "all", onExcessProperty: "error" })
   const encode = Schema.encodeResult(component.options)
+  // An option may itself be called `name`, as that of a space given as data is: the component's name fills it.
+  const ownName = optionNames(component.options.ast).includes("name") ? { name: component.name } : {}
   return {
     kind: component.kind,
     name: component.name,
@@ -93,7 +101,7 @@ export const bind = <K extends Kind, Options, E extends ComponentFailure, R exte
     options: component.options as Schema.Codec<unknown, unknown>,
     choose: (raw) =>
       Result.gen(function* () {
-        const options = yield* decode(raw)
+        const options = yield* decode(Predicate.isObject(raw) ? { ...ownName, ...raw } : raw)
         return {
           kind: component.kind,
           name: component.name,

@@ -96,6 +96,9 @@ export const fromModule = Effect.fn("Load.fromModule")(function* <K extends Kind
   return bind(module["component"] as Component<K, ServiceOf[K], unknown>) as Bound<K>
 })
 
+/** `searchSpace` as people write it. */
+const kindWords = (kind: Kind): string => kind.replaceAll(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)
+
 /** The component of a name: a shipped one, or a module of the user's own. */
 export const component = Effect.fn("Load.component")(function* <K extends Kind>(kind: K, name: string, folder: string) {
   if (isModulePath(name)) return yield* fromModule(kind, name, folder)
@@ -106,7 +109,7 @@ export const component = Effect.fn("Load.component")(function* <K extends Kind>(
   return yield* new ComponentLoadError({
     kind,
     name,
-    reason: `no ${kind} is called ${JSON.stringify(name)}${guess === undefined ? "" : `; did you mean ${guess}?`} (there are ${known.join(", ")}; or the path of a module, ./mine.ts)`
+    reason: `no ${kindWords(kind)} is called ${JSON.stringify(name)}${guess === undefined ? "" : `; did you mean ${guess}?`} (there are ${known.join(", ")}; or the path of a module, ./mine.ts)`
   })
 })
 
@@ -240,17 +243,33 @@ export const file = Effect.fn("Load.file")(function* (path: string, overrides: O
   return yield* decode(source, dirname(resolve(path)))
 })
 
+/** A path as seen from another folder; slashes everywhere, so that a file reads the same on every system. */
+const pathFrom = (folder: string, path: string): string => {
+  const seen = relative(folder, path).replaceAll("\\", "/")
+  return isAbsolute(seen) || seen.startsWith(".") ? seen : `./${seen}`
+}
+
 /**
- * A configuration as YAML, for the folder of a run: defaults filled in, and module paths relative to that folder, so
- * that the file can be run from there.
+ * The same configuration for a file in another folder, as that of a run: paths in it lead to the same files from there.
  */
-export const toYaml = (loaded: LoadedRun, folder: string): string => {
-  const moved = kinds.map((kind) => {
+export const relocate = (loaded: LoadedRun, file: string): LoadedRun => {
+  const folder = dirname(resolve(file))
+  const move = (path: string | null): string | null =>
+    path === null ? null : pathFrom(folder, resolve(loaded.folder, path))
+  const sections = kinds.map((kind) => {
     const section = loaded.config[kind]
-    if (!isModulePath(section.name)) return [kind, section] as const
-    const path = relative(folder, modulePath(section.name, loaded.folder)).replaceAll("\\", "/")
-    const name = isAbsolute(path) || path.startsWith(".") ? path : `./${path}`
+    const name = isModulePath(section.name) ? pathFrom(folder, modulePath(section.name, loaded.folder)) : section.name
     return [kind, { ...section, name }] as const
   })
-  return Yaml.stringify({ ...loaded.config, ...Object.fromEntries(moved) })
+  const { budget, start } = loaded.config
+  const config: RunConfig = {
+    ...loaded.config,
+    ...Object.fromEntries(sections),
+    budget: { ...budget, lookupTable: move(budget.lookupTable) },
+    start: { ...start, supernet: move(start.supernet), network: move(start.network) }
+  }
+  return { ...loaded, config, file, folder }
 }
+
+/** The configuration as YAML, every default filled in. */
+export const toYaml = (loaded: LoadedRun): string => Yaml.stringify(loaded.config)

@@ -11,15 +11,34 @@ export type Source<K extends Kind> = () => Promise<Bound<K>>
 /** Every component that ships. The first of a kind is the one examples begin with. */
 export const shipped: { readonly [K in Kind]: Readonly<Record<string, Source<K>>> } = {
   dataflow: {
-    "fashion-mnist": () => import("../dataflow/FashionMnist.ts").then((module) => bind(module.component))
+    "fashion-mnist": () => import("../dataflow/FashionMnist.ts").then((module) => bind(module.component)),
+    cifar10: () => import("../dataflow/Cifar10.ts").then((module) => bind(module.component)),
+    cifar100: () => import("../dataflow/Cifar100.ts").then((module) => bind(module.component))
   },
   searchSpace: {
     tiny: () => import("../search-space/Tiny.ts").then((module) => bind(module.component)),
-    proxylessnas: () => import("../search-space/ProxylessNas.ts").then((module) => bind(module.component))
+    proxylessnas: () => import("../search-space/ProxylessNas.ts").then((module) => bind(module.component)),
+    "fbnet-s": () => import("../search-space/FbNet.ts").then((module) => bind(module.componentS)),
+    "fbnet-l": () => import("../search-space/FbNet.ts").then((module) => bind(module.componentL)),
+    spos: () => import("../search-space/Spos.ts").then((module) => bind(module.component)),
+    mobilefacenet: () => import("../search-space/MobileFaceNet.ts").then((module) => bind(module.component)),
+    sgnas: () => import("../search-space/Sgnas.ts").then((module) => bind(module.component)),
+    "nas-bench-macro": () => import("../search-space/NasBenchMacro.ts").then((module) => bind(module.component)),
+    macro: () => import("../search-space/MacroSpace.ts").then((module) => bind(module.component))
   },
-  criterion: {},
-  trainingAgent: {},
-  trainingStrategy: {},
+  criterion: {
+    "cross-entropy": () => import("../criterion/CrossEntropy.ts").then((module) => bind(module.component)),
+    focal: () => import("../criterion/Focal.ts").then((module) => bind(module.component)),
+    angular: () => import("../criterion/Angular.ts").then((module) => bind(module.component)),
+    triplet: () => import("../criterion/Triplet.ts").then((module) => bind(module.component))
+  },
+  trainingAgent: {
+    classification: () => import("../training-agent/Classification.ts").then((module) => bind(module.component))
+  },
+  trainingStrategy: {
+    uniform: () => import("../training-strategy/Uniform.ts").then((module) => bind(module.component)),
+    fair: () => import("../training-strategy/Fair.ts").then((module) => bind(module.component))
+  },
   searchStrategy: {},
   estimator: {}
 }

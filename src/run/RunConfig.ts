@@ -89,8 +89,13 @@ export type TrainingConfig = typeof TrainingConfig.Type
 /** The band of cost an architecture must lie in. */
 export const BudgetConfig = Schema.Struct({
   metric: CostMetric.pipe(Schema.withDecodingDefaultKey(Effect.succeed("flops" as const))),
-  min: NonNegative.pipe(Schema.withDecodingDefaultKey(Effect.succeed(0))),
-  max: Positive
+  min: NonNegative.annotate({ description: "Least cost, inclusive" }).pipe(
+    Schema.withDecodingDefaultKey(Effect.succeed(0))
+  ),
+  max: Positive.annotate({ description: "Most cost, inclusive" }),
+  lookupTable: Schema.NullOr(Schema.String)
+    .annotate({ description: "A file of measured costs: used where it fits, else made there; null: made anew" })
+    .pipe(Schema.withDecodingDefaultKey(Effect.succeed(null)))
 })
 
 /** Everything a run is made of. */

@@ -1,0 +1,307 @@
+/**
+ * `osnas bench`: images/s of supernet training and of candidate evaluation, measured on the code that a run uses; single
+ * kernels; and the same beside a PyTorch peer in the same minute.
+ */
+import { spawn } from "node:child_process"
+import { existsSync } from "node:fs"
+import { dirname, join } from "node:path"
+import { fileURLToPath } from "node:url"
+import * as tf from "@tensorflow/tfjs-core"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import * as CrossEntropy from "../criterion/CrossEntropy.ts"
+import type { Batch, DataflowShape } from "../dataflow/Dataflow.ts"
+import { Engine, type EngineMode, type EngineName } from "../engine/Engine.ts"
+import * as Engines from "../engine/Engines.ts"
+import * as Network from "../nn/Network.ts"
+import * as Optimizer from "../nn/Optimizer.ts"
+import * as ParameterTree from "../nn/ParameterTree.ts"
+import * as Key from "../random/Key.ts"
+import { si } from "../report/Format.ts"
+import { OptimizerConfig } from "../run/RunConfig.ts"
+import * as Trainer from "../run/Trainer.ts"
+import type { Genotype, SearchSpaceShape } from "../search-space/SearchSpace.ts"
+import * as Classification from "../training-agent/Classification.ts"
+import type { Forward } from "../training-agent/TrainingAgent.ts"
+import { UsageError } from "./Exit.ts"
+import { buildSpace } from "./Inspect.ts"
+
+/** Flags of the command. */
+export interface Input {
+  readonly space: string
+  readonly size: number
+  readonly classes: number
+  readonly channels: number
+  readonly batch: number
+  readonly steps: number
+  readonly stemStride: Option.Option<number>
+  readonly threads: Option.Option<number>
+  readonly mode: Option.Option<EngineMode>
+  readonly engine: "auto" | EngineName
+  readonly kernels: boolean
+  readonly compare: Option.Option<string>
+  readonly peer: Option.Option<string>
+  readonly json: boolean
+}
+
+/** One measured phase, in the form the peer prints it. */
+export interface Throughput {
+  readonly phase: "train" | "evaluate"
+  readonly space: string
+  readonly size: number
+  readonly stem_stride: number
+  readonly batch: number
+  readonly threads: number
+  readonly engine: string
+  readonly mode: string
+  readonly median_s: number
+  readonly images_per_s: number
+}
+
+const median = (times: ReadonlyArray<number>): number => [...times].sort((a, b) => a - b)[times.length >> 1] ?? 0
+
+/** A uniform path of the first `n - 1` options of every position: the last one is the skip, where there is one. */
+export const pathWithoutSkip = (space: SearchSpaceShape, key: Key.Key, step: number): Genotype =>
+  space.choices.map((choices, position) =>
+    Key.integer(Key.derive(key, "path", step, position), Math.max(1, choices.length - 1))
+  )
+
+/** Steps before the clock starts: kernels are compiled and memory is taken in them. */
+const warmUp = 2
+
+const timed = <E, R>(steps: number, step: (index: number) => Effect.Effect<void, E, R>) =>
+  Effect.gen(function* () {
+    const times: Array<number> = []
+    for (let index = 0; index < warmUp + steps; index++) {
+      const start = performance.now()
+      yield* step(index)
+      if (index >= warmUp) times.push((performance.now() - start) / 1000)
+    }
+    return median(times)
+  })
+
+const measure = Effect.fn("Bench.measure")(function* (input: Input, space: SearchSpaceShape) {
+  const engine = yield* Engine
+  const key = Key.make(0)
+  const image = [input.size, input.size, input.channels] as const
+  const batch: Batch = {
+    images: Key.normals(Key.derive(key, "images"), input.batch * image[0] * image[1] * image[2]),
+    labels: Int32Array.from({ length: input.batch }, (_, i) => i % input.classes),
+    size: input.batch
+  }
+  const dataflow: DataflowShape = {
+    name: "noise",
+    image,
+    classes: Array.from({ length: input.classes }, (_, i) => String(i)),
+    count: () => input.batch,
+    steps: () => 1,
+    batch: () => Effect.succeed(batch),
+    digest: ""
+  }
+  const optimizer = Schema.decodeUnknownSync(OptimizerConfig)({ learningRate: 0.01 })
+  const setup: Trainer.TrainerSetup = {
+    phase: "supernetTraining",
+    key,
+    split: "supernet",
+    epochs: 1,
+    stepsPerEpoch: warmUp + input.steps + 1,
+    batchSize: input.batch,
+    accumulate: 1,
+    bnMomentum: 0.1,
+    learningRate: optimizer.learningRate,
+    schedule: () => 1,
+    optimizer: Optimizer.fromConfig(optimizer),
+    agent: Classification.agent,
+    criterion: CrossEntropy.make({ labelSmoothing: 0 }),
+    dataflow,
+    sampler: {
+      init: () => ({ step: 0 }),
+      next: (state) => {
+        const step = Number(state["step"])
+        return [{ _tag: "Paths", paths: [pathWithoutSkip(space, key, step)] }, { step: step + 1 }]
+      }
+    },
+    forwards: (step) =>
+      step._tag === "Paths"
+        ? step.paths.map((path): Forward => {
+            const network = space.network(path)
+            return (variables, images, mode) => Network.apply(network, variables, images, mode)
+          })
+        : [],
+    updateStatistics: Network.updateStatistics,
+    classifies: true
+  }
+  let state = Trainer.init(setup, Network.initialise(space.supernet, key), {})
+  const line = (phase: Throughput["phase"], seconds: number): Throughput => ({
+    phase,
+    space: space.name,
+    size: input.size,
+    stem_stride: Option.getOrElse(input.stemStride, () => 2),
+    batch: input.batch,
+    threads: engine.threads,
+    engine: engine.name,
+    mode: engine.mode,
+    median_s: Number(seconds.toPrecision(5)),
+    images_per_s: Number((input.batch / seconds).toFixed(1))
+  })
+  const trained = yield* timed(input.steps, () =>
+    Effect.map(Trainer.step(setup, state), ([next]) => {
+      Trainer.disposeReplacedUnsafe(state, next)
+      state = next
+    })
+  )
+  yield* report(input, line("train", trained))
+  const evaluated = yield* timed(input.steps, (index) =>
+    Effect.sync(() => {
+      const network = space.network(pathWithoutSkip(space, Key.derive(key, "evaluate"), index))
+      tf.tidy(() => {
+        const images = tf.tensor4d(batch.images, [batch.size, ...image])
+        const { output } = Network.apply(network, state.variables, images, "eval")
+        return tf.argMax(output, 1).dataSync().length
+      })
+    })
+  )
+  yield* report(input, line("evaluate", evaluated))
+  ParameterTree.disposeUnsafe(state.variables.params)
+  const { peakBytes } = engine.memory()
+  if (!input.json)
+    yield* Console.log(`  peak tensor memory ${si(peakBytes)}B, resident ${si(process.memoryUsage.rss())}B`)
+})
+
+const report = (input: Input, line: Throughput): Effect.Effect<void> =>
+  Console.log(
+    input.json
+      ? JSON.stringify(line)
+      : `  ${line.phase.padEnd(8)} ${String(line.images_per_s).padStart(8)} images/s  (${line.median_s} s a batch of ${line.batch})`
+  )
+
+/** Where the peer's script is looked for when `--peer` does not say. */
+const defaultPeer = (): ReadonlyArray<string> => {
+  const here = dirname(fileURLToPath(import.meta.url))
+  return [process.cwd(), ...[2, 3].map((up) => join(here, ...Array.from({ length: up }, () => "..")))].map((root) =>
+    join(root, "..", "shared", "peer", "throughput.py")
+  )
+}
+
+/** A process's JSON lines. */
+const jsonLines = (command: string, args: ReadonlyArray<string>) =>
+  Effect.callback<ReadonlyArray<Readonly<Record<string, unknown>>>, UsageError>((resume) => {
+    const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"] })
+    let [out, err] = ["", ""]
+    child.stdout.on("data", (chunk) => {
+      out += chunk
+    })
+    child.stderr.on("data", (chunk) => {
+      err += chunk
+    })
+    const fail = (reason: string): void =>
+      resume(Effect.fail(new UsageError({ reason: `${command} ${args.join(" ")}: ${reason}` })))
+    child.on("error", (error) => fail(error.message))
+    child.on("close", (code) => {
+      if (code !== 0) return fail(`ended with ${code}\n${err.slice(-2000)}`)
+      resume(
+        Effect.succeed(
+          out
+            .split("\n")
+            .filter((line) => line.startsWith("{"))
+            .map((line) => JSON.parse(line) as Readonly<Record<string, unknown>>)
+        )
+      )
+    })
+    return Effect.sync(() => {
+      child.kill()
+    })
+  })
+
+/** How often each side is measured; the best of its medians counts, since noise only ever slows. */
+const rounds = 2
+
+const compare = Effect.fn("Bench.compare")(function* (input: Input, python: string) {
+  const candidates = Option.isSome(input.peer) ? [input.peer.value] : defaultPeer()
+  const script = candidates.find((file) => existsSync(file))
+  if (script === undefined) {
+    return yield* new UsageError({
+      reason: `the peer's throughput.py is not at ${candidates.join(", ")}; name it with --peer`
+    })
+  }
+  const threads = String(Option.getOrElse(input.threads, () => 2))
+  const shared = ["--space", input.space, "--size", String(input.size), "--classes", String(input.classes)]
+  const common = [...shared, "--batch", String(input.batch), "--steps", String(input.steps), "--threads", threads]
+  const stem = Option.isSome(input.stemStride) ? ["--stem-stride", String(input.stemStride.value)] : []
+  const launcher = process.argv[1]
+  if (launcher === undefined) return yield* new UsageError({ reason: "this process does not know how it was started" })
+  const modes: ReadonlyArray<EngineMode> = Option.isSome(input.mode) ? [input.mode.value] : ["strict", "relaxed"]
+  const layouts = ["nchw", "channels_last"] as const
+  const best = new Map<string, number>()
+  const take = (side: string, lines: ReadonlyArray<Readonly<Record<string, unknown>>>) =>
+    Effect.forEach(lines, (line) => {
+      const key = `${line["phase"]} ${side}`
+      best.set(key, Math.max(best.get(key) ?? 0, Number(line["images_per_s"])))
+      return Console.log(
+        input.json ? JSON.stringify({ side, ...line }) : `  ${key.padEnd(24)} ${line["images_per_s"]} images/s`
+      )
+    })
+  for (let round = 0; round < rounds; round++) {
+    for (const [index, layout] of layouts.entries()) {
+      const mode = modes[index]
+      if (mode !== undefined) {
+        const args = [
+          ...process.execArgv,
+          launcher,
+          "bench",
+          ...common,
+          ...stem,
+          "--mode",
+          mode,
+          "--engine",
+          input.engine
+        ]
+        yield* take(mode, yield* jsonLines(process.execPath, [...args, "--json"]))
+      }
+      yield* take(layout, yield* jsonLines(python, [script, ...common, ...stem, "--layout", layout]))
+    }
+  }
+  for (const phase of ["train", "evaluate"] as const) {
+    for (const mode of modes) {
+      for (const layout of layouts) {
+        const [ours, peers] = [best.get(`${phase} ${mode}`), best.get(`${phase} ${layout}`)]
+        if (ours === undefined || peers === undefined || peers === 0) continue
+        const ratio = Number((ours / peers).toFixed(3))
+        yield* Console.log(
+          input.json
+            ? JSON.stringify({ phase, mode, layout, images_per_s: ours, peer_images_per_s: peers, ratio })
+            : `${phase.padEnd(8)} ${mode.padEnd(7)} / ${layout.padEnd(13)} ${ratio.toFixed(2)}x`
+        )
+      }
+    }
+  }
+})
+
+/** Runs the command. */
+export const run = Effect.fn("Bench.run")(function* (input: Input) {
+  if (Option.isSome(input.compare)) return yield* compare(input, input.compare.value)
+  const options = {
+    mode: Option.getOrElse(input.mode, () => "strict" as const),
+    threads: Option.getOrElse(input.threads, () => 0)
+  }
+  const space = yield* buildSpace(
+    input.space,
+    Option.isSome(input.stemStride) ? { stemStride: input.stemStride.value } : {},
+    [],
+    [input.size, input.size, input.channels],
+    { _tag: "Classifier", classes: input.classes }
+  )
+  yield* Effect.scoped(
+    Effect.gen(function* () {
+      const engine = yield* Engines.acquire(input.engine, options)
+      if (!input.json) {
+        yield* Console.log(
+          `${space.name}, ${input.size}x${input.size}, engine ${engine.name} ${engine.version}, ${engine.mode}, ${engine.threads} threads`
+        )
+      }
+      yield* Effect.provideService(measure(input, space), Engine, engine)
+    })
+  )
+})

@@ -1,0 +1,261 @@
+/** `osnas run` and `osnas resume`: from a configuration to a finished folder, with progress on the way. */
+import { existsSync } from "node:fs"
+import * as os from "node:os"
+import { dirname, join, relative, resolve } from "node:path"
+import * as Console from "effect/Console"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import { type Kind, kinds } from "../component/Bound.ts"
+import * as Load from "../component/Load.ts"
+import * as RunLayers from "../component/RunLayers.ts"
+import * as LookupTable from "../cost/LookupTable.ts"
+import type { EngineMode, EngineName } from "../engine/Engine.ts"
+import * as Engines from "../engine/Engines.ts"
+import { networkText } from "../report/Drawing.ts"
+import { cost, metric, si } from "../report/Format.ts"
+import type { ReportData } from "../report/ReportData.ts"
+import { Disk } from "../run/Disk.ts"
+import { RunEvents } from "../run/RunEvents.ts"
+import * as RunFolder from "../run/RunFolder.ts"
+import * as Runner from "../run/Runner.ts"
+import { RunPaused, UsageError } from "./Exit.ts"
+import { quickstart, version } from "./Package.ts"
+import * as Progress from "./Progress.ts"
+import * as Report from "./Report.ts"
+import { Signals } from "./Signals.ts"
+
+/** Flags of `run`. */
+export interface RunInput {
+  readonly config: Option.Option<string>
+  readonly seed: Option.Option<number>
+  readonly dir: Option.Option<string>
+  readonly name: Option.Option<string>
+  readonly set: ReadonlyArray<string>
+  readonly threads: Option.Option<number>
+  readonly mode: Option.Option<EngineMode>
+  readonly engine: Option.Option<"auto" | EngineName>
+  readonly quick: boolean
+  readonly overwrite: boolean
+  readonly json: boolean
+}
+
+/** Flags of `resume`. */
+export interface ResumeInput {
+  readonly dir: string
+  readonly threads: Option.Option<number>
+  readonly json: boolean
+}
+
+type Assignment = readonly [path: ReadonlyArray<string>, value: unknown, flag: string]
+
+const given = (path: ReadonlyArray<string>, value: Option.Option<unknown>, flag: string): ReadonlyArray<Assignment> =>
+  Option.isSome(value) ? [[path, value.value, flag]] : []
+
+/** What `--quick` puts in the place of a configuration's own values, where the component has such an option. */
+const quickOptions: Partial<Record<Kind, Readonly<Record<string, unknown>>>> = {
+  dataflow: { trainLimit: 400, testLimit: 200 },
+  searchStrategy: { evaluations: 8, population: 4, generations: 2, parents: 2 },
+  estimator: { batches: 1 }
+}
+
+const quickAssignments = (loaded: Load.LoadedRun): ReadonlyArray<Assignment> => {
+  const flag = "--quick"
+  const training = (["supernetTraining", "retraining"] as const).flatMap(
+    (phase): ReadonlyArray<Assignment> => [
+      [[phase, "epochs"], 1, flag],
+      [[phase, "batchSize"], Math.min(loaded.config[phase].batchSize, 32), flag],
+      [[phase, "accumulate"], 1, flag]
+    ]
+  )
+  const options = kinds.flatMap((kind) =>
+    Object.entries(quickOptions[kind] ?? {}).flatMap(
+      ([key, value]): ReadonlyArray<Assignment> =>
+        key in loaded.components[kind].options ? [[[kind, key], value, flag]] : []
+    )
+  )
+  return [...training, ...options]
+}
+
+const columns = (): number | undefined => (process.stderr.isTTY === true ? (process.stderr.columns ?? 80) : undefined)
+
+/** The event stream, drawn as it flows. */
+const drawnEvents = (json: boolean): Layer.Layer<RunEvents> =>
+  Layer.effect(
+    RunEvents,
+    Effect.gen(function* () {
+      const inner = yield* RunEvents
+      let state = Progress.initial
+      let bar = ""
+      const clear = (): void => {
+        if (bar !== "") process.stderr.write(Progress.ansi({ state, lines: [], bar: undefined }, ""))
+        bar = ""
+      }
+      yield* Effect.addFinalizer(() => Effect.sync(clear))
+      return RunEvents.of({
+        subscribe: inner.subscribe,
+        publish: (event) =>
+          Effect.tap(inner.publish(event), (stamped) => {
+            if (json) return Console.log(Progress.json(stamped))
+            return Effect.sync(() => {
+              const width = columns()
+              const drawn = Progress.fold(state, stamped, width)
+              state = drawn.state
+              if (width === undefined) {
+                for (const line of drawn.lines) process.stderr.write(`${line}\n`)
+                return
+              }
+              if (drawn.lines.length === 0 && drawn.bar === undefined) return
+              bar = drawn.bar ?? ""
+              process.stderr.write(Progress.ansi(drawn, bar))
+            })
+          })
+      })
+    })
+  ).pipe(Layer.provide(RunEvents.layer))
+
+/** For people, into the manifest: what made the run, and where. */
+const notes = (): Readonly<Record<string, string | number>> => ({
+  osnas: version,
+  node: process.versions.node,
+  platform: `${process.platform} ${process.arch}`,
+  processor: os.cpus()[0]?.model.trim() ?? "unknown",
+  cores: os.availableParallelism(),
+  memoryGiB: Math.round(os.totalmem() / 2 ** 30)
+})
+
+/** Completes on the first Ctrl-C. */
+const pauseOnSignal = Effect.gen(function* () {
+  const signals = yield* Signals
+  const pause = yield* Deferred.make<void>()
+  yield* signals.onPause(() => {
+    process.stderr.write("\nFinishing the current step and saving; press Ctrl-C again to stop at once.\n")
+    Effect.runFork(Deferred.succeed(pause, undefined))
+  })
+  return Deferred.await(pause)
+})
+
+/** A folder as the user would type it. */
+const shown = (folder: string): string => {
+  const seen = relative(process.cwd(), folder)
+  return seen === "" || seen.startsWith("..") ? folder : seen
+}
+
+const closing = (data: ReportData, folder: string, page: string): string => {
+  const lines: Array<string> = []
+  const { found, test } = data
+  if (found !== undefined) {
+    const width = Math.min(process.stdout.columns ?? 100, 120)
+    lines.push(`Found architecture ${found.text}`, networkText(found, width), "")
+    const limit =
+      data.budget.min > 0
+        ? `${si(data.budget.min)} to ${cost(data.budget.metric, data.budget.max)}`
+        : `at most ${cost(data.budget.metric, data.budget.max)}`
+    const costs = [`${si(found.macs)} MACs`, `${si(found.params)} parameters`]
+    if (data.budget.metric === "latency") costs.unshift(cost("latency", found.cost))
+    lines.push(`  cost    ${costs.join(", ")} (budget: ${limit})`)
+  }
+  if (test !== undefined) {
+    const figures = Object.entries(test).map(([name, value]) => `${name} ${metric(name, value)}`)
+    lines.push(`  test    ${figures.join(", ")}`)
+  }
+  lines.push(`  folder  ${shown(folder)}`, `  report  ${shown(page)}`)
+  return lines.join("\n")
+}
+
+/** The end of a run: the page, and what was found. */
+const finish = Effect.fnUntraced(function* (outcome: Runner.RunOutcome, json: boolean) {
+  const { data, file } = yield* Report.write(outcome.folder)
+  if (outcome._tag === "Paused") return yield* new RunPaused({ folder: shown(outcome.folder) })
+  if (json) {
+    const { found, test } = data
+    return yield* Console.log(
+      JSON.stringify({
+        _tag: "Result",
+        folder: outcome.folder,
+        report: file,
+        architecture: found?.text ?? null,
+        macs: found?.macs ?? null,
+        params: found?.params ?? null,
+        cost: found?.cost ?? null,
+        metrics: test ?? null
+      })
+    )
+  }
+  return yield* Console.log(`\n${closing(data, outcome.folder, file)}`)
+})
+
+const engineOf = ({ engine }: Load.LoadedRun["config"]) =>
+  Engines.layer(engine.name, { mode: engine.mode, threads: engine.threads })
+
+/** Runs `osnas run`. */
+export const run = Effect.fn("Run.run")(function* (input: RunInput) {
+  const file = Option.getOrElse(input.config, () => quickstart)
+  const shownFile = Option.isSome(input.config) ? file : shown(file)
+  const flags: ReadonlyArray<Assignment> = [
+    ...given(["seed"], input.seed, "--seed"),
+    ...given(["name"], input.name, "--name"),
+    ...given(["engine", "threads"], input.threads, "--threads"),
+    ...given(["engine", "mode"], input.mode, "--mode"),
+    ...given(["engine", "name"], input.engine, "--engine")
+  ]
+  const asWritten = yield* Load.file(shownFile, { set: input.set, flags })
+  const loaded = input.quick
+    ? yield* Load.file(shownFile, { set: input.set, flags: [...flags, ...quickAssignments(asWritten)] })
+    : asWritten
+  const folder = Option.getOrElse(input.dir, () => join("runs", `${loaded.config.name}${input.quick ? "-quick" : ""}`))
+  const absolute = resolve(folder)
+  // Refused before data is read and costs are measured; the folder itself is checked again when it is made.
+  if (!input.overwrite && existsSync(join(absolute, RunFolder.files.manifest))) {
+    return yield* new UsageError({
+      reason: `${folder} holds a run already; go on with it (osnas resume ${folder}), choose another --dir or --name, or replace it with --overwrite`
+    })
+  }
+  const moved = Load.relocate(loaded, join(absolute, RunFolder.files.config))
+  const table = loaded.config.budget.lookupTable
+  const layers = RunLayers.layers(loaded.config, loaded.components, engineOf(loaded.config), {
+    file: table === null ? undefined : resolve(dirname(resolve(shownFile)), table)
+  })
+  const program = Effect.gen(function* () {
+    const pause = yield* pauseOnSignal
+    const lookupTable = yield* RunLayers.RunTable
+    return yield* Runner.run({
+      config: moved.config,
+      configText: Load.toYaml(moved),
+      folder,
+      baseFolder: moved.folder,
+      overwrite: input.overwrite,
+      notes: notes(),
+      files: { [RunFolder.files.lookupTable]: LookupTable.encode(lookupTable) },
+      pause
+    })
+  })
+  yield* Effect.scoped(program).pipe(
+    Effect.provide(layers),
+    Effect.flatMap((outcome) => finish(outcome, input.json)),
+    Effect.provide(Layer.merge(drawnEvents(input.json), Disk.layer))
+  )
+})
+
+/** Runs `osnas resume`. */
+export const resume = Effect.fn("Run.resume")(function* (input: ResumeInput) {
+  const folder = resolve(input.dir)
+  const file = join(folder, RunFolder.files.config)
+  if (!existsSync(file)) {
+    return yield* new UsageError({ reason: `${input.dir} is no folder of a run: it has no ${RunFolder.files.config}` })
+  }
+  const loaded = yield* Load.file(file, { flags: given(["engine", "threads"], input.threads, "--threads") })
+  const layers = RunLayers.layers(loaded.config, loaded.components, engineOf(loaded.config), {
+    given: join(folder, RunFolder.files.lookupTable)
+  })
+  const program = Effect.gen(function* () {
+    const pause = yield* pauseOnSignal
+    return yield* Runner.resume({ config: loaded.config, folder: input.dir, pause })
+  })
+  yield* Effect.scoped(program).pipe(
+    Effect.provide(layers),
+    Effect.flatMap((outcome) => finish(outcome, input.json)),
+    Effect.provide(Layer.merge(drawnEvents(input.json), Disk.layer))
+  )
+})

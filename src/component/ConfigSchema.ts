@@ -1,0 +1,170 @@
+/**
+ * The JSON Schema (draft 2020-12) of configurations, for editors: keys, types, descriptions, defaults, and for every
+ * component of every kind its own options.
+ */
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import { RunConfig } from "../run/RunConfig.ts"
+import { kinds } from "./Bound.ts"
+import * as Registry from "./Registry.ts"
+
+/** A JSON Schema, or a part of one. */
+export interface JsonSchema {
+  readonly [key: string]: Schema.Json
+}
+
+type Mutable = { [key: string]: Schema.Json }
+
+const isObject = (value: unknown): value is Mutable =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
+
+const libraryText = /^(an? (integer|finite number|value .*)|JSON value)$/
+
+/** Joins the parts of an `allOf` into their schema where they say different things, and drops what says nothing. */
+const tidy = (node: Schema.Json): Schema.Json => {
+  if (Array.isArray(node)) return node.map(tidy)
+  if (!isObject(node)) return node
+  const out: Mutable = {}
+  for (const [key, value] of Object.entries(node)) {
+    if (key === "properties" && isObject(value)) {
+      out[key] = Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, tidy(inner)]))
+    } else if (key !== "allOf" && key !== "default" && key !== "examples") out[key] = tidy(value)
+    else if (key !== "allOf") out[key] = value
+  }
+  if (out["type"] === "integer") {
+    if (out["minimum"] === Number.MIN_SAFE_INTEGER) delete out["minimum"]
+    if (out["maximum"] === Number.MAX_SAFE_INTEGER) delete out["maximum"]
+  }
+  if (typeof out["description"] === "string" && libraryText.test(out["description"])) delete out["description"]
+  const rest: Array<Schema.Json> = []
+  for (const part of Array.isArray(node["allOf"]) ? node["allOf"].map(tidy) : []) {
+    const clashes = !isObject(part) || Object.keys(part).some((key) => key in out && key !== "description")
+    if (clashes) rest.push(part)
+    else Object.assign(out, part)
+  }
+  if (rest.length > 0) out["allOf"] = rest
+  return out
+}
+
+/** The JSON Schema of a Schema's encoded form, its shared definitions under `$defs`. */
+export const of = (schema: Schema.Constraint): { readonly schema: JsonSchema; readonly definitions: JsonSchema } => {
+  const document = Schema.toJsonSchemaDocument(schema, { onExcessProperty: "error", generateDescriptions: true })
+  return {
+    schema: tidy(document.schema as Schema.Json) as JsonSchema,
+    definitions: tidy((document.definitions ?? {}) as Schema.Json) as JsonSchema
+  }
+}
+
+/** Writes into every property of an object's schema the default that an example decoded from nothing has. */
+const withDefaults = (node: Schema.Json, example: unknown): Schema.Json => {
+  if (!isObject(node) || !isObject(node["properties"]) || !isObject(example)) return node
+  const required = Array.isArray(node["required"]) ? node["required"] : []
+  const properties = Object.entries(node["properties"]).map(([name, inner]) => {
+    const value = example[name]
+    const filled = withDefaults(inner, value)
+    const plain = isObject(filled) && !required.includes(name) && value !== undefined
+    return [name, plain ? { ...filled, default: value as Schema.Json } : filled] as const
+  })
+  return { ...node, properties: Object.fromEntries(properties) }
+}
+
+/** The smallest configuration there is; decoding it fills in every default. */
+export const smallest = {
+  name: "my-search",
+  dataflow: { name: "fashion-mnist" },
+  searchSpace: { name: "tiny" },
+  budget: { max: 3e6 },
+  supernetTraining: { epochs: 10 },
+  retraining: { epochs: 10 }
+} as const
+
+const required = (schema: JsonSchema): ReadonlyArray<string> =>
+  Array.isArray(schema["required"]) ? (schema["required"] as ReadonlyArray<string>) : []
+
+/** What a component's options are when none is given; only those that have a default. */
+const optionDefaults = (schema: Schema.Codec<unknown, unknown>): unknown => {
+  const decoded = Schema.decodeUnknownOption(schema)({})
+  if (decoded._tag === "None") return undefined
+  const encoded = Schema.encodeOption(schema)(decoded.value)
+  return encoded._tag === "Some" ? encoded.value : undefined
+}
+
+/** The options of a component as a JSON Schema with defaults. */
+export const optionsSchema = (schema: Schema.Codec<unknown, unknown>): ReturnType<typeof of> => {
+  const made = of(schema)
+  return { ...made, schema: withDefaults(made.schema as Schema.Json, optionDefaults(schema)) as JsonSchema }
+}
+
+/** The JSON Schema of the whole configuration. */
+export const document = Effect.gen(function* () {
+  const root = of(RunConfig)
+  const example = Schema.encodeSync(RunConfig)(Schema.decodeUnknownSync(RunConfig)(smallest))
+  const definitions: Mutable = { ...root.definitions }
+  const properties: Mutable = {
+    ...((withDefaults(root.schema as Schema.Json, example) as Mutable)["properties"] as Mutable)
+  }
+  for (const kind of kinds) {
+    const cases: Array<Schema.Json> = []
+    const entries: Array<Schema.Json> = []
+    for (const name of Registry.names(kind)) {
+      const component = yield* Registry.find(kind, name)
+      if (component === undefined) continue
+      const made = optionsSchema(component.options)
+      Object.assign(definitions, made.definitions)
+      const key = `${kind}.${name}`
+      const inner = isObject(made.schema["properties"]) ? made.schema["properties"] : {}
+      definitions[key] = {
+        type: "object",
+        description: component.description,
+        properties: { name: { const: name }, ...inner },
+        required: ["name", ...required(made.schema)],
+        additionalProperties: false
+      }
+      entries.push({ const: name, description: component.description })
+      cases.push({
+        if: { properties: { name: { const: name } }, required: ["name"] },
+        // biome-ignore lint/suspicious/noThenProperty: the keyword of JSON Schema
+        then: { $ref: `#/$defs/${key}` }
+      })
+    }
+    const was = properties[kind]
+    properties[kind] = {
+      ...(isObject(was) && "default" in was ? { default: was["default"] } : {}),
+      type: "object",
+      properties: {
+        name: {
+          description: "A component that ships, or the path of a module of your own",
+          anyOf: [...entries, { type: "string", pattern: "^\\.{0,2}/|\\.[cm]?[jt]s$", description: "A module's path" }]
+        }
+      },
+      required: ["name"],
+      allOf: cases
+    }
+  }
+  return {
+    $schema: "https://json-schema.org/draft/2020-12/schema",
+    title: "osnas configuration",
+    ...root.schema,
+    properties,
+    $defs: definitions
+  } as JsonSchema
+})
+
+/** What a key of the configuration is for, by its path, where its Schema says it. */
+export const describe = (path: ReadonlyArray<string | number>): string | undefined => {
+  let node: Schema.Json | undefined = rootSchema().schema as Schema.Json
+  for (const key of path) {
+    if (!isObject(node)) return undefined
+    const inner: Schema.Json | undefined = isObject(node["properties"]) ? node["properties"][String(key)] : undefined
+    node = inner
+  }
+  return isObject(node) && typeof node["description"] === "string" ? node["description"] : undefined
+}
+
+const rootSchema = (() => {
+  let made: ReturnType<typeof of> | undefined
+  return (): ReturnType<typeof of> => {
+    made ??= of(RunConfig)
+    return made
+  }
+})()
