@@ -1,7 +1,5 @@
 /** Pictures of machines, made from the machines: text in Mermaid's language, which many sites and editors draw. */
-import { toDirectedGraph } from "xstate/graph"
-
-type Graph = ReturnType<typeof toDirectedGraph>
+import type { AnyStateMachine } from "xstate"
 
 const readable = (event: string): string => {
   const done = /^xstate\.done\.actor\.(.+)$/.exec(event)
@@ -37,15 +35,18 @@ const guardOf = (guard: unknown): string => {
   return ` [${[String(guard.type), ...values].join(" ")}]`
 }
 
-const arrowsOf = (graph: Graph): ReadonlyArray<Arrow> => [
-  ...graph.edges.flatMap((edge) => {
-    const from = edge.source.key
-    const to = edge.target.key
-    // Events that change no state are not drawn.
-    if (edge.source === edge.target && edge.transition.target === undefined) return []
-    return [{ from, to, label: `${readable(edge.label.text)}${guardOf(edge.transition.guard)}` }]
-  }),
-  ...graph.children.flatMap(arrowsOf)
+type StateNode = AnyStateMachine["root"]
+
+const arrowsOf = (node: StateNode): ReadonlyArray<Arrow> => [
+  ...[...node.transitions.values(), node.always ?? []].flat().flatMap((transition) =>
+    // Transitions without a target change no state and are not drawn.
+    (transition.target ?? []).map((target) => ({
+      from: node.key,
+      to: target.key,
+      label: `${readable(transition.eventType)}${guardOf(transition.guard)}`
+    }))
+  ),
+  ...Object.values(node.states).flatMap(arrowsOf)
 ]
 
 /**
@@ -60,13 +61,12 @@ const arrowsOf = (graph: Graph): ReadonlyArray<Arrow> => [
  * Diagram.mermaid(evaluatingMachine).split("\n")[1] // => "  [*] --> evaluating"
  * ```
  */
-export const mermaid = (machine: Parameters<typeof toDirectedGraph>[0]): string => {
-  const graph = toDirectedGraph(machine)
-  const root = graph.stateNode
+export const mermaid = (machine: AnyStateMachine): string => {
+  const { root } = machine
   const initial = root.initial.target?.[0]?.key
   const lines = ["stateDiagram-v2"]
   if (initial !== undefined) lines.push(`  [*] --> ${initial}`)
-  for (const arrow of joined(arrowsOf(graph))) lines.push(`  ${arrow.from} --> ${arrow.to}: ${arrow.label}`)
+  for (const arrow of joined(arrowsOf(root))) lines.push(`  ${arrow.from} --> ${arrow.to}: ${arrow.label}`)
   for (const node of Object.values(root.states)) {
     if (node.type === "final") lines.push(`  ${node.key} --> [*]`)
   }

@@ -81,16 +81,13 @@ const makeLogic = <Output, Input>(
       if (snapshot.status !== "active") return
       const fiber = start(snapshot.input as Input, { pausing: () => paused.has(self) })
       fibers.set(self, fiber)
-      fiber.addObserver((exit) => self.send({ type: "effect.exit", exit }))
+      fiber.addObserver((exit) => {
+        // One that was stopped is told nothing more.
+        if (self.getSnapshot().status === "active") self.send({ type: "effect.exit", exit })
+      })
     }
   }
 }
-
-/**
- * A typed hole: an actor that a machine invokes but does not have yet. Run unfilled, it fails the machine.
- */
-export const hole = <Output, Input>(name: string): EffectLogic<Output, Input> =>
-  makeLogic<Output, Input>(() => Effect.runFork(Effect.die(new Error(`the machine's actor ${name} was not provided`))))
 
 /**
  * An actor that runs an Effect. Stopping the actor, which leaving the invoking state does, interrupts the Effect.
@@ -100,7 +97,7 @@ export const hole = <Output, Input>(name: string): EffectLogic<Output, Input> =>
  * The Effect begins a turn of the event loop later, when the transition that invoked it is complete: a persisted
  * snapshot taken by the Effect is that of the state which invoked it.
  */
-export const fromEffect = <Output, Input, R>(
+export const fromEffect = <Output, Input, R = never>(
   runtime: Runtime<R>,
   run: (input: Input, tools: Tools) => Effect.Effect<Output, unknown, R>
 ): EffectLogic<Output, Input> =>
@@ -112,3 +109,9 @@ export const fromEffect = <Output, Input, R>(
       )
     )
   )
+
+/**
+ * A typed hole: an actor that a machine invokes but does not have yet. Run unfilled, it fails the machine.
+ */
+export const hole = <Output, Input>(name: string): EffectLogic<Output, Input> =>
+  fromEffect<Output, Input>(Effect, () => Effect.die(new Error(`the machine's actor ${name} was not provided`)))

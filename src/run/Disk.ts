@@ -136,6 +136,28 @@ export class Disk extends Context.Service<Disk, DiskShape>()("osnas/run/Disk") {
 /** Ends the names of files that are being written; whatever bears it after a crash is rubbish. */
 export const temporarySuffix = ".part"
 
+const blockSize = 1 << 20
+
+/** The same bytes in fewer pieces: small ones are gathered into blocks. */
+const gathered = function* (chunks: Iterable<Uint8Array>): Generator<Uint8Array> {
+  let block = new Uint8Array(0)
+  let filled = 0
+  for (const chunk of chunks) {
+    if (filled + chunk.length > blockSize && filled > 0) {
+      yield block.subarray(0, filled)
+      filled = 0
+    }
+    if (chunk.length >= blockSize) {
+      yield chunk
+      continue
+    }
+    if (block.length === 0) block = new Uint8Array(blockSize)
+    block.set(chunk, filled)
+    filled += chunk.length
+  }
+  if (filled > 0) yield block.subarray(0, filled)
+}
+
 /**
  * Writes a file in one piece: to a temporary neighbour, onto the medium, renamed into place, the folder's names onto
  * the medium. A failure leaves the old file as it was and the temporary one removed.
@@ -151,7 +173,7 @@ export const writeAtomic = (
       disk.open(temporary, "create"),
       (handle) =>
         Effect.gen(function* () {
-          for (const chunk of chunks) yield* disk.write(handle, chunk)
+          for (const block of gathered(chunks)) yield* disk.write(handle, block)
           yield* disk.sync(handle)
         }),
       (handle) => disk.close(handle)

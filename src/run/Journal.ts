@@ -120,6 +120,8 @@ export interface Journal {
   readonly lines: ReadonlyArray<Line>
   /** Adds a line. With `sync` it returns when the line is on the medium. */
   readonly append: (line: Line, options?: { readonly sync?: boolean | undefined }) => Effect.Effect<void, DiskError>
+  /** Returns when all lines are on the medium. */
+  readonly sync: Effect.Effect<void, DiskError>
 }
 
 /** Opens a journal, cutting off what a crash tore; the file is closed with the scope. */
@@ -137,6 +139,12 @@ export const open = (disk: DiskShape, file: string): Effect.Effect<Journal, Disk
     if (size !== undefined && size > parsed.length) yield* disk.truncate(file, parsed.length)
     const handle = yield* Effect.acquireRelease(disk.open(file, "append"), (handle) => disk.close(handle))
     let length = parsed.length
+    let dirty = false
+    const sync = Effect.gen(function* () {
+      if (!dirty) return
+      yield* disk.sync(handle)
+      dirty = false
+    })
     const encoder = new TextEncoder()
     return {
       file,
@@ -148,8 +156,10 @@ export const open = (disk: DiskShape, file: string): Effect.Effect<Journal, Disk
             // A part of the line may have reached the file: the next line must not begin behind it.
             yield* Effect.tapError(disk.write(handle, bytes), () => Effect.ignore(disk.truncate(file, length)))
             length += bytes.length
-            if (options?.sync === true) yield* disk.sync(handle)
+            dirty = true
+            if (options?.sync === true) yield* sync
           })
-        )
+        ),
+      sync: Effect.uninterruptible(sync)
     }
   })

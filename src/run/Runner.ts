@@ -488,13 +488,15 @@ const makeWork = (s: Services, config: RunConfig, folder: RunFolder.RunFolderSha
 
     /** Lines of the search's log, those of this life included. */
     const log = [...folder.search.lines]
+    let synced = Number.NEGATIVE_INFINITY
 
     const fromLog = (input: ScoreCandidate, architecture: string) =>
       Effect.gen(function* () {
         const line = log[input.evaluation]
-        if (line === undefined) return undefined
+        if (line === undefined && log.length >= input.evaluation) return undefined
         const fail = (reason: string) =>
           new JournalError({ file: folder.search.file, line: input.evaluation + 1, reason })
+        if (line === undefined) return yield* fail(`it is missing: the file has only ${log.length} lines`)
         if (line["architecture"] !== architecture) {
           return yield* fail(
             `the search asks for ${architecture} here, and the line tells of ${String(line["architecture"])}`
@@ -527,7 +529,11 @@ const makeWork = (s: Services, config: RunConfig, folder: RunFolder.RunFolderSha
             cost: scored.cost,
             ...scored.score
           }
-          yield* folder.search.append(line)
+          // A recorded score is not lost to a power cut, save those of the last second where they come by the hundreds.
+          const now = yield* Clock.currentTimeMillis
+          const sync = now - synced >= 1000
+          if (sync) synced = now
+          yield* folder.search.append(line, { sync })
           log.push(line)
           yield* breathe
         }
@@ -659,6 +665,8 @@ const drive = (
 
     const persist = Effect.gen(function* () {
       const persisted = JSON.parse(JSON.stringify(actor.getPersistedSnapshot())) as Schema.Json
+      // The snapshot counts on the lines of the candidates it knows of.
+      yield* folder.search.sync
       yield* folder.saveSnapshot(persisted)
       yield* folder.prune(config.checkpoint.keep, namedIn(persisted))
     })
@@ -740,7 +748,9 @@ const drive = (
       yield* Effect.forkScoped(
         Effect.andThen(
           options.pause,
-          Effect.sync(() => actor.send({ type: "pause" }))
+          Effect.sync(() => {
+            if (actor.getSnapshot().status === "active") actor.send({ type: "pause" })
+          })
         )
       )
     }

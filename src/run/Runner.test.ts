@@ -1,0 +1,279 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type { RunConfig } from "./RunConfig.ts"
+import * as Runner from "./Runner.ts"
+import * as MemoryDisk from "./testing/MemoryDisk.ts"
+import * as SmallRun from "./testing/SmallRun.ts"
+import * as Trials from "./testing/Trials.ts"
+
+/** What the run gives that nothing disturbed. */
+const undisturbed = (config: RunConfig) =>
+  Effect.gen(function* () {
+    const memory = MemoryDisk.make()
+    yield* Trials.begin(memory.disk, config)
+    return Trials.outcome(memory)
+  })
+
+const failureOf = (exit: Exit.Exit<unknown, unknown>): unknown =>
+  Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined
+
+describe("Runner", () => {
+  it.live("goes through all phases and leaves what the design lists", () =>
+    Effect.gen(function* () {
+      const memory = MemoryDisk.make()
+      const before = SmallRun.liveTensors()
+      const outcome = yield* Trials.begin(memory.disk)
+      assert.strictEqual(outcome._tag, "Done")
+      assert.strictEqual(SmallRun.liveTensors(), before, "no tensor is left behind")
+      const names = [...memory.files().keys()].map((file) => file.slice(Trials.folder.length + 1)).sort()
+      assert.deepStrictEqual(names, [
+        "architecture.json",
+        "checkpoints/retraining-000000036.safetensors",
+        "checkpoints/retraining-000000042.safetensors",
+        "checkpoints/supernet.safetensors",
+        "config.yaml",
+        "events.jsonl",
+        "manifest.json",
+        "metrics.json",
+        "network.safetensors",
+        "search.jsonl",
+        "snapshot.json"
+      ])
+      const metrics = JSON.parse(new TextDecoder().decode(memory.files().get(`${Trials.folder}/metrics.json`)))
+      assert.strictEqual(metrics.searching.evaluations, 6)
+      assert.isAbove(metrics.test.top1, 0.5)
+    })
+  )
+
+  it.live("the same seed gives the same bytes, another seed others", () =>
+    Effect.gen(function* () {
+      const first = yield* undisturbed(Trials.shortConfig)
+      assert.deepStrictEqual(yield* undisturbed(Trials.shortConfig), first)
+      const other = yield* undisturbed({ ...Trials.shortConfig, seed: 8 })
+      assert.notStrictEqual(other["network.safetensors"], first["network.safetensors"])
+    })
+  )
+
+  for (const how of ["pause", "interrupt"] as const) {
+    it.live(`a run stopped by ${how} after any event ends as the one that nothing stopped`, () =>
+      Effect.gen(function* () {
+        const config = Trials.shortConfig
+        const expected = yield* undisturbed(config)
+        let paused = 0
+        for (let count = 1; count < 34; count += 3) {
+          const memory = MemoryDisk.make()
+          const exit = yield* Trials.until(
+            count,
+            how,
+            (pause) => Runner.run({ config, folder: Trials.folder, pause }),
+            config,
+            memory.disk
+          )
+          if (Exit.isSuccess(exit) && exit.value._tag === "Paused") {
+            paused += 1
+            assert.strictEqual(exit.value.resume, `osnas resume ${Trials.folder}`)
+          }
+          const again = yield* Trials.resume(memory.disk, config)
+          assert.strictEqual(again._tag, "Done")
+          assert.deepStrictEqual(Trials.outcome(memory), expected, `stopped after event ${count}`)
+        }
+        if (how === "pause") assert.isAbove(paused, 6)
+      })
+    )
+  }
+
+  it.live("paused after every piece, it still ends as the one that nothing stopped", () =>
+    Effect.gen(function* () {
+      const config = Trials.shortConfig
+      const memory = MemoryDisk.make()
+      let exit = yield* Trials.until(
+        1,
+        "pause",
+        (pause) => Runner.run({ config, folder: Trials.folder, pause }),
+        config,
+        memory.disk
+      )
+      let lives = 1
+      while (!Trials.isDone(exit)) {
+        assert.isTrue(Exit.isSuccess(exit), String(failureOf(exit)))
+        lives += 1
+        assert.isBelow(lives, 60)
+        exit = yield* Trials.until(
+          3 + (lives % 3),
+          "pause",
+          (pause) => Runner.resume({ config, folder: Trials.folder, pause }),
+          config,
+          memory.disk
+        )
+      }
+      assert.isAbove(lives, 6)
+      assert.deepStrictEqual(Trials.outcome(memory), yield* undisturbed(config))
+    })
+  )
+
+  it.live("a finished run stays as it is when resumed", () =>
+    Effect.gen(function* () {
+      const memory = MemoryDisk.make()
+      yield* Trials.begin(memory.disk, Trials.shortConfig)
+      const before = Trials.outcome(memory)
+      assert.strictEqual((yield* Trials.resume(memory.disk, Trials.shortConfig))._tag, "Done")
+      assert.deepStrictEqual(Trials.outcome(memory), before)
+    })
+  )
+
+  it.live("stops after the asked phase, and goes on when the end is moved", () =>
+    Effect.gen(function* () {
+      const config = Trials.shortConfig
+      const memory = MemoryDisk.make()
+      const half = yield* Trials.begin(memory.disk, { ...config, stopAfter: "searching" })
+      assert.strictEqual(half._tag, "Done")
+      assert.isNull(half.results.network)
+      assert.isNotNull(half.results.search)
+      const whole = yield* Trials.resume(memory.disk, config)
+      assert.isNotNull(whole.results.evaluation)
+      assert.deepStrictEqual(Trials.outcome(memory), yield* undisturbed(config))
+    })
+  )
+
+  it.live("starts at a supernet, at an architecture, at a network", () =>
+    Effect.gen(function* () {
+      const config = Trials.shortConfig
+      const memory = MemoryDisk.make()
+      const whole = yield* Trials.begin(memory.disk, config)
+      const architecture = SmallRun.space.format(whole.results.search?.architecture ?? [])
+      const at = (name: string, start: Partial<RunConfig["start"]>) =>
+        Trials.begin(
+          memory.disk,
+          { ...config, start: { supernet: null, architecture: null, network: null, ...start } },
+          { folder: `/runs/${name}` }
+        )
+      const searched = yield* at("searched", { supernet: `${Trials.folder}/checkpoints/supernet.safetensors` })
+      assert.deepStrictEqual(searched.results.search, whole.results.search)
+      assert.isNull(searched.results.supernetTraining)
+      const retrained = yield* at("retrained", { architecture })
+      assert.strictEqual(retrained.results.retraining?.weights, whole.results.retraining?.weights)
+      const evaluated = yield* at("evaluated", { architecture, network: `${Trials.folder}/network.safetensors` })
+      assert.deepStrictEqual(evaluated.results.evaluation, whole.results.evaluation)
+      assert.isNull(evaluated.results.retraining)
+    })
+  )
+
+  it.live("a start that does not fit is refused before anything is made", () =>
+    Effect.gen(function* () {
+      const memory = MemoryDisk.make()
+      const start = (start: Partial<RunConfig["start"]>) =>
+        Effect.exit(
+          Trials.begin(memory.disk, {
+            ...Trials.shortConfig,
+            start: { supernet: null, architecture: null, network: null, ...start }
+          })
+        )
+      assert.match(String(failureOf(yield* start({ architecture: "0,1" }))), /it has 2 positions/)
+      assert.match(String(failureOf(yield* start({ supernet: "nowhere.safetensors" }))), /there is no such file/)
+      assert.match(String(failureOf(yield* start({ network: "weights.safetensors" }))), /start.architecture/)
+      assert.strictEqual(memory.files().size, 0)
+    })
+  )
+
+  it.live("divergence is an error that says what to do, and the last good checkpoint is kept", () =>
+    Effect.gen(function* () {
+      const memory = MemoryDisk.make()
+      const wild = {
+        ...Trials.shortConfig,
+        retraining: {
+          ...Trials.shortConfig.retraining,
+          epochs: 40,
+          optimizer: { ...Trials.shortConfig.retraining.optimizer, learningRate: 1e30 }
+        }
+      }
+      const exit = yield* Effect.exit(Trials.begin(memory.disk, wild))
+      assert.match(String(failureOf(exit)), /retraining diverged in epoch \d+, step \d+.*lower optimizer.learningRate/)
+      assert.isDefined(memory.files().get(`${Trials.folder}/checkpoints/retraining-000000001.safetensors`))
+      const again = failureOf(yield* Effect.exit(Trials.resume(memory.disk, wild)))
+      assert.strictEqual(String(again), String(failureOf(exit)))
+    })
+  )
+
+  it.live("refuses to go on with other data, another seed, another batch size", () =>
+    Effect.gen(function* () {
+      const config = Trials.shortConfig
+      const memory = MemoryDisk.make()
+      yield* Trials.begin(memory.disk, { ...config, stopAfter: "supernetTraining" })
+      const changed: RunConfig = { ...config, seed: 8, retraining: { ...config.retraining, batchSize: 6 } }
+      const error = failureOf(yield* Effect.exit(Trials.resume(memory.disk, changed)))
+      assert.instanceOf(error, Runner.RunMismatch)
+      assert.deepStrictEqual(
+        error.differences.map(({ is, key, was }) => [key, was, is]),
+        [
+          ["config.retraining.batchSize", "12", "6"],
+          ["config.seed", "7", "8"],
+          ["seed", "7", "8"]
+        ]
+      )
+    })
+  )
+
+  it.live("a damaged checkpoint is named with its tensor, a damaged snapshot and log with their file", () =>
+    Effect.gen(function* () {
+      const config = Trials.shortConfig
+      const stopped = Effect.gen(function* () {
+        const memory = MemoryDisk.make()
+        yield* Trials.begin(memory.disk, { ...config, stopAfter: "searching" })
+        return memory
+      })
+      const supernet = `${Trials.folder}/checkpoints/supernet.safetensors`
+      const network = yield* stopped
+      yield* Trials.resume(network.disk, { ...config, stopAfter: "retraining" })
+      const weights = `${Trials.folder}/network.safetensors`
+      network.flip(weights, (network.files().get(weights)?.length ?? 0) - 1)
+      assert.match(
+        String(failureOf(yield* Effect.exit(Trials.resume(network.disk, config)))),
+        /network\.safetensors, tensor [a-z0-9.]+: its bytes are damaged/
+      )
+      const header = yield* stopped
+      header.flip(supernet, 40)
+      const memory = yield* stopped
+      memory.flip(`${Trials.folder}/snapshot.json`, 300)
+      assert.match(String(failureOf(yield* Effect.exit(Trials.resume(memory.disk, config)))), /snapshot\.json: it is/)
+      const log = yield* stopped
+      log.flip(`${Trials.folder}/search.jsonl`, 30)
+      assert.match(
+        String(failureOf(yield* Effect.exit(Trials.resume(log.disk, config)))),
+        /search\.jsonl, line 1: the line is damaged/
+      )
+    })
+  )
+
+  it.live("whatever operation of the disk fails, is cut short or is the last one, the run recovers", () =>
+    Effect.gen(function* () {
+      const config = Trials.shortConfig
+      const expected = yield* undisturbed(config)
+      const counter = MemoryDisk.faulty(MemoryDisk.make().disk, -1, "error")
+      yield* Trials.begin(counter.disk, config)
+      const operations = counter.operations()
+      assert.isAbove(operations, 60)
+      const faults: ReadonlyArray<MemoryDisk.Fault> = ["error", "short", "crash"]
+      let failed = 0
+      for (let at = 0, turn = 0; at < operations; at += 8, turn++) {
+        const memory = MemoryDisk.make()
+        const fault = faults[turn % 3] as MemoryDisk.Fault
+        const faulty = MemoryDisk.faulty(memory.disk, at, fault)
+        const exit = yield* Effect.exit(Trials.begin(faulty.disk, config))
+        if (Exit.isFailure(exit)) failed += 1
+        if (fault === "crash") {
+          memory.powerCut(turn % 2 === 0)
+          yield* Trials.buryOwner(memory)
+        }
+        const again = yield* Trials.resumeOrBegin(memory.disk, config)
+        const where = `${fault} at ${faulty.log.at(-1)} (${at})`
+        assert.strictEqual(again._tag, "Done", where)
+        assert.deepStrictEqual(Trials.outcome(memory), expected, where)
+        const left = [...memory.files().keys()].filter((file) => /\.part|run\.lock/.test(file))
+        assert.deepStrictEqual(left, [], where)
+      }
+      assert.isAbove(failed, 8)
+    })
+  )
+})
