@@ -47,10 +47,10 @@ const tail = 20
 /** The content of a line, or undefined where it is torn or damaged. */
 export const decodeLine = (text: string): Line | undefined => {
   const at = text.length - tail
-  const empty = at === -1
-  const match = (empty ? /^\{"crc32":"([0-9a-f]{8})"\}$/ : /^,"crc32":"([0-9a-f]{8})"\}$/).exec(
-    empty ? text : text.slice(Math.max(0, at))
-  )
+  if (at < 0) return undefined
+  // An empty line has no comma before its checksum.
+  const empty = at === 0
+  const match = (empty ? /^\{"crc32":"([0-9a-f]{8})"\}$/ : /^,"crc32":"([0-9a-f]{8})"\}$/).exec(text.slice(at))
   if (match === null) return undefined
   const body = empty ? "{}" : `${text.slice(0, at)}}`
   if (checksum(body) !== match[1]) return undefined

@@ -1,0 +1,201 @@
+import { execFileSync } from "node:child_process"
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import * as path from "node:path"
+import { assert, describe, it } from "@effect/vitest"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as fc from "fast-check"
+import * as Checkpoint from "./Checkpoint.ts"
+import { Disk, DiskError } from "./Disk.ts"
+
+const sample: Checkpoint.Checkpoint = {
+  tensors: new Map<string, Checkpoint.TensorEntry>([
+    ["b.weight", Checkpoint.float32([2, 3], new Float32Array([0.1, -0, 1e-45, 3.4e38, 5, 6]))],
+    ["a", Checkpoint.float32([], new Float32Array([7]))],
+    ["flags", { dtype: "U8", shape: [3], data: new Uint8Array([1, 2, 3]) }],
+    ["empty", Checkpoint.float32([0, 4], new Float32Array(0))]
+  ]),
+  metadata: { note: 'quotes " and \u00e4' }
+}
+const { bytes } = Checkpoint.encode(sample)
+
+const refusal = (data: Uint8Array): Checkpoint.CheckpointError => {
+  const exit = Effect.runSyncExit(Checkpoint.decode(data, "x.safetensors"))
+  if (Exit.isSuccess(exit)) throw new Error("it was accepted")
+  const error = Cause.squash(exit.cause)
+  assert.instanceOf(error, Checkpoint.CheckpointError)
+  return error
+}
+
+/** A file with the given header and that many bytes of data. */
+const withHeader = (header: unknown, dataLength: number): Uint8Array => {
+  const text = new TextEncoder().encode(typeof header === "string" ? header : JSON.stringify(header))
+  const out = new Uint8Array(8 + text.length + dataLength)
+  new DataView(out.buffer).setBigUint64(0, BigInt(text.length), true)
+  out.set(text, 8)
+  return out
+}
+
+const entry = (dtype: unknown, shape: unknown, offsets: unknown) => ({ dtype, shape, data_offsets: offsets })
+
+describe("Checkpoint", () => {
+  it("reads what it wrote, whatever it holds", () => {
+    const name = fc.string({ maxLength: 12 }).filter((text) => text !== "__metadata__" && text !== "__proto__")
+    const tensor = fc
+      .array(fc.integer({ min: 0, max: 4 }), { maxLength: 3 })
+      .chain((shape) =>
+        fc
+          .float32Array({ minLength: shape.reduce((a, b) => a * b, 1), maxLength: shape.reduce((a, b) => a * b, 1) })
+          .map((data) => Checkpoint.float32(shape, new Float32Array(data)))
+      )
+    fc.assert(
+      fc.property(
+        fc.array(fc.tuple(name, tensor), { maxLength: 6 }),
+        fc.dictionary(
+          fc.string().filter((key) => key !== "__proto__" && key !== "osnas.sha256"),
+          fc.string(),
+          { noNullPrototype: true }
+        ),
+        (pairs, metadata) => {
+          const checkpoint = { tensors: new Map(pairs), metadata }
+          const again = Effect.runSync(Checkpoint.decode(Checkpoint.encode(checkpoint).bytes, "x"))
+          assert.deepStrictEqual(again.metadata, metadata)
+          assert.deepStrictEqual([...again.tensors.keys()], [...checkpoint.tensors.keys()].sort())
+          for (const [key, value] of checkpoint.tensors) {
+            assert.deepStrictEqual(again.tensors.get(key)?.shape, value.shape)
+            assert.deepStrictEqual([...(again.tensors.get(key)?.data ?? [])], [...value.data])
+          }
+        }
+      ),
+      { seed: 7, numRuns: 200 }
+    )
+  })
+
+  it("does not depend on the order tensors were added in", () => {
+    const reversed = { ...sample, tensors: new Map([...sample.tensors].reverse()) }
+    assert.deepStrictEqual(Checkpoint.encode(reversed).bytes, bytes)
+    assert.strictEqual(Checkpoint.digestOf(reversed.tensors), Checkpoint.digestOf(sample.tensors))
+  })
+
+  it("names file and tensor whichever byte of the data is flipped", () => {
+    const data = bytes.length - [...sample.tensors.values()].reduce((sum, { data }) => sum + data.length, 0)
+    for (let at = data; at < bytes.length; at++) {
+      const flipped = bytes.slice()
+      flipped[at] = (flipped[at] ?? 0) ^ 1
+      const error = refusal(flipped)
+      assert.match(error.message, /^checkpoint x\.safetensors, tensor (a|b\.weight|flags): its bytes are damaged/)
+    }
+  })
+
+  it("never crashes on a changed, cut or made-up file", () => {
+    const mutated = fc.tuple(fc.nat(bytes.length - 1), fc.nat(255)).map(([at, value]) => {
+      const out = bytes.slice()
+      out[at] = value
+      return out
+    })
+    const cut = fc.nat(bytes.length - 1).map((length) => bytes.slice(0, length))
+    const random = fc.uint8Array({ maxLength: 200 })
+    fc.assert(
+      fc.property(fc.oneof(mutated, cut, random), (data) => {
+        const exit = Effect.runSyncExit(Checkpoint.decode(new Uint8Array(data), "x"))
+        if (Exit.isFailure(exit)) assert.instanceOf(Cause.squash(exit.cause), Checkpoint.CheckpointError)
+        else assert.strictEqual(exit.value.tensors.size, sample.tensors.size)
+      }),
+      { seed: 7, numRuns: 3000 }
+    )
+  })
+
+  const refusals: ReadonlyArray<readonly [what: string, data: Uint8Array, message: RegExp]> = [
+    ["an empty file", new Uint8Array(0), /too few/],
+    ["a header longer than the file", new Uint8Array(8).fill(0xff), /its header is said to have/],
+    ["a header that is no JSON", withHeader("{]", 0), /its header is not JSON/],
+    ["a header that is a list", withHeader([], 0), /not a JSON object/],
+    ["deep nesting", withHeader("[".repeat(100_000), 0), /not JSON/],
+    ["metadata that is no text", withHeader({ __metadata__: { a: 1 } }, 0), /not an object of strings/],
+    ["an unknown type", withHeader({ a: entry("F31", [1], [0, 4]) }, 4), /tensor a: its dtype is "F31"/],
+    ["a negative side", withHeader({ a: entry("F32", [-1], [0, 4]) }, 4), /its shape is not/],
+    ["a fractional side", withHeader({ a: entry("F32", [0.5], [0, 2]) }, 2), /its shape is not/],
+    ["a side beyond all numbers", withHeader('{"a":{"dtype":"F32","shape":[1e300],"data_offsets":[0,4]}}', 4), /shape/],
+    ["a product beyond memory", withHeader({ a: entry("F32", [2 ** 40, 2 ** 40], [0, 4]) }, 4), /needs/],
+    ["a place outside the file", withHeader({ a: entry("F32", [2], [0, 8]) }, 4), /leave the 4 bytes/],
+    ["a place backwards", withHeader({ a: entry("F32", [1], [4, 0]) }, 4), /leave the 4 bytes/],
+    ["a size that is not the shape's", withHeader({ a: entry("F32", [1], [0, 2]) }, 2), /takes 2 bytes/],
+    [
+      "an overlap",
+      withHeader({ a: entry("F32", [1], [0, 4]), b: entry("F32", [1], [2, 6]) }, 6),
+      /tensor b: it overlaps/
+    ],
+    ["a hole", withHeader({ a: entry("F32", [1], [4, 8]) }, 8), /4 bytes before it/],
+    ["bytes left over", withHeader({ a: entry("F32", [1], [0, 4]) }, 6), /2 bytes at the end/],
+    [
+      "the name __proto__",
+      withHeader('{"__proto__":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}', 4),
+      /this name/
+    ],
+    ["digests that are no digests", withHeader({ __metadata__: { "osnas.sha256": "[]" } }, 0), /osnas\.sha256/]
+  ]
+  for (const [what, data, message] of refusals) {
+    it(`refuses ${what}`, () => assert.match(refusal(data).message, message))
+  }
+
+  const folder = mkdtempSync(path.join(tmpdir(), "osnas-checkpoint-"))
+  const onDisk = <A, E>(effect: Effect.Effect<A, E, Disk>) => Effect.runSyncExit(Effect.provide(effect, Disk.layer))
+
+  it("writes and reads files, and holds them to the digest that was noted", () => {
+    const file = path.join(folder, "a.safetensors")
+    const digest = Effect.runSync(
+      Effect.provide(
+        Effect.flatMap(Disk, (disk) => Checkpoint.write(disk, file, sample)),
+        Disk.layer
+      )
+    )
+    assert.strictEqual(digest, Checkpoint.encode(sample).digest)
+    const good = onDisk(Effect.flatMap(Disk, (disk) => Checkpoint.read(disk, file, digest)))
+    assert.isTrue(Exit.isSuccess(good))
+    const other = onDisk(Effect.flatMap(Disk, (disk) => Checkpoint.read(disk, file, "0".repeat(64))))
+    assert.match(
+      String(Exit.isFailure(other) && Cause.squash(other.cause)),
+      /its header is not the one that was written/
+    )
+    const missing = onDisk(Effect.flatMap(Disk, (disk) => Checkpoint.read(disk, `${file}.none`)))
+    assert.match(String(Exit.isFailure(missing) && Cause.squash(missing.cause)), /there is no such file/)
+    const nowhere = onDisk(
+      Effect.flatMap(Disk, (disk) => Checkpoint.write(disk, path.join(folder, "none", "a.safetensors"), sample))
+    )
+    assert.instanceOf(Exit.isFailure(nowhere) && Cause.squash(nowhere.cause), DiskError)
+  })
+
+  const python = process.env["OSNAS_PYTHON"] ?? "/tmp/osnas-peer-venv/bin/python"
+  it.skipIf(!existsSync(python))("is read and written alike by Python's safetensors (skipped without it)", () => {
+    const ours = path.join(folder, "ours.safetensors")
+    const theirs = path.join(folder, "theirs.safetensors")
+    writeFileSync(ours, bytes)
+    const script = `
+import sys, json
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
+t = load_file(sys.argv[1])
+with safe_open(sys.argv[1], "np") as f: note = f.metadata()["note"]
+save_file(t, sys.argv[2], metadata={"note": note})
+print(json.dumps({k: [str(v.dtype), list(v.shape), [float(x) for x in v.ravel()]] for k, v in t.items()}))
+`
+    const told = JSON.parse(execFileSync(python, ["-c", script, ours, theirs], { encoding: "utf8" })) as Record<
+      string,
+      [string, Array<number>, Array<number>]
+    >
+    assert.deepStrictEqual(Object.keys(told).sort(), ["a", "b.weight", "empty", "flags"])
+    assert.deepStrictEqual(told["flags"], ["uint8", [3], [1, 2, 3]])
+    assert.deepStrictEqual(told["b.weight"]?.[2].map(Math.fround), [
+      ...new Float32Array([0.1, -0, 1e-45, 3.4e38, 5, 6])
+    ])
+    const back = onDisk(Effect.flatMap(Disk, (disk) => Checkpoint.read(disk, theirs)))
+    assert.isTrue(Exit.isSuccess(back))
+    if (Exit.isSuccess(back)) {
+      assert.strictEqual(Checkpoint.digestOf(back.value.tensors), Checkpoint.digestOf(sample.tensors))
+      assert.deepStrictEqual(back.value.metadata, sample.metadata)
+    }
+    rmSync(folder, { recursive: true })
+  })
+})

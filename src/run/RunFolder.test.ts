@@ -1,0 +1,173 @@
+import { spawnSync } from "node:child_process"
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import * as path from "node:path"
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import { Disk, writeTextAtomic } from "./Disk.ts"
+import { lockName, RunLocked } from "./Lock.ts"
+import * as RunFolder from "./RunFolder.ts"
+import * as MemoryDisk from "./testing/MemoryDisk.ts"
+
+const manifest: RunFolder.Manifest = { identity: { seed: 1 }, input: {}, notes: { note: "x" } }
+const options = { folder: "/runs/a", config: "name: a\n", manifest }
+
+const on =
+  (memory: MemoryDisk.MemoryDisk) =>
+  <A, E>(effect: Effect.Effect<A, E, Disk | import("effect/Scope").Scope>) =>
+    Effect.scoped(Effect.provideService(effect, Disk, memory.disk))
+
+describe("RunFolder", () => {
+  it.effect("appears whole, with configuration and manifest, and can be opened again", () =>
+    Effect.gen(function* () {
+      const memory = MemoryDisk.make()
+      yield* on(memory)(RunFolder.create(options))
+      const folder = yield* on(memory)(RunFolder.open("/runs/a"))
+      assert.strictEqual(folder.config, "name: a\n")
+      assert.deepStrictEqual(folder.manifest, manifest)
+      assert.isFalse([...memory.files().keys()].some((file) => file.endsWith(lockName)))
+    })
+  )
+
+  it.effect("refuses a folder that holds a run, or anything else, and says what to do", () =>
+    Effect.gen(function* () {
+      const memory = MemoryDisk.make()
+      yield* on(memory)(RunFolder.create(options))
+      const taken = yield* Effect.flip(on(memory)(RunFolder.create(options)))
+      assert.match(taken.message, /osnas resume \/runs\/a.*--dir.*--overwrite/)
+      yield* on(memory)(RunFolder.create({ ...options, config: "name: b\n", overwrite: true }))
+      assert.strictEqual((yield* on(memory)(RunFolder.open("/runs/a"))).config, "name: b\n")
+      yield* memory.disk.makeFolder("/home")
+      yield* writeTextAtomic(memory.disk, "/home/thesis.txt", "years of work")
+      const home = yield* Effect.flip(on(memory)(RunFolder.create({ ...options, folder: "/home", overwrite: true })))
+      assert.match(home.message, /it holds files and is no run/)
+      assert.isDefined(memory.files().get("/home/thesis.txt"))
+      assert.match((yield* Effect.flip(on(memory)(RunFolder.open("/home")))).message, /is no run/)
+      assert.match((yield* Effect.flip(on(memory)(RunFolder.open("/nowhere")))).message, /there is no such folder/)
+    })
+  )
+
+  it.effect("is owned by one at a time; the lock tells process and age", () =>
+    Effect.gen(function* () {
+      const memory = MemoryDisk.make()
+      yield* on(memory)(RunFolder.create(options))
+      const error = yield* on(memory)(
+        Effect.andThen(RunFolder.open("/runs/a"), Effect.flip(on(memory)(RunFolder.open("/runs/a"))))
+      )
+      assert.instanceOf(error, RunLocked)
+      assert.match(error.message, new RegExp(`in use by process ${process.pid} .*since 0 s: wait for it or stop it`))
+      const overwriting = yield* on(memory)(
+        Effect.andThen(
+          RunFolder.open("/runs/a"),
+          Effect.flip(on(memory)(RunFolder.create({ ...options, overwrite: true })))
+        )
+      )
+      assert.instanceOf(overwriting, RunLocked)
+      yield* on(memory)(RunFolder.open("/runs/a"))
+    })
+  )
+
+  it.effect("takes over the lock of a process that is dead, torn or of an earlier life of its number", () =>
+    Effect.gen(function* () {
+      const memory = MemoryDisk.make()
+      yield* on(memory)(RunFolder.create(options))
+      const dead = spawnSync(process.execPath, ["-e", ""]).pid
+      const host = (yield* Effect.promise(() => import("node:os"))).hostname()
+      const locks = [
+        JSON.stringify({ pid: dead, host, started: null, since: 0 }),
+        JSON.stringify({ pid: process.pid, host, started: "12", since: 0 }),
+        '{"pid": 12'
+      ]
+      for (const lock of locks) {
+        yield* writeTextAtomic(memory.disk, `/runs/a/${lockName}`, lock)
+        yield* on(memory)(RunFolder.open("/runs/a"))
+        assert.isFalse([...memory.files().keys()].some((file) => file.includes(lockName)))
+      }
+      yield* writeTextAtomic(
+        memory.disk,
+        `/runs/a/${lockName}`,
+        JSON.stringify({ pid: 1, host: "elsewhere", started: null, since: 0 })
+      )
+      const error = yield* Effect.flip(on(memory)(RunFolder.open("/runs/a")))
+      assert.match(error.message, /process 1 on elsewhere.*if that process is gone, remove \/runs\/a\/run\.lock/)
+    })
+  )
+
+  it.effect("keeps the newest checkpoints and the named ones", () =>
+    Effect.gen(function* () {
+      const memory = MemoryDisk.make()
+      const folder = yield* on(memory)(RunFolder.create(options))
+      const names = [
+        ...[1, 2, 3, 10].map((step) => RunFolder.checkpointName("supernetTraining", step)),
+        RunFolder.checkpointName("retraining", 1),
+        RunFolder.files.supernet,
+        "checkpoints/mine.safetensors"
+      ]
+      for (const name of names) yield* folder.writeText(name, "x")
+      yield* folder.prune(2, [{ file: RunFolder.checkpointName("supernetTraining", 2), digest: "" }])
+      assert.deepStrictEqual(yield* memory.disk.list("/runs/a/checkpoints"), [
+        "mine.safetensors",
+        "retraining-000000001.safetensors",
+        "supernet.safetensors",
+        "supernetTraining-000000002.safetensors",
+        "supernetTraining-000000010.safetensors"
+      ])
+    })
+  )
+
+  it.effect("gives the snapshot back, or says what is wrong with it", () =>
+    Effect.gen(function* () {
+      const memory = MemoryDisk.make()
+      const snapshot = { value: "searching", context: { a: [1, 0.1, null], b: { c: "x" } } }
+      const folder = yield* on(memory)(RunFolder.create(options))
+      assert.isNull(yield* folder.loadSnapshot)
+      yield* folder.saveSnapshot(snapshot)
+      assert.deepStrictEqual(yield* folder.loadSnapshot, snapshot)
+      const length = memory.files().get("/runs/a/snapshot.json")?.length ?? 0
+      for (let at = 0; at < length; at++) {
+        memory.flip("/runs/a/snapshot.json", at)
+        const exit = yield* Effect.result(folder.loadSnapshot)
+        // A flipped blank between two values changes nothing that counts, or is no JSON.
+        if (exit._tag === "Success") assert.deepStrictEqual(exit.success, snapshot)
+        else assert.match(exit.failure.message, /^\/runs\/a\/snapshot\.json: it is (not|damaged)/)
+        memory.flip("/runs/a/snapshot.json", at)
+      }
+    })
+  )
+
+  it.effect("does all of it on a real disk", () =>
+    Effect.gen(function* () {
+      const home = mkdtempSync(path.join(tmpdir(), "osnas-folder-"))
+      const real = <A, E>(effect: Effect.Effect<A, E, Disk | import("effect/Scope").Scope>) =>
+        Effect.scoped(Effect.provide(effect, Disk.layer))
+      const where = path.join(home, "deep", "run")
+      yield* real(
+        Effect.gen(function* () {
+          const folder = yield* RunFolder.create({ ...options, folder: where })
+          yield* folder.saveSnapshot({ n: 1 })
+          yield* folder.events.append({ a: 1 }, { sync: true })
+          assert.instanceOf(yield* Effect.flip(RunFolder.open(where)), RunLocked)
+        })
+      )
+      yield* real(
+        Effect.gen(function* () {
+          const folder = yield* RunFolder.open(where)
+          assert.deepStrictEqual(yield* folder.loadSnapshot, { n: 1 })
+          assert.deepStrictEqual(folder.events.lines, [{ a: 1 }])
+          assert.deepStrictEqual(yield* folder.disk.list(where), [
+            "checkpoints",
+            "config.yaml",
+            "events.jsonl",
+            "manifest.json",
+            "run.lock",
+            "search.jsonl",
+            "snapshot.json"
+          ])
+          const refused = yield* Effect.flip(folder.disk.rename(path.join(where, "none"), path.join(where, "x")))
+          assert.strictEqual(refused.code, "ENOENT")
+        })
+      )
+      rmSync(home, { recursive: true })
+    })
+  )
+})
