@@ -48,7 +48,7 @@ interface Scale {
 }
 
 /** Measured costs become integers by one of these factors, if they all lie on its grid. */
-const dyadic = [1, 2 ** 10, 2 ** 20]
+const dyadic = [1, 2 ** 12, 2 ** 20]
 
 const exactScale = (layers: ReadonlyArray<ReadonlyArray<number>>, min: number, max: number): Scale | undefined => {
   for (const factor of dyadic) {

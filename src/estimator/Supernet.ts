@@ -1,0 +1,181 @@
+/**
+ * Scores a candidate by the trained supernet: its path is evaluated on the validation split, after the statistics of its
+ * batch normalisations were gathered anew on its own path. A supernet's running statistics mix all paths and say little
+ * about one (Guo et al. 2020, "Single Path One-Shot", section 3.4); ranking by them is a known fault.
+ *
+ * The objective is what the training agent ranks by: for classification the validation loss, with accuracy beside it.
+ */
+import * as tf from "@tensorflow/tfjs-core"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import { define } from "../component/Component.ts"
+import { Criterion } from "../criterion/Criterion.ts"
+import { type Batch, Dataflow, type DataflowShape } from "../dataflow/Dataflow.ts"
+import { Engine } from "../engine/Engine.ts"
+import { apply, recalibrated } from "../nn/Network.ts"
+import { disposeUnsafe, type ParameterTree, type Variables } from "../nn/ParameterTree.ts"
+import { scoped } from "../nn/Scope.ts"
+import * as Key from "../random/Key.ts"
+import { RunKey } from "../random/RunKey.ts"
+import { type Genotype, SearchSpace } from "../search-space/SearchSpace.ts"
+import type { Score } from "../search-strategy/SearchStrategy.ts"
+import { TrainingAgent } from "../training-agent/TrainingAgent.ts"
+import { EstimationError, PerformanceEstimator } from "./PerformanceEstimator.ts"
+import { SupernetHandle } from "./SupernetHandle.ts"
+
+const PositiveInt = Schema.Int.check(Schema.isGreaterThan(0))
+
+/** Options of the estimator. */
+export const Options = Schema.Struct({
+  recalibration: Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
+    .annotate({
+      description:
+        "Batches of the supernet's training images that gather batch-norm statistics for each candidate; 0: take the supernet's"
+    })
+    .pipe(Schema.withDecodingDefaultKey(Effect.succeed(4))),
+  recalibrationBatchSize: PositiveInt.annotate({ description: "Images of such a batch" }).pipe(
+    Schema.withDecodingDefaultKey(Effect.succeed(128))
+  ),
+  batches: Schema.NullOr(PositiveInt)
+    .annotate({ description: "Validation batches a candidate is scored on; null: all of them" })
+    .pipe(Schema.withDecodingDefaultKey(Effect.succeed(null))),
+  batchSize: PositiveInt.annotate({ description: "Images of a validation batch" }).pipe(
+    Schema.withDecodingDefaultKey(Effect.succeed(250))
+  )
+})
+/** Options of the estimator. */
+export type Options = typeof Options.Type
+
+/** Images are kept ready up to so many bytes for recalibration, and as many for validation. */
+const keptBytes = 256 * 1024 * 1024
+
+/**
+ * The same dataflow, with batches read once and kept up to `limit` bytes. Only for requests that repeat; whoever gets
+ * a batch gets a copy.
+ */
+export const keeping = (dataflow: DataflowShape, limit: number = keptBytes): DataflowShape => {
+  const kept = new Map<string, Batch>()
+  let bytes = 0
+  const copy = (batch: Batch): Batch => ({ ...batch, images: batch.images.slice(), labels: batch.labels.slice() })
+  return {
+    ...dataflow,
+    batch: (request) => {
+      const name = [request.split, request.epoch, request.step, request.batchSize, request.training].join(" ")
+      const known = kept.get(name)
+      if (known !== undefined) return Effect.succeed(copy(known))
+      return Effect.map(dataflow.batch(request), (batch) => {
+        const size = batch.images.byteLength + batch.labels.byteLength
+        if (bytes + size > limit) return batch
+        bytes += size
+        kept.set(name, copy(batch))
+        return batch
+      })
+    }
+  }
+}
+
+const make = (options: Options) =>
+  Effect.gen(function* () {
+    const space = yield* SearchSpace
+    const source = yield* Dataflow
+    const agent = yield* TrainingAgent
+    const criterion = yield* Criterion
+    const supernet = yield* SupernetHandle
+    const key = Key.derive(yield* RunKey, "estimator", "supernet")
+    // The kept tensors live on the run's engine, and must go before it does.
+    yield* Engine
+    const { batches, batchSize, recalibration, recalibrationBatchSize } = options
+    const dataflow = keeping(source)
+
+    const ready: Array<tf.Tensor4D> = []
+    yield* Effect.addFinalizer(() => Effect.sync(() => tf.dispose(ready)))
+    const recalibrationTensors = Effect.gen(function* () {
+      const available = source.steps("supernet", recalibrationBatchSize, true)
+      let bytes = 0
+      for (let step = ready.length; step < Math.min(recalibration, available); step += 1) {
+        const batch = yield* source.batch({
+          split: "supernet",
+          epoch: 0,
+          step,
+          batchSize: recalibrationBatchSize,
+          training: true
+        })
+        bytes += batch.images.byteLength
+        if (step > 0 && bytes > keptBytes) break
+        ready.push(tf.tensor4d(batch.images, [batch.size, ...source.image]))
+      }
+      return ready
+    })
+
+    const score = Effect.fn("SupernetEstimator.score")(function* (genotype: Genotype) {
+      const fail = (reason: string) =>
+        new EstimationError({ estimator: "supernet", genotype: space.format(genotype), reason })
+      const valid = space.validate(genotype)
+      if (Result.isFailure(valid)) return yield* fail(valid.failure.reason)
+      const network = space.network(genotype)
+      const { params, stats } = supernet.variables()
+
+      const gathered: Array<ParameterTree> = []
+      const own = Effect.gen(function* () {
+        if (recalibration === 0) return stats
+        const images = yield* recalibrationTensors
+        if (images.length === 0) {
+          return yield* fail(
+            `the supernet's ${source.count("supernet")} training images hold no batch of ${recalibrationBatchSize} to gather batch-norm statistics: set recalibrationBatchSize lower`
+          )
+        }
+        const variables: Variables = { params, stats }
+        const collected = []
+        for (const batch of images) {
+          const { statistics } = scoped(() => ({ statistics: apply(network, variables, batch, "train").statistics }))
+          collected.push(statistics)
+          yield* Effect.yieldNow
+        }
+        const fresh = recalibrated(collected)
+        for (const statistics of collected) {
+          for (const { mean, variance } of Object.values(statistics)) tf.dispose([mean, variance])
+        }
+        gathered.push(fresh)
+        return fresh
+      })
+      const evaluate = Effect.gen(function* () {
+        const variables: Variables = { params, stats: yield* own }
+        return yield* agent.evaluate({
+          infer: (images) => apply(network, variables, images, "eval").output as tf.Tensor2D,
+          criterion,
+          criterionParams: supernet.criterionParams(),
+          dataflow,
+          split: "validation",
+          batchSize,
+          batches: batches ?? undefined,
+          key
+        })
+      })
+      const metrics = yield* evaluate.pipe(
+        Effect.catchTag("DatasetError", (error) => Effect.fail(fail(error.message))),
+        Effect.ensuring(Effect.sync(() => gathered.forEach(disposeUnsafe)))
+      )
+      const { direction, metric } = agent.objective
+      const value = metrics[metric]
+      if (value === undefined || !Number.isFinite(value)) {
+        return yield* fail(`its validation ${metric} is ${value ?? "missing"}: the supernet has diverged, or is none`)
+      }
+      const finite = Object.fromEntries(Object.entries(metrics).filter(([, one]) => Number.isFinite(one)))
+      return { objective: direction === "minimise" ? value : -value, metrics: finite } satisfies Score
+    })
+    return PerformanceEstimator.of({ name: "supernet", score })
+  })
+
+/** The estimator as a Layer, over the run's supernet. */
+export const layer = (options: Options) => Layer.effect(PerformanceEstimator, make(options))
+
+/** `name: supernet`. */
+export const component = define({
+  kind: "estimator",
+  name: "supernet",
+  description: "Validation loss of the candidate's path in the trained supernet, on batch-norm statistics of its own",
+  options: Options,
+  layer
+})

@@ -1,0 +1,189 @@
+/**
+ * Evolution under a budget, after the search of Single Path One-Shot (Guo et al. 2020, section 3.4): the best
+ * architectures so far are parents of the next generation, by mutation and by crossover.
+ *
+ * Offspring lie in the band by construction: a mutation or crossover says which options each layer may take, and the
+ * child is drawn uniformly among the architectures of the band that take only those. Where there is none, or all of them
+ * were scored before, more layers are set free. No architecture is scored twice, and a search in a band with
+ * fewer architectures than asked for ends when it has seen them all.
+ */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import { define } from "../component/Component.ts"
+import type { BudgetSampler } from "../cost/BudgetSampler.ts"
+import { SearchBudget } from "../cost/SearchBudget.ts"
+import * as Key from "../random/Key.ts"
+import { type Genotype, SearchSpace, type SearchSpaceShape } from "../search-space/SearchSpace.ts"
+import * as SearchProgress from "./SearchProgress.ts"
+import { Scored, SearchStrategy, type SearchStrategyShape } from "./SearchStrategy.ts"
+import { drawManyUnseen, drawUnseen } from "./Unseen.ts"
+
+const PositiveInt = Schema.Int.check(Schema.isGreaterThan(0))
+const Fraction = Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1 }))
+const nullable = <S extends Schema.Top>(schema: S, description: string) =>
+  Schema.NullOr(schema)
+    .annotate({ description })
+    .pipe(Schema.withDecodingDefaultKey(Effect.succeed(null)))
+
+/** Options of the evolution. */
+export const Options = Schema.Struct({
+  evaluations: PositiveInt.annotate({ description: "How many architectures are scored in all" }).pipe(
+    Schema.withDecodingDefaultKey(Effect.succeed(1000))
+  ),
+  initial: nullable(PositiveInt, "Random architectures of the first generation; null: by the number of evaluations"),
+  offspring: nullable(PositiveInt, "Architectures of every later generation; null: by the number of evaluations"),
+  parents: nullable(PositiveInt, "How many of the best so far become parents; null: by the number of evaluations"),
+  mutation: nullable(Fraction, "Probability that a mutation changes a layer (one it always changes); null: 1 / layers"),
+  crossover: Fraction.annotate({
+    description: "Fraction of the offspring made by crossover, the rest by mutation"
+  }).pipe(Schema.withDecodingDefaultKey(Effect.succeed(0.25)))
+})
+/** Options of the evolution. */
+export type Options = typeof Options.Type
+
+/** State: the common part, and the pool that parents come from, best first. */
+const State = Schema.Struct({
+  ...SearchProgress.SearchProgress.fields,
+  pool: Schema.Array(Scored)
+})
+type State = typeof State.Type
+
+const decode = Schema.decodeUnknownSync(State)
+
+/** Options with every null replaced by what suits the number of evaluations and the space. */
+export const settings = (options: Options, layers: number) => {
+  const { crossover, evaluations } = options
+  const root = Math.sqrt(evaluations)
+  return {
+    evaluations,
+    crossover,
+    initial: Math.min(evaluations, options.initial ?? Math.max(4, Math.round(1.5 * root))),
+    offspring: options.offspring ?? Math.max(2, Math.round(0.75 * root)),
+    parents: options.parents ?? Math.max(2, Math.round(0.5 * root)),
+    mutation: options.mutation ?? 1 / layers
+  }
+}
+
+/** How often another pair of parents, or another set of layers, is tried before the whole band is drawn from. */
+const attempts = 16
+
+/** Evolution over a space's budget. */
+export const make = (
+  space: Pick<SearchSpaceShape, "canonical">,
+  sampler: BudgetSampler,
+  options: Options
+): SearchStrategyShape => {
+  const { counts, indicesUnsafe } = sampler.options
+  /** Layers in which there is something to choose. */
+  const open = counts.flatMap((count, layer) => (count > 1 ? [layer] : []))
+  const { crossover, evaluations, initial, mutation, offspring, parents } = settings(options, open.length || 1)
+  const all = counts.map((count) => Array.from({ length: count }, (_, option) => option))
+
+  /** A child that differs from its parent in the layers drawn, or in more where those alone leave the band. */
+  const mutate = (key: Key.Key, parent: ReadonlyArray<number>, seen: ReadonlySet<string>): Genotype | undefined => {
+    const order = Key.permutation(Key.derive(key, "order"), open.length)
+    const changed = new Set(open.filter((layer) => Key.uniform(Key.derive(key, "layer"), layer) < mutation))
+    if (changed.size === 0 && open.length > 0) changed.add(open[order[0]!]!)
+    const allowed = parent.map((option, layer) =>
+      changed.has(layer) ? all[layer]!.filter((other) => other !== option) : [option]
+    )
+    for (let freed = 0; freed <= order.length; freed += 1) {
+      const restricted = sampler.restrict(allowed)
+      if (Option.isSome(restricted)) {
+        const child = drawUnseen(restricted.value, Key.derive(key, "child", freed), seen, space.canonical)
+        if (child !== undefined) return child
+      }
+      const next = open[order[freed] ?? 0]
+      if (next !== undefined) allowed[next] = all[next]!
+    }
+    return undefined
+  }
+
+  /** A child that takes every layer from one of its parents. */
+  const cross = (
+    key: Key.Key,
+    one: ReadonlyArray<number>,
+    other: ReadonlyArray<number>,
+    seen: ReadonlySet<string>
+  ): Genotype | undefined => {
+    const restricted = sampler.restrict(
+      one.map((option, layer) => (option === other[layer] ? [option] : [option, other[layer]!]))
+    )
+    return Option.isSome(restricted) ? drawUnseen(restricted.value, key, seen, space.canonical) : undefined
+  }
+
+  const breed = (key: Key.Key, pool: ReadonlyArray<ReadonlyArray<number>>, seen: ReadonlySet<string>) => {
+    const byCrossover = pool.length > 1 && Key.uniform(Key.derive(key, "kind")) < crossover
+    for (let attempt = 0; attempt < attempts; attempt += 1) {
+      const drawn = Key.derive(key, attempt)
+      const first = Key.integer(drawn, pool.length, 0)
+      const parent = pool[first]!
+      if (byCrossover && attempt < attempts / 2) {
+        const second = (first + 1 + Key.integer(drawn, pool.length - 1, 1)) % pool.length
+        const child = cross(drawn, parent, pool[second]!, seen)
+        if (child !== undefined) return child
+      } else {
+        const child = mutate(drawn, parent, seen)
+        if (child !== undefined) return child
+      }
+    }
+    return drawUnseen(sampler, Key.derive(key, "any"), seen, space.canonical)
+  }
+
+  const generation = (state: State): ReadonlyArray<Genotype> => {
+    const left = evaluations - state.seen.length
+    const key = Key.derive(state.key, state.generation)
+    const seen = new Set(state.seen)
+    if (state.pool.length === 0) return drawManyUnseen(sampler, key, Math.min(initial, left), seen, space.canonical)
+    const pool = state.pool.map(({ genotype }) => indicesUnsafe(genotype))
+    const children: Array<Genotype> = []
+    for (let i = 0; i < Math.min(offspring, left); i += 1) {
+      const child = breed(Key.derive(key, i), pool, seen)
+      if (child === undefined) return children
+      seen.add(SearchProgress.text(space.canonical(child)))
+      children.push(child)
+    }
+    return children
+  }
+
+  return {
+    name: "evolution",
+    evaluations,
+    distinct: true,
+    init: (key) => ({ ...SearchProgress.initial(key), pool: [] }),
+    ask: (state) => {
+      const now = decode(state)
+      const waiting = SearchProgress.pending(now)
+      if (waiting.length > 0) return [waiting, state]
+      const candidates = generation(now)
+      return candidates.length === 0
+        ? [[], state]
+        : [candidates, SearchProgress.begin(now, candidates, space.canonical)]
+    },
+    tell: (state, scored) =>
+      SearchProgress.tell(decode(state), scored, (progress, told) => ({
+        ...progress,
+        pool: [...progress.pool, ...told].sort(SearchProgress.compare).slice(0, parents)
+      })),
+    best: (state) => SearchProgress.best(decode(state))
+  }
+}
+
+/** `name: evolution`. */
+export const component = define({
+  kind: "searchStrategy",
+  name: "evolution",
+  description: "Mutation and crossover of the best so far, every offspring within the budget, none scored twice",
+  options: Options,
+  layer: (options: Options) =>
+    Layer.effect(
+      SearchStrategy,
+      Effect.gen(function* () {
+        const space = yield* SearchSpace
+        const { sampler } = yield* SearchBudget
+        return SearchStrategy.of(make(space, sampler, options))
+      })
+    )
+})

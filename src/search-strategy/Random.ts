@@ -1,0 +1,70 @@
+/**
+ * Random search: different architectures of the budget, each with the same probability (Li and Talwalkar 2019, "Random
+ * Search and Reproducibility for Neural Architecture Search"). The baseline that any other strategy has to beat.
+ */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
+import { define } from "../component/Component.ts"
+import type { BudgetSampler } from "../cost/BudgetSampler.ts"
+import { SearchBudget } from "../cost/SearchBudget.ts"
+import * as Key from "../random/Key.ts"
+import { SearchSpace, type SearchSpaceShape } from "../search-space/SearchSpace.ts"
+import * as SearchProgress from "./SearchProgress.ts"
+import { SearchStrategy, type SearchStrategyShape } from "./SearchStrategy.ts"
+import { drawManyUnseen } from "./Unseen.ts"
+
+/** Options of random search. */
+export const Options = Schema.Struct({
+  evaluations: Schema.Int.check(Schema.isGreaterThan(0))
+    .annotate({ description: "How many architectures are scored" })
+    .pipe(Schema.withDecodingDefaultKey(Effect.succeed(1000))),
+  generation: Schema.Int.check(Schema.isGreaterThan(0))
+    .annotate({ description: "How many are asked for at a time; progress is saved after each such lot" })
+    .pipe(Schema.withDecodingDefaultKey(Effect.succeed(50)))
+})
+/** Options of random search. */
+export type Options = typeof Options.Type
+
+const decode = Schema.decodeUnknownSync(SearchProgress.SearchProgress)
+
+/** Random search over a space's budget. It ends early where the budget holds fewer architectures than asked for. */
+export const make = (
+  space: Pick<SearchSpaceShape, "canonical">,
+  sampler: BudgetSampler,
+  options: Options
+): SearchStrategyShape => ({
+  name: "random",
+  evaluations: options.evaluations,
+  distinct: true,
+  init: SearchProgress.initial,
+  ask: (state) => {
+    const progress = decode(state)
+    const open = SearchProgress.pending(progress)
+    if (open.length > 0) return [open, state]
+    const count = Math.min(options.generation, options.evaluations - progress.seen.length)
+    if (count <= 0) return [[], state]
+    const key = Key.derive(progress.key, progress.generation)
+    const candidates = drawManyUnseen(sampler, key, count, new Set(progress.seen), space.canonical)
+    return [candidates, SearchProgress.begin(progress, candidates, space.canonical)]
+  },
+  tell: (state, scored) => SearchProgress.tell(decode(state), scored, (progress) => progress),
+  best: (state) => SearchProgress.best(decode(state))
+})
+
+/** `name: random`. */
+export const component = define({
+  kind: "searchStrategy",
+  name: "random",
+  description: "Different architectures of the budget, drawn uniformly",
+  options: Options,
+  layer: (options: Options) =>
+    Layer.effect(
+      SearchStrategy,
+      Effect.gen(function* () {
+        const space = yield* SearchSpace
+        const { sampler } = yield* SearchBudget
+        return SearchStrategy.of(make(space, sampler, options))
+      })
+    )
+})

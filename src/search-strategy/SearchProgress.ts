@@ -1,0 +1,99 @@
+/**
+ * What ask/tell searchers share: candidates asked and not yet told, the architectures seen, the best so far. All of it
+ * is JSON. Scores are taken up in the order in which candidates were asked, whatever the order they arrive in, so that
+ * a generation scored by several workers ends in the same state.
+ */
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import * as Key from "../random/Key.ts"
+import type { Genotype } from "../search-space/SearchSpace.ts"
+import { Scored } from "./SearchStrategy.ts"
+
+const Genotypes = Schema.Array(Schema.Array(Schema.Int))
+
+/** The common part of a searcher's state. */
+export const SearchProgress = Schema.Struct({
+  key: Key.Key,
+  /** Generations asked so far. */
+  generation: Schema.Int,
+  /** Canonical genotypes asked so far, in that order, as texts. */
+  seen: Schema.Array(Schema.String),
+  /** The current generation, in the order in which it was asked. */
+  asked: Genotypes,
+  /** Scores of it that have come in. */
+  told: Schema.Array(Scored),
+  best: Schema.NullOr(Scored)
+})
+/** The common part of a searcher's state. */
+export type SearchProgress = typeof SearchProgress.Type
+
+/** Before the first generation. */
+export const initial = (key: Key.Key): SearchProgress => ({
+  key: { k0: key.k0, k1: key.k1 },
+  generation: 0,
+  seen: [],
+  asked: [],
+  told: [],
+  best: null
+})
+
+/** Text of a genotype, as it stands in `seen`. */
+export const text = (genotype: Genotype): string => genotype.join(",")
+
+const compareGenotypes = (a: Genotype, b: Genotype): number => {
+  for (let i = 0; i < Math.min(a.length, b.length); i += 1) if (a[i] !== b[i]) return a[i]! - b[i]!
+  return a.length - b.length
+}
+
+/** Better first: lower objective, then lower cost, then the smaller genotype. */
+export const compare = (a: Scored, b: Scored): number =>
+  a.score.objective - b.score.objective || a.cost - b.cost || compareGenotypes(a.genotype, b.genotype)
+
+/** Candidates of the current generation without a score yet. */
+export const pending = (progress: SearchProgress): ReadonlyArray<Genotype> => {
+  if (progress.told.length === 0) return progress.asked
+  const scored = new Set(progress.told.map(({ genotype }) => text(genotype)))
+  return progress.asked.filter((genotype) => !scored.has(text(genotype)))
+}
+
+/** Begins a generation. `canonical` tells which architectures are the same. */
+export const begin = <P extends SearchProgress>(
+  progress: P,
+  candidates: ReadonlyArray<Genotype>,
+  canonical: (genotype: Genotype) => Genotype
+): P => ({
+  ...progress,
+  generation: progress.generation + 1,
+  seen: [...progress.seen, ...candidates.map((genotype) => text(canonical(genotype)))],
+  asked: candidates,
+  told: []
+})
+
+/**
+ * Takes scores in. Those of candidates that were not asked, or were told before, are left aside. Where the generation is
+ * complete, `finish` gets it in the order in which it was asked.
+ */
+export const tell = <P extends SearchProgress>(
+  progress: P,
+  scored: ReadonlyArray<Scored>,
+  finish: (progress: P, generation: ReadonlyArray<Scored>) => P
+): P => {
+  const open = new Set(pending(progress).map(text))
+  const fresh: Array<Scored> = []
+  for (const candidate of scored) {
+    if (open.delete(text(candidate.genotype))) fresh.push(candidate)
+  }
+  if (fresh.length === 0) return progress
+  const position = new Map(progress.asked.map((genotype, index) => [text(genotype), index]))
+  const at = ({ genotype }: Scored) => position.get(text(genotype))!
+  const told = [...progress.told, ...fresh].sort((a, b) => at(a) - at(b))
+  const best = fresh.reduce<Scored | null>(
+    (least, candidate) => (least === null || compare(candidate, least) < 0 ? candidate : least),
+    progress.best
+  )
+  const next: P = { ...progress, told, best }
+  return open.size > 0 ? next : finish({ ...next, asked: [], told: [] }, told)
+}
+
+/** The best candidate told so far. */
+export const best = (progress: SearchProgress): Option.Option<Scored> => Option.fromNullishOr(progress.best)
