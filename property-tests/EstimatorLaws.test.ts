@@ -1,0 +1,46 @@
+import * as Effect from "effect/Effect"
+import { describe, expect, it } from "vitest"
+import { EstimationError, type PerformanceEstimatorShape } from "../src/estimator/PerformanceEstimator.ts"
+import * as EstimatorLaws from "./EstimatorLaws.ts"
+
+const genotypes = [
+  [0, 1],
+  [2, 0],
+  [1, 1]
+]
+const sum: PerformanceEstimatorShape = {
+  name: "sum",
+  score: (genotype) => {
+    if (genotype.length !== 2) {
+      return Effect.fail(
+        new EstimationError({ estimator: "sum", genotype: genotype.join(), reason: "expected two digits" })
+      )
+    }
+    const objective = genotype.reduce((total, digit) => total + digit, 0)
+    return Effect.succeed({ objective, metrics: { objective } })
+  }
+}
+
+it("a sum of digits obeys the laws", () => EstimatorLaws.check(sum, genotypes, { refused: [[1]] }))
+
+describe("wrong twins are caught", () => {
+  it("one that remembers", () => {
+    let asked = 0
+    const score: PerformanceEstimatorShape["score"] = (genotype) =>
+      Effect.map(sum.score(genotype), (scored) => {
+        asked += 1
+        return { ...scored, objective: scored.objective + asked }
+      })
+    return expect(EstimatorLaws.check({ ...sum, score }, genotypes)).rejects.toThrow("always scores the same")
+  })
+  it("one that is no number", () =>
+    expect(
+      EstimatorLaws.check({ ...sum, score: () => Effect.succeed({ objective: Number.NaN, metrics: {} }) }, genotypes)
+    ).rejects.toThrow("finite number"))
+  it("one that scores anything", () =>
+    expect(
+      EstimatorLaws.check({ ...sum, score: () => Effect.succeed({ objective: 1, metrics: {} }) }, genotypes, {
+        refused: [[1]]
+      })
+    ).rejects.toThrow("cannot be scored is refused"))
+})
