@@ -1,5 +1,125 @@
 /** The fused operations of the embedded engine, under the names ../FusedKernels.ts looks them up by. */
+import * as tf from "@tensorflow/tfjs-core"
+import { composedConvChain } from "../ConvChainOps.ts"
 import type { FusedKernels } from "../FusedKernels.ts"
+import type { SimdBackend } from "./Backend.ts"
+import { convChain } from "./Chain.ts"
+import { binary, channelShuffle, crossEntropy, reduce, spreadRows } from "./Operations.ts"
+import "./StandardKernels.ts"
+
+type Info = tf.TensorInfo
+
+const PIECE = 16384
+
+/** Makes what a function of the backend computes tensors of the current scope. */
+const run = <T extends tf.Tensor>(body: (backend: SimdBackend) => Array<Info>): Array<T> => {
+  const backend = tf.backend() as unknown as SimdBackend
+  return body(backend).map((info) => tf.engine().makeTensorFromTensorInfo(info) as T)
+}
+
+const shapeOf = (x: tf.Tensor): Array<number> => [...x.shape]
+const at = (backend: SimdBackend, x: tf.Tensor | Info | undefined): number => (x === undefined ? 0 : backend.address(x))
 
 /** All of them. */
-export const fusedSimdKernels: FusedKernels = {}
+export const fusedSimdKernels: FusedKernels = {
+  // In evaluation the kernel folds normalisations into weights and has no gradient; whoever wants one there gets the
+  // composed form.
+  convChain: (x, stages, params, options) =>
+    options.mode === "eval" && tf.engine().state.gradientDepth > 0
+      ? composedConvChain(x, stages, params, options)
+      : convChain(tf.backend() as unknown as SimdBackend, x, stages, params, options),
+  softmaxCrossEntropy: (logits, labels, smoothing) =>
+    tf.tidy(() => {
+      const whole = labels.dtype === "int32" ? labels : tf.cast(labels, "int32")
+      const [losses, gradient] = run<tf.Tensor2D>((backend) => {
+        const found = crossEntropy(backend, logits, whole, smoothing)
+        return [found.losses, found.gradient]
+      })
+      return { loss: tf.mean(losses!) as tf.Scalar, gradient: gradient! }
+    }),
+  channelShuffle: (x, groups) => run<tf.Tensor4D>((backend) => [channelShuffle(backend, x, groups)])[0]!,
+  scaleChannels: (x, scale) =>
+    tf.tidy(() => tf.mul(x, tf.reshape(scale, [scale.shape[0], 1, 1, scale.shape[1]]))) as tf.Tensor4D,
+  scaleChannelsGradient: (dy, x, scale) => {
+    const [n, h, w, c] = x.shape
+    const [dx, dScale] = run<tf.Tensor>((backend) => [
+      binary(backend, "Multiply", dy, { dataId: scale.dataId, shape: [n, 1, 1, c], dtype: "float32" })!,
+      reduce(backend, "Sum", dy, [n, h * w, c], [n, c], { y: x })
+    ])
+    return { x: dx as tf.Tensor4D, scale: dScale as tf.Tensor2D }
+  },
+  globalAveragePool: (x) => {
+    const [n, h, w, c] = x.shape
+    return run<tf.Tensor2D>((backend) => [reduce(backend, "Sum", x, [n, h * w, c], [n, c], { divisor: h * w })])[0]!
+  },
+  globalAveragePoolGradient: (dy, shape) => {
+    const [, h, w, c] = shape
+    return run<tf.Tensor4D>((backend) => [spreadRows(backend, dy, h * w, c, h * w, shape)])[0]!
+  },
+  sgdStep: ({ gradient, param, velocity }, s) => {
+    const keeps = s.momentum !== 0
+    const out = run<tf.Tensor>((backend) => {
+      const next = backend.allocate(shapeOf(param))
+      const moved = keeps ? backend.allocate(shapeOf(param)) : undefined
+      backend.runtime.run(
+        "sgdUpdate",
+        Math.ceil(param.size / PIECE),
+        [
+          at(backend, param),
+          at(backend, gradient),
+          at(backend, velocity),
+          at(backend, next),
+          at(backend, moved),
+          param.size,
+          s.nesterov ? 1 : 0
+        ],
+        [s.learningRate, s.momentum, s.l2, s.keep]
+      )
+      return moved === undefined ? [next] : [next, moved]
+    })
+    return { param: out[0]!, velocity: out[1] }
+  },
+  adamStep: ({ first, gradient, param, second }, s) => {
+    const out = run<tf.Tensor>((backend) => {
+      const made = [0, 1, 2].map(() => backend.allocate(shapeOf(param)))
+      backend.runtime.run(
+        "adamUpdate",
+        Math.ceil(param.size / PIECE),
+        [
+          at(backend, param),
+          at(backend, gradient),
+          at(backend, first),
+          at(backend, second),
+          ...made.map((info) => at(backend, info)),
+          param.size
+        ],
+        [s.beta1, s.oneMinusBeta1, s.beta2, s.oneMinusBeta2, s.stepSize, s.secondScale, s.epsilon, s.l2, s.keep]
+      )
+      return made
+    })
+    return { param: out[0]!, first: out[1]!, second: out[2]! }
+  },
+  rmspropStep: ({ gradient, param, square, velocity }, s) => {
+    const keeps = s.momentum !== 0
+    const out = run<tf.Tensor>((backend) => {
+      const made = [0, 1, ...(keeps ? [2] : [])].map(() => backend.allocate(shapeOf(param)))
+      backend.runtime.run(
+        "rmspropUpdate",
+        Math.ceil(param.size / PIECE),
+        [
+          at(backend, param),
+          at(backend, gradient),
+          at(backend, square),
+          keeps ? at(backend, velocity) : 0,
+          at(backend, made[0]),
+          at(backend, made[1]),
+          at(backend, made[2]),
+          param.size
+        ],
+        [s.learningRate, s.alpha, s.oneMinusAlpha, s.epsilon, s.momentum, s.l2, s.keep]
+      )
+      return made
+    })
+    return { param: out[0]!, square: out[1]!, velocity: out[2] }
+  }
+}

@@ -1,0 +1,370 @@
+/**
+ * Kernels of the embedded engine under tfjs's names. Each takes float32 tensors in the shapes its kernel covers and
+ * leaves the rest to tfjs-backend-cpu's kernel, whose arithmetic (sums and products in double precision, one rounding) is
+ * the same on every machine too. Functions for which that kernel would call the host's mathematical library are covered
+ * for every shape and type: {@link hostDependentKernels} lists those that are not.
+ */
+import * as tf from "@tensorflow/tfjs-core"
+import { addSimdKernel, type SimdBackend } from "./Backend.ts"
+import {
+  type BinaryOperation,
+  binary,
+  copyBlock,
+  filled,
+  matMul,
+  pool,
+  type Reduction,
+  reduce,
+  reductionExtents,
+  softmax,
+  transpose,
+  type UnaryOperation,
+  unary
+} from "./Operations.ts"
+
+type Info = tf.TensorInfo
+type Inputs = tf.NamedTensorInfoMap
+type Attributes = Readonly<Record<string, unknown>>
+type Kernel = (inputs: Inputs, attributes: Attributes, backend: SimdBackend) => Info | Array<Info> | undefined
+
+/**
+ * Kernels that still compute with the host's exp, log, sine or power, or draw from the host's random generator: none is
+ * reached by a run. Fused products with an activation, spectra, local response normalisation, soft non-maximum
+ * suppression, rotation of images, complex magnitudes, tfjs's random operations.
+ */
+export const hostDependentKernels: ReadonlyArray<string> = [
+  "ComplexAbs",
+  "FFT",
+  "FusedConv2D",
+  "FusedDepthwiseConv2D",
+  "IFFT",
+  "LRN",
+  "LRNGrad",
+  "Multinomial",
+  "NonMaxSuppressionV5",
+  "RotateWithOffset",
+  "_FusedMatMul"
+]
+
+/** tfjs-backend-cpu's kernel on the same tensors. */
+const fallback = (name: string, inputs: Inputs, attrs: Attributes, backend: SimdBackend): Info | Array<Info> =>
+  tf.getKernel(name, "cpu").kernelFunc({ inputs, attrs: attrs as tf.NamedAttrMap, backend }) as Info | Array<Info>
+
+/** Registers a kernel that falls back where `kernel` gives undefined. */
+const register = (kernelName: string, kernel: Kernel): void =>
+  addSimdKernel({
+    kernelName,
+    kernelFunc: ({ attrs, backend, inputs }) => {
+      const simd = backend as SimdBackend
+      const given = (attrs ?? {}) as Attributes
+      const named = inputs as Inputs
+      return kernel(named, given, simd) ?? fallback(kernelName, named, given, simd)
+    }
+  })
+
+const size = (info: Info): number => tf.util.sizeFromShape(info.shape)
+const isFloat = (info: Info): boolean => info.dtype === "float32"
+const isFourBytes = (info: Info): boolean => info.dtype === "float32" || info.dtype === "int32"
+
+/** Runs `body` on float32 copies of what is not float32. */
+const asFloats = <A>(backend: SimdBackend, infos: ReadonlyArray<Info>, body: (...floats: Array<Info>) => A): A => {
+  const made: Array<Info> = []
+  try {
+    return body(
+      ...infos.map((info) => {
+        if (isFloat(info)) return info
+        const copy = backend.allocate([...info.shape])
+        made.push(copy)
+        backend.view(copy).set(backend.view(info))
+        return copy
+      })
+    )
+  } finally {
+    for (const copy of made) backend.disposeData(copy.dataId)
+  }
+}
+
+// One operand. Functions whose fallback would ask the host's library take any type.
+const hostFunctions: ReadonlyArray<UnaryOperation> = [
+  "Exp",
+  "Log",
+  "Tanh",
+  "Sigmoid",
+  "Expm1",
+  "Log1p",
+  "Softplus",
+  "Sin",
+  "Cos",
+  "Tan",
+  "Asin",
+  "Acos",
+  "Atan",
+  "Sinh",
+  "Cosh",
+  "Asinh",
+  "Acosh",
+  "Atanh",
+  "Erf",
+  "Elu",
+  "Selu"
+]
+for (const name of hostFunctions) {
+  register(name, ({ x }, _, backend) => asFloats(backend, [x!], (floats) => unary(backend, name, floats!)))
+}
+const exactFunctions: ReadonlyArray<UnaryOperation> = [
+  "Sqrt",
+  "Rsqrt",
+  "Square",
+  "Neg",
+  "Abs",
+  "Relu",
+  "Relu6",
+  "Reciprocal",
+  "Floor",
+  "Ceil",
+  "Round"
+]
+for (const name of exactFunctions) {
+  register(name, ({ x }, _, backend) => (isFloat(x!) ? unary(backend, name, x!) : undefined))
+}
+register("ClipByValue", ({ x }, attributes, backend) =>
+  isFloat(x!)
+    ? unary(backend, "ClipByValue", x!, [attributes["clipValueMin"] as number, attributes["clipValueMax"] as number])
+    : undefined
+)
+register("Step", ({ x }, attributes, backend) =>
+  isFloat(x!) ? unary(backend, "Step", x!, [(attributes["alpha"] as number | undefined) ?? 0, 0]) : undefined
+)
+register("LeakyRelu", ({ x }, attributes, backend) =>
+  isFloat(x!) ? unary(backend, "LeakyRelu", x!, [attributes["alpha"] as number, 0]) : undefined
+)
+register("EluGrad", ({ dy, y }, _, backend) => {
+  if (!isFloat(dy!) || !isFloat(y!)) return undefined
+  // dy (y + 1) where y is negative: y + 1 is e^x there, so no exponential is needed again.
+  const [slopes, values, out] = [backend.view(y!), backend.view(dy!), backend.allocate([...y!.shape])]
+  const result = backend.view(out)
+  for (let i = 0; i < values.length; i++) {
+    result[i] = slopes[i]! >= 0 ? values[i]! : values[i]! * Math.fround(slopes[i]! + 1)
+  }
+  return out
+})
+
+// Two operands.
+for (const name of ["Add", "Sub", "Multiply", "RealDiv", "Maximum", "Minimum", "SquaredDifference"] as const) {
+  register(name, ({ a, b }, _, backend) => (isFloat(a!) && isFloat(b!) ? binary(backend, name, a!, b!) : undefined))
+}
+register("Prelu", ({ alpha, x }, _, backend) =>
+  isFloat(x!) && isFloat(alpha!) ? binary(backend, "Prelu", x!, alpha!) : undefined
+)
+
+/** x as it broadcasts to a shape, through the fallback's addition of zeros (negative zeros apart, a copy). */
+const broadcast = (backend: SimdBackend, x: Info, shape: ReadonlyArray<number>): Info => {
+  const out = backend.allocate([...shape])
+  const view = backend.view(out)
+  const source = backend.view(x)
+  const rank = shape.length
+  const own = [...new Array<number>(rank - x.shape.length).fill(1), ...x.shape]
+  const strides = new Array<number>(rank).fill(0)
+  let step = 1
+  for (let i = rank - 1; i >= 0; i--) {
+    strides[i] = own[i] === 1 ? 0 : step
+    step *= own[i]!
+  }
+  for (let i = 0; i < view.length; i++) {
+    let rest = i
+    let at = 0
+    for (let axis = rank - 1; axis >= 0; axis--) {
+      at += (rest % shape[axis]!) * strides[axis]!
+      rest = Math.floor(rest / shape[axis]!)
+    }
+    view[i] = source[at]!
+  }
+  return out
+}
+
+for (const name of ["Pow", "Atan2"] as const satisfies ReadonlyArray<BinaryOperation>) {
+  register(name, ({ a, b }, _, backend) => {
+    const integers = a!.dtype === "int32" && b!.dtype === "int32"
+    const result = asFloats(backend, [a!, b!], (x, y) => {
+      const direct = binary(backend, name, x!, y!)
+      if (direct !== undefined) return direct
+      const shape = tf.broadcast_util.assertAndGetBroadcastShape([...x!.shape], [...y!.shape])
+      const [wideX, wideY] = [broadcast(backend, x!, shape), broadcast(backend, y!, shape)]
+      const out = binary(backend, name, wideX, wideY)
+      backend.disposeData(wideX.dataId)
+      backend.disposeData(wideY.dataId)
+      return out
+    })
+    if (!integers || result === undefined) return result
+    const whole = backend.allocate([...result.shape], "int32")
+    backend.view(whole).set(backend.view(result))
+    backend.disposeData(result.dataId)
+    return whole
+  })
+}
+
+// Reductions.
+const reduced = (
+  reduction: Reduction,
+  x: Info,
+  attributes: Attributes,
+  axisKey: string,
+  backend: SimdBackend,
+  mean: boolean
+): Info | undefined => {
+  if (!isFloat(x) || size(x) === 0) return undefined
+  const axes = tf.util.parseAxisParam(attributes[axisKey] as number | Array<number>, [...x.shape])
+  const extents = reductionExtents(x.shape, axes)
+  if (extents === undefined) return undefined
+  const gone = new Set(axes)
+  const keep = attributes["keepDims"] === true
+  const shape = x.shape.flatMap((length, i) => (gone.has(i) ? (keep ? [1] : []) : [length]))
+  return reduce(backend, reduction, x, extents, shape, mean ? { divisor: extents[1] } : {})
+}
+register("Sum", ({ x }, attributes, backend) => reduced("Sum", x!, attributes, "axis", backend, false))
+register("Mean", ({ x }, attributes, backend) => reduced("Sum", x!, attributes, "axis", backend, true))
+register("Max", ({ x }, attributes, backend) => reduced("Max", x!, attributes, "reductionIndices", backend, false))
+register("Min", ({ x }, attributes, backend) => reduced("Min", x!, attributes, "axis", backend, false))
+
+// Products and softmax.
+register("BatchMatMul", ({ a, b }, attributes, backend) => {
+  if (!isFloat(a!) || !isFloat(b!)) return undefined
+  const [transposeA, transposeB] = [attributes["transposeA"] === true, attributes["transposeB"] === true]
+  const [lastA, lastB] = [a!.shape.slice(-2) as [number, number], b!.shape.slice(-2) as [number, number]]
+  const [rows, k] = transposeA ? [lastA[1], lastA[0]] : lastA
+  const [inner, columns] = transposeB ? [lastB[1], lastB[0]] : lastB
+  const [outerA, outerB] = [a!.shape.slice(0, -2), b!.shape.slice(0, -2)]
+  const [batchA, batchB] = [tf.util.sizeFromShape(outerA), tf.util.sizeFromShape(outerB)]
+  // The fallback says what is wrong with shapes that do not fit.
+  if (k !== inner || !(batchA === batchB || batchA === 1 || batchB === 1)) return undefined
+  const shape = [...tf.broadcast_util.assertAndGetBroadcastShape(outerA, outerB), rows, columns]
+  return matMul(backend, a!, b!, { batchA, batchB, rows, k, columns, transposeA, transposeB }, shape)
+})
+register("Softmax", ({ logits }, attributes, backend) => {
+  const axis = (attributes["dim"] as number | undefined) ?? -1
+  const rank = logits!.shape.length
+  if (axis !== -1 && axis !== rank - 1) throw new RangeError(`softmax: axis ${axis} is not the last of ${rank}`)
+  return asFloats(backend, [logits!], (x) => softmax(backend, x!))
+})
+
+// Places.
+const wholeBlock = (backend: SimdBackend, x: Info, begin: ReadonlyArray<number>, length: ReadonlyArray<number>) => {
+  const out = backend.allocate([...length], x.dtype)
+  if (
+    copyBlock(
+      backend,
+      x,
+      begin,
+      out,
+      begin.map(() => 0),
+      length
+    )
+  ) {
+    return out
+  }
+  backend.disposeData(out.dataId)
+  return undefined
+}
+register("Slice", ({ x }, attributes, backend) => {
+  if (!isFourBytes(x!)) return undefined
+  const [begin, length] = tf.slice_util.parseSliceParams(
+    x as tf.Tensor,
+    attributes["begin"] as Array<number>,
+    attributes["size"] as Array<number>
+  ) as [Array<number>, Array<number>]
+  tf.slice_util.assertParamsValid(x as tf.Tensor, begin, length)
+  return wholeBlock(backend, x!, begin, length)
+})
+register("SplitV", ({ x }, attributes, backend) => {
+  if (!isFourBytes(x!)) return undefined
+  const axis = tf.util.parseAxisParam(attributes["axis"] as number, [...x!.shape])[0]!
+  const sizes = tf.backend_util.prepareSplitSize(
+    x as tf.Tensor,
+    attributes["numOrSizeSplits"] as number | Array<number>,
+    axis
+  )
+  let at = 0
+  const parts: Array<Info> = []
+  for (const length of sizes) {
+    const part = wholeBlock(
+      backend,
+      x!,
+      x!.shape.map((_, i) => (i === axis ? at : 0)),
+      x!.shape.map((full, i) => (i === axis ? length : full))
+    )
+    if (part === undefined) return undefined
+    parts.push(part)
+    at += length
+  }
+  return parts
+})
+register("Concat", (inputs, attributes, backend) => {
+  const all = Object.values(inputs) as Array<Info>
+  const first = all[0]
+  if (first === undefined || !isFourBytes(first) || all.some((info) => info.dtype !== first.dtype)) return undefined
+  const axis = tf.util.parseAxisParam(attributes["axis"] as number, [...first.shape])[0]!
+  const shapes = all.map((info) => [...info.shape])
+  tf.backend_util.assertParamsConsistent(shapes, axis)
+  const out = backend.allocate(tf.backend_util.computeOutShape(shapes, axis), first.dtype)
+  let at = 0
+  for (const info of all) {
+    const zeros = info.shape.map(() => 0)
+    const begin = zeros.map((_, i) => (i === axis ? at : 0))
+    if (!copyBlock(backend, info, zeros, out, begin, info.shape)) {
+      backend.disposeData(out.dataId)
+      return undefined
+    }
+    at += info.shape[axis]!
+  }
+  return out
+})
+register("PadV2", ({ x }, attributes, backend) => {
+  if (!isFloat(x!)) return undefined
+  const paddings = attributes["paddings"] as ReadonlyArray<readonly [number, number]>
+  const shape = x!.shape.map((length, i) => length + paddings[i]![0] + paddings[i]![1])
+  const out = filled(backend, shape, attributes["constantValue"] as number)
+  const zeros = x!.shape.map(() => 0)
+  const begin = paddings.map(([before]) => before)
+  if (copyBlock(backend, x!, zeros, out, begin, x!.shape)) return out
+  backend.disposeData(out.dataId)
+  return undefined
+})
+register("Transpose", ({ x }, attributes, backend) =>
+  isFourBytes(x!) ? transpose(backend, x!, attributes["perm"] as ReadonlyArray<number>) : undefined
+)
+register("Fill", (_, attributes, backend) => {
+  const { dtype, shape, value } = attributes as { dtype?: string; shape: Array<number>; value: unknown }
+  const float = dtype === "float32" || (dtype === undefined && typeof value === "number")
+  return float && typeof value === "number" ? filled(backend, shape, value) : undefined
+})
+for (const [name, value] of [
+  ["ZerosLike", 0],
+  ["OnesLike", 1]
+] as const) {
+  register(name, ({ x }, _, backend) => (isFloat(x!) ? filled(backend, x!.shape, value) : undefined))
+}
+
+// Pooling.
+for (const [name, kind] of [
+  ["AvgPool", "avg"],
+  ["MaxPool", "max"]
+] as const) {
+  register(name, ({ x }, attributes, backend) => {
+    if (!isFloat(x!)) return undefined
+    const { dimRoundingMode, filterSize, pad, strides } = attributes as {
+      dimRoundingMode?: "floor" | "round" | "ceil"
+      filterSize: [number, number] | number
+      pad: "valid" | "same" | number
+      strides: [number, number] | number
+    }
+    const geometry = tf.backend_util.computePool2DInfo(
+      x!.shape as [number, number, number, number],
+      filterSize,
+      strides,
+      1,
+      pad,
+      dimRoundingMode
+    )
+    return pool(backend, x!, kind, geometry)
+  })
+}

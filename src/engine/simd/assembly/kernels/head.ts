@@ -1,0 +1,223 @@
+// What a network ends in: matrix products, softmax, the cross entropy with its gradient; average pooling.
+
+import { argF, argI, argP } from "../abi"
+import { exp4, log4 } from "../functions"
+import { gemmPanel } from "../generated/microkernels"
+import { align64, storeLanes } from "../math"
+
+/**
+ * A block of rows of A times a block of columns of B (packed by packPanels), for one of several pairs of matrices. Products
+ * are added in the order of k.
+ * Ints: 0 A, 1 packed B, 2 out, 3 rows, 4 k, 5 columns, 6 floats from a row of A to the next, 7 floats from a column of A to the
+ * next, 8 floats from a matrix of A to the next, 9 floats from a packed B to the next, 10 rows a block (a multiple of 6), 11 blocks
+ * of rows, 12 panels of eight columns a block, 13 blocks of columns.
+ */
+export function matMulBlock(args: usize, piece: i32, scratch: usize): void {
+  const k = argI(args, 4)
+  const columns = argI(args, 5)
+  const stepRow = (<usize>argI(args, 6)) << 2
+  const stepColumn = (<usize>argI(args, 7)) << 2
+  const rowBlock = argI(args, 10)
+  const rowBlocks = argI(args, 11)
+  const panelBlock = argI(args, 12)
+  const columnBlocks = argI(args, 13)
+  let rest = piece
+  const columnAt = rest % columnBlocks
+  rest /= columnBlocks
+  const row = (rest % rowBlocks) * rowBlock
+  const matrix = rest / rowBlocks
+  const rows = min(rowBlock, argI(args, 3) - row)
+  const depth = (k + 3) & ~3
+  const lda = (<usize>depth) << 2
+
+  // The block of A with k filled up by zeros; rows beyond the last are whatever scratch holds and go nowhere.
+  const a = scratch
+  const c = align64(a + <usize>rowBlock * lda)
+  let s = argP(args, 0) + ((<usize>matrix * <usize>argI(args, 8)) << 2) + <usize>row * stepRow
+  let d = a
+  if (stepColumn == 4) {
+    for (let r = 0; r < rows; r++) {
+      memory.copy(d, s, (<usize>k) << 2)
+      for (let i = k; i < depth; i++) store<f32>(d + ((<usize>i) << 2), 0)
+      s += stepRow
+      d += lda
+    }
+  } else {
+    for (let i = 0; i < k; i++) {
+      let p = s
+      let q = d
+      for (let r = 0; r < rows; r++) {
+        store<f32>(q, load<f32>(p))
+        p += stepRow
+        q += lda
+      }
+      s += stepColumn
+      d += 4
+    }
+    for (let i = k; i < depth; i++) {
+      for (let r = 0; r < rows; r++) store<f32>(a + <usize>r * lda + ((<usize>i) << 2), 0)
+    }
+  }
+
+  const first = columnAt * panelBlock
+  const panels = min(panelBlock, ((columns + 7) >> 3) - first)
+  const panelBytes = (<usize>depth) << 5
+  const ldc = (<usize>panels) << 5
+  let b = argP(args, 1) + ((<usize>matrix * <usize>argI(args, 9)) << 2) + <usize>first * panelBytes
+  for (let p = 0; p < panels; p++) {
+    gemmPanel(a, lda, (rows + 5) / 6, b, b + panelBytes, c + ((<usize>p) << 5), ldc)
+    b += panelBytes
+  }
+  const live = min(panels << 3, columns - (first << 3))
+  let out = argP(args, 2) + (((<usize>matrix * <usize>argI(args, 3) + <usize>row) * <usize>columns + <usize>(first << 3)) << 2)
+  for (let r = 0; r < rows; r++) {
+    memory.copy(out, c + <usize>r * ldc, (<usize>live) << 2)
+    out += (<usize>columns) << 2
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function rowMax(x: usize, n: i32): f32 {
+  let top = load<f32>(x)
+  for (let i = 1; i < n; i++) top = max<f32>(top, load<f32>(x + ((<usize>i) << 2)))
+  return top
+}
+
+// out = e^(x - top), and their sum: four lanes, added first to last, in float64 past a run of 256.
+// @ts-ignore: decorator
+@inline
+function shiftedExp(x: usize, out: usize, n: i32, top: f32): f64 {
+  const shift = f32x4.splat(top)
+  let total: f64 = 0
+  let lanes = f32x4.splat(0)
+  for (let i = 0; i < n; i += 4) {
+    const o = (<usize>i) << 2
+    let e = exp4(f32x4.sub(v128.load(x + o), shift))
+    const live = min(4, n - i)
+    storeLanes(out + o, e, live)
+    if (live < 4) {
+      e = f32x4.replace_lane(e, 3, 0)
+      if (live < 3) e = f32x4.replace_lane(e, 2, 0)
+      if (live < 2) e = f32x4.replace_lane(e, 1, 0)
+    }
+    lanes = f32x4.add(lanes, e)
+    if ((i & 255) == 252) {
+      total += laneSum(lanes)
+      lanes = f32x4.splat(0)
+    }
+  }
+  return total + laneSum(lanes)
+}
+
+// @ts-ignore: decorator
+@inline
+function laneSum(v: v128): f64 {
+  return (
+    <f64>f32x4.extract_lane(v, 0) + <f64>f32x4.extract_lane(v, 1) + <f64>f32x4.extract_lane(v, 2) + <f64>f32x4.extract_lane(v, 3)
+  )
+}
+
+/** Softmax of rows. Ints: 0 x, 1 out, 2 rows, 3 columns, 4 rows a piece. */
+export function softmaxRows(args: usize, piece: i32, scratch: usize): void {
+  const n = argI(args, 3)
+  const perPiece = argI(args, 4)
+  const last = min(argI(args, 2), (piece + 1) * perPiece)
+  for (let row = piece * perPiece; row < last; row++) {
+    const at = (<usize>row * <usize>n) << 2
+    const x = argP(args, 0) + at
+    const out = argP(args, 1) + at
+    const total = f32x4.splat(<f32>shiftedExp(x, out, n, rowMax(x, n)))
+    for (let i = 0; i < n; i += 4) {
+      const o = out + ((<usize>i) << 2)
+      storeLanes(o, f32x4.div(v128.load(o), total), min(4, n - i))
+    }
+  }
+}
+
+/**
+ * Cross entropy of the softmax with smoothed labels: a loss a row, and the gradient of their mean.
+ * Ints: 0 logits, 1 labels (int32), 2 losses, 3 gradient, 4 rows, 5 columns, 6 rows a piece. Floats: 0 smoothing.
+ */
+export function crossEntropyRows(args: usize, piece: i32, scratch: usize): void {
+  const rows = argI(args, 4)
+  const n = argI(args, 5)
+  const perPiece = argI(args, 6)
+  const smoothing = argF(args, 0)
+  const share = smoothing / <f32>n
+  const share4 = f32x4.splat(share)
+  const batch = f32x4.splat(<f32>rows)
+  const last = min(rows, (piece + 1) * perPiece)
+  for (let row = piece * perPiece; row < last; row++) {
+    const at = (<usize>row * <usize>n) << 2
+    const x = argP(args, 0) + at
+    const out = argP(args, 3) + at
+    const label = load<i32>(argP(args, 1) + ((<usize>row) << 2))
+    const top = rowMax(x, n)
+    const total = <f32>shiftedExp(x, out, n, top)
+    const log = f32x4.extract_lane(log4(f32x4.splat(total)), 0)
+    // Beyond the classes there is nothing to compare with.
+    const known = label >= 0 && label < n
+    let loss = NaN as f32
+    if (known) {
+      loss = (1 - smoothing) * (log - (load<f32>(x + ((<usize>label) << 2)) - top))
+      if (smoothing != 0) {
+        let sum: f64 = 0
+        for (let i = 0; i < n; i++) sum += <f64>(log - (load<f32>(x + ((<usize>i) << 2)) - top))
+        loss += share * <f32>sum
+      }
+    }
+    store<f32>(argP(args, 2) + ((<usize>row) << 2), loss)
+    const total4 = f32x4.splat(known ? total : NaN as f32)
+    for (let i = 0; i < n; i += 4) {
+      const o = out + ((<usize>i) << 2)
+      storeLanes(o, f32x4.div(f32x4.sub(f32x4.div(v128.load(o), total4), share4), batch), min(4, n - i))
+    }
+    if (known) {
+      const o = out + ((<usize>label) << 2)
+      const e = load<f32>(o)
+      store<f32>(o, e - (1 - smoothing) / <f32>rows)
+    }
+  }
+}
+
+/**
+ * Average or maximum over windows of [batch][height][width][channels]. A piece is a row of outputs.
+ * Ints: 0 x, 1 out, 2 height, 3 width, 4 channels, 5 out height, 6 out width, 7 window height, 8 window width, 9 and 10 strides,
+ * 11 and 12 padding at top and left, 13 maximum instead of average.
+ */
+export function poolRows(args: usize, piece: i32, scratch: usize): void {
+  const height = argI(args, 2)
+  const width = argI(args, 3)
+  const channels = argI(args, 4)
+  const outHeight = argI(args, 5)
+  const outWidth = argI(args, 6)
+  const maximum = argI(args, 13)
+  const image = piece / outHeight
+  const y0 = (piece % outHeight) * argI(args, 9) - argI(args, 11)
+  const yStart = max(0, y0)
+  const yEnd = min(height, y0 + argI(args, 7))
+  const step = (<usize>channels) << 2
+  const x = argP(args, 0) + <usize>(image * height) * <usize>width * step
+  let out = argP(args, 1) + <usize>(piece * outWidth) * step
+  for (let ox = 0; ox < outWidth; ox++) {
+    const x0 = ox * argI(args, 10) - argI(args, 12)
+    const xStart = max(0, x0)
+    const xEnd = min(width, x0 + argI(args, 8))
+    const count = f32x4.splat(<f32>(max(0, yEnd - yStart) * max(0, xEnd - xStart)))
+    for (let c = 0; c < channels; c += 4) {
+      const o = (<usize>c) << 2
+      let r = maximum ? f32x4.splat(-Infinity) : f32x4.splat(0)
+      for (let iy = yStart; iy < yEnd; iy++) {
+        let p = x + <usize>(iy * width + xStart) * step + o
+        for (let ix = xStart; ix < xEnd; ix++) {
+          r = maximum ? f32x4.max(r, v128.load(p)) : f32x4.add(r, v128.load(p))
+          p += step
+        }
+      }
+      if (!maximum) r = f32x4.div(r, count)
+      storeLanes(out + o, r, min(4, channels - c))
+    }
+    out += step
+  }
+}
