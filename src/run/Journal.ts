@@ -33,7 +33,7 @@ const checksum = (text: string): string => crc32(text).toString(16).padStart(8, 
  * ```ts
  * import * as Journal from "./Journal.ts"
  *
- * Journal.encodeLine({ b: 1, a: 2 }) // => '{"a":2,"b":1,"crc32":"f04f9ec4"}'
+ * Journal.encodeLine({ b: 1, a: 2 }) // => '{"a":2,"b":1,"crc32":"6ae39aa3"}'
  * ```
  */
 export const encodeLine = (line: Line): string => {
