@@ -8,6 +8,7 @@ import { softmaxCrossEntropy } from "../LossOps.ts"
 import { adamStep, rmspropStep, sgdStep } from "../OptimizerOps.ts"
 import { registerSimdBackend, type SimdBackend } from "./Backend.ts"
 import { fusedSimdKernels } from "./FusedKernels.ts"
+import { guardAllocator } from "./GuardedAllocator.ts"
 import { hostDependentKernels } from "./StandardKernels.ts"
 
 const name = (threads: number): string => `standard-${threads}`
@@ -15,7 +16,9 @@ const backends = new Map<number, SimdBackend>()
 
 beforeAll(() => {
   for (const threads of [1, 2, 3, 7]) {
-    backends.set(threads, registerSimdBackend({ mode: "strict", threads }, name(threads)))
+    const backend = registerSimdBackend({ mode: "strict", threads }, name(threads))
+    guardAllocator(backend.runtime)
+    backends.set(threads, backend)
     registerFusedKernels(name(threads), fusedSimdKernels)
   }
 })
@@ -615,6 +618,19 @@ describe("optimiser updates", () => {
       ),
       runs(16)
     )
+  })
+})
+
+describe("guards", () => {
+  it("notice a write past the end of a block", () => {
+    const backend = backends.get(1)!
+    const check = guardAllocator(backend.runtime)
+    const address = backend.runtime.allocator.allocate(10)
+    check()
+    backend.runtime.uint8(address + 10, 1)[0] = 1
+    expect(check).toThrow(/wrote outside the block of 10 bytes at \d+: 0 bytes after its end/)
+    backend.runtime.uint8(address + 10, 1)[0] = 0xa5
+    backend.runtime.allocator.free(address)
   })
 })
 
