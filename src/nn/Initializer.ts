@@ -80,6 +80,7 @@ export const values = (spec: ParameterSpec, key: Key.Key, scheme: Scheme): Float
   const size = spec.shape.reduce((product, side) => product * side, 1)
   switch (spec.kind) {
     case "convolution":
+    case "depthwise":
       return weights(scheme.convolution, spec, key, size)
     case "linear":
       return weights(scheme.linear, spec, key, size)

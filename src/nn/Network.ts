@@ -6,7 +6,7 @@
 import type { Tensor } from "@tensorflow/tfjs-core"
 import * as tf from "@tensorflow/tfjs-core"
 import type { BatchStatistics, ConvStageParams } from "../engine/ConvChain.ts"
-import { convChain, outputSide, weightShape } from "../engine/ConvChainOps.ts"
+import { convChain, isDepthwise, outputSide, weightShape } from "../engine/ConvChainOps.ts"
 import { channelShuffle, globalAveragePool, squeezeExcite } from "../engine/FeatureOps.ts"
 import * as Key from "../random/Key.ts"
 import type { Block } from "../search-space/blocks/Block.ts"
@@ -53,6 +53,7 @@ export const normEpsilon = 1e-5
 /** What a parameter is to its layer; initialisers go by it. */
 export type ParameterKind =
   | "convolution"
+  | "depthwise"
   | "linear"
   | "bias"
   | "normScale"
@@ -90,7 +91,7 @@ const stageSpecs = (named: NamedStage): ReadonlyArray<ParameterSpec> => {
   const specs: Array<ParameterSpec> = named.weight.map((name) => ({
     name,
     shape,
-    kind: "convolution",
+    kind: isDepthwise(stage) ? "depthwise" : "convolution",
     trainable: true,
     fanIn: (area * stage.inChannels) / stage.groups,
     fanOut: area * named.fanOutChannels
