@@ -1,0 +1,27 @@
+/** One life of a small run in a process of its own: takes the run up, or begins it. Says `phase NAME` when one begins. */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { Disk } from "../Disk.ts"
+import { RunEvents } from "../RunEvents.ts"
+import * as Runner from "../Runner.ts"
+import * as SmallRun from "./SmallRun.ts"
+
+const [folder = "", seed = "0"] = process.argv.slice(2)
+const config = SmallRun.config({ seed: Number.parseInt(seed, 10), checkpoint: { everySteps: 2, keep: 1 } })
+
+const program = Effect.catchTag(Runner.resume({ config, folder }), "RunFolderError", () =>
+  Runner.run({ config, folder })
+).pipe(
+  Effect.updateService(RunEvents, (events) => ({
+    ...events,
+    publish: (event) =>
+      Effect.tap(events.publish(event), () =>
+        Effect.sync(() => {
+          if (event._tag === "PhaseStarted") process.stdout.write(`phase ${event.phase}\n`)
+        })
+      )
+  })),
+  Effect.provide(Layer.merge(SmallRun.layer(config.seed), Disk.layer))
+)
+
+await Effect.runPromise(program)
