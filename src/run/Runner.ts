@@ -15,7 +15,7 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type { Scope } from "effect/Scope"
-import { createActor, type Snapshot } from "xstate"
+import { createActor, type InspectionEvent, type Snapshot } from "xstate"
 import * as Yaml from "yaml"
 import { type EvaluatingInput, evaluatingMachine } from "../../machines/Evaluating.ts"
 import { fromEffect, type Tools } from "../../machines/fromEffect.ts"
@@ -130,6 +130,8 @@ export interface RunOptions {
    * To stop at once, interrupt the run; its folder stays resumable.
    */
   readonly pause?: Effect.Effect<void> | undefined
+  /** Hears what the machines do, as XState's inspector does. */
+  readonly inspect?: ((event: InspectionEvent) => void) | undefined
 }
 
 /** What a new run takes. */
@@ -728,9 +730,11 @@ const drive = (
 
     const actor = yield* Effect.acquireRelease(
       Effect.sync(() =>
-        snapshot === null
-          ? createActor(machine, { input })
-          : createActor(machine, { input, snapshot: snapshot as unknown as Snapshot<unknown> })
+        createActor(machine, {
+          input,
+          ...(snapshot === null ? {} : { snapshot: snapshot as unknown as Snapshot<unknown> }),
+          ...(options.inspect === undefined ? {} : { inspect: options.inspect })
+        })
       ),
       (actor) => Effect.sync(() => actor.stop())
     )

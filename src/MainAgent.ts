@@ -1,0 +1,194 @@
+/**
+ * The main agent for programs: a configuration and, in place of any component it names, a Layer of your own. `osnas run`
+ * is {@link fromFile} and {@link run}; whatever a program swaps, the run's folder, its events and its resumability stay
+ * the same.
+ */
+import { join, resolve as resolvePath } from "node:path"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type { InspectionEvent } from "xstate"
+import {
+  type Chosen,
+  type ComponentFailure,
+  type Kind,
+  kinds,
+  type NeedsOf,
+  type ServiceOf
+} from "./component/Bound.ts"
+import * as Load from "./component/Load.ts"
+import * as RunLayers from "./component/RunLayers.ts"
+import * as LookupTable from "./cost/LookupTable.ts"
+import type { Engine } from "./engine/Engine.ts"
+import * as Engines from "./engine/Engines.ts"
+import * as ConfigFile from "./run/ConfigFile.ts"
+import { Disk } from "./run/Disk.ts"
+import type { RunConfig } from "./run/RunConfig.ts"
+import { RunEvents, type Stamped } from "./run/RunEvents.ts"
+import * as RunFolder from "./run/RunFolder.ts"
+import * as Runner from "./run/Runner.ts"
+
+/** A configuration as a value: what a file of YAML holds. Keys that are left out take their defaults. */
+export type Config = typeof RunConfig.Encoded
+
+/** Layers in place of what the configuration names; each may ask for what stands before its component in a run. */
+export type Layers = {
+  readonly [K in Kind]?: Layer.Layer<ServiceOf[K], ComponentFailure, NeedsOf[K]> | undefined
+} & { readonly engine?: Layer.Layer<Engine, ComponentFailure> | undefined }
+
+/** A main agent: its configuration, every default filled in, and the Layers that it runs on. */
+export interface MainAgent {
+  readonly config: RunConfig
+  readonly components: Load.ChosenComponents
+  readonly engine: Layer.Layer<Engine, ComponentFailure>
+  /** What relative paths of the configuration are relative to. */
+  readonly folder: string
+}
+
+/** How a section reads whose component was given as a Layer: only the same program can take such a run up again. */
+const givenName = "(a Layer of the program)"
+
+/** The first shipped component stands in while a configuration is checked whose own is given as a Layer. */
+const standIns: { readonly [K in Kind]: string } = {
+  dataflow: "fashion-mnist",
+  searchSpace: "tiny",
+  criterion: "cross-entropy",
+  trainingAgent: "classification",
+  trainingStrategy: "uniform",
+  searchStrategy: "random",
+  estimator: "supernet"
+}
+
+const chosen = <K extends Kind>(kind: K, layer: NonNullable<Layers[K]>): Chosen<K> => ({
+  kind,
+  name: givenName,
+  options: {},
+  layer: layer as Chosen<K>["layer"]
+})
+
+const assembled = (loaded: Load.LoadedRun, layers: Layers): MainAgent => {
+  const given = kinds.filter((kind) => layers[kind] !== undefined)
+  const sections = Object.fromEntries(given.map((kind) => [kind, { name: givenName }]))
+  const components = Object.fromEntries(given.map((kind) => [kind, chosen(kind, layers[kind] as never)]))
+  const { engine } = loaded.config
+  return {
+    config: { ...loaded.config, ...sections },
+    components: { ...loaded.components, ...components },
+    engine: layers.engine ?? Engines.layer(engine.name, { mode: engine.mode, threads: engine.threads }),
+    folder: loaded.folder
+  }
+}
+
+/**
+ * A main agent from a configuration written in the program. Sections of components that are given as Layers may be left
+ * out. Fails with a `ConfigError` that tells every mistake at once.
+ *
+ * **Example** (Everything it was not told)
+ *
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as MainAgent from "./MainAgent.ts"
+ *
+ * const agent = await Effect.runPromise(
+ *   MainAgent.make({
+ *     name: "mine",
+ *     dataflow: { name: "fashion-mnist" },
+ *     searchSpace: { name: "tiny" },
+ *     budget: { max: 2.5e6 },
+ *     supernetTraining: { epochs: 4 },
+ *     retraining: { epochs: 4 }
+ *   })
+ * )
+ * agent.config.searchStrategy.name // => "evolution"
+ * ```
+ */
+export const make = (
+  config: Omit<Config, Kind> & Partial<Pick<Config, Kind>>,
+  layers: Layers = {},
+  folder = "."
+): Effect.Effect<MainAgent, ConfigFile.ConfigError> => {
+  const sections = kinds.flatMap((kind) => (layers[kind] === undefined ? [] : [[kind, { name: standIns[kind] }]]))
+  const source = ConfigFile.fromValue("(the program's configuration)", { ...config, ...Object.fromEntries(sections) })
+  return Effect.map(Load.decode(source, resolvePath(folder)), (loaded) => assembled(loaded, layers))
+}
+
+/** A main agent from a configuration's file. Fails with a `ConfigError` that tells every mistake at once. */
+export const fromFile = (file: string, layers: Layers = {}): Effect.Effect<MainAgent, ConfigFile.ConfigError> => {
+  const flags = kinds.flatMap((kind) =>
+    layers[kind] === undefined ? [] : [[[kind], { name: standIns[kind] }, "the program"] as const]
+  )
+  return Effect.map(Load.file(file, { flags }), (loaded) => assembled(loaded, layers))
+}
+
+/** The same agent with other Layers in some places. */
+export const replace = (agent: MainAgent, layers: Layers): MainAgent => {
+  const { components, config, folder } = agent
+  const replaced = assembled({ components, config, folder, file: "" }, layers)
+  return { ...replaced, engine: layers.engine ?? agent.engine }
+}
+
+/** Everything that a run of the agent is made of but events and disk, as one Layer: for programs that use parts of it. */
+export const layer = (agent: MainAgent, table: RunLayers.TableSource = {}) =>
+  RunLayers.layers(agent.config, agent.components, agent.engine, table)
+
+/** What both beginning and going on take. */
+export interface Options {
+  /** The run's folder; default `runs/<name>`. */
+  readonly folder?: string | undefined
+  /** Hears every event, before the run goes on. */
+  readonly onEvent?: ((stamped: Stamped) => Effect.Effect<void>) | undefined
+  /** Completes when a pause is wished: the step under way is finished and saved, and the run ends as `Paused`. */
+  readonly pause?: Effect.Effect<void> | undefined
+  /** Hears what the machines do, as XState's inspector does. */
+  readonly inspect?: ((event: InspectionEvent) => void) | undefined
+}
+
+/** What a new run takes. */
+export interface StartOptions extends Options {
+  /** Replaces a run that is in the folder already; default false. */
+  readonly overwrite?: boolean | undefined
+}
+
+const events = ({ onEvent }: Options): Layer.Layer<RunEvents> =>
+  onEvent === undefined
+    ? RunEvents.layer
+    : Layer.effect(
+        RunEvents,
+        Effect.map(RunEvents, (inner) =>
+          RunEvents.of({
+            subscribe: inner.subscribe,
+            publish: (event) => Effect.tap(inner.publish(event), onEvent)
+          })
+        )
+      ).pipe(Layer.provide(RunEvents.layer))
+
+const surroundings = (options: Options) => Layer.merge(events(options), Disk.layer)
+
+const folderOf = (agent: MainAgent, options: Options): string => options.folder ?? join("runs", agent.config.name)
+
+/** Any way a run of an agent can fail. */
+export type MainAgentError = Runner.RunError | ComponentFailure
+
+/** Begins a run in a new folder and goes through its phases, to the end or to a pause. */
+export const run = (agent: MainAgent, options: StartOptions = {}): Effect.Effect<Runner.RunOutcome, MainAgentError> =>
+  Effect.gen(function* () {
+    const table = yield* RunLayers.RunTable
+    return yield* Runner.run({
+      config: agent.config,
+      folder: folderOf(agent, options),
+      baseFolder: agent.folder,
+      pause: options.pause,
+      inspect: options.inspect,
+      overwrite: options.overwrite,
+      files: { [RunFolder.files.lookupTable]: LookupTable.encode(table) }
+    })
+  }).pipe(Effect.provide(layer(agent)), Effect.provide(surroundings(options)))
+
+/** Takes the run of a folder up where it stands. The agent must be made as the one that began it. */
+export const resume = (agent: MainAgent, options: Options = {}): Effect.Effect<Runner.RunOutcome, MainAgentError> => {
+  const folder = folderOf(agent, options)
+  const { inspect, pause } = options
+  return Runner.resume({ config: agent.config, folder, pause, inspect }).pipe(
+    Effect.provide(layer(agent, { given: join(folder, RunFolder.files.lookupTable) })),
+    Effect.provide(surroundings(options))
+  )
+}
