@@ -22,6 +22,8 @@ const planOf = (change: Partial<BatchPlan.BatchPlan> = {}): BatchPlan.BatchPlan 
   },
   table: BatchPlan.normalisation([0.25, 0.5], [0.5, 2]),
   augmentation: { crop: 0, flip: false, cutout: 0 },
+  perIdentity: 0,
+  files: null,
   key: Key.make(1),
   ...change
 })
@@ -115,11 +117,11 @@ describe("batch", () => {
 describe("refusal", () => {
   it("names what is wrong with a request", () => {
     const request = { split: "train", epoch: 0, step: 0, batchSize: 5, training: true } as const
-    expect(BatchPlan.refusal(12, request)).toBeUndefined()
-    expect(BatchPlan.refusal(12, { ...request, step: 2 })).toContain("2 full batches of 5 (12 images)")
-    expect(BatchPlan.refusal(12, { ...request, step: 2, training: false })).toBeUndefined()
+    expect(BatchPlan.refusal(planOf(), request)).toBeUndefined()
+    expect(BatchPlan.refusal(planOf(), { ...request, step: 2 })).toContain("2 full batches of 5 (12 images)")
+    expect(BatchPlan.refusal(planOf(), { ...request, step: 2, training: false })).toBeUndefined()
     for (const wrong of [{ step: -1 }, { epoch: 0.5 }, { batchSize: 0 }, { step: Number.NaN }]) {
-      expect(BatchPlan.refusal(12, { ...request, ...wrong })).toContain("must be integers")
+      expect(BatchPlan.refusal(planOf(), { ...request, ...wrong })).toContain("must be integers")
     }
   })
 })

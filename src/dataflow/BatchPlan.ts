@@ -35,6 +35,40 @@ export interface SplitIndices {
   readonly indices: Uint32Array
 }
 
+/** How an image file of any size becomes the stored shape. */
+export type View =
+  | {
+      readonly _tag: "Whole"
+      /**
+       * `stretch` changes the proportions, `crop` takes the middle, `pad` adds black: as images outside training are
+       * seen too.
+       */
+      readonly fit: "stretch" | "crop" | "pad"
+    }
+  | {
+      /**
+       * In training a random part of the image, by its share of the area and its width over height; otherwise the
+       * middle of the image, its shorter side first brought to `evaluationSide`.
+       */
+      readonly _tag: "RandomResizedCrop"
+      readonly area: readonly [least: number, most: number]
+      readonly ratio: readonly [least: number, most: number]
+      readonly evaluationSide: number
+      /** Brightness, contrast and saturation are each multiplied by 1 - jitter to 1 + jitter. */
+      readonly jitter: number
+    }
+
+/** Images that stay in their files until a batch needs them. */
+export interface ImageFiles {
+  readonly root: string
+  /** Paths under `root`, one an image. */
+  readonly train: ReadonlyArray<string>
+  readonly test: ReadonlyArray<string>
+  readonly view: View
+  /** What a file that cannot be read does: fails the batch, or is replaced by another image of its label. */
+  readonly broken: "fail" | "skip"
+}
+
 /** See the module's description. */
 export interface BatchPlan {
   /** Shape of an image as stored. */
@@ -47,6 +81,13 @@ export interface BatchPlan {
   /** `table[256 * channel + byte]` is the normalised value. */
   readonly table: Float32Array
   readonly augmentation: Augmentation
+  /**
+   * 0: training batches are drawn from a shuffled split. Otherwise a batch holds so many images of each of
+   * `batchSize / perIdentity` labels.
+   */
+  readonly perIdentity: number
+  /** Set where pixels are read from files; the parts then have labels alone. */
+  readonly files: ImageFiles | null
   readonly key: Draws.Key
 }
 
@@ -74,9 +115,47 @@ export const normalisation = (mean: ReadonlyArray<number>, std: ReadonlyArray<nu
 /** Images of a split. */
 export const count = (plan: BatchPlan, split: Split): number => plan.splits[split].indices.length
 
-/** Batches an epoch: full ones only in training, to the last image otherwise. */
-export const steps = (images: number, batchSize: number, training: boolean): number =>
-  training ? Math.floor(images / batchSize) : Math.ceil(images / batchSize)
+/** A split's images by their label, labels ascending. */
+const byLabel = (
+  labels: Int32Array,
+  indices: Iterable<number>
+): ReadonlyArray<readonly [number, ReadonlyArray<number>]> => {
+  const groups = new Map<number, Array<number>>()
+  for (const index of indices) {
+    const label = labels[index]!
+    const group = groups.get(label)
+    if (group === undefined) groups.set(label, [index])
+    else group.push(index)
+  }
+  return [...groups].sort(([a], [b]) => a - b)
+}
+
+// What follows from a plan and a split alone is kept with the plan.
+const groupsOfPlan = new WeakMap<BatchPlan, Map<Split, ReadonlyArray<ReadonlyArray<number>>>>()
+
+const identities = (plan: BatchPlan, split: Split): ReadonlyArray<ReadonlyArray<number>> => {
+  const known = groupsOfPlan.get(plan) ?? new Map<Split, ReadonlyArray<ReadonlyArray<number>>>()
+  groupsOfPlan.set(plan, known)
+  const groups = known.get(split)
+  if (groups !== undefined) return groups
+  const { indices: all, part } = plan.splits[split]
+  const made = byLabel(plan[part].labels, all).map(([, group]) => group)
+  known.set(split, made)
+  return made
+}
+
+/**
+ * Batches an epoch: full ones only in training, to the last image otherwise. Balanced batches are as many as the images
+ * would fill, and none where the split has too few labels for one.
+ */
+export const steps = (plan: BatchPlan, split: Split, batchSize: number, training: boolean): number => {
+  const images = count(plan, split)
+  if (!training) return Math.ceil(images / batchSize)
+  if (plan.perIdentity === 0) return Math.floor(images / batchSize)
+  const wanted = batchSize / plan.perIdentity
+  if (!Number.isInteger(wanted) || wanted < 1 || wanted > identities(plan, split).length) return 0
+  return Math.max(Math.floor(images / batchSize), 1)
+}
 
 /**
  * Splits 0 .. n-1 in two, so that the first has `fraction` of every label's images, rounded to the nearest image, and
@@ -87,16 +166,9 @@ export const stratified = (
   fraction: number,
   key: Draws.Key
 ): readonly [first: Uint32Array, second: Uint32Array] => {
-  const byLabel = new Map<number, Array<number>>()
-  labels.forEach((label, index) => {
-    const list = byLabel.get(label)
-    if (list === undefined) byLabel.set(label, [index])
-    else list.push(index)
-  })
   const first: Array<number> = []
   const second: Array<number> = []
-  for (const label of [...byLabel.keys()].sort((a, b) => a - b)) {
-    const members = byLabel.get(label)!
+  for (const [label, members] of byLabel(labels, labels.keys())) {
     const wanted = Math.min(Math.max(Math.round(members.length * fraction), 1), Math.max(members.length - 1, 1))
     Draws.permutation(Draws.derive(key, label), members.length).forEach((at, rank) => {
       ;(rank < wanted ? first : second).push(members[at]!)
@@ -134,8 +206,34 @@ const epochOrder = (plan: BatchPlan, split: Split, epoch: number): Uint32Array =
   return order
 }
 
+/**
+ * The images of a balanced batch. Labels are gone through in rounds, each in an order of its own, as many batches as a
+ * round fills; what is left of it is dropped, so that no label comes twice in a batch. In round r a label shows the
+ * r-th images of the epoch's order of its own, from the front again where they run out.
+ */
+const balancedIndices = (plan: BatchPlan, { batchSize, epoch, split, step }: BatchRequest): Uint32Array => {
+  const groups = identities(plan, split)
+  const { perIdentity } = plan
+  const wanted = batchSize / perIdentity
+  const batchesARound = Math.floor(groups.length / wanted)
+  const round = Math.floor(step / batchesARound)
+  const from = (step % batchesARound) * wanted
+  const order = Draws.permutation(Draws.derive(plan.key, "identities", split, epoch, round), groups.length)
+  const chosen = new Uint32Array(batchSize)
+  for (let i = 0; i < wanted; i += 1) {
+    const position = order[from + i]!
+    const group = groups[position]!
+    const own = Draws.permutation(Draws.derive(plan.key, "identity", split, epoch, position), group.length)
+    for (let k = 0; k < perIdentity; k += 1) {
+      chosen[i * perIdentity + k] = group[own[(round * perIdentity + k) % group.length]!]!
+    }
+  }
+  return chosen
+}
+
 /** The images of a request, as indices into the split's part, in the order of the batch. */
 export const indices = (plan: BatchPlan, request: BatchRequest): Uint32Array => {
+  if (request.training && plan.perIdentity > 0) return balancedIndices(plan, request)
   const { indices: all } = plan.splits[request.split]
   const from = request.step * request.batchSize
   const to = Math.min(from + request.batchSize, all.length)
@@ -143,6 +241,25 @@ export const indices = (plan: BatchPlan, request: BatchRequest): Uint32Array => 
   return epochOrder(plan, request.split, request.epoch)
     .subarray(from, to)
     .map((at) => all[at]!)
+}
+
+/**
+ * Where an image shows up twice in a batch, as one of a label with too few images does, each showing has an augmentation
+ * of its own: how often each entry's image came before it.
+ */
+const showings = (chosen: Uint32Array): Uint32Array => {
+  const seen = new Map<number, number>()
+  return chosen.map((index) => {
+    const before = seen.get(index) ?? 0
+    seen.set(index, before + 1)
+    return before
+  })
+}
+
+/** The key of an image's augmentation. */
+export const augmentationKey = (plan: BatchPlan, request: BatchRequest, index: number, showing: number): Draws.Key => {
+  const key = Draws.derive(plan.key, "augment", request.split, request.epoch, index)
+  return showing === 0 ? key : Draws.derive(key, request.step, showing)
 }
 
 /** How an image is placed; see {@link place}. */
@@ -154,13 +271,13 @@ interface Placement {
   readonly cut: { readonly top: number; readonly left: number; readonly side: number }
 }
 
-const placement = (plan: BatchPlan, request: BatchRequest, index: number): Placement => {
+const placement = (plan: BatchPlan, request: BatchRequest, index: number, showing: number): Placement => {
   const [height, width] = plan.image
   const top = (height - plan.stored[0]) >> 1
   const left = (width - plan.stored[1]) >> 1
   if (!request.training) return { flip: false, top, left, cut: { top: 0, left: 0, side: 0 } }
   const { crop, cutout, flip } = plan.augmentation
-  const key = Draws.derive(plan.key, "augment", request.split, request.epoch, index)
+  const key = augmentationKey(plan, request, index, showing)
   const half = cutout >> 1
   return {
     flip: flip && Draws.integer(key, 2, 0) === 1,
@@ -205,28 +322,50 @@ const place = (plan: BatchPlan, out: Float32Array, at: number, pixels: Uint8Arra
 }
 
 /** Why a request names no batch, or undefined where it does. */
-export const refusal = (images: number, request: BatchRequest): string | undefined => {
+export const refusal = (plan: BatchPlan, request: BatchRequest): string | undefined => {
   const { batchSize, epoch, split, step, training } = request
   const integers = [batchSize, epoch, step].every((value) => Number.isSafeInteger(value) && value >= 0)
   if (!integers || batchSize < 1) {
     return `epoch ${epoch}, step ${step} and batch size ${batchSize} must be integers from 0, the batch size from 1`
   }
-  const available = steps(images, batchSize, training)
+  const available = steps(plan, split, batchSize, training)
   if (step < available) return undefined
+  if (training && plan.perIdentity > 0 && available === 0) {
+    return (
+      `a batch of ${batchSize} with ${plan.perIdentity} images of each identity: must be ${plan.perIdentity} times a ` +
+      `number of identities up to ${identities(plan, split).length}, as many as split ${split} has`
+    )
+  }
   return (
     `step ${step} of split ${split}, which has ${available} ${training ? "full " : ""}batches of ${batchSize} ` +
-    `(${images} images)`
+    `(${count(plan, split)} images)`
   )
 }
 
-/** The batch of a request that {@link refusal} does not refuse. */
-export const batch = (plan: BatchPlan, request: BatchRequest): Batch => {
-  const chosen = indices(plan, request)
-  const { labels, pixels } = plan[plan.splits[request.split].part]
+/**
+ * The batch of the chosen images, whose stored bytes lie in `pixels` at the places that `at` gives for the entries of
+ * `chosen`.
+ */
+export const assemble = (
+  plan: BatchPlan,
+  request: BatchRequest,
+  chosen: Uint32Array,
+  pixels: Uint8Array,
+  at: (position: number) => number
+): Batch => {
+  const { labels } = plan[plan.splits[request.split].part]
   const length = plan.image[0] * plan.image[1] * plan.image[2]
   const images = new Float32Array(chosen.length * length)
+  const shown = showings(chosen)
   chosen.forEach((index, position) => {
-    place(plan, images, position * length, pixels, index, placement(plan, request, index))
+    const how = placement(plan, request, index, shown[position]!)
+    place(plan, images, position * length, pixels, at(position), how)
   })
   return { images, labels: Int32Array.from(chosen, (index) => labels[index]!), size: chosen.length }
+}
+
+/** The batch of a request that {@link refusal} does not refuse, of a plan whose pixels are in memory. */
+export const batch = (plan: BatchPlan, request: BatchRequest): Batch => {
+  const chosen = indices(plan, request)
+  return assemble(plan, request, chosen, plan[plan.splits[request.split].part].pixels, (position) => chosen[position]!)
 }

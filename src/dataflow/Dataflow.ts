@@ -42,6 +42,15 @@ export class DatasetError extends Schema.TaggedError<DatasetError>()("DatasetErr
   }
 }
 
+/** Two images of a split, by their places in its fixed order, and whether they show the same identity. */
+export interface Pair {
+  readonly first: number
+  readonly second: number
+  readonly same: boolean
+  /** Which fold of the cross-validation the pair belongs to, from 0. */
+  readonly fold: number
+}
+
 /** The contract. */
 export interface DataflowShape {
   readonly name: string
@@ -55,6 +64,14 @@ export interface DataflowShape {
   readonly batch: (request: BatchRequest) => Effect.Effect<Batch, DatasetError>
   /** SHA-256 over the data the flow reads (hex), for the manifest. */
   readonly digest: string
+  /**
+   * Set where the test split shows identities that training does not: their names, in the order of the test split's
+   * labels, and the pairs to verify.
+   */
+  readonly verification?: {
+    readonly identities: ReadonlyArray<string>
+    readonly pairs: ReadonlyArray<Pair>
+  }
 }
 
 /** The dataflow of a run. */

@@ -8,9 +8,9 @@ import type * as Scope from "effect/Scope"
 import type { ImageShape } from "../nn/Network.ts"
 import * as Key from "../random/Key.ts"
 import * as BatchPlan from "./BatchPlan.ts"
-import { type DataflowShape, DatasetError, type Split } from "./Dataflow.ts"
+import { type DataflowShape, DatasetError } from "./Dataflow.ts"
 import * as Files from "./Files.ts"
-import * as Prefetch from "./Prefetch.ts"
+import * as Planned from "./Planned.ts"
 
 /** What parsing a data set gives. Pixels and labels best lie in shared memory ({@link sharedBytes}). */
 export interface ImageData {
@@ -126,6 +126,8 @@ export const plan = (data: ImageData, options: Options, key: Key.Key): BatchPlan
     },
     table: BatchPlan.normalisation(options.mean, options.std),
     augmentation: { crop: options.crop, flip: options.flip, cutout: options.cutout },
+    perIdentity: 0,
+    files: null,
     key
   }
 }
@@ -159,22 +161,12 @@ export const make = (
         reason: `${data.train.labels.length} training and ${data.test.labels.length} test images; needs at least 2 and 1`
       })
     }
-    const batchPlan = plan(data, options, Key.derive(runKey, "dataflow"))
-    const count = (split: Split) => BatchPlan.count(batchPlan, split)
-    const prefetch = yield* Prefetch.make(batchPlan, options.prefetch)
-    const flow: DataflowShape = {
+    return yield* Planned.make({
       name: data.name,
-      image: batchPlan.image,
       classes: data.classes,
-      count,
-      steps: (split, batchSize, training) => BatchPlan.steps(count(split), batchSize, training),
-      batch: (request) => {
-        const reason = BatchPlan.refusal(count(request.split), request)
-        return reason === undefined
-          ? prefetch(request)
-          : Effect.fail(new DatasetError({ dataset: data.name, file: "(request)", reason }))
-      },
+      plan: plan(data, options, Key.derive(runKey, "dataflow")),
+      prefetch: options.prefetch,
+      workers: 1,
       digest: found
-    }
-    return flow
+    })
   })

@@ -23,6 +23,8 @@ const plan: BatchPlan.BatchPlan = (() => {
     splits: { supernet: split, validation: split, train: split, test: split },
     table: BatchPlan.normalisation([0.5, 0.5, 0.5], [0.2, 0.2, 0.2]),
     augmentation: { crop: 1, flip: true, cutout: 2 },
+    perIdentity: 0,
+    files: null,
     key: Key.make(2)
   }
 })()
@@ -49,7 +51,7 @@ describe("make", () => {
     Effect.runPromise(
       Effect.scoped(
         Effect.gen(function* () {
-          const get = yield* Prefetch.make(plan, ahead)
+          const get = yield* Prefetch.make({ dataset: "d", plan, ahead, workers: 2 })
           const order: Array<BatchRequest> = []
           for (let epoch = 0; epoch < 2; epoch += 1)
             for (let step = 0; step < 6; step += 1) order.push(request(step, epoch))
@@ -76,7 +78,7 @@ describe("make", () => {
     Effect.runPromise(
       Effect.scoped(
         Effect.gen(function* () {
-          const get = yield* Prefetch.make(plan, 2)
+          const get = yield* Prefetch.make({ dataset: "d", plan, ahead: 2, workers: 1 })
           yield* get(request(0))
           const fiber = yield* Effect.forkChild(get(request(1)))
           yield* Fiber.interrupt(fiber)
@@ -89,7 +91,9 @@ describe("make", () => {
     ))
 
   it("makes batches itself once the scope, and with it the worker, is gone", async () => {
-    const get = await Effect.runPromise(Effect.scoped(Effect.tap(Prefetch.make(plan, 2), (get) => get(request(0)))))
+    const get = await Effect.runPromise(
+      Effect.scoped(Effect.tap(Prefetch.make({ dataset: "d", plan, ahead: 2, workers: 1 }), (get) => get(request(0))))
+    )
     expect(await Effect.runPromise(get(request(1)))).toEqual(BatchPlan.batch(plan, request(1)))
   })
 

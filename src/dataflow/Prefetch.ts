@@ -1,100 +1,154 @@
 /**
- * Batches made ahead of the training step, in a worker thread over shared bytes. A batch follows from its request alone,
- * so guessing wrongly what comes next costs time and never changes a result. Where no thread can be had, or it ends
+ * Batches made ahead of the training step, in worker threads over shared bytes. A batch follows from its request alone,
+ * so guessing wrongly what comes next costs time and never changes a result. Where no thread can be had, or one ends
  * unexpectedly, batches are made on the spot.
  *
- * The thread keeps no process alive: it is referenced only while a batch is awaited, and ends with the scope.
+ * The threads keep no process alive: they are referenced only while a batch is awaited, and end with the scope.
  */
 import { Worker } from "node:worker_threads"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as BatchPlan from "./BatchPlan.ts"
-import type { Batch, BatchRequest } from "./Dataflow.ts"
+import { type Batch, type BatchRequest, DatasetError } from "./Dataflow.ts"
+import type { FileBatchResult } from "./FileBatch.ts"
 
 const nameOf = (request: BatchRequest): string =>
   `${request.split}/${request.epoch}/${request.step}/${request.batchSize}/${request.training}`
 
 /** The request that follows in a plain pass: the next step, after the last one of training the next epoch's first. */
 export const following = (plan: BatchPlan.BatchPlan, request: BatchRequest): BatchRequest | undefined => {
-  const steps = BatchPlan.steps(BatchPlan.count(plan, request.split), request.batchSize, request.training)
+  const steps = BatchPlan.steps(plan, request.split, request.batchSize, request.training)
   if (request.step + 1 < steps) return { ...request, step: request.step + 1 }
   return request.training ? { ...request, epoch: request.epoch + 1, step: 0 } : undefined
 }
 
+/** What to make batches of, and how far ahead. */
+export interface Options {
+  /** Name of the data set, for failures. */
+  readonly dataset: string
+  readonly plan: BatchPlan.BatchPlan
+  /** How many batches; 0: none, and no thread. */
+  readonly ahead: number
+  readonly workers: number
+}
+
+type Outcome =
+  | { readonly made: FileBatchResult }
+  | { readonly failure: { readonly file: string; readonly reason: string } }
+
 interface Job {
   readonly id: number
-  readonly request: BatchRequest
-  batch: Batch | undefined
-  /** Waiting for the batch; called with undefined where the worker is gone. */
-  waiting: ((batch: Batch | undefined) => void) | undefined
+  readonly thread: Thread
+  outcome: Outcome | undefined
+  /** Waiting for the batch; called with undefined where the thread is gone. */
+  waiting: ((outcome: Outcome | undefined) => void) | undefined
+}
+
+interface Thread {
+  readonly worker: Worker
+  busy: number
 }
 
 /**
- * A function from requests to batches that keeps up to `ahead` of the following ones in the making; 0: none, and no
- * thread. Requests must be valid ({@link BatchPlan.refusal}).
+ * A function from requests to batches that keeps up to `ahead` of the following ones in the making. Requests must be
+ * valid ({@link BatchPlan.refusal}). A file that was skipped is named in the log, once.
  */
 export const make = (
-  plan: BatchPlan.BatchPlan,
-  ahead: number
-): Effect.Effect<(request: BatchRequest) => Effect.Effect<Batch>, never, Scope.Scope> =>
+  options: Options
+): Effect.Effect<(request: BatchRequest) => Effect.Effect<Batch, DatasetError>, never, Scope.Scope> =>
   Effect.gen(function* () {
-    const direct = (request: BatchRequest) => Effect.sync(() => BatchPlan.batch(plan, request))
+    const { ahead, dataset, plan } = options
+    const told = new Set<string>()
+
+    const deliver = (outcome: Outcome): Effect.Effect<Batch, DatasetError> => {
+      if ("failure" in outcome) return Effect.fail(new DatasetError({ dataset, ...outcome.failure }))
+      const news = outcome.made.skipped.filter(({ file }) => !told.has(file))
+      for (const { file } of news) told.add(file)
+      return Effect.as(
+        Effect.forEach(
+          news,
+          ({ file, reason }) => Effect.logWarning(`dataset ${dataset}: skipped ${file}: ${reason}`),
+          {
+            discard: true
+          }
+        ),
+        outcome.made.batch
+      )
+    }
+
+    const fromFiles = (request: BatchRequest): Effect.Effect<Batch, DatasetError> =>
+      Effect.promise(async (): Promise<Outcome> => {
+        const [FileBatch, DecodeImage] = await Promise.all([import("./FileBatch.ts"), import("./DecodeImage.ts")])
+        try {
+          return { made: await FileBatch.batch(plan, request) }
+        } catch (cause) {
+          if (!(cause instanceof DecodeImage.ImageFailure)) throw cause
+          return { failure: { file: cause.file, reason: cause.message } }
+        }
+      }).pipe(Effect.flatMap(deliver))
+
+    const direct = (request: BatchRequest): Effect.Effect<Batch, DatasetError> =>
+      plan.files === null ? Effect.sync(() => BatchPlan.batch(plan, request)) : fromFiles(request)
+
     if (ahead === 0) return direct
 
     const jobs = new Map<string, Job>()
-    let worker: Worker | undefined
+    let threads: ReadonlyArray<Thread> | undefined
     let failed = false
     let nextId = 0
 
     const abandon = () => {
       failed = true
-      worker = undefined
+      threads = []
       const open = [...jobs.values()]
       jobs.clear()
       for (const job of open) job.waiting?.(undefined)
     }
 
-    const start = (): Worker | undefined => {
-      if (worker !== undefined || failed) return worker
-      try {
-        const extension = import.meta.url.endsWith(".ts") ? "ts" : "js"
-        const started = new Worker(new URL(`./PrefetchWorker.${extension}`, import.meta.url), { workerData: plan })
-        started.on("message", (message: { readonly id: number; readonly batch: Batch }) => {
-          for (const [name, job] of jobs) {
-            if (job.id !== message.id) continue
-            if (job.waiting === undefined) {
-              job.batch = message.batch
-            } else {
-              jobs.delete(name)
-              job.waiting(message.batch)
-            }
+    const startThread = (): Thread => {
+      const extension = import.meta.url.endsWith(".ts") ? "ts" : "js"
+      const worker = new Worker(new URL(`./PrefetchWorker.${extension}`, import.meta.url), { workerData: plan })
+      const thread: Thread = { worker, busy: 0 }
+      worker.on("message", (message: { readonly id: number } & Outcome) => {
+        thread.busy -= 1
+        for (const [name, job] of jobs) {
+          if (job.id !== message.id) continue
+          if (job.waiting === undefined) {
+            job.outcome = message
+          } else {
+            jobs.delete(name)
+            job.waiting(message)
           }
-        })
-        started.on("error", abandon)
-        started.on("exit", abandon)
-        started.unref()
-        worker = started
-      } catch {
-        failed = true
+        }
+      })
+      worker.on("error", abandon)
+      worker.on("exit", abandon)
+      worker.unref()
+      return thread
+    }
+
+    /** The thread with the least to do; undefined where there is none. */
+    const idlest = (): Thread | undefined => {
+      if (failed) return undefined
+      if (threads === undefined) {
+        try {
+          threads = Array.from({ length: Math.max(options.workers, 1) }, startThread)
+        } catch {
+          failed = true
+          return undefined
+        }
       }
-      return worker
+      return threads.reduce((best, thread) => (thread.busy < best.busy ? thread : best), threads[0]!)
     }
 
-    const schedule = (request: BatchRequest): Job | undefined => {
-      const running = start()
-      if (running === undefined) return undefined
+    const schedule = (request: BatchRequest): void => {
       const name = nameOf(request)
-      const known = jobs.get(name)
-      if (known !== undefined) return known
-      const job: Job = { id: nextId, request, batch: undefined, waiting: undefined }
+      const thread = jobs.has(name) ? undefined : idlest()
+      if (thread === undefined) return
+      jobs.set(name, { id: nextId, thread, outcome: undefined, waiting: undefined })
+      thread.busy += 1
+      thread.worker.postMessage({ id: nextId, request })
       nextId += 1
-      jobs.set(name, job)
-      running.postMessage({ id: job.id, request })
-      return job
-    }
-
-    const release = (running: Worker | undefined) => {
-      if (![...jobs.values()].some((job) => job.waiting !== undefined)) running?.unref()
     }
 
     /** Puts the following requests to work and forgets finished ones that a wrong guess has left behind. */
@@ -111,12 +165,16 @@ export const make = (
       }
     }
 
+    const release = (thread: Thread) => {
+      if (![...jobs.values()].some((job) => job.thread === thread && job.waiting !== undefined)) thread.worker.unref()
+    }
+
     yield* Effect.addFinalizer(() =>
       Effect.promise(async () => {
-        const running = worker
-        running?.removeAllListeners("exit")
+        const running = threads ?? []
+        for (const { worker } of running) worker.removeAllListeners("exit")
         abandon()
-        await running?.terminate()
+        await Promise.all(running.map(({ worker }) => worker.terminate()))
       })
     )
 
@@ -124,29 +182,28 @@ export const make = (
       Effect.suspend(() => {
         const name = nameOf(request)
         const ready = jobs.get(name)
-        if (ready?.batch !== undefined) {
+        if (ready?.outcome !== undefined) {
           jobs.delete(name)
           lookAhead(request)
-          return Effect.succeed(ready.batch)
+          return deliver(ready.outcome)
         }
-        // Nothing was made ahead, as at the start of a pass: making it here is faster than asking the worker, which
+        // Nothing was made ahead, as at the start of a pass: making it here is faster than asking a thread, which
         // meanwhile makes the next ones. The same where another fiber already waits for it.
         if (ready === undefined || ready.waiting !== undefined) {
           lookAhead(request)
           return direct(request)
         }
-        return Effect.callback<Batch | undefined>((resume) => {
-          const running = worker
-          running?.ref()
-          ready.waiting = (batch) => {
-            release(running)
-            resume(Effect.succeed(batch))
+        return Effect.callback<Outcome | undefined>((resume) => {
+          ready.thread.worker.ref()
+          ready.waiting = (outcome) => {
+            release(ready.thread)
+            resume(Effect.succeed(outcome))
           }
           lookAhead(request)
           return Effect.sync(() => {
             jobs.delete(name)
-            release(running)
+            release(ready.thread)
           })
-        }).pipe(Effect.flatMap((batch) => (batch === undefined ? direct(request) : Effect.succeed(batch))))
+        }).pipe(Effect.flatMap((outcome) => (outcome === undefined ? direct(request) : deliver(outcome))))
       })
   })

@@ -43,6 +43,32 @@ export const log = (x: number): number => {
   return exponent * ln2High + (2 * s + (2 * s * z * series + exponent * ln2Low))
 }
 
+/**
+ * Exponential function, to about one unit in the last place: argument reduced by a multiple of ln 2, then its series.
+ * Beyond 709 Infinity, below -708 zero.
+ *
+ * **Example** (At zero)
+ *
+ * ```ts
+ * import * as Deterministic from "./Deterministic.ts"
+ *
+ * Deterministic.exp(0) // => 1
+ * ```
+ */
+export const exp = (x: number): number => {
+  if (Number.isNaN(x)) return x
+  if (x > 709) return Number.POSITIVE_INFINITY
+  if (x < -708) return 0
+  const exponent = Math.floor(x / (ln2High + ln2Low) + 0.5)
+  const rest = x - exponent * ln2High - exponent * ln2Low
+  // |rest| <= 0.347, so the first term left out is below 1e-19.
+  let series = 1
+  for (let k = 14; k >= 1; k -= 1) series = 1 + (series * rest) / k
+  view.setUint32(0, (exponent + 1023) << 20)
+  view.setUint32(4, 0)
+  return series * view.getFloat64(0)
+}
+
 /** Square root by Newton's iteration from an exponent-halving start; relative error below 1e-15. */
 export const sqrt = (x: number): number => {
   if (!(x > 0)) return x === 0 ? 0 : Number.NaN

@@ -371,6 +371,13 @@ describe("Deterministic", () => {
       }),
       { seed: 1, numRuns: 1000 }
     )
+    fc.assert(
+      fc.property(fc.double({ min: -700, max: 700, noNaN: true }), (x) => {
+        expect(Math.abs(Deterministic.exp(x) - Math.exp(x))).toBeLessThanOrEqual(4e-16 * Math.exp(x))
+      }),
+      { seed: 1, numRuns: 2000 }
+    )
+    expect([Deterministic.exp(1000), Deterministic.exp(-1000)]).toEqual([Number.POSITIVE_INFINITY, 0])
     expect([Deterministic.log(0), Deterministic.log(Infinity), Deterministic.sqrt(0)]).toEqual([-Infinity, Infinity, 0])
     expect(Deterministic.log(-1)).toBeNaN()
   })

@@ -1,0 +1,83 @@
+/**
+ * Image files to bytes. PGM and PPM are read here; JPEG, PNG, WebP and what else sharp knows by the optional dependency
+ * `sharp`, loaded when the first such file comes.
+ */
+import * as fs from "node:fs/promises"
+import { join } from "node:path"
+import * as Result from "effect/Result"
+import type * as BatchPlan from "./BatchPlan.ts"
+import * as Netpbm from "./Netpbm.ts"
+
+/** An image file that cannot be read, and why. */
+export class ImageFailure extends Error {
+  readonly file: string
+  constructor(file: string, reason: string) {
+    super(reason)
+    this.name = "ImageFailure"
+    this.file = file
+  }
+}
+
+// A photograph of any camera; more is refused before it is read.
+const mostBytes = 1 << 28
+
+type Sharp = typeof import("sharp").default
+let sharp: Promise<Sharp> | undefined
+
+const loadSharp = (): Promise<Sharp> => {
+  sharp ??= import("sharp").then((module) => {
+    const loaded = module.default
+    // One thread an image: the batches of several workers are what runs in parallel.
+    loaded.concurrency(1)
+    loaded.cache(false)
+    return loaded
+  })
+  return sharp
+}
+
+const bySharp = async (file: string, bytes: Uint8Array, channels: 1 | 3): Promise<Netpbm.RawImage> => {
+  const library = await loadSharp().catch(() => {
+    throw new ImageFailure(file, "the optional package sharp, which reads JPEG and PNG, is missing: npm install sharp")
+  })
+  try {
+    const image = library(bytes, { limitInputPixels: Netpbm.mostPixels, failOn: "error" }).autoOrient()
+    const { data, info } = await image
+      .flatten({ background: "#000000" })
+      .toColourspace(channels === 1 ? "b-w" : "srgb")
+      .raw({ depth: "uchar" })
+      .toBuffer({ resolveWithObject: true })
+    if (info.channels !== 1 && info.channels !== 3) {
+      throw new Error(`has ${info.channels} channels; 1 or 3 are expected`)
+    }
+    const pixels = new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
+    return { width: info.width, height: info.height, channels: info.channels, pixels }
+  } catch (cause) {
+    throw new ImageFailure(file, `is no image that can be read: ${cause instanceof Error ? cause.message : cause}`)
+  }
+}
+
+/** Reads and decodes an image file; rejects with an {@link ImageFailure}. */
+export const decode = async (file: string, channels: 1 | 3): Promise<Netpbm.RawImage> => {
+  const bytes = await (async () => {
+    try {
+      const handle = await fs.open(file)
+      try {
+        const { size } = await handle.stat()
+        if (size > mostBytes) throw new Error(`has ${size} bytes; at most ${mostBytes} are expected`)
+        return new Uint8Array(await handle.readFile())
+      } finally {
+        await handle.close()
+      }
+    } catch (cause) {
+      throw new ImageFailure(file, `cannot be read: ${cause instanceof Error ? cause.message : cause}`)
+    }
+  })()
+  if (!Netpbm.isNetpbm(bytes)) return bySharp(file, bytes, channels)
+  const parsed = Netpbm.parse(bytes)
+  if (Result.isFailure(parsed)) throw new ImageFailure(file, parsed.failure)
+  return parsed.success
+}
+
+/** Decodes the image of a plan. */
+export const decodePlanned = (files: BatchPlan.ImageFiles, path: string, channels: 1 | 3): Promise<Netpbm.RawImage> =>
+  decode(join(files.root, path), channels)

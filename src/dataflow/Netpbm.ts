@@ -1,0 +1,73 @@
+/**
+ * Grey and colour images in the binary Netpbm formats PGM (P5) and PPM (P6), 8 bits a sample. Source:
+ * https://netpbm.sourceforge.net/doc/pgm.html.
+ */
+import * as Result from "effect/Result"
+
+/** An image as bytes, channels last. */
+export interface RawImage {
+  readonly width: number
+  readonly height: number
+  readonly channels: 1 | 3
+  readonly pixels: Uint8Array
+}
+
+/** Most pixels an image may have; beyond this it is no photograph but an attack. */
+export const mostPixels = 1 << 27
+
+/** Whether bytes begin as a binary PGM or PPM. */
+export const isNetpbm = (bytes: Uint8Array): boolean => bytes[0] === 0x50 && (bytes[1] === 0x35 || bytes[1] === 0x36)
+
+/**
+ * Reads a binary PGM or PPM; fails with what is wrong. Samples are spread to 0 .. 255 where the file's maximum is less.
+ *
+ * **Example** (Two grey pixels)
+ *
+ * ```ts
+ * import * as Result from "effect/Result"
+ * import * as Netpbm from "./Netpbm.ts"
+ *
+ * const bytes = new TextEncoder().encode("P5\\n# a comment\\n2 1\\n255\\nAB")
+ * Array.from(Result.getOrThrow(Netpbm.parse(bytes)).pixels) // => [65, 66]
+ * ```
+ */
+export const parse = (bytes: Uint8Array): Result.Result<RawImage, string> => {
+  if (!isNetpbm(bytes)) return Result.fail("not a binary PGM or PPM: must begin with P5 or P6")
+  const channels = bytes[1] === 0x35 ? 1 : 3
+  let at = 2
+  const number = (): number => {
+    for (;;) {
+      const byte = bytes[at]
+      if (byte === 0x23) {
+        while (at < bytes.length && bytes[at] !== 0x0a) at += 1
+      } else if (byte === 0x20 || (byte !== undefined && byte >= 0x09 && byte <= 0x0d)) {
+        at += 1
+      } else {
+        break
+      }
+    }
+    let value = 0
+    let digits = 0
+    while (digits < 9 && bytes[at]! >= 0x30 && bytes[at]! <= 0x39) {
+      value = value * 10 + bytes[at]! - 0x30
+      digits += 1
+      at += 1
+    }
+    return digits === 0 ? Number.NaN : value
+  }
+  const [width, height, most] = [number(), number(), number()]
+  if (!(width > 0 && height > 0 && most > 0)) return Result.fail(`its header is broken at byte ${at}`)
+  if (most > 255) return Result.fail(`has ${most} as largest sample; only 8 bits (255) are read`)
+  const size = width * height * channels
+  if (width * height > mostPixels) return Result.fail(`${width} x ${height} pixels; at most ${mostPixels} are expected`)
+  // One white space, then the samples.
+  at += 1
+  if (bytes.length - at < size) {
+    return Result.fail(
+      `${width} x ${height} x ${channels} samples need ${size} bytes, ${Math.max(bytes.length - at, 0)} follow`
+    )
+  }
+  const samples = bytes.subarray(at, at + size)
+  const pixels = most === 255 ? samples.slice() : samples.map((v) => Math.min(Math.floor((v * 255) / most + 0.5), 255))
+  return Result.succeed({ width, height, channels, pixels })
+}

@@ -1,0 +1,106 @@
+/**
+ * Resizing of byte images with the triangle filter, widened when shrinking so that nothing is skipped (what Pillow calls
+ * bilinear). Sums and products of doubles alone: the same bytes everywhere.
+ */
+import type { RawImage } from "./Netpbm.ts"
+
+/** A part of an image, in pixels; may lie between pixels and beyond the border. */
+export interface Box {
+  readonly left: number
+  readonly top: number
+  readonly width: number
+  readonly height: number
+}
+
+interface Taps {
+  readonly first: Int32Array
+  readonly count: Int32Array
+  readonly weights: Float64Array
+  readonly most: number
+}
+
+/** For each of `to` outputs over [start, start + length): which inputs of `from` count, and how much. */
+const taps = (from: number, start: number, length: number, to: number): Taps => {
+  const scale = length / to
+  const support = Math.max(scale, 1)
+  const most = Math.ceil(support) * 2 + 1
+  const first = new Int32Array(to)
+  const count = new Int32Array(to)
+  const weights = new Float64Array(to * most)
+  for (let i = 0; i < to; i += 1) {
+    const centre = start + (i + 0.5) * scale
+    const low = Math.min(Math.max(Math.floor(centre - support + 0.5), 0), from - 1)
+    const high = Math.max(Math.min(Math.floor(centre + support + 0.5), from), low + 1)
+    let sum = 0
+    for (let x = low; x < high && x - low < most; x += 1) {
+      const weight = Math.max(1 - Math.abs(x + 0.5 - centre) / support, 0)
+      weights[i * most + x - low] = weight
+      sum += weight
+    }
+    const used = Math.min(high - low, most)
+    if (sum === 0) {
+      // Beyond the border: the nearest input.
+      weights[i * most + (centre < 0 ? 0 : used - 1)] = 1
+      sum = 1
+    }
+    for (let t = 0; t < used; t += 1) weights[i * most + t]! /= sum
+    first[i] = low
+    count[i] = used
+  }
+  return { first, count, weights, most }
+}
+
+/** A part of an image, resized to `width` x `height`. */
+export const resize = (image: RawImage, box: Box, width: number, height: number): Uint8Array => {
+  const { channels, pixels } = image
+  const columns = taps(image.width, box.left, box.width, width)
+  const rows = taps(image.height, box.top, box.height, height)
+  let top = image.height
+  let bottom = 0
+  for (let y = 0; y < height; y += 1) {
+    top = Math.min(top, rows.first[y]!)
+    bottom = Math.max(bottom, rows.first[y]! + rows.count[y]!)
+  }
+  // First along the rows that count, then down the columns.
+  const between = new Float64Array((bottom - top) * width * channels)
+  for (let y = top; y < bottom; y += 1) {
+    for (let x = 0; x < width; x += 1) {
+      for (let c = 0; c < channels; c += 1) {
+        let sum = 0
+        for (let t = 0; t < columns.count[x]!; t += 1) {
+          sum +=
+            columns.weights[x * columns.most + t]! * pixels[(y * image.width + columns.first[x]! + t) * channels + c]!
+        }
+        between[((y - top) * width + x) * channels + c] = sum
+      }
+    }
+  }
+  const out = new Uint8Array(width * height * channels)
+  const line = width * channels
+  for (let y = 0; y < height; y += 1) {
+    const from = (rows.first[y]! - top) * line
+    for (let i = 0; i < line; i += 1) {
+      let sum = 0
+      for (let t = 0; t < rows.count[y]!; t += 1)
+        sum += rows.weights[y * rows.most + t]! * between[from + t * line + i]!
+      out[y * line + i] = Math.min(Math.max(Math.floor(sum + 0.5), 0), 255)
+    }
+  }
+  return out
+}
+
+/** The same image with 1 or 3 channels; grey is 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601). */
+export const withChannels = (image: RawImage, channels: 1 | 3): RawImage => {
+  if (image.channels === channels) return image
+  const size = image.width * image.height
+  const pixels = new Uint8Array(size * channels)
+  for (let i = 0; i < size; i += 1) {
+    if (channels === 3) {
+      pixels.fill(image.pixels[i]!, 3 * i, 3 * i + 3)
+    } else {
+      const [r, g, b] = [image.pixels[3 * i]!, image.pixels[3 * i + 1]!, image.pixels[3 * i + 2]!]
+      pixels[i] = Math.floor((299 * r + 587 * g + 114 * b) / 1000 + 0.5)
+    }
+  }
+  return { ...image, channels, pixels }
+}
