@@ -56,8 +56,8 @@ const given = (path: ReadonlyArray<string>, value: Option.Option<unknown>, flag:
 /** What `--quick` puts in the place of a configuration's own values, where the component has such an option. */
 const quickOptions: Partial<Record<Kind, Readonly<Record<string, unknown>>>> = {
   dataflow: { trainLimit: 400, testLimit: 200 },
-  searchStrategy: { evaluations: 8, population: 4, generations: 2, parents: 2 },
-  estimator: { batches: 1 }
+  searchStrategy: { evaluations: 8, generation: 4 },
+  estimator: { recalibration: 1, recalibrationBatchSize: 32, batches: 1, batchSize: 64 }
 }
 
 const quickAssignments = (loaded: Load.LoadedRun): ReadonlyArray<Assignment> => {
@@ -69,12 +69,14 @@ const quickAssignments = (loaded: Load.LoadedRun): ReadonlyArray<Assignment> => 
       [[phase, "accumulate"], 1, flag]
     ]
   )
-  const options = kinds.flatMap((kind) =>
-    Object.entries(quickOptions[kind] ?? {}).flatMap(
-      ([key, value]): ReadonlyArray<Assignment> =>
-        key in loaded.components[kind].options ? [[[kind, key], value, flag]] : []
-    )
-  )
+  const options = kinds.flatMap((kind) => {
+    const { name, options } = loaded.components[kind]
+    const quick = Object.entries(quickOptions[kind] ?? {}).filter(([key]) => key in options)
+    // The name too: a section that the file leaves out has none, and is a default as a whole.
+    return quick.length === 0
+      ? []
+      : [["name", name] as const, ...quick].map(([key, value]): Assignment => [[kind, key], value, flag])
+  })
   return [...training, ...options]
 }
 

@@ -39,8 +39,13 @@ export const shipped: { readonly [K in Kind]: Readonly<Record<string, Source<K>>
     uniform: () => import("../training-strategy/Uniform.ts").then((module) => bind(module.component)),
     fair: () => import("../training-strategy/Fair.ts").then((module) => bind(module.component))
   },
-  searchStrategy: {},
-  estimator: {}
+  searchStrategy: {
+    evolution: () => import("../search-strategy/Evolution.ts").then((module) => bind(module.component)),
+    random: () => import("../search-strategy/Random.ts").then((module) => bind(module.component))
+  },
+  estimator: {
+    supernet: () => import("../estimator/Supernet.ts").then((module) => bind(module.component))
+  }
 }
 
 /** Names of the shipped components of a kind. */

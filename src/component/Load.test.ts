@@ -1,0 +1,224 @@
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join, resolve } from "node:path"
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import { afterAll } from "vitest"
+import * as ConfigFile from "../run/ConfigFile.ts"
+import { RunConfig } from "../run/RunConfig.ts"
+import { kinds } from "./Bound.ts"
+import * as ConfigSchema from "./ConfigSchema.ts"
+import * as Load from "./Load.ts"
+import * as Registry from "./Registry.ts"
+
+const root = resolve(import.meta.dirname, "../..")
+const folder = mkdtempSync(join(tmpdir(), "osnas-load-"))
+afterAll(() => rmSync(folder, { recursive: true }))
+
+const write = (name: string, text: string): string => {
+  writeFileSync(join(folder, name), text)
+  return join(folder, name)
+}
+
+const failureOf = (text: string) => Effect.map(Effect.flip(Load.file(write("a.yaml", text))), (error) => error.message)
+
+describe("Registry", () => {
+  for (const kind of kinds) {
+    it.effect(`${kind}: every name leads to a component of that name, described, with options that have defaults`, () =>
+      Effect.gen(function* () {
+        assert.isAbove(Registry.names(kind).length, 0)
+        for (const name of Registry.names(kind)) {
+          const component = yield* Registry.find(kind, name)
+          assert.strictEqual(component?.name, name)
+          assert.strictEqual(component?.kind, kind)
+          assert.match(component?.description ?? "", /^[A-Z].*[^.]$/, "one line, no full stop")
+          const { schema } = ConfigSchema.optionsSchema(component!.options)
+          const properties = (schema["properties"] ?? {}) as Record<string, { description?: string }>
+          for (const [key, property] of Object.entries(properties)) {
+            if (name !== "macro") assert.isDefined(property.description, `${kind} ${name}.${key} has a description`)
+          }
+        }
+      })
+    )
+  }
+
+  it.effect("knows no prototype's names", () =>
+    Effect.gen(function* () {
+      assert.isUndefined(yield* Registry.find("criterion", "constructor"))
+      assert.isUndefined(yield* Registry.find("criterion", "__proto__"))
+    })
+  )
+})
+
+const base = `name: a
+dataflow: { name: fashion-mnist }
+searchSpace: { name: tiny }
+budget: { max: 3e6 }
+supernetTraining: { epochs: 1 }
+retraining: { epochs: 1 }
+`
+
+describe("file", () => {
+  it.effect("fills in defaults, those of the components too", () =>
+    Effect.gen(function* () {
+      const { components, config } = yield* Load.file(write("a.yaml", base))
+      assert.strictEqual(config.searchStrategy.name, "evolution")
+      assert.strictEqual(config.searchStrategy["crossover"], 0.25)
+      assert.strictEqual(config.searchSpace["stemStride"], 2)
+      assert.strictEqual(components.trainingAgent.name, "classification")
+    })
+  )
+
+  it.effect("five mistakes, five messages, each with its line", () =>
+    Effect.gen(function* () {
+      const message = yield* failureOf(`name: a
+dataflow: { name: fashion-mnits }
+searchSpace: { name: tiny, stemStride: 3 }
+searchStrategy: { name: evolution, evaluation: 5 }
+budget: { max: -1 }
+supernetTraining: { epochs: one }
+retraining: { epochs: 1 }
+`)
+      const lines = message.split("\n").slice(1)
+      assert.strictEqual(lines.length, 5, message)
+      assert.match(lines[0]!, /line 2: dataflow\.name: .*did you mean fashion-mnist\?/)
+      assert.match(lines[1]!, /line 3: searchSpace\.stemStride: got 3; expected 1 or 2/)
+      assert.match(lines[2]!, /line 4: searchStrategy\.evaluation: unknown key; did you mean evaluations\?/)
+      assert.match(lines[3]!, /line 5: budget\.max: got -1; expected a value greater than 0/)
+      assert.match(lines[4]!, /line 6: supernetTraining\.epochs: got "one"; expected a number/)
+    })
+  )
+
+  it.effect("tells what is wrong between sections", () =>
+    Effect.gen(function* () {
+      const message = yield* failureOf(
+        base.replace("max: 3e6", "min: 4e6, max: 3e6").replace("epochs: 1", "epochs: 1, batchSize: 64, accumulate: 3") +
+          "start: { network: a.safetensors }\n"
+      )
+      assert.include(message, "budget.min: got 4000000; expected at most budget.max")
+      assert.include(message, "supernetTraining.accumulate: got 3; expected a divisor")
+      assert.include(message, "start.network: weights alone are no network")
+    })
+  )
+
+  it.effect("a name that would leave the folder of runs is refused", () =>
+    Effect.gen(function* () {
+      for (const name of ["../x", "/etc", "a/b", ""]) {
+        assert.include(yield* failureOf(base.replace("name: a", `name: ${JSON.stringify(name)}`)), "name")
+      }
+    })
+  )
+
+  it.effect("a file that is not there, a folder", () =>
+    Effect.gen(function* () {
+      assert.include((yield* Effect.flip(Load.file(join(folder, "none.yaml")))).message, "does not exist")
+      assert.include((yield* Effect.flip(Load.file(folder))).message, "folder")
+    })
+  )
+
+  for (const name of readdirSync(join(root, "examples")).filter((file) => file.endsWith(".yaml"))) {
+    it.effect(`examples/${name} is right`, () => Load.file(join(root, "examples", name)))
+  }
+})
+
+describe("a component of the user's own", () => {
+  const own = (kind: string, extra = "") => `
+import * as Schema from ${JSON.stringify(import.meta.resolve("effect/Schema"))}
+import * as Layer from ${JSON.stringify(import.meta.resolve("effect/Layer"))}
+export const component = {
+  kind: "${kind}", name: "mine", description: "Mine",
+  options: Schema.Struct({ strength: Schema.Int }), layer: () => Layer.empty ${extra}
+}`
+  const using = (path: string, option = "strength: 3") => `${base}criterion: { name: ${path}, ${option} }\n`
+
+  it.effect("is loaded relative to the configuration, its options decoded", () =>
+    Effect.gen(function* () {
+      write("mine.mjs", own("criterion"))
+      const loaded = yield* Load.file(write("own.yaml", using("./mine.mjs")))
+      assert.strictEqual(loaded.components.criterion.name, "./mine.mjs")
+      assert.deepStrictEqual(loaded.components.criterion.options, { strength: 3 })
+      const message = yield* failureOf(using("./mine.mjs", "strength: x"))
+      assert.include(message, 'criterion.strength: got "x"')
+    })
+  )
+
+  it.effect("moves with the configuration: from a run's folder it is the same module", () =>
+    Effect.gen(function* () {
+      write("mine.mjs", own("criterion"))
+      const loaded = yield* Load.file(write("own.yaml", using("./mine.mjs")))
+      mkdirSync(join(folder, "runs/a"), { recursive: true })
+      const moved = Load.relocate(loaded, join(folder, "runs/a/config.yaml"))
+      assert.strictEqual(moved.config.criterion.name, "../../mine.mjs")
+      const again = yield* Load.file(write("runs/a/config.yaml", Load.toYaml(moved)))
+      assert.deepStrictEqual(again.config, moved.config)
+    })
+  )
+
+  it.effect("says what is wrong with a module", () =>
+    Effect.gen(function* () {
+      write("wrong-kind.mjs", own("dataflow"))
+      write("empty.mjs", "export const other = 1")
+      write("broken.mjs", "export const component = (")
+      write("throws.mjs", "throw new Error('on purpose')")
+      write("no-layer.mjs", own("criterion").replace("layer:", "layers:"))
+      write("no-schema.mjs", "export const component = { kind: 'criterion', name: 'x', options: {}, layer: () => 1 }")
+      write("number.mjs", "export const component = 5")
+      const expected: Readonly<Record<string, string>> = {
+        "./absent.ts": "does not exist",
+        "./wrong-kind.mjs": "is a dataflow, and a criterion belongs here",
+        "./empty.mjs": "exports no `component` (it exports other)",
+        "./broken.mjs": "cannot be loaded",
+        "./throws.mjs": "on purpose",
+        "./no-layer.mjs": "no function `layer`",
+        "./no-schema.mjs": "no Schema as `options`",
+        "./number.mjs": "not a component definition",
+        "./": "folder"
+      }
+      for (const [path, reason] of Object.entries(expected)) {
+        assert.include(yield* failureOf(using(path)), reason, path)
+      }
+    })
+  )
+})
+
+describe("the JSON Schema", () => {
+  it.effect("has every section with its default, every component with its options, and no dangling reference", () =>
+    Effect.gen(function* () {
+      const document = yield* ConfigSchema.document
+      const text = JSON.stringify(document)
+      const defs = document["$defs"] as Record<string, unknown>
+      for (const [, name] of text.matchAll(/"#\/\$defs\/([^"]+)"/g)) assert.property(defs, name!)
+      assert.notInclude(text, "#/definitions/")
+      for (const kind of kinds) for (const name of Registry.names(kind)) assert.property(defs, `${kind}.${name}`)
+      const properties = document["properties"] as Record<string, { properties: Record<string, { default?: unknown }> }>
+      assert.strictEqual(properties["checkpoint"]?.properties["everyMinutes"]?.default, 5)
+      assert.deepStrictEqual(document["required"], [
+        "name",
+        "dataflow",
+        "searchSpace",
+        "budget",
+        "supernetTraining",
+        "retraining"
+      ])
+    })
+  )
+
+  it("knows what a key is for", () => {
+    assert.include(ConfigSchema.describe(["supernetTraining", "optimizer", "learningRate"]), "learning rate")
+    assert.isUndefined(ConfigSchema.describe(["nothing", "there"]))
+  })
+
+  it("the defaults it tells are the ones decoding fills in", () => {
+    const decoded = Schema.decodeUnknownSync(RunConfig)(ConfigSchema.smallest)
+    assert.deepStrictEqual(decoded.engine, { name: "auto", mode: "strict", threads: 0 })
+  })
+})
+
+it("overrides beat the file", () => {
+  const source = ConfigFile.assign(ConfigFile.fromValue("x", { seed: 1 }), ["seed"], 2, "--seed")
+  assert.deepStrictEqual(source.value, { seed: 2 })
+  assert.deepStrictEqual(source.origin(["seed"]), { line: null, origin: "--seed" })
+  assert.isTrue(Result.isSuccess(ConfigFile.override(source, [])))
+})
