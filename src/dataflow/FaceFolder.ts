@@ -1,0 +1,299 @@
+/**
+ * Faces in folders, one folder a person (CASIA-WebFace, LFW, ORL): training on some people, verification of pairs of
+ * other people. Training batches are shuffled, for criteria that classify identities, or balanced with `perIdentity`
+ * images of each person, for criteria that compare within the batch.
+ */
+import { extname, join } from "node:path"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import { define } from "../component/Component.ts"
+import * as Key from "../random/Key.ts"
+import { RunKey } from "../random/RunKey.ts"
+import * as BatchPlan from "./BatchPlan.ts"
+import { Dataflow, DatasetError, type Pair } from "./Dataflow.ts"
+import * as DecodeImage from "./DecodeImage.ts"
+import * as FileBatch from "./FileBatch.ts"
+import * as Files from "./Files.ts"
+import * as ImageListing from "./ImageListing.ts"
+import * as InMemory from "./InMemory.ts"
+import * as Planned from "./Planned.ts"
+import * as Resample from "./Resample.ts"
+import * as VerificationPairs from "./VerificationPairs.ts"
+
+const name = "face-folder"
+const PositiveInt = Schema.Int.check(Schema.isGreaterThan(0))
+const Pixels = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 512 }))
+const Names = Schema.NullOr(Schema.Array(Schema.String))
+
+/** Options of the dataflow `face-folder`. */
+export const Options = Schema.Struct({
+  folder: Schema.String.annotate({ description: "Folder with one folder of images a person" }),
+  people: Names.annotate({
+    description: "People (folders) to train on; `s1..s30` is a range; null: all but the test's"
+  }).pipe(Schema.withDecodingDefaultKey(Effect.succeed(null))),
+  testFolder: Schema.NullOr(Schema.String)
+    .annotate({ description: "Folder of the people to verify; null: the same folder" })
+    .pipe(Schema.withDecodingDefaultKey(Effect.succeed(null))),
+  testPeople: Names.annotate({ description: "People to verify; null: all of the test folder" }).pipe(
+    Schema.withDecodingDefaultKey(Effect.succeed(null))
+  ),
+  pairs: Schema.NullOr(Schema.String)
+    .annotate({ description: "A list in the form of LFW's pairs.txt; null: pairs are made of the people to verify" })
+    .pipe(Schema.withDecodingDefaultKey(Effect.succeed(null))),
+  pairLimit: PositiveInt.annotate({ description: "At most so many made pairs of one person, and as many of two" }).pipe(
+    Schema.withDecodingDefaultKey(Effect.succeed(3000))
+  ),
+  size: Schema.Int.check(Schema.isBetween({ minimum: 8, maximum: 512 }))
+    .annotate({ description: "Side of the images in pixels" })
+    .pipe(Schema.withDecodingDefaultKey(Effect.succeed(112))),
+  channels: Schema.Literals([1, 3])
+    .annotate({ description: "3: colour; 1: grey" })
+    .pipe(Schema.withDecodingDefaultKey(Effect.succeed(3 as const))),
+  fit: Schema.Literals(["stretch", "crop", "pad"])
+    .annotate({ description: "How an image that is no square becomes one" })
+    .pipe(Schema.withDecodingDefaultKey(Effect.succeed("stretch" as const))),
+  perIdentity: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 1024 }))
+    .annotate({ description: "Images of each person in a training batch (triplet loss: 2 or more); 0: shuffled" })
+    .pipe(Schema.withDecodingDefaultKey(Effect.succeed(0))),
+  supernetFraction: Schema.Finite.check(Schema.isGreaterThan(0), Schema.isLessThan(1))
+    .annotate({ description: "Fraction of every person's training images that trains the supernet; the rest scores" })
+    .pipe(Schema.withDecodingDefaultKey(Effect.succeed(0.8))),
+  crop: Pixels.annotate({ description: "Random crop from the image framed by so many pixels; 0: off" }).pipe(
+    Schema.withDecodingDefaultKey(Effect.succeed(0))
+  ),
+  flip: Schema.Boolean.annotate({ description: "Mirror half of the training images" }).pipe(
+    Schema.withDecodingDefaultKey(Effect.succeed(true))
+  ),
+  cutout: Pixels.annotate({ description: "Side of a blanked square in training images; 0: off" }).pipe(
+    Schema.withDecodingDefaultKey(Effect.succeed(0))
+  ),
+  mean: Schema.Finite.annotate({ description: "Mean of the pixels, from 0 to 1" }).pipe(
+    Schema.withDecodingDefaultKey(Effect.succeed(0.5))
+  ),
+  std: Schema.Finite.check(Schema.isGreaterThan(0))
+    .annotate({ description: "Standard deviation of the pixels" })
+    .pipe(Schema.withDecodingDefaultKey(Effect.succeed(0.5))),
+  memory: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 65536 }))
+    .annotate({ description: "Megabytes of images to keep in memory; more than that are read anew for every batch" })
+    .pipe(Schema.withDecodingDefaultKey(Effect.succeed(1024))),
+  broken: Schema.Literals(["fail", "skip"])
+    .annotate({ description: "What an image that cannot be read does: end the run, or be named and replaced" })
+    .pipe(Schema.withDecodingDefaultKey(Effect.succeed("fail" as const))),
+  prefetch: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 64 }))
+    .annotate({ description: "Batches made ahead in worker threads; 0: made when asked for" })
+    .pipe(Schema.withDecodingDefaultKey(Effect.succeed(4))),
+  workers: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 64 }))
+    .annotate({ description: "Worker threads" })
+    .pipe(Schema.withDecodingDefaultKey(Effect.succeed(2)))
+})
+/** Options of the dataflow `face-folder`. */
+export type Options = typeof Options.Type
+
+const fail = (file: string, reason: string) => Effect.fail(new DatasetError({ dataset: name, file, reason }))
+
+/** Who trains and who is verified, with the roots of their folders. */
+const people = Effect.fnUntraced(function* (options: Options) {
+  const testRoot = options.testFolder ?? options.folder
+  const all = yield* ImageListing.groups(name, options.folder)
+  const testAll = options.testFolder === null ? all : yield* ImageListing.groups(name, testRoot)
+  if (options.testFolder === null && options.testPeople === null) {
+    return yield* fail(
+      options.folder,
+      "set testPeople (some of its folders) or testFolder: people to verify, not trained on"
+    )
+  }
+  const test =
+    options.testPeople === null ? testAll : yield* ImageListing.pick(name, testRoot, testAll, options.testPeople)
+  const testNames = new Set(options.testFolder === null ? test.map((group) => group.name) : [])
+  const train =
+    options.people === null
+      ? all.filter((group) => !testNames.has(group.name))
+      : yield* ImageListing.pick(name, options.folder, all, options.people)
+  const both = train.filter((group) => testNames.has(group.name)).map((group) => group.name)
+  if (both.length > 0) return yield* fail(options.folder, `${both.join(", ")} both trained on and verified`)
+  if (train.length < 2) return yield* fail(options.folder, `${train.length} people to train on; needs at least 2`)
+  return { train, test, testRoot }
+})
+
+/** The pairs of LFW's list, as places among the test images. */
+const listedPairs = Effect.fnUntraced(function* (list: string, paths: ReadonlyArray<string>) {
+  const bytes = yield* Files.read(name, list, 1 << 26)
+  const parsed = VerificationPairs.parseLfw(new TextDecoder().decode(bytes))
+  if (Result.isFailure(parsed)) return yield* fail(list, parsed.failure)
+  const places = new Map(paths.map((path, at) => [path.slice(0, path.length - extname(path).length), at]))
+  const pairs: Array<Pair> = []
+  for (const { first, fold, line, same, second } of parsed.success) {
+    const [a, b] = [first, second].map((image) => places.get(join(image.person, VerificationPairs.lfwName(image))))
+    if (a === undefined || b === undefined) {
+      const missing = VerificationPairs.lfwName(a === undefined ? first : second)
+      return yield* fail(list, `line ${line}: there is no image ${missing} in the folder of that person`)
+    }
+    pairs.push({ first: a, second: b, same, fold })
+  }
+  return pairs
+})
+
+interface Listed {
+  readonly root: string
+  readonly paths: ReadonlyArray<string>
+  readonly labels: Int32Array
+}
+
+const listed = (root: string, groups: ReadonlyArray<ImageListing.Group>): Listed => {
+  const labels = InMemory.sharedLabels(groups.reduce((sum, group) => sum + group.files.length, 0))
+  const paths: Array<string> = []
+  groups.forEach((group, label) => {
+    for (const file of group.files) {
+      labels[paths.length] = label
+      paths.push(join(group.name, file))
+    }
+  })
+  return { root, paths, labels }
+}
+
+/** A part whose images are decoded, without those that could not be. */
+interface Decoded extends Listed {
+  readonly pixels: Uint8Array
+}
+
+/** Decodes all images of a part into shared memory; a broken one fails, or is named in the log and left out. */
+const decodeAll = Effect.fnUntraced(function* (part: Listed, options: Options) {
+  const { channels, fit, size } = options
+  const length = size * size * channels
+  const images = yield* Effect.forEach(
+    part.paths,
+    (path) =>
+      Effect.tryPromise({
+        try: async () => {
+          const raw = await DecodeImage.decode(join(part.root, path), channels)
+          return FileBatch.whole(Resample.withChannels(raw, channels), fit, size, size)
+        },
+        catch: (cause) =>
+          new DatasetError({
+            dataset: name,
+            file: join(part.root, path),
+            reason: cause instanceof Error ? cause.message : String(cause)
+          })
+      }).pipe(
+        Effect.catch((error) =>
+          options.broken === "fail"
+            ? Effect.fail(error)
+            : Effect.as(Effect.logWarning(`skipped: ${error.message}`), undefined)
+        )
+      ),
+    { concurrency: 8 }
+  )
+  const kept = Array.from(images.keys()).filter((at) => images[at] !== undefined)
+  const pixels = InMemory.sharedBytes(kept.length * length)
+  const labels = InMemory.sharedLabels(kept.length)
+  kept.forEach((at, position) => {
+    pixels.set(images[at]!, position * length)
+    labels[position] = part.labels[at]!
+  })
+  const decoded: Decoded = { root: part.root, paths: kept.map((at) => part.paths[at]!), labels, pixels }
+  return decoded
+})
+
+const digestOfFiles = Effect.fnUntraced(function* (parts: ReadonlyArray<Listed>) {
+  const lines: Array<string> = []
+  for (const { paths, root } of parts) {
+    for (const path of paths) lines.push(`${path}\t${yield* Files.size(name, join(root, path))}`)
+    lines.push("")
+  }
+  return Files.sha256(lines.join("\n"))
+})
+
+/**
+ * The flow of the options, drawn from `runKey`. Images that fit into `memory` are decoded at once, and the digest is
+ * over their pixels; else it is over paths and sizes.
+ */
+export const make = Effect.fn("FaceFolder.make")(function* (options: Options, runKey: Key.Key) {
+  const { channels, size } = options
+  const { test, testRoot, train } = yield* people(options)
+  const trainListed = listed(options.folder, train)
+  const testListed = listed(testRoot, test)
+  const bytes = (trainListed.paths.length + testListed.paths.length) * size * size * channels
+  const inMemory = bytes <= options.memory * 1e6
+  if (!inMemory && options.broken === "skip") {
+    return yield* fail(
+      options.folder,
+      `broken: skip needs the images in memory: ${Math.ceil(bytes / 1e6)} megabytes, option memory allows ${options.memory}`
+    )
+  }
+  const read = (part: Listed): Effect.Effect<Decoded, DatasetError> =>
+    inMemory ? decodeAll(part, options) : Effect.succeed({ ...part, pixels: new Uint8Array(0) })
+  const trainPart = yield* read(trainListed)
+  const testPart = yield* read(testListed)
+  const pairs =
+    options.pairs === null
+      ? VerificationPairs.made(testPart.labels, options.pairLimit)
+      : yield* listedPairs(options.pairs, testPart.paths)
+  if (pairs.length === 0) {
+    return yield* fail(testRoot, "no pairs can be made: needs two people to verify, one of them with two images")
+  }
+  const key = Key.derive(runKey, "dataflow")
+  const [supernet, validation] = BatchPlan.stratified(
+    trainPart.labels,
+    options.supernetFraction,
+    Key.derive(key, "split")
+  )
+  const files: BatchPlan.ImageFiles = {
+    root: "",
+    train: trainPart.paths.map((path) => join(trainPart.root, path)),
+    test: testPart.paths.map((path) => join(testPart.root, path)),
+    view: { _tag: "Whole", fit: options.fit },
+    broken: "fail"
+  }
+  const plan: BatchPlan.BatchPlan = {
+    stored: [size, size, channels],
+    image: [size, size, channels],
+    train: { pixels: trainPart.pixels, labels: trainPart.labels },
+    test: { pixels: testPart.pixels, labels: testPart.labels },
+    splits: {
+      supernet: { part: "train", indices: supernet },
+      validation: { part: "train", indices: validation },
+      train: { part: "train", indices: BatchPlan.balanced(trainPart.labels, null) },
+      test: { part: "test", indices: BatchPlan.balanced(testPart.labels, null) }
+    },
+    table: BatchPlan.normalisation(
+      Array.from({ length: channels }, () => options.mean),
+      Array.from({ length: channels }, () => options.std)
+    ),
+    augmentation: { crop: options.crop, flip: options.flip, cutout: options.cutout },
+    perIdentity: options.perIdentity,
+    files: inMemory ? null : files,
+    key
+  }
+  const listDigest = inMemory
+    ? Files.sha256(JSON.stringify([trainPart.paths, testPart.paths]), trainPart.pixels, testPart.pixels)
+    : yield* digestOfFiles([trainPart, testPart])
+  return yield* Planned.make({
+    name,
+    classes: train.map((group) => group.name),
+    plan,
+    prefetch: options.prefetch,
+    workers: inMemory ? 1 : options.workers,
+    digest: Files.sha256(listDigest, JSON.stringify(pairs)),
+    verification: { identities: test.map((group) => group.name), pairs }
+  })
+})
+
+/** The dataflow as a Layer. */
+export const layer = (options: Options): Layer.Layer<Dataflow, DatasetError, RunKey> =>
+  Layer.effect(
+    Dataflow,
+    Effect.gen(function* () {
+      return yield* make(options, yield* RunKey)
+    })
+  )
+
+/** The component `face-folder`. */
+export const component = define({
+  kind: "dataflow",
+  name,
+  description: "Faces, one folder a person; verification pairs of other people, made or from LFW's pairs.txt",
+  options: Options,
+  layer
+})

@@ -1,0 +1,123 @@
+/** Pairs of images to verify: of one identity or of two. Read from LFW's list, or made from labels. */
+import * as Result from "effect/Result"
+import * as Key from "../random/Key.ts"
+import type { Pair } from "./Dataflow.ts"
+
+/** Folds of the cross-validation of made pairs, as LFW's. */
+export const folds = 10
+
+const mostEnumerated = 4_000_000
+
+/** `wanted` different pairs of different labels, or all where there are fewer. */
+const differentPairs = (labels: ArrayLike<number>, wanted: number, key: Key.Key): Array<readonly [number, number]> => {
+  const size = labels.length
+  if ((size * (size - 1)) / 2 <= mostEnumerated) {
+    const all: Array<readonly [number, number]> = []
+    for (let i = 0; i < size; i += 1)
+      for (let j = i + 1; j < size; j += 1) if (labels[i] !== labels[j]) all.push([i, j])
+    return Array.from(Key.permutation(key, all.length).subarray(0, wanted), (at) => all[at]!)
+  }
+  const chosen = new Map<number, readonly [number, number]>()
+  for (let draw = 0; chosen.size < wanted && draw < 100 * wanted; draw += 1) {
+    const [a, b] = [Key.integer(key, size, 2 * draw), Key.integer(key, size, 2 * draw + 1)]
+    if (labels[a] !== labels[b]) chosen.set(Math.min(a, b) * size + Math.max(a, b), [Math.min(a, b), Math.max(a, b)])
+  }
+  return [...chosen.values()]
+}
+
+/**
+ * As many pairs of one label as of two, at most `limit` of each, in ten folds with as many of each kind. Drawn from the
+ * labels alone, whatever the run's seed, so that figures of different runs can be compared.
+ */
+export const made = (labels: ArrayLike<number>, limit: number): ReadonlyArray<Pair> => {
+  const root = Key.derive(Key.make(0), "verification pairs")
+  const byLabel = new Map<number, Array<number>>()
+  for (let i = 0; i < labels.length; i += 1) {
+    const group = byLabel.get(labels[i]!)
+    if (group === undefined) byLabel.set(labels[i]!, [i])
+    else group.push(i)
+  }
+  const same: Array<readonly [number, number]> = []
+  for (const label of [...byLabel.keys()].sort((a, b) => a - b)) {
+    const group = byLabel.get(label)!
+    group.forEach((first, at) => {
+      for (const second of group.slice(at + 1)) same.push([first, second])
+    })
+  }
+  const order = Key.permutation(Key.derive(root, "same"), same.length)
+  const wanted = Math.min(limit, same.length)
+  const different = differentPairs(labels, wanted, Key.derive(root, "different"))
+  const count = Math.min(wanted, different.length)
+  const pairs: Array<Pair> = []
+  for (let i = 0; i < count; i += 1) {
+    const fold = Math.floor((i * folds) / count)
+    const [a, b] = same[order[i]!]!
+    const [c, d] = different[i]!
+    pairs.push({ first: a, second: b, same: true, fold }, { first: c, second: d, same: false, fold })
+  }
+  return pairs.sort((a, b) => a.fold - b.fold)
+}
+
+/** An image of LFW: a person and a number from 1. */
+export interface LfwImage {
+  readonly person: string
+  readonly number: number
+}
+
+/** A pair of LFW's list. */
+export interface LfwPair {
+  readonly first: LfwImage
+  readonly second: LfwImage
+  readonly same: boolean
+  readonly fold: number
+  /** Line of the list, from 1. */
+  readonly line: number
+}
+
+/** Name of an image's file in LFW, without its ending. */
+export const lfwName = ({ number, person }: LfwImage): string => `${person}_${String(number).padStart(4, "0")}`
+
+/**
+ * Parses LFW's `pairs.txt`: a line with the number of folds (one where it stands alone) and of pairs of each kind in a
+ * fold; then a fold's pairs of one person (`name n m`), then those of two (`name n other m`). Fails with line and reason.
+ *
+ * **Example** (One fold of one pair each)
+ *
+ * ```ts
+ * import * as Result from "effect/Result"
+ * import * as VerificationPairs from "./VerificationPairs.ts"
+ *
+ * const pairs = Result.getOrThrow(VerificationPairs.parseLfw("1\t1\nAnn\t1\t2\nAnn\t1\tBob\t3\n"))
+ * VerificationPairs.lfwName(pairs[1]!.second) // => "Bob_0003"
+ * ```
+ */
+export const parseLfw = (text: string): Result.Result<ReadonlyArray<LfwPair>, string> => {
+  const lines = text.split(/\r?\n/)
+  const head = (lines[0] ?? "").trim().split(/\s+/).map(Number)
+  const [count, each] = head.length === 1 ? [1, head[0]!] : [head[0]!, head[1]!]
+  const whole = (value: number) => Number.isSafeInteger(value) && value >= 1 && value <= 10_000_000
+  if (!whole(count) || !whole(each)) return Result.fail("line 1: must be the number of folds and of pairs in a fold")
+  const pairs: Array<LfwPair> = []
+  for (let fold = 0; fold < count; fold += 1) {
+    for (const same of [true, false]) {
+      for (let i = 0; i < each; i += 1) {
+        const at = pairs.length + 1
+        const fields = (lines[at] ?? "").trim().split(/\t|\s+/)
+        const [person, n, other, m] = same ? [fields[0], fields[1], fields[0], fields[2]] : fields
+        const [first, second] = [Number(n), Number(m)]
+        if (fields.length !== (same ? 3 : 4) || !whole(first) || !whole(second)) {
+          const form = same ? "`name n m`" : "`name n other m`"
+          return Result.fail(`line ${at + 1}: must be ${form}, is ${JSON.stringify((lines[at] ?? "").slice(0, 80))}`)
+        }
+        pairs.push({
+          first: { person: person!, number: first },
+          second: { person: other!, number: second },
+          same,
+          fold,
+          line: at + 1
+        })
+      }
+    }
+  }
+  return Result.succeed(pairs)
+}

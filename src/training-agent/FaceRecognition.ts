@@ -1,0 +1,119 @@
+/** Face recognition: a network ends in an embedding; people it never saw are verified by the distance of embeddings. */
+import * as tf from "@tensorflow/tfjs-core"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
+import { define } from "../component/Component.ts"
+import * as VerificationPairs from "../dataflow/VerificationPairs.ts"
+import * as Key from "../random/Key.ts"
+import { gradientStep } from "./GradientStep.ts"
+import { TrainingAgent, type TrainingAgentShape } from "./TrainingAgent.ts"
+import * as Verification from "./Verification.ts"
+
+/** Options of the training agent `face-recognition`. */
+export const Options = Schema.Struct({
+  dimension: Schema.Int.check(Schema.isBetween({ minimum: 2, maximum: 4096 }))
+    .annotate({ description: "Length of an embedding" })
+    .pipe(Schema.withDecodingDefaultKey(Effect.succeed(128))),
+  normalise: Schema.Boolean.annotate({ description: "Compare embeddings scaled to unit length" }).pipe(
+    Schema.withDecodingDefaultKey(Effect.succeed(true))
+  )
+})
+/** Options of the training agent `face-recognition`. */
+export type Options = typeof Options.Type
+
+/** False accept rates at which true accepts are told. */
+const rates = [0.1, 0.01, 0.001] as const
+
+// Pairs made for splits without a list of their own.
+const madePairs = 3000
+
+/**
+ * The agent. Metrics of a split: `loss`; and of its pairs (those of the dataflow for the test split, made from the
+ * labels otherwise) `accuracy`, `accuracyStd`, `bestAccuracy`, `threshold`, `auc`, `tarAtFar0.1`, `tarAtFar0.01`,
+ * `tarAtFar0.001`, and as a yardstick `pixelAccuracy` and `pixelBestAccuracy`, what the same judgement reaches on the
+ * input pixels instead of embeddings. Where the pairs are too few to judge, `loss` stands alone.
+ *
+ * The loss is the criterion's, every image counting alike; where the split shows identities that a criterion with
+ * identity weights has none for, it is the share of pairs judged wrongly.
+ */
+export const make = (options: Options): TrainingAgentShape => ({
+  name: "face-recognition",
+  head: () => ({ _tag: "Embedding", dimension: options.dimension }),
+  step: gradientStep,
+  evaluate: Effect.fn("FaceRecognition.evaluate")(function* (input) {
+    const { batchSize, criterion, criterionParams, dataflow, infer, key, split } = input
+    const unseen = split === "test" ? dataflow.verification : undefined
+    const hasLoss = unseen === undefined || Object.keys(criterionParams).length === 0
+    const available = dataflow.steps(split, batchSize, false)
+    const steps = Math.min(available, input.batches ?? available)
+    const inputLength = dataflow.image[0] * dataflow.image[1] * dataflow.image[2]
+    const most = Math.min(dataflow.count(split), steps * batchSize)
+    const labels = new Int32Array(most)
+    const pixels: Array<Float32Array> = []
+    const rows: Array<Float32Array> = []
+    let dimension = 0
+    let images = 0
+    let loss = 0
+    for (let step = 0; step < steps; step += 1) {
+      const batch = yield* dataflow.batch({ split, epoch: 0, step, batchSize, training: false })
+      const measured = tf.tidy(() => {
+        const output = infer(tf.tensor4d(batch.images, [batch.size, ...dataflow.image]))
+        const mean = hasLoss
+          ? criterion
+              .loss(criterionParams, output, tf.tensor1d(batch.labels, "int32"), Key.derive(key, "evaluate", step))
+              .dataSync()[0]!
+          : 0
+        return { rows: Float32Array.from(output.dataSync()), loss: mean, dimension: output.shape[1] }
+      })
+      labels.set(batch.labels, images)
+      images += batch.size
+      loss += measured.loss * batch.size
+      dimension = measured.dimension
+      rows.push(measured.rows)
+      pixels.push(batch.images)
+      yield* Effect.yieldNow
+    }
+    if (images === 0) return { loss: Number.NaN }
+    const pairs = (unseen?.pairs ?? VerificationPairs.made(labels.subarray(0, images), madePairs)).filter(
+      ({ first, second }) => first < images && second < images
+    )
+    const judgedBy = (parts: ReadonlyArray<Float32Array>, length: number, normalise: boolean) => {
+      const all = new Float32Array(images * length)
+      let at = 0
+      for (const part of parts) {
+        all.set(part, at)
+        at += part.length
+      }
+      return pairs.map(({ first, fold, same, second }) => ({
+        distance: Verification.squaredDistance(all, length, first, second, normalise),
+        same,
+        fold
+      }))
+    }
+    const judged = judgedBy(rows, dimension, options.normalise)
+    const result = Verification.judge(judged)
+    if (result === undefined) return { loss: hasLoss ? loss / images : Number.NaN }
+    const plain = Verification.judge(judgedBy(pixels, inputLength, false))
+    return {
+      loss: hasLoss ? loss / images : 1 - result.accuracy,
+      ...result,
+      ...Object.fromEntries(rates.map((rate) => [`tarAtFar${rate}`, Verification.tarAtFar(judged, rate)])),
+      ...(plain === undefined ? {} : { pixelAccuracy: plain.accuracy, pixelBestAccuracy: plain.bestAccuracy })
+    }
+  }),
+  objective: { metric: "loss", direction: "minimise" },
+  headline: "accuracy"
+})
+
+/** The training agent as a Layer. */
+export const layer = (options: Options): Layer.Layer<TrainingAgent> => Layer.succeed(TrainingAgent, make(options))
+
+/** The component `face-recognition`. */
+export const component = define({
+  kind: "trainingAgent",
+  name: "face-recognition",
+  description: "Embeddings of faces: verification of pairs, 10-fold accuracy, true accepts at false accept rates",
+  options: Options,
+  layer
+})
