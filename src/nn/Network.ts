@@ -480,6 +480,15 @@ export const applyBlockUnsafe = (
   statistics: Record<string, BatchStatistics>
 ): Tensor => evaluateAll({ variables, mode, statistics }, compile(name, block), x)
 
+/** As {@link applyBlockUnsafe}, for operations. */
+export const applyOperationsUnsafe = (
+  operations: ReadonlyArray<Operation>,
+  variables: Variables,
+  x: Tensor,
+  mode: Mode,
+  statistics: Record<string, BatchStatistics>
+): Tensor => evaluateAll({ variables, mode, statistics }, operations, x)
+
 /**
  * Applies a network to a batch of images [batch, height, width, channels]. The output and the statistics are the
  * caller's to dispose; nothing else is left behind. Differentiable with respect to images and parameters.

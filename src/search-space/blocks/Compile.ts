@@ -3,7 +3,7 @@
  * of half the kernel), so that weights move between the two.
  */
 import type { Activation, ConvStage } from "../../engine/ConvChain.ts"
-import type { NamedStage, Operation } from "../../nn/Operation.ts"
+import type { Chain, NamedStage, Operation } from "../../nn/Operation.ts"
 import { chain, namedStage } from "../../nn/Operation.ts"
 import type { Block, BlockOf } from "./Block.ts"
 
@@ -147,15 +147,75 @@ const compileMixed = (name: string, block: BlockOf<"Mixed">): ReadonlyArray<Oper
   return residualIf(keepsShape(block), operations)
 }
 
+/** The expansion of a unified block for some of its slots: a 1x1 convolution whose outputs belong to the slots. */
+export const unifiedExpand = (name: string, block: BlockOf<"Unified">, slots: ReadonlyArray<number>): Chain => {
+  const parts = slots.map((slot) => `${name}.expand.${slot}`)
+  const width = block.inChannels
+  return chain([
+    {
+      stage: stage(width, width * slots.length, { activation: block.activation }),
+      weight: parts.map((part) => `${part}.weight`),
+      weightAxis: 3,
+      bias: "",
+      norm: parts.map((part) => `${part}.norm`),
+      slope: parts.map((part) => `${part}.slope`),
+      fanOutChannels: width * block.slots.length
+    }
+  ])
+}
+
+/** The depthwise convolutions of one kernel for some slots of a unified block, side by side. */
+export const unifiedDepthwise = (
+  name: string,
+  block: BlockOf<"Unified">,
+  slots: ReadonlyArray<number>,
+  kernel: number
+): Chain => {
+  const parts = slots.map((slot) => `${name}.slot.${slot}.k${kernel}`)
+  const channels = block.inChannels * slots.length
+  const { activation, stride } = block
+  return chain([
+    {
+      stage: stage(channels, channels, { kernel, stride, groups: channels, activation }),
+      weight: parts.map((part) => `${part}.weight`),
+      weightAxis: 2,
+      bias: "",
+      norm: parts.map((part) => `${part}.norm`),
+      slope: parts.map((part) => `${part}.slope`),
+      fanOutChannels: block.inChannels
+    }
+  ])
+}
+
+/** The projection of some slots of a unified block, with the batch normalisation for `empty` slots left out. */
+export const unifiedProject = (
+  name: string,
+  block: BlockOf<"Unified">,
+  slots: ReadonlyArray<number>,
+  empty: number
+): Chain =>
+  chain([
+    {
+      stage: stage(block.inChannels * slots.length, block.outChannels, {}),
+      weight: slots.map((slot) => `${name}.project.${slot}.weight`),
+      weightAxis: 2,
+      bias: "",
+      norm: [`${name}.project.norm.${empty}`],
+      slope: [],
+      fanOutChannels: block.outChannels
+    }
+  ])
+
 /** One run of neighbouring slots with the same kernel. */
 interface SlotRun {
   readonly kernel: number
   readonly slots: ReadonlyArray<number>
 }
 
-const slotRuns = (slots: ReadonlyArray<{ readonly slot: number; readonly kernel: number }>): ReadonlyArray<SlotRun> => {
+const slotRuns = (block: BlockOf<"Unified">, slots: ReadonlyArray<number>): ReadonlyArray<SlotRun> => {
   const runs: Array<{ kernel: number; slots: Array<number> }> = []
-  for (const { kernel, slot } of slots) {
+  for (const slot of slots) {
+    const kernel = block.slots[slot] as number
     const last = runs.at(-1)
     if (last !== undefined && last.kernel === kernel) last.slots.push(slot)
     else runs.push({ kernel, slots: [slot] })
@@ -164,79 +224,23 @@ const slotRuns = (slots: ReadonlyArray<{ readonly slot: number; readonly kernel:
 }
 
 const compileUnified = (name: string, block: BlockOf<"Unified">): ReadonlyArray<Operation> => {
-  const width = block.inChannels
-  const { activation } = block
-  const all = block.slots.map((kernel, slot) => ({ slot, kernel }))
-  const kept = block.published ? all : all.filter(({ kernel }) => kernel !== 0)
+  const kept = block.slots.flatMap((kernel, slot) => (kernel === 0 && !block.published ? [] : [slot]))
   const empty = block.slots.filter((kernel) => kernel === 0).length
-  const hidden = width * kept.length
-  const operations: Array<Operation> = []
-  // As in the decoded network, a single sub-block works on the input itself.
-  if (kept.length > 1) {
-    const parts = kept.map(({ slot }) => `${name}.expand.${slot}`)
-    operations.push(
-      chain([
-        {
-          stage: stage(width, hidden, { activation }),
-          weight: parts.map((part) => `${part}.weight`),
-          weightAxis: 3,
-          bias: "",
-          norm: parts.map((part) => `${part}.norm`),
-          slope: parts.map((part) => `${part}.slope`),
-          fanOutChannels: width * block.slots.length
-        }
-      ])
-    )
-  }
   let from = 0
-  const branches = slotRuns(kept).map((run) => {
-    const channels = width * run.slots.length
-    const to = from + channels
-    const parts = run.slots.map((slot) => `${name}.slot.${slot}.k${run.kernel}`)
-    const branch = {
-      from,
-      to,
-      operations: [
-        run.kernel === 0
-          ? ({ _tag: "TimesZero", stride: block.stride } as const)
-          : chain([
-              {
-                stage: stage(channels, channels, {
-                  kernel: run.kernel,
-                  stride: block.stride,
-                  groups: channels,
-                  activation
-                }),
-                weight: parts.map((part) => `${part}.weight`),
-                weightAxis: 2,
-                bias: "",
-                norm: parts.map((part) => `${part}.norm`),
-                slope: parts.map((part) => `${part}.slope`),
-                fanOutChannels: width
-              }
-            ])
-      ]
-    }
-    from = to
+  const branches = slotRuns(block, kept).map(({ kernel, slots }) => {
+    const operation: Operation =
+      kernel === 0 ? { _tag: "TimesZero", stride: block.stride } : unifiedDepthwise(name, block, slots, kernel)
+    const branch = { from, to: from + block.inChannels * slots.length, operations: [operation] }
+    from = branch.to
     return branch
   })
   const only = branches.length === 1 ? branches[0] : undefined
-  if (only !== undefined) operations.push(...only.operations)
-  else operations.push({ _tag: "Branches", branches })
-  const parts = kept.map(({ slot }) => `${name}.project.${slot}.weight`)
-  operations.push(
-    chain([
-      {
-        stage: stage(hidden, block.outChannels, {}),
-        weight: parts,
-        weightAxis: 2,
-        bias: "",
-        norm: [`${name}.project.norm.${empty}`],
-        slope: [],
-        fanOutChannels: block.outChannels
-      }
-    ])
-  )
+  const operations: ReadonlyArray<Operation> = [
+    // As in the decoded network, a single sub-block works on the input itself.
+    ...(kept.length > 1 ? [unifiedExpand(name, block, kept)] : []),
+    ...(only === undefined ? [{ _tag: "Branches", branches } as const] : only.operations),
+    unifiedProject(name, block, kept, empty)
+  ]
   return residualIf(keepsShape(block), joinChains(operations))
 }
 

@@ -1,0 +1,331 @@
+/**
+ * A supernet with every option of every layer at once: the output of a layer is the sum of its options' outputs, each
+ * times its weight. This is the forward pass of differentiable search (DARTS: Liu et al. 2019, section 2.2; FBNet: Wu et
+ * al. 2019, section 3.2); softmax or Gumbel-softmax make the weights.
+ *
+ * Memory: all options' inner activations are many times those of one path. With `recompute` a layer keeps only its
+ * input for the backward pass, and computes its options again there, one at a time.
+ */
+import type { Tensor } from "@tensorflow/tfjs-core"
+import * as tf from "@tensorflow/tfjs-core"
+import type { BatchStatistics } from "../engine/ConvChain.ts"
+import type { BlockOf } from "../search-space/blocks/Block.ts"
+import { compile, unifiedDepthwise, unifiedExpand, unifiedProject } from "../search-space/blocks/Compile.ts"
+import type { LayerOption, SearchSpaceShape, SuperLayer } from "../search-space/SearchSpace.ts"
+import { valueAndGradient } from "./Gradient.ts"
+import {
+  type Applied,
+  applyBlockUnsafe,
+  applyOperationsUnsafe,
+  blockParameterSpecs,
+  type ImageShape,
+  type Mode,
+  outputShape
+} from "./Network.ts"
+import type { Operation } from "./Operation.ts"
+import type { Variables } from "./ParameterTree.ts"
+import { scoped } from "./Scope.ts"
+
+/** One weight an option: a tensor [options], through which gradients flow, or plain numbers. */
+export type LayerWeights = tf.Tensor1D | ReadonlyArray<number>
+
+/** How a mixture is computed. */
+export interface MixtureOptions {
+  /**
+   * `keep`: all activations stay for the backward pass. `recompute`: they are computed again there, at about four
+   * thirds of the time. `auto`: recompute where keeping them would take more than `maxBytes`.
+   */
+  readonly memory?: "keep" | "recompute" | "auto"
+  /** 1 GiB unless said. */
+  readonly maxBytes?: number
+}
+
+const defaultMaxBytes = 2 ** 30
+
+/** Whether the options of a layer are selections of one unified block, whose sub-blocks are mixed one by one. */
+const unifiedOf = (layer: SuperLayer): { readonly name: string; readonly block: BlockOf<"Unified"> } | undefined => {
+  const first = layer.options[0]
+  if (first === undefined || first.block.block._tag !== "Unified") return undefined
+  return { name: first.block.name, block: first.block.block }
+}
+
+const asTensor = (weights: LayerWeights): tf.Tensor1D =>
+  weights instanceof tf.Tensor ? weights : tf.tensor1d([...weights], "float32")
+
+/** The layer's weights as numbers, to decide by; no gradient flows through them. */
+const asNumbers = (weights: LayerWeights): ReadonlyArray<number> =>
+  weights instanceof tf.Tensor ? Array.from(weights.dataSync()) : weights
+
+const checkWeights = (space: SearchSpaceShape, weights: ReadonlyArray<LayerWeights>): void => {
+  if (weights.length !== space.layers.length) {
+    throw new RangeError(`${weights.length} rows of weights for the ${space.layers.length} layers of ${space.name}`)
+  }
+  space.layers.forEach((layer, i) => {
+    const row = weights[i] as LayerWeights
+    const given = row instanceof tf.Tensor ? row.size : row.length
+    if (given !== layer.options.length) {
+      throw new RangeError(`${given} weights for the ${layer.options.length} options of layer ${layer.name}`)
+    }
+  })
+}
+
+interface LayerCall {
+  readonly layer: SuperLayer
+  readonly variables: Variables
+  readonly mode: Mode
+  readonly statistics: Record<string, BatchStatistics>
+}
+
+const optionOutput = (call: LayerCall, option: LayerOption, x: Tensor): Tensor =>
+  applyBlockUnsafe(option.block, call.variables, x, call.mode, call.statistics)
+
+/** The sum over the options. An option whose weight is the plain number 0 is not computed. */
+const keepAll = (call: LayerCall, x: Tensor, weights: LayerWeights): Tensor => {
+  const row = weights instanceof tf.Tensor ? weights : undefined
+  const numbers = row === undefined ? (weights as ReadonlyArray<number>) : undefined
+  const terms = call.layer.options.flatMap((option, i) => {
+    if (numbers?.[i] === 0) return []
+    const weight = row === undefined ? (numbers?.[i] as number) : tf.reshape(tf.slice1d(row, i, 1), [])
+    return [tf.mul(optionOutput(call, option, x), weight)]
+  })
+  if (terms.length === 0) return tf.mul(optionOutput(call, call.layer.options[0] as LayerOption, x), 0)
+  return tf.addN(terms)
+}
+
+/**
+ * Runs a gradient within a gradient function. tfjs keeps one tape and drops it when any gradient ends; the outer one
+ * still needs its own.
+ */
+const nested = <A>(compute: () => A): A => {
+  const { state } = tf.engine()
+  const { activeTape } = state
+  try {
+    return compute()
+  } finally {
+    state.activeTape = activeTape
+  }
+}
+
+const trainedNames = (option: LayerOption): ReadonlyArray<string> =>
+  blockParameterSpecs(option.block).flatMap((spec) => (spec.trainable ? [spec.name] : []))
+
+/** As {@link keepAll}, but nothing inside an option outlives the forward pass. */
+const recomputeAll = (call: LayerCall, x: Tensor, weights: LayerWeights): Tensor => {
+  const row = asTensor(weights)
+  const names = [...new Set(call.layer.options.flatMap(trainedNames))]
+  const params = names.map((name) => call.variables.params[name] as Tensor)
+  const forward = tf.customGrad((...inputs) => {
+    const save = inputs.at(-1) as tf.GradSaveFunc
+    const [input, rowHere] = inputs as [Tensor, tf.Tensor1D]
+    // Statistics leave the function by way of tf.keep; the caller takes them over below.
+    const gathered: Record<string, BatchStatistics> = {}
+    const value = scoped(() => {
+      let sum: Tensor | undefined
+      call.layer.options.forEach((option, i) => {
+        sum = scoped(() => {
+          const own: Record<string, BatchStatistics> = {}
+          const output = applyBlockUnsafe(option.block, call.variables, input, call.mode, own)
+          for (const [name, { count, mean, variance }] of Object.entries(own)) {
+            gathered[name] = { mean: tf.keep(tf.clone(mean)), variance: tf.keep(tf.clone(variance)), count }
+          }
+          const term = tf.mul(output, tf.reshape(tf.slice1d(rowHere, i, 1), []))
+          return sum === undefined ? term : tf.add(sum, term)
+        })
+      })
+      return sum as Tensor
+    })
+    Object.assign(call.statistics, gathered)
+    save([input, rowHere])
+    return {
+      value,
+      gradFunc: (dy, saved) => {
+        const [at, rowThen] = saved as [Tensor, tf.Tensor1D]
+        return scoped(() => backward(call, at, rowThen, dy as Tensor, names))
+      }
+    }
+  })
+  return forward(x, row, ...params)
+}
+
+/** Gradients with respect to the input, the weights and the named parameters, one option at a time. */
+const backward = (
+  call: LayerCall,
+  x: Tensor,
+  row: tf.Tensor1D,
+  dy: Tensor,
+  names: ReadonlyArray<string>
+): Array<Tensor> => {
+  let dx: Tensor = tf.zerosLike(x)
+  const dWeights: Array<Tensor> = []
+  const dParams = new Map<string, Tensor>()
+  call.layer.options.forEach((option, i) => {
+    const trained = trainedNames(option)
+    const params = Object.fromEntries(trained.map((name) => [name, call.variables.params[name] as Tensor]))
+    const { gradients, loss } = nested(() =>
+      valueAndGradient(
+        () => {
+          const output = applyBlockUnsafe(option.block, { ...call.variables, params }, x, call.mode, {})
+          return { loss: tf.sum(tf.mul(output, dy)), rest: {} }
+        },
+        { ...params, "#x": x }
+      )
+    )
+    const weight = tf.reshape(tf.slice1d(row, i, 1), [])
+    dWeights.push(loss)
+    const fromOption = gradients["#x"]
+    if (fromOption !== undefined) dx = tf.add(dx, tf.mul(fromOption, weight))
+    for (const name of trained) {
+      const gradient = gradients[name]
+      if (gradient === undefined) continue
+      const scaled = tf.mul(gradient, weight)
+      const before = dParams.get(name)
+      dParams.set(name, before === undefined ? scaled : tf.add(before, scaled))
+    }
+  })
+  const rest = names.map((name) => dParams.get(name) ?? tf.zerosLike(call.variables.params[name] as Tensor))
+  return [dx, tf.stack(dWeights.map((weight) => tf.reshape(weight, []))), ...rest]
+}
+
+/** For every option, slot and kernel: whether the option has that kernel in that slot. */
+const membership = (layer: SuperLayer, slots: number, kernels: ReadonlyArray<number>): ReadonlyArray<number> =>
+  layer.options.flatMap(({ block }) => {
+    const held = block.block._tag === "Unified" ? block.block.slots : []
+    return Array.from({ length: slots }, (_, slot) =>
+      kernels.map((kernel): number => (held[slot] === kernel ? 1 : 0))
+    ).flat()
+  })
+
+/**
+ * A unified layer: every slot is the mixture of its kernels by their marginal weights, and the batch normalisation is
+ * that of the expected number of empty slots, rounded.
+ */
+const unifiedMixture = (
+  call: LayerCall,
+  unified: { readonly name: string; readonly block: BlockOf<"Unified"> },
+  x: Tensor,
+  weights: LayerWeights
+): Tensor => {
+  const { block, name } = unified
+  const { layer, mode, statistics, variables } = call
+  const slots = block.slots.map((_, slot) => slot)
+  const kernelsOf = layer.options.flatMap((option) =>
+    option.block.block._tag === "Unified" ? option.block.block.slots : []
+  )
+  const kernels = [...new Set(kernelsOf)].filter((kernel) => kernel !== 0).sort((a, b) => a - b)
+  const matrix = tf.tensor2d(
+    [...membership(layer, slots.length, kernels)],
+    [layer.options.length, slots.length * kernels.length]
+  )
+  const marginals = tf.reshape(tf.matMul(tf.reshape(asTensor(weights), [1, -1]), matrix), [
+    slots.length,
+    kernels.length
+  ])
+  const numbers = asNumbers(weights)
+  const total = numbers.reduce((sum, weight) => sum + weight, 0)
+  const expected = layer.options.reduce((sum, option, i) => {
+    const held = option.block.block._tag === "Unified" ? option.block.block.slots : []
+    return sum + (numbers[i] as number) * held.filter((kernel) => kernel === 0).length
+  }, 0)
+  const most = Math.max(
+    ...layer.options.map(({ block: { block: one } }) =>
+      one._tag === "Unified" ? one.slots.filter((kernel) => kernel === 0).length : 0
+    )
+  )
+  const empty = Math.min(most, Math.max(0, Math.round(total === 0 ? 0 : expected / total)))
+  const run = (operations: ReadonlyArray<Operation>, input: Tensor) =>
+    applyOperationsUnsafe(operations, variables, input, mode, statistics)
+  const expanded = run([unifiedExpand(name, block, slots)], x)
+  const mixed = kernels.map((kernel, k) => {
+    const output = run([unifiedDepthwise(name, block, slots, kernel)], expanded)
+    const bySlot = tf.slice(marginals, [0, k], [-1, 1])
+    const byChannel = tf.reshape(tf.tile(bySlot, [1, block.inChannels]), [-1])
+    return tf.mul(output, byChannel)
+  })
+  const projected = run([unifiedProject(name, block, slots, empty)], tf.addN(mixed))
+  return block.stride === 1 && block.inChannels === block.outChannels ? tf.add(projected, x) : projected
+}
+
+/** Floats that the stages of operations put out for one image. */
+const activationsOf = (shape: ImageShape, operations: ReadonlyArray<Operation>): number => {
+  let sum = 0
+  const visit = (operation: Operation): void => {
+    switch (operation._tag) {
+      case "Chain":
+        for (const { stage } of operation.stages) sum += shape[0] * shape[1] * stage.outChannels
+        return
+      case "Residual":
+      case "ImagePool":
+        operation.operations.forEach(visit)
+        return
+      case "Branches":
+        for (const branch of operation.branches) branch.operations.forEach(visit)
+        return
+      default:
+        sum += shape[0] * shape[1] * shape[2]
+    }
+  }
+  operations.forEach(visit)
+  return sum
+}
+
+/**
+ * About how many bytes of activations a mixture over a batch keeps for its backward pass when nothing is recomputed (an
+ * upper estimate: strided convolutions are counted at their input's size).
+ */
+export const mixtureBytes = (space: SearchSpaceShape, batch: number): number => {
+  let shape = space.interface.input
+  let floats = 0
+  for (const { block, name } of space.first) {
+    floats += activationsOf(shape, compile(name, block))
+    shape = outputShape(block, shape)
+  }
+  for (const layer of space.layers) {
+    const options = unifiedOf(layer) === undefined ? layer.options : layer.options.slice(0, 3)
+    for (const { block } of options) floats += activationsOf(shape, compile(block.name, block.block))
+    shape = outputShape((layer.options[0] as LayerOption).block.block, shape)
+  }
+  return 4 * batch * floats
+}
+
+/**
+ * Applies the mixture to a batch of images. `weights` has a row a layer. Differentiable with respect to the weights,
+ * the parameters and the images; output and statistics are the caller's.
+ */
+export const applyMixture = (
+  space: SearchSpaceShape,
+  variables: Variables,
+  images: Tensor,
+  weights: ReadonlyArray<LayerWeights>,
+  mode: Mode,
+  options: MixtureOptions = {}
+): Applied => {
+  checkWeights(space, weights)
+  const memory = options.memory ?? "auto"
+  const tooMuch = () => mixtureBytes(space, images.shape[0] as number) > (options.maxBytes ?? defaultMaxBytes)
+  const recompute = memory === "recompute" || (memory === "auto" && tooMuch())
+  const kept: Array<Tensor> = []
+  const applied = scoped(() => {
+    const statistics: Record<string, BatchStatistics> = {}
+    let x = images
+    for (const block of space.first) x = applyBlockUnsafe(block, variables, x, mode, statistics)
+    space.layers.forEach((layer, i) => {
+      const row = weights[i] as LayerWeights
+      const own: Record<string, BatchStatistics> = {}
+      const call: LayerCall = { layer, variables, mode, statistics: own }
+      const unified = unifiedOf(layer)
+      if (unified !== undefined) x = unifiedMixture(call, unified, x, row)
+      else if (recompute) {
+        x = recomputeAll(call, x, row)
+        for (const [name, { count, mean, variance }] of Object.entries(own)) {
+          kept.push(mean, variance)
+          own[name] = { mean: tf.clone(mean), variance: tf.clone(variance), count }
+        }
+      } else x = keepAll(call, x, row)
+      Object.assign(statistics, own)
+    })
+    for (const block of space.last) x = applyBlockUnsafe(block, variables, x, mode, statistics)
+    return { output: x, statistics }
+  })
+  tf.dispose(kept)
+  return applied
+}
