@@ -19,6 +19,8 @@ export class EstimationError extends Schema.TaggedError<EstimationError>()("Esti
 /** The contract. */
 export interface PerformanceEstimatorShape {
   readonly name: string
+  /** Whether it scores by the run's trained supernet (`SupernetHandle`), which must be trained first. Default: it does. */
+  readonly needsSupernet?: boolean | undefined
   /** Deterministic in the genotype: the same one always scores the same. */
   readonly score: (genotype: Genotype) => Effect.Effect<Score, EstimationError>
 }

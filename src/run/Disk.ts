@@ -193,7 +193,7 @@ export const writeTextAtomic = (disk: DiskShape, file: string, text: string): Ef
 export const readText = (
   disk: DiskShape,
   file: string,
-  limit: number = 256 * 1024 * 1024
+  limit: number = 64 * 1024 * 1024
 ): Effect.Effect<string | undefined, DiskError> =>
   Effect.gen(function* () {
     const size = yield* disk.size(file)

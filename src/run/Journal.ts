@@ -4,10 +4,13 @@
  */
 import { crc32 } from "node:zlib"
 import * as Effect from "effect/Effect"
+import * as Predicate from "effect/Predicate"
+import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type { Scope } from "effect/Scope"
 import * as CanonicalJson from "./CanonicalJson.ts"
 import type { DiskError, DiskShape } from "./Disk.ts"
+import * as SafeJson from "./SafeJson.ts"
 
 /** A journal that is damaged: which file, which line (from 1), and how. */
 export class JournalError extends Schema.TaggedError<JournalError>()("JournalError", {
@@ -54,63 +57,74 @@ export const decodeLine = (text: string): Line | undefined => {
   if (match === null) return undefined
   const body = empty ? "{}" : `${text.slice(0, at)}}`
   if (checksum(body) !== match[1]) return undefined
-  try {
-    const value: unknown = JSON.parse(body)
-    return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Line) : undefined
-  } catch {
-    return undefined
-  }
+  const value = SafeJson.parse(body)
+  return Result.isSuccess(value) && Predicate.isObject(value.success) ? (value.success as Line) : undefined
 }
 
-/** What a file's bytes hold: the good lines, how many bytes they take, and the first bad line that has good ones after. */
-export interface Parsed {
-  readonly lines: ReadonlyArray<Line>
-  /** Length in bytes of the good lines; what follows was torn. */
+/** Bytes that are read at once. */
+const blockSize = 1 << 22
+
+/** A line longer than this is damage. */
+const maxLine = 1 << 24
+
+/** What a scan finds: how many bytes the good lines take; what follows them was torn. */
+interface Scanned {
   readonly length: number
-  /** Number (from 1) of a damaged line. */
-  readonly damaged: number | undefined
 }
 
-/** Takes a journal's bytes apart. Never fails. */
-export const parse = (bytes: Uint8Array): Parsed => {
-  const lines: Array<Line> = []
-  const decoder = new TextDecoder()
-  let length = 0
-  let start = 0
-  let number = 0
-  let bad: number | undefined
-  while (start < bytes.length) {
-    const end = bytes.indexOf(0x0a, start)
-    if (end === -1) break
-    number += 1
-    const line = decodeLine(decoder.decode(bytes.subarray(start, end)))
-    start = end + 1
-    if (line === undefined) {
-      bad ??= number
-    } else if (bad !== undefined) {
-      return { lines, length, damaged: bad }
-    } else {
-      lines.push(line)
-      length = start
+/** Goes through the lines of a file in pieces, so that its size does not matter. */
+const scan = (
+  disk: DiskShape,
+  file: string,
+  onLine: (line: Line) => void
+): Effect.Effect<Scanned, DiskError | JournalError> =>
+  Effect.gen(function* () {
+    const size = (yield* disk.size(file)) ?? 0
+    const decoder = new TextDecoder()
+    let good = 0
+    let number = 0
+    let bad: number | undefined
+    let rest = new Uint8Array(0)
+    for (let offset = 0; offset < size; ) {
+      const block = yield* disk.read(file, offset, Math.min(blockSize, size - offset))
+      if (block.length === 0) break
+      offset += block.length
+      const bytes = new Uint8Array(rest.length + block.length)
+      bytes.set(rest)
+      bytes.set(block, rest.length)
+      let start = 0
+      for (let end = bytes.indexOf(0x0a); end !== -1; end = bytes.indexOf(0x0a, start)) {
+        number += 1
+        const line = decodeLine(decoder.decode(bytes.subarray(start, end)))
+        start = end + 1
+        if (line === undefined) bad ??= number
+        else if (bad === undefined) {
+          onLine(line)
+          good = offset - (bytes.length - start)
+        } else {
+          return yield* new JournalError({
+            file,
+            line: bad,
+            reason: "the line is damaged: its checksum differs, and good lines follow it"
+          })
+        }
+      }
+      rest = bytes.slice(start)
+      if (rest.length > maxLine) {
+        return yield* new JournalError({ file, line: number + 1, reason: `the line is longer than ${maxLine} bytes` })
+      }
     }
-  }
-  return { lines, length, damaged: undefined }
-}
+    return { length: good }
+  })
 
 /** All good lines of a journal that someone else may be writing; a torn end is left out, nothing is repaired. */
 export const read = (disk: DiskShape, file: string): Effect.Effect<ReadonlyArray<Line>, DiskError | JournalError> =>
-  Effect.gen(function* () {
-    const size = yield* disk.size(file)
-    if (size === undefined) return []
-    const parsed = parse(yield* disk.read(file, 0, size))
-    if (parsed.damaged !== undefined) {
-      return yield* new JournalError({
-        file,
-        line: parsed.damaged,
-        reason: "the line is damaged (its checksum differs)"
-      })
-    }
-    return parsed.lines
+  Effect.suspend(() => {
+    const lines: Array<Line> = []
+    return Effect.as(
+      scan(disk, file, (line) => lines.push(line)),
+      lines
+    )
   })
 
 /** An open journal. */
@@ -124,21 +138,27 @@ export interface Journal {
   readonly sync: Effect.Effect<void, DiskError>
 }
 
+/** How a journal is opened. */
+export interface OpenOptions {
+  /** Whether `lines` is filled; default true. */
+  readonly keep?: boolean | undefined
+}
+
 /** Opens a journal, cutting off what a crash tore; the file is closed with the scope. */
-export const open = (disk: DiskShape, file: string): Effect.Effect<Journal, DiskError | JournalError, Scope> =>
+export const open = (
+  disk: DiskShape,
+  file: string,
+  options: OpenOptions = {}
+): Effect.Effect<Journal, DiskError | JournalError, Scope> =>
   Effect.gen(function* () {
+    const lines: Array<Line> = []
+    const scanned = yield* scan(disk, file, (line) => {
+      if (options.keep !== false) lines.push(line)
+    })
     const size = yield* disk.size(file)
-    const parsed = parse(size === undefined ? new Uint8Array(0) : yield* disk.read(file, 0, size))
-    if (parsed.damaged !== undefined) {
-      return yield* new JournalError({
-        file,
-        line: parsed.damaged,
-        reason: "the line is damaged (its checksum differs)"
-      })
-    }
-    if (size !== undefined && size > parsed.length) yield* disk.truncate(file, parsed.length)
+    if (size !== undefined && size > scanned.length) yield* disk.truncate(file, scanned.length)
     const handle = yield* Effect.acquireRelease(disk.open(file, "append"), (handle) => disk.close(handle))
-    let length = parsed.length
+    let length = scanned.length
     let dirty = false
     const sync = Effect.gen(function* () {
       if (!dirty) return
@@ -148,7 +168,7 @@ export const open = (disk: DiskShape, file: string): Effect.Effect<Journal, Disk
     const encoder = new TextEncoder()
     return {
       file,
-      lines: parsed.lines,
+      lines,
       append: (line, options) =>
         Effect.uninterruptible(
           Effect.gen(function* () {

@@ -5,6 +5,7 @@ import * as path from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { Disk, writeTextAtomic } from "./Disk.ts"
+import * as Journal from "./Journal.ts"
 import { lockName, RunLocked } from "./Lock.ts"
 import * as RunFolder from "./RunFolder.ts"
 import * as MemoryDisk from "./testing/MemoryDisk.ts"
@@ -153,7 +154,7 @@ describe("RunFolder", () => {
         Effect.gen(function* () {
           const folder = yield* RunFolder.open(where)
           assert.deepStrictEqual(yield* folder.loadSnapshot, { n: 1 })
-          assert.deepStrictEqual(folder.events.lines, [{ a: 1 }])
+          assert.deepStrictEqual(yield* Journal.read(folder.disk, folder.events.file), [{ a: 1 }])
           assert.deepStrictEqual(yield* folder.disk.list(where), [
             "checkpoints",
             "config.yaml",

@@ -21,6 +21,7 @@ import * as CanonicalJson from "./CanonicalJson.ts"
 import * as Disk from "./Disk.ts"
 import * as Journal from "./Journal.ts"
 import * as Lock from "./Lock.ts"
+import * as SafeJson from "./SafeJson.ts"
 
 /** A folder that cannot be what is asked of it, and what to do. */
 export class RunFolderError extends Schema.TaggedError<RunFolderError>()("RunFolderError", {
@@ -113,10 +114,8 @@ const ManifestFile = Schema.Struct({
 })
 
 const parseJson = <A>(schema: Schema.Codec<A, unknown>, file: string, text: string): Effect.Effect<A, SnapshotError> =>
-  Effect.try({
-    try: (): unknown => JSON.parse(text),
-    catch: () => new SnapshotError({ file, reason: "it is not JSON" })
-  }).pipe(
+  Effect.fromResult(SafeJson.parse(text)).pipe(
+    Effect.mapError((reason) => new SnapshotError({ file, reason })),
     Effect.flatMap((value) =>
       Effect.mapError(
         Schema.decodeUnknownEffect(schema)(value),
@@ -194,7 +193,7 @@ const make = (
         if (name.endsWith(partSuffix)) yield* disk.remove(path.join(where, name))
       }
     }
-    const events = yield* Journal.open(disk, at(files.events))
+    const events = yield* Journal.open(disk, at(files.events), { keep: false })
     const search = yield* Journal.open(disk, at(files.search))
     const writeText = (name: string, text: string) =>
       Effect.gen(function* () {

@@ -17,20 +17,27 @@ import * as Schema from "effect/Schema"
 import type { Scope } from "effect/Scope"
 import { createActor, type InspectionEvent, type Snapshot } from "xstate"
 import * as Yaml from "yaml"
-import { type EvaluatingInput, evaluatingMachine } from "../../machines/Evaluating.ts"
+import { EvaluatingContext, type EvaluatingInput, evaluatingMachine } from "../../machines/Evaluating.ts"
 import { fromEffect, type Tools } from "../../machines/fromEffect.ts"
 import { AgentContext, AgentInput, agentMachine } from "../../machines/MainAgent.ts"
-import type {
-  CheckpointRef,
-  Phase,
-  RecordResults,
-  Results,
-  SavePiece,
-  TrainingPhase,
-  TrainingPosition
+import {
+  type CheckpointRef,
+  type Phase,
+  phases,
+  type RecordResults,
+  type Results,
+  type SavePiece,
+  type TrainingPhase,
+  type TrainingPosition
 } from "../../machines/RunState.ts"
-import { type AskCandidates, type ScoreCandidate, searchingMachine, type TellScores } from "../../machines/Searching.ts"
-import { type TrainPiece, trainingMachine } from "../../machines/Training.ts"
+import {
+  type AskCandidates,
+  type ScoreCandidate,
+  SearchingContext,
+  searchingMachine,
+  type TellScores
+} from "../../machines/Searching.ts"
+import { TrainingContext, type TrainPiece, trainingMachine } from "../../machines/Training.ts"
 import { type Budget, CostModel } from "../cost/CostModel.ts"
 import { Criterion } from "../criterion/Criterion.ts"
 import { Dataflow, type DatasetError } from "../dataflow/Dataflow.ts"
@@ -148,13 +155,20 @@ export interface StartOptions extends RunOptions {
   readonly files?: Readonly<Record<string, string | Uint8Array>> | undefined
 }
 
-/** Milliseconds between two progress events. */
+/** Milliseconds between two progress events, and between two of them that the journal keeps. */
 const progressInterval = 250
+const journalInterval = 2000
+
+/** Options that say where things are, not what they are; what is read there has a digest of its own. */
+const places: ReadonlySet<string> = new Set(["folder", "download", "lookupTable"])
 
 /** What of a configuration must stay as it is while a run goes on. */
 const identityOf = (config: RunConfig): Schema.Json => {
   const { checkpoint: _, engine, name: __, start: ___, stopAfter: ____, ...rest } = config
-  return JSON.parse(JSON.stringify({ ...rest, engine: { mode: engine.mode } })) as Schema.Json
+  const kept = JSON.stringify({ ...rest, engine: { mode: engine.mode } }, (key, value: unknown) =>
+    places.has(key) ? undefined : value
+  )
+  return JSON.parse(kept) as Schema.Json
 }
 
 /** Lets timers, signals and messages of worker threads be heard. */
@@ -371,9 +385,11 @@ const makeWork = (s: Services, config: RunConfig, folder: RunFolder.RunFolderSha
         const first = state.step
         const { everyMinutes, everySteps } = config.checkpoint
         let told = Number.NEGATIVE_INFINITY
+        let noted = Number.NEGATIVE_INFINITY
         while (state.step < steps) {
+          const batch = yield* Trainer.nextBatch(setup, state)
           const [next, report] = yield* Effect.uninterruptible(
-            Effect.map(Trainer.step(setup, state), (stepped) => {
+            Effect.map(Trainer.update(setup, state, batch), (stepped) => {
               live = { phase: input.phase, digest: undefined, state: stepped[0] }
               Trainer.disposeReplacedUnsafe(state, stepped[0])
               return stepped
@@ -385,7 +401,9 @@ const makeWork = (s: Services, config: RunConfig, folder: RunFolder.RunFolderSha
             told = now
             const perStep = Math.max(now - began, 1) / (state.step - first)
             const last = report.epochDone
-            yield* emit({
+            const keep = now - noted >= journalInterval || last !== undefined
+            if (keep) noted = now
+            const progress: RunEvent = {
               _tag: "StepDone",
               phase: input.phase,
               step: state.step,
@@ -396,7 +414,8 @@ const makeWork = (s: Services, config: RunConfig, folder: RunFolder.RunFolderSha
               learningRate: report.learningRate,
               imagesPerSecond: (setup.batchSize * 1000) / perStep,
               remainingSeconds: ((steps - state.step) * perStep) / 1000
-            })
+            }
+            yield* keep ? emit(progress) : s.events.publish(progress)
           }
           if (report.epochDone !== undefined) {
             yield* emit({ _tag: "EpochDone", phase: input.phase, epochs: setup.epochs, ...report.epochDone })
@@ -632,16 +651,32 @@ const namedIn = (value: unknown): ReadonlyArray<CheckpointRef> => {
   return Object.values(value).flatMap(namedIn)
 }
 
-const Persisted = Schema.Struct({
-  status: Schema.Literals(["active", "done"]),
-  value: Schema.String,
-  context: AgentContext,
-  children: Schema.Record(Schema.String, Schema.Json)
-})
+const persisted = <Context>(context: Schema.Codec<Context, unknown>) =>
+  Schema.Struct({
+    status: Schema.Literals(["active", "done"]),
+    value: Schema.String,
+    context,
+    children: Schema.Record(Schema.String, Schema.Struct({ src: Schema.String, snapshot: Schema.Json }))
+  })
 
 const decodeInput = Schema.decodeUnknownEffect(AgentInput)
+const decodeAgent = Schema.decodeUnknownEffect(persisted(AgentContext))
+const decodePhase = {
+  supernetTraining: Schema.decodeUnknownEffect(persisted(TrainingContext)),
+  searching: Schema.decodeUnknownEffect(persisted(SearchingContext)),
+  retraining: Schema.decodeUnknownEffect(persisted(TrainingContext)),
+  evaluating: Schema.decodeUnknownEffect(persisted(EvaluatingContext))
+} as const
 
-const decodePersisted = Schema.decodeUnknownEffect(Persisted)
+/** Checks a snapshot from the disk: that of the agent, and that of the phase it is in. */
+const checkSnapshot = (snapshot: Schema.Json) =>
+  Effect.gen(function* () {
+    const agent = yield* decodeAgent(snapshot)
+    for (const phase of phases) {
+      const child = agent.children[phase]
+      if (child !== undefined) yield* decodePhase[phase](child.snapshot)
+    }
+  })
 
 /** Drives the machine to its end. `input` begins a run, `snapshot` takes one up. */
 const drive = (
@@ -706,16 +741,12 @@ const drive = (
       }
     })
 
-    if (snapshot !== null) {
-      yield* Effect.mapError(
-        decodePersisted(snapshot),
-        (error) =>
-          new SnapshotError({
-            file: folder.path(RunFolder.files.snapshot),
-            reason: `it is not the state of a run: ${error.message}`
-          })
-      )
-    }
+    const badSnapshot = (why: string) =>
+      new SnapshotError({
+        file: folder.path(RunFolder.files.snapshot),
+        reason: `it is not the state of a run: ${why}`
+      })
+    if (snapshot !== null) yield* Effect.mapError(checkSnapshot(snapshot), (error) => badSnapshot(error.message))
     yield* work.emit({
       _tag: "RunStarted",
       name: config.name,
@@ -729,13 +760,15 @@ const drive = (
     })
 
     const actor = yield* Effect.acquireRelease(
-      Effect.sync(() =>
-        createActor(machine, {
-          input,
-          ...(snapshot === null ? {} : { snapshot: snapshot as unknown as Snapshot<unknown> }),
-          ...(options.inspect === undefined ? {} : { inspect: options.inspect })
-        })
-      ),
+      Effect.try({
+        try: () =>
+          createActor(machine, {
+            input,
+            ...(snapshot === null ? {} : { snapshot: snapshot as unknown as Snapshot<unknown> }),
+            ...(options.inspect === undefined ? {} : { inspect: options.inspect })
+          }),
+        catch: (cause) => badSnapshot(String(cause))
+      }),
       (actor) => Effect.sync(() => actor.stop())
     )
     const ended = Effect.callback<void, RunFailure>((resume) => {
@@ -821,7 +854,7 @@ const readStart = (s: Services, config: RunConfig, baseFolder: string) =>
     const network = yield* load(start.network, RunFolder.files.network, () => s.space.network(architecture ?? []))
     const input: AgentInput = {
       start: { architecture, supernet: supernet?.ref ?? null, network: network?.ref ?? null },
-      needsSupernet: config.estimator.name === "supernet",
+      needsSupernet: s.estimator.needsSupernet ?? true,
       stopAfter: config.stopAfter
     }
     return { input, files: { ...supernet?.file, ...network?.file } }

@@ -20,6 +20,7 @@ import type { Forward, TrainingAgentShape } from "../training-agent/TrainingAgen
 import type { SamplerState, TrainingStep, TrainingStrategyShape } from "../training-strategy/TrainingStrategy.ts"
 import * as CanonicalJson from "./CanonicalJson.ts"
 import * as Checkpoint from "./Checkpoint.ts"
+import * as SafeJson from "./SafeJson.ts"
 
 /** A loss that is no number any more. */
 export class TrainingDiverged extends Schema.TaggedError<TrainingDiverged>()("TrainingDiverged", {
@@ -187,6 +188,18 @@ const placeOf = (setup: TrainerSetup, step: number) => ({
   inEpoch: step % setup.stepsPerEpoch
 })
 
+/** The batch that the next step of a state trains on. */
+export const nextBatch = (setup: TrainerSetup, state: TrainingState): Effect.Effect<Batch, DatasetError> => {
+  const { epoch, inEpoch } = placeOf(setup, state.step)
+  return setup.dataflow.batch({
+    split: setup.split,
+    epoch,
+    step: inEpoch,
+    batchSize: setup.batchSize,
+    training: true
+  })
+}
+
 /**
  * One optimiser step: the next batch, the gradients of everything the sampler names, summed, one update of what had a
  * gradient. A loss that is no number fails before anything is updated; the given state stays good.
@@ -195,26 +208,16 @@ export const step = (
   setup: TrainerSetup,
   state: TrainingState
 ): Effect.Effect<readonly [TrainingState, StepReport], TrainingDiverged | DatasetError> =>
-  Effect.gen(function* () {
-    const { epoch, inEpoch } = placeOf(setup, state.step)
-    const batch = yield* setup.dataflow.batch({
-      split: setup.split,
-      epoch,
-      step: inEpoch,
-      batchSize: setup.batchSize,
-      training: true
-    })
-    return yield* Effect.uninterruptible(update(setup, state, batch, epoch, inEpoch))
-  })
+  Effect.flatMap(nextBatch(setup, state), (batch) => Effect.uninterruptible(update(setup, state, batch)))
 
-const update = (
+/** The step without the batch. Interrupted halfway it would leave tensors behind: to be run uninterruptible. */
+export const update = (
   setup: TrainerSetup,
   state: TrainingState,
-  batch: Batch,
-  epoch: number,
-  inEpoch: number
+  batch: Batch
 ): Effect.Effect<readonly [TrainingState, StepReport], TrainingDiverged> =>
   Effect.gen(function* () {
+    const { epoch, inEpoch } = placeOf(setup, state.step)
     const key = Key.derive(setup.key, epoch, inEpoch, "step")
     const learningRate = setup.learningRate * setup.schedule(state.step)
     const [training, sampler] = setup.sampler.next(state.sampler)
@@ -512,7 +515,7 @@ export const weightsFromCheckpoint = (
     return { variables: restored.variables, criterion: restored.criterion }
   })
 
-const decodeJson = Schema.decodeUnknownEffect(Schema.fromJsonString(Json))
+const decodeJson = Schema.decodeUnknownEffect(Json)
 
 /** A training state from its checkpoint, checked against the network's names and shapes. */
 export const fromCheckpoint = (
@@ -521,14 +524,16 @@ export const fromCheckpoint = (
   shapes: Shapes
 ): Effect.Effect<TrainingState, Checkpoint.CheckpointError> =>
   Effect.gen(function* () {
-    const json = yield* Effect.mapError(
-      decodeJson(checkpoint.metadata[stateKey]),
-      (error) =>
-        new Checkpoint.CheckpointError({
-          file,
-          tensor: null,
-          reason: `its metadata ${stateKey} is not a training state: ${error.message}`
-        })
+    const json = yield* Effect.fromResult(SafeJson.parse(checkpoint.metadata[stateKey] ?? "")).pipe(
+      Effect.flatMap((value) => Effect.mapError(decodeJson(value), (error) => error.message)),
+      Effect.mapError(
+        (reason) =>
+          new Checkpoint.CheckpointError({
+            file,
+            tensor: null,
+            reason: `its metadata ${stateKey} is not a training state: ${reason}`
+          })
+      )
     )
     const restored = yield* restore(file, checkpoint)
     yield* Effect.tapError(checkShapes(file, restored.variables, shapes), () =>
