@@ -1,10 +1,11 @@
 /**
  * Chains of convolutions on the embedded backend: forward and backward passes cut into jobs of `assembly/kernels`.
  *
- * In training only the raw convolution outputs y are kept. With a = act(scale y + shift), every consumer of a (the next
- * convolution, its weight gradient) makes it from y while it packs its operand. Backward, dz = da act'(z) is stored by the
- * job that computes da, together with the sums that the normalisation's gradient needs; dy = k1 dz + k2 y + k3 is made
- * where it is packed. Statistics are gathered piece by piece and joined in float64 in a fixed order.
+ * In training only the raw convolution outputs y are kept, as planes (see assembly/rows.ts). With a = act(scale y + shift), every
+ * consumer of a (the next convolution, its weight gradient) makes it from y while it packs its operand. Backward,
+ * dz = da act'(z) is stored by the job that computes da, together with the sums that the normalisation's gradient needs;
+ * dy = k1 dz + k2 y + k3 is made where it is packed. Statistics are gathered piece by piece and joined in float64 in a
+ * fixed order.
  */
 import * as tf from "@tensorflow/tfjs-core"
 import type {
@@ -21,17 +22,26 @@ import type { Runtime } from "./Runtime.ts"
 const activationCode: Record<Activation, number> = { none: 0, relu: 1, relu6: 2, hswish: 3, prelu: 4 }
 
 // Source and epilogue kinds, as in assembly/rows.ts and assembly/epilogue.ts.
-const PLAIN = 0
-const ACTIVATED = 1
-const NORM_BACKWARD = 2
-const GATHER = 3
-const GATHER_BACKWARD = 4
+const NHWC = 0
+const PLAIN = 1
+const ACTIVATED = 2
+const NORM_BACKWARD = 3
+const GATHER = 4
+const GATHER_BACKWARD = 5
 const STATISTICS = 0
-const STORE = 1
+const ACTIVATE = 1
 const BACKWARD = 2
-const ACTIVATE = 3
+const ACTIVATE_NHWC = 3
 
 const SCRATCH_BYTES = 8 * 2 ** 20
+/** Images of a group in planes. */
+const IMAGES = 8
+
+const ceil = (a: number, b: number): number => Math.ceil(a / b)
+const roundUp = (a: number, b: number): number => ceil(a, b) * b
+const clamp = (x: number, low: number, high: number): number => Math.max(low, Math.min(high, x))
+/** Channels of planes. */
+const padded = (channels: number): number => roundUp(channels, 4)
 
 /** A stage with the shapes it meets. */
 interface Plan {
@@ -42,11 +52,15 @@ interface Plan {
   readonly width: number
   readonly outHeight: number
   readonly outWidth: number
-  /** Positions of the input and of the output. */
+  /** Positions of the input and of the output, images filled up to groups of eight. */
   readonly inRows: number
   readonly outRows: number
+  /** Groups of the product, and channels of one. */
+  readonly groups: number
   readonly inGroup: number
   readonly outGroup: number
+  /** Groups whose channels are no whole vectors are done as one, with zeros between them. */
+  readonly spread: boolean
   readonly taps: number
 }
 
@@ -76,6 +90,8 @@ const makePlans = (shape: ReadonlyArray<number>, stages: ReadonlyArray<ConvStage
       )
     }
     const depthwise = groups > 1 && groups === inChannels && groups === outChannels
+    const spread = !depthwise && groups > 1 && (inChannels % (4 * groups) !== 0 || outChannels % (4 * groups) !== 0)
+    const productGroups = spread ? 1 : groups
     const plan: Plan = {
       stage,
       kind: depthwise ? "depthwise" : kernel === 1 && stage.stride === 1 && stage.padding === 0 ? "rows" : "gather",
@@ -84,10 +100,12 @@ const makePlans = (shape: ReadonlyArray<number>, stages: ReadonlyArray<ConvStage
       width,
       outHeight,
       outWidth,
-      inRows: batch * height * width,
-      outRows: batch * outHeight * outWidth,
-      inGroup: inChannels / groups,
-      outGroup: outChannels / groups,
+      inRows: roundUp(batch, IMAGES) * height * width,
+      outRows: roundUp(batch, IMAGES) * outHeight * outWidth,
+      groups: productGroups,
+      inGroup: inChannels / productGroups,
+      outGroup: outChannels / productGroups,
+      spread,
       taps: kernel * kernel
     }
     height = outHeight
@@ -96,10 +114,6 @@ const makePlans = (shape: ReadonlyArray<number>, stages: ReadonlyArray<ConvStage
     return plan
   })
 }
-
-const ceil = (a: number, b: number): number => Math.ceil(a / b)
-const roundUp = (a: number, b: number): number => ceil(a, b) * b
-const clamp = (x: number, low: number, high: number): number => Math.max(low, Math.min(high, x))
 
 // Sizes of pieces. They are part of what the engine computes (partial sums follow them), so they depend on shapes only.
 
@@ -124,10 +138,10 @@ const rowTiles = (rows: number, k: number, columns: number, groups: number) => {
   return { depth, blockRows, rowBlocks: blocks, blockColumns, columnBlocks: ceil(columns, blockColumns) }
 }
 
-const POSITIONS = 128
+const POSITIONS = 96
 
 const weightTiles = (rows: number, k: number, columns: number, groups: number) => {
-  const blockA = Math.min(roundUp(k, 6), 96)
+  const blockA = Math.min(padded(k), 96)
   const blocksA = ceil(k, blockA)
   const blockD = roundUp(ceil(columns, ceil(columns, 144)), 8)
   const blocksD = ceil(columns, blockD)
@@ -137,38 +151,31 @@ const weightTiles = (rows: number, k: number, columns: number, groups: number) =
   return { blockA, blocksA, blockD, blocksD, perGroup, positionGroups: ceil(rows, perGroup) }
 }
 
-const IMAGES = 8
-
-const depthwiseTiles = (plan: Plan, height: number, rowsWidth: number) => {
+const depthwiseTiles = (plan: Plan, height: number, rowWidth: number) => {
   const vectors = ceil(plan.stage.inChannels, 4)
-  const imageGroups = ceil(plan.batch, IMAGES)
-  const bandsWanted = ceil(height, Math.max(1, Math.floor(576 / rowsWidth)))
-  const bandRows = ceil(height, bandsWanted)
+  const groups = ceil(plan.batch, IMAGES)
+  const bandRows = ceil(height, ceil(height, Math.max(1, Math.floor(576 / rowWidth))))
   const bands = ceil(height, bandRows)
   const halo = plan.stage.dilation * (plan.stage.kernel - 1)
-  const pixels = (bandRows * plan.stage.stride + 2 * halo) * Math.max(plan.width, plan.outWidth + 2)
-  // Three tiles at most (dy, a, result), 128 bytes a pixel and vector.
-  const chunkVectors = clamp(Math.floor((SCRATCH_BYTES * 0.9) / (pixels * 128 * 3)), 0, 4)
-  if (chunkVectors === 0)
+  // Three tiles at most (dy, a, result), 128 bytes a pixel.
+  const pixels = (bandRows * plan.stage.stride + 2 * halo + 2) * Math.max(plan.width, plan.outWidth)
+  if (pixels * 128 * 3 > SCRATCH_BYTES * 0.9) {
     throw new Error(`a depthwise convolution over rows of ${plan.width} pixels is too wide for the engine`)
-  const chunks = ceil(vectors, chunkVectors)
+  }
   // Enough pieces to share, each enough work to be worth taking.
-  const chunksPerPiece = clamp(
-    Math.floor((chunks * imageGroups * bands) / 64),
+  const vectorsPerPiece = clamp(
+    Math.floor((vectors * groups * bands) / 64),
     1,
-    clamp(Math.floor(4096 / (bandRows * rowsWidth * IMAGES)), 1, chunks)
+    clamp(Math.floor(2048 / (bandRows * rowWidth)), 1, vectors)
   )
-  const imagesPerPart = bands > 1 ? 1 : 2 ** clamp(Math.floor(Math.log2(128 / (bandRows * rowsWidth))), 0, 3)
   return {
     vectors,
-    imageGroups,
+    groups,
     bandRows,
     bands,
-    chunkVectors,
-    chunksPerPiece,
-    pieces: imageGroups * bands * ceil(chunks, chunksPerPiece),
-    imagesPerPart,
-    parts: ceil(plan.batch, imagesPerPart) * bands
+    vectorsPerPiece,
+    pieces: groups * bands * ceil(vectors, vectorsPerPiece),
+    parts: groups * bands
   }
 }
 
@@ -188,22 +195,18 @@ const withTemporaries = <A>(runtime: Runtime, f: (temporary: (floats: number) =>
 
 type Words = ReadonlyArray<number>
 
-const plainSource = (address: number, channels: number): Words => [
-  PLAIN,
-  address,
-  channels,
-  0,
-  0,
-  0,
-  0,
-  0,
-  ...Array(12).fill(0)
-]
+const sourceWords = (fields: Words): Words => [...fields, ...Array(20 - fields.length).fill(0)]
+
+const plainSource = (kind: number, address: number, channels: number, pixels: number, batch: number): Words =>
+  sourceWords([kind, address, channels, 0, 0, 0, 0, 0, pixels, batch])
+
+const inPixels = (plan: Plan): number => plan.height * plan.width
+const outPixels = (plan: Plan): number => plan.outHeight * plan.outWidth
 
 const gatherSource = (kind: number, plan: Plan, address: number): Words => {
   const { stage } = plan
   const forward = kind === GATHER
-  return [
+  return sourceWords([
     kind,
     address,
     forward ? stage.inChannels : stage.outChannels,
@@ -212,25 +215,25 @@ const gatherSource = (kind: number, plan: Plan, address: number): Words => {
     0,
     0,
     0,
+    forward ? outPixels(plan) : inPixels(plan),
+    plan.batch,
     forward ? plan.height : plan.outHeight,
     forward ? plan.width : plan.outWidth,
-    forward ? plan.outHeight : plan.height,
     forward ? plan.outWidth : plan.width,
     stage.kernel,
     stage.stride,
     stage.padding,
     stage.dilation,
-    forward ? plan.inGroup : plan.outGroup,
-    0,
-    0,
-    0
-  ]
+    forward ? plan.inGroup : plan.outGroup
+  ])
 }
 
 interface Epilogue {
   readonly kind: number
   readonly out: number
   readonly channels: number
+  readonly pixels: number
+  readonly batch: number
   readonly partial?: number
   readonly counts?: number
   readonly bias?: number
@@ -257,8 +260,8 @@ const epilogueWords = (e: Epilogue): Words => [
   e.mean ?? 0,
   e.slope ?? 0,
   e.residual ?? 0,
-  e.channels,
-  0,
+  e.pixels,
+  e.batch,
   0,
   0,
   0,
@@ -266,33 +269,38 @@ const epilogueWords = (e: Epilogue): Words => [
   0
 ]
 
-/** What a stage leaves for its consumers: its raw output and, a channel, scale, shift, inverse deviation and mean. */
+/** What a stage leaves for its consumers: its raw output as planes, and vectors a channel, filled up with zeros. */
 interface Stored {
   readonly y: number
-  /** 0 where a stage has no normalisation. */
   readonly vectors: number
-  readonly slope: number
 }
-
-const vectorAt = (stored: Stored, stage: ConvStage, index: number): number =>
-  stored.vectors + index * stage.outChannels * 4
 const SCALE = 0
 const SHIFT = 1
 const INVERSE = 2
 const MEAN = 3
+const SLOPE = 4
+const BIAS = 5
+const VECTORS = 6
+
+const vectorAt = (stored: Stored, stage: ConvStage, index: number): number =>
+  stored.vectors + index * padded(stage.outChannels) * 4
 
 /** The activated output of a stage as a source. */
-const activatedSource = (stage: ConvStage, stored: Stored): Words => [
-  ACTIVATED,
-  stored.y,
-  stage.outChannels,
-  activationCode[stage.activation],
-  vectorAt(stored, stage, SCALE),
-  vectorAt(stored, stage, SHIFT),
-  stored.slope,
-  0,
-  ...Array(12).fill(0)
-]
+const activatedSource = (plan: Plan, stored: Stored): Words => {
+  const { stage } = plan
+  return sourceWords([
+    ACTIVATED,
+    stored.y,
+    stage.outChannels,
+    activationCode[stage.activation],
+    vectorAt(stored, stage, SCALE),
+    vectorAt(stored, stage, SHIFT),
+    vectorAt(stored, stage, SLOPE),
+    0,
+    outPixels(plan),
+    plan.batch
+  ])
+}
 
 /** The jobs of a chain on one backend. */
 const makeJobs = (backend: SimdBackend) => {
@@ -303,7 +311,7 @@ const makeJobs = (backend: SimdBackend) => {
     const { inGroup, outGroup, taps, stage } = plan
     const columns = transposed ? inGroup : outGroup
     const panels = ceil(columns, 8)
-    run("packPanels", panels * stage.groups, [
+    run("packPanels", panels * plan.groups, [
       weight,
       destination,
       taps,
@@ -317,20 +325,34 @@ const makeJobs = (backend: SimdBackend) => {
       panels
     ])
   }
+  const spreadWords = (plan: Plan, grouped: number, dense: number): Words => [
+    grouped,
+    dense,
+    plan.taps,
+    plan.stage.inChannels,
+    plan.stage.outChannels,
+    plan.stage.groups
+  ]
+  /** The weights of a product: those of spread groups with zeros between the groups. */
+  const productWeight = (plan: Plan, weight: number, temporary: (floats: number) => number): number => {
+    if (!plan.spread) return weight
+    const dense = temporary(plan.taps * plan.stage.inChannels * plan.stage.outChannels)
+    run("spreadGroups", 1, spreadWords(plan, weight, dense))
+    return dense
+  }
   const panelFloats = (plan: Plan, transposed: boolean): number =>
-    plan.stage.groups *
+    plan.groups *
     roundUp(transposed ? plan.inGroup : plan.outGroup, 8) *
     roundUp(plan.taps * (transposed ? plan.outGroup : plan.inGroup), 4)
 
   /** Rows times weights, forward or (transposed) backward. */
   const product = (plan: Plan, source: Words, panels: number, epilogue: Words, transposed: boolean): void => {
-    const { stage } = plan
     const rows = transposed ? plan.inRows : plan.outRows
     const channels = transposed ? plan.outGroup : plan.inGroup
     const k = channels * plan.taps
     const columns = transposed ? plan.inGroup : plan.outGroup
-    const t = rowTiles(rows, k, columns, stage.groups)
-    run("gemmRows", t.rowBlocks * t.columnBlocks * stage.groups, [
+    const t = rowTiles(rows, k, columns, plan.groups)
+    run("gemmRows", t.rowBlocks * t.columnBlocks * plan.groups, [
       ...source,
       ...epilogue,
       rows,
@@ -346,7 +368,7 @@ const makeJobs = (backend: SimdBackend) => {
   }
 
   const depthwiseWords = (plan: Plan, t: ReturnType<typeof depthwiseTiles>): Words => [
-    plan.batch,
+    t.groups,
     plan.height,
     plan.width,
     plan.outHeight,
@@ -355,13 +377,10 @@ const makeJobs = (backend: SimdBackend) => {
     plan.stage.stride,
     plan.stage.padding,
     plan.stage.dilation,
-    plan.stage.inChannels,
-    t.chunkVectors,
-    t.chunksPerPiece,
-    t.imageGroups,
+    t.vectors,
+    t.vectorsPerPiece,
     t.bands,
-    t.bandRows,
-    t.imagesPerPart
+    t.bandRows
   ]
   const packDepthwise = (plan: Plan, weight: number, destination: number, scale = 0): void =>
     run("packDepthwise", ceil(ceil(plan.stage.inChannels, 4), 16), [
@@ -373,23 +392,44 @@ const makeJobs = (backend: SimdBackend) => {
     ])
   const depthwiseFloats = (plan: Plan): number => roundUp(plan.stage.inChannels, 4) * plan.taps
 
-  const elementRows = (channels: number): number => clamp(Math.floor(6144 / channels), 1, 96)
-
-  const activateTensor = (stage: ConvStage, stored: Stored, rows: number, out: number, residual: number): void => {
-    const block = elementRows(stage.outChannels)
-    run("activateTensor", ceil(rows, block), [
-      stored.y,
+  const toNhwc = (
+    kernel: string,
+    plan: Plan,
+    x: number,
+    out: number,
+    vectors: Words,
+    residual: number,
+    y: number
+  ): void => {
+    const { stage } = plan
+    const pixels = outPixels(plan)
+    const block = Math.min(pixels, 16)
+    const blocks = ceil(pixels, block)
+    run(kernel, ceil(plan.batch, IMAGES) * blocks, [
+      x,
       out,
       stage.outChannels,
-      rows,
-      vectorAt(stored, stage, SCALE),
-      vectorAt(stored, stage, SHIFT),
-      stored.slope,
+      pixels,
+      plan.batch,
+      ...vectors,
       residual,
+      y,
       activationCode[stage.activation],
-      block
+      block,
+      blocks
     ])
   }
+
+  const activateTensor = (plan: Plan, stored: Stored, out: number, residual: number): void =>
+    toNhwc(
+      "activateTensor",
+      plan,
+      stored.y,
+      out,
+      [SCALE, SHIFT, SLOPE].map((index) => vectorAt(stored, plan.stage, index)),
+      residual,
+      0
+    )
 
   /** The input of a stage as a source, materialised where patches of it are gathered. */
   const inputSource = (
@@ -399,17 +439,20 @@ const makeJobs = (backend: SimdBackend) => {
     temporary: (floats: number) => number
   ): Words => {
     const channels = plan.stage.inChannels
-    if (previous === undefined) return plan.kind === "gather" ? gatherSource(GATHER, plan, x) : plainSource(x, channels)
-    const { stage } = previous.plan
-    const direct = !stage.norm && stage.activation === "none"
-    if (plan.kind !== "gather")
-      return direct ? plainSource(previous.stored.y, channels) : activatedSource(stage, previous.stored)
-    let address = previous.stored.y
-    if (!direct) {
-      address = temporary(plan.inRows * channels)
-      activateTensor(stage, previous.stored, plan.inRows, address, 0)
+    if (previous === undefined) {
+      return plan.kind === "gather"
+        ? gatherSource(GATHER, plan, x)
+        : plainSource(NHWC, x, channels, inPixels(plan), plan.batch)
     }
-    return gatherSource(GATHER, plan, address)
+    const { stage } = previous.plan
+    if (plan.kind === "gather") {
+      const address = temporary(plan.batch * inPixels(plan) * channels)
+      activateTensor(previous.plan, previous.stored, address, 0)
+      return gatherSource(GATHER, plan, address)
+    }
+    return !stage.norm && stage.activation === "none"
+      ? plainSource(PLAIN, previous.stored.y, channels, inPixels(plan), plan.batch)
+      : activatedSource(previous.plan, previous.stored)
   }
 
   /** Convolves. With statistics, returns where the partial ones are and how many. */
@@ -421,7 +464,6 @@ const makeJobs = (backend: SimdBackend) => {
     epilogue: (parts: number) => Epilogue,
     temporary: (floats: number) => number
   ): number => {
-    const { stage } = plan
     if (plan.kind === "depthwise") {
       const t = depthwiseTiles(plan, plan.outHeight, plan.outWidth)
       const weights = temporary(depthwiseFloats(plan))
@@ -434,9 +476,9 @@ const makeJobs = (backend: SimdBackend) => {
       ])
       return t.parts
     }
-    const t = rowTiles(plan.outRows, plan.inGroup * plan.taps, plan.outGroup, stage.groups)
+    const t = rowTiles(plan.outRows, plan.inGroup * plan.taps, plan.outGroup, plan.groups)
     const panels = temporary(panelFloats(plan, false))
-    packPanels(plan, weight, panels, false, scale)
+    packPanels(plan, productWeight(plan, weight, temporary), panels, false, scale)
     product(plan, source, panels, epilogueWords(epilogue(t.rowBlocks)), false)
     return t.rowBlocks
   }
@@ -491,7 +533,7 @@ const makeJobs = (backend: SimdBackend) => {
       partial,
       parts,
       stage.outChannels,
-      plan.outRows,
+      plan.batch * outPixels(plan),
       stage.norm ? 1 : 0,
       stage.activation === "prelu" ? 1 : 0,
       gamma,
@@ -509,13 +551,15 @@ const makeJobs = (backend: SimdBackend) => {
     kind: BACKWARD,
     out,
     channels: plan.stage.outChannels,
+    pixels: outPixels(plan),
+    batch: plan.batch,
     partial,
     activation: plan.stage.activation,
     y: stored.y,
     scale: vectorAt(stored, plan.stage, SCALE),
     shift: vectorAt(stored, plan.stage, SHIFT),
     mean: vectorAt(stored, plan.stage, MEAN),
-    slope: stored.slope
+    slope: vectorAt(stored, plan.stage, SLOPE)
   })
 
   /** dz and its sums from the gradient of the chain's output. */
@@ -527,26 +571,40 @@ const makeJobs = (backend: SimdBackend) => {
     out: number
   ) => {
     const channels = plan.stage.outChannels
-    const block = Math.max(elementRows(channels), 24)
+    const block = clamp(Math.floor(8192 / channels), 24, ROWS_BLOCK)
     const parts = ceil(plan.outRows, block)
-    const partial = temporary(parts * 3 * channels)
+    const partial = temporary(parts * 3 * padded(channels))
     run("activateBackwardTensor", parts, [
       da,
       channels,
       plan.outRows,
       block,
-      ...Array(16).fill(0),
+      outPixels(plan),
+      plan.batch,
+      ...Array(14).fill(0),
       ...epilogueWords(backwardEpilogue(plan, stored, out, partial))
     ])
     return { partial, parts }
   }
 
+  const gradientVectors = (plan: Plan, k: number): Words =>
+    [0, 1, 2].map((index) => k + index * padded(plan.stage.outChannels) * 4)
+
   /** dy of a stage as a source. */
   const gradientSource = (plan: Plan, stored: Stored, dz: number, k: number): Words => {
     const { stage } = plan
-    if (!stage.norm) return plainSource(dz, stage.outChannels)
-    const step = stage.outChannels * 4
-    return [NORM_BACKWARD, dz, stage.outChannels, 0, k, k + step, k + 2 * step, stored.y, ...Array(12).fill(0)]
+    return stage.norm
+      ? sourceWords([
+          NORM_BACKWARD,
+          dz,
+          stage.outChannels,
+          0,
+          ...gradientVectors(plan, k),
+          stored.y,
+          outPixels(plan),
+          plan.batch
+        ])
+      : plainSource(PLAIN, dz, stage.outChannels, outPixels(plan), plan.batch)
   }
 
   const depthwiseBackward = (
@@ -562,19 +620,20 @@ const makeJobs = (backend: SimdBackend) => {
     const t = depthwiseTiles(plan, plan.height, plan.width)
     const weights = temporary(depthwiseFloats(plan))
     if (epilogue !== undefined) packDepthwise(plan, weight, weights)
-    const dwParts = t.imageGroups * t.bands
+    const dwParts = t.parts
     const partial = dw === 0 ? 0 : temporary(dwParts * t.vectors * plan.taps * 4)
     let common = stage.stride
     for (let b = stage.dilation; b !== 0; ) [common, b] = [b, common % b]
     const tapStep = stage.stride / common
     run("depthwiseBackward", t.pieces, [
       ...dy,
-      ...epilogueWords(epilogue?.(t.parts) ?? { kind: STORE, out: 0, channels: stage.inChannels }),
+      ...epilogueWords(
+        epilogue?.(t.parts) ?? { kind: ACTIVATE, out: 0, channels: stage.inChannels, pixels: 0, batch: 0 }
+      ),
       weights,
       ...depthwiseWords(plan, t),
       ceil(plan.outHeight, t.bands),
-      0,
-      0,
+      ...Array(5).fill(0),
       ...input,
       partial,
       epilogue === undefined ? 0 : 1,
@@ -583,6 +642,17 @@ const makeJobs = (backend: SimdBackend) => {
     ])
     if (dw !== 0) run("joinDepthwise", ceil(t.vectors, 4), [partial, dw, plan.taps, stage.inChannels, dwParts])
     return t.parts
+  }
+
+  /** The output of a stage from planes to NHWC, as it is. */
+  const planesToNhwc = (plan: Plan, x: number, out: number, temporary: (floats: number) => number): void => {
+    const channels = padded(plan.stage.outChannels)
+    const address = temporary(3 * channels)
+    runtime
+      .float32(address, 3 * channels)
+      .fill(0)
+      .fill(1, 0, channels)
+    toNhwc("gradientTensor", plan, x, out, gradientVectors(plan, address), 0, x)
   }
 
   /** da of the input of a stage that is a product, with an epilogue. */
@@ -598,29 +668,14 @@ const makeJobs = (backend: SimdBackend) => {
     const { stage } = plan
     let source = gradientSource(plan, stored, dz, k)
     if (plan.kind === "gather") {
-      let dy = dz
-      if (stage.norm) {
-        dy = temporary(plan.outRows * stage.outChannels)
-        const step = stage.outChannels * 4
-        const block = elementRows(stage.outChannels)
-        run("normBackwardTensor", ceil(plan.outRows, block), [
-          dz,
-          dy,
-          stage.outChannels,
-          plan.outRows,
-          k,
-          k + step,
-          k + 2 * step,
-          stored.y,
-          0,
-          block
-        ])
-      }
+      const dy = temporary(plan.batch * outPixels(plan) * stage.outChannels)
+      if (stage.norm) toNhwc("gradientTensor", plan, dz, dy, gradientVectors(plan, k), 0, stored.y)
+      else planesToNhwc(plan, dz, dy, temporary)
       source = gatherSource(GATHER_BACKWARD, plan, dy)
     }
     const panels = temporary(panelFloats(plan, true))
-    packPanels(plan, weight, panels, true)
-    const t = rowTiles(plan.inRows, plan.outGroup * plan.taps, plan.inGroup, stage.groups)
+    packPanels(plan, productWeight(plan, weight, temporary), panels, true)
+    const t = rowTiles(plan.inRows, plan.outGroup * plan.taps, plan.inGroup, plan.groups)
     product(plan, source, panels, epilogueWords(epilogue(t.rowBlocks)), true)
     return t.rowBlocks
   }
@@ -634,10 +689,11 @@ const makeJobs = (backend: SimdBackend) => {
   ): void => {
     const { stage } = plan
     const k = plan.inGroup * plan.taps
-    const t = weightTiles(plan.outRows, k, plan.outGroup, stage.groups)
+    const t = weightTiles(plan.outRows, k, plan.outGroup, plan.groups)
     const size = k * stage.outChannels
-    const out = t.positionGroups > 1 ? temporary(t.positionGroups * size) : dw
-    run("gemmWeights", t.positionGroups * t.blocksA * t.blocksD * stage.groups, [
+    const whole = plan.spread ? temporary(size) : dw
+    const out = t.positionGroups > 1 ? temporary(t.positionGroups * size) : whole
+    run("gemmWeights", t.positionGroups * t.blocksA * t.blocksD * plan.groups, [
       ...input,
       ...dy,
       plan.outRows,
@@ -654,7 +710,8 @@ const makeJobs = (backend: SimdBackend) => {
       t.blockD,
       t.blocksD
     ])
-    if (t.positionGroups > 1) run("sumParts", ceil(size, 4096), [out, dw, size, t.positionGroups])
+    if (t.positionGroups > 1) run("sumParts", ceil(size, 4096), [out, whole, size, t.positionGroups])
+    if (plan.spread) run("gatherGroups", 1, spreadWords(plan, dw, whole))
   }
 
   return {
@@ -668,6 +725,7 @@ const makeJobs = (backend: SimdBackend) => {
     gradientSource,
     depthwiseBackward,
     productBackward,
+    planesToNhwc,
     weightGradient
   }
 }
@@ -744,17 +802,30 @@ const evaluate = (
       withTemporaries(backend.runtime, (temporary) => {
         const out = backend.allocate(outShape)
         let input = backend.address(x)
+        // Between stages activations are planes, already activated.
+        const evalSource = (plan: Plan, index: number): Words => {
+          if (index === 0) return jobs.inputSource(plan, undefined, input, temporary)
+          const { inChannels } = plan.stage
+          if (plan.kind !== "gather") return plainSource(PLAIN, input, inChannels, inPixels(plan), plan.batch)
+          const address = temporary(plan.batch * inPixels(plan) * inChannels)
+          jobs.planesToNhwc(plans[index - 1]!, input, address, temporary)
+          return gatherSource(GATHER, plan, address)
+        }
         plans.forEach((plan, index) => {
           const { stage } = plan
           const final = index === plans.length - 1
           const stageParams = params[index]!
-          const optional = (tensor: tf.Tensor | undefined): number =>
-            tensor === undefined ? 0 : backend.address(tensor)
+          const vector = (tensor: tf.Tensor | undefined): number => {
+            if (tensor === undefined) return 0
+            const address = temporary(padded(stage.outChannels))
+            fillVector(backend, address, tensor)
+            return address
+          }
           let scale = 0
-          let bias = optional(stageParams.bias)
+          let bias = vector(stageParams.bias)
           if (stage.norm) {
-            scale = temporary(stage.outChannels)
-            const shift = temporary(stage.outChannels)
+            scale = temporary(padded(stage.outChannels))
+            const shift = temporary(padded(stage.outChannels))
             backend.runtime.run(
               "foldNorm",
               1,
@@ -772,19 +843,21 @@ const evaluate = (
             )
             bias = shift
           }
-          const destination = final ? backend.address(out) : temporary(plan.outRows * stage.outChannels)
+          const destination = final ? backend.address(out) : temporary(plan.outRows * padded(stage.outChannels))
           jobs.forward(
             plan,
-            jobs.inputSource(plan, undefined, input, temporary),
+            evalSource(plan, index),
             backend.address(stageParams.weight),
             scale,
             () => ({
-              kind: ACTIVATE,
+              kind: final ? ACTIVATE_NHWC : ACTIVATE,
               out: destination,
               channels: stage.outChannels,
+              pixels: outPixels(plan),
+              batch: plan.batch,
               bias,
               activation: stage.activation,
-              slope: optional(stageParams.slope),
+              slope: stage.activation === "prelu" ? vector(required(stageParams.slope, "slope", index)) : 0,
               residual: final && options.residual ? backend.address(x) : 0
             }),
             temporary
@@ -800,6 +873,13 @@ const evaluate = (
     }
   })
   return { output: output as tf.Tensor4D, statistics: plans.map(() => undefined) }
+}
+
+// A vector a channel, filled up with zeros to whole vectors.
+const fillVector = (backend: SimdBackend, address: number, tensor: tf.Tensor): void => {
+  const view = backend.runtime.float32(address, padded(tensor.size))
+  view.fill(0, tensor.size)
+  view.set(backend.view(tensor))
 }
 
 const train = (
@@ -818,21 +898,25 @@ const train = (
     tfEngine.makeTensorFromTensorInfo(backend.allocate(shape), backend)
   const address = (t: tf.Tensor | undefined): number => (t === undefined ? 0 : backend.address(t))
 
-  // What is saved for the backward pass, in order: x, then y, vectors and the parameters of each stage.
-  const SAVED_PER_STAGE = 5
+  // What is saved for the backward pass, in order: x, then y, vectors, weight and gamma of each stage.
+  const SAVED_PER_STAGE = 4
 
   const forwardFunc = (_: unknown, save: (tensors: Array<tf.Tensor>) => void): Array<tf.Tensor> => {
     const saved: Array<tf.Tensor> = [x]
     const outputs: Array<tf.Tensor> = []
     let previous: { plan: Plan; stored: Stored } | undefined
-    let y: tf.Tensor = x
     plans.forEach((plan, index) => {
       const { stage } = plan
       const stageParams = params[index]!
-      y = tensor([plan.outRows * stage.outChannels])
-      const vectors = tensor([4, stage.outChannels])
-      const slope = stage.activation === "prelu" ? required(stageParams.slope, "slope", index) : undefined
-      const stored: Stored = { y: address(y), vectors: address(vectors), slope: address(slope) }
+      const y = tensor([plan.outRows * padded(stage.outChannels)])
+      const vectors = tensor([VECTORS, padded(stage.outChannels)])
+      const stored: Stored = { y: address(y), vectors: address(vectors) }
+      backend.view(vectors).fill(0)
+      if (stage.activation === "prelu")
+        fillVector(backend, vectorAt(stored, stage, SLOPE), required(stageParams.slope, "slope", index))
+      if (stageParams.bias !== undefined) fillVector(backend, vectorAt(stored, stage, BIAS), stageParams.bias)
+      const bias = stageParams.bias === undefined ? 0 : vectorAt(stored, stage, BIAS)
+      const target = { out: stored.y, channels: stage.outChannels, pixels: outPixels(plan), batch: plan.batch, bias }
       withTemporaries(backend.runtime, (temporary) => {
         const source = jobs.inputSource(plan, previous, address(x), temporary)
         const weight = address(stageParams.weight)
@@ -845,16 +929,9 @@ const train = (
             weight,
             0,
             (parts) => {
-              partial = temporary(parts * 2 * stage.outChannels)
+              partial = temporary(parts * 2 * padded(stage.outChannels))
               counts = temporary(parts)
-              return {
-                kind: STATISTICS,
-                out: stored.y,
-                channels: stage.outChannels,
-                partial,
-                counts,
-                bias: address(stageParams.bias)
-              }
+              return { ...target, kind: STATISTICS, partial, counts }
             },
             temporary
           )
@@ -874,33 +951,18 @@ const train = (
             options.epsilon
           )
         } else {
-          jobs.forward(
-            plan,
-            source,
-            weight,
-            0,
-            () => ({ kind: STORE, out: stored.y, channels: stage.outChannels, bias: address(stageParams.bias) }),
-            temporary
-          )
-          const view = backend.view(vectors)
-          view.fill(0)
-          view.fill(1, 0, stage.outChannels)
+          jobs.forward(plan, source, weight, 0, () => ({ ...target, kind: ACTIVATE }), temporary)
+          backend.view(vectors).fill(1, 0, stage.outChannels)
         }
       })
       // A stage always fills its places; x stands in for parameters that it does not have.
-      saved.push(y, vectors, stageParams.weight, stageParams.gamma ?? x, slope ?? x)
+      saved.push(y, vectors, stageParams.weight, stageParams.gamma ?? x)
       previous = { plan, stored }
     })
     save(saved)
     const { plan, stored } = previous!
-    if (!plan.stage.norm && plan.stage.activation === "none" && !options.residual) {
-      return [
-        tfEngine.makeTensorFromTensorInfo({ dataId: retained(backend, y), shape: outShape, dtype: "float32" }, backend),
-        ...outputs
-      ]
-    }
     const out = tensor(outShape)
-    jobs.activateTensor(plan.stage, stored, plan.outRows, address(out), options.residual ? address(x) : 0)
+    jobs.activateTensor(plan, stored, address(out), options.residual ? address(x) : 0)
     return [out, ...outputs]
   }
 
@@ -913,8 +975,7 @@ const train = (
     const at = (index: number, slot: number): tf.Tensor => saved[1 + index * SAVED_PER_STAGE + slot]!
     const stored = (index: number): Stored => ({
       y: address(at(index, 0)),
-      vectors: address(at(index, 1)),
-      slope: address(at(index, 4))
+      vectors: address(at(index, 1))
     })
     const before = (index: number) => (index === 0 ? undefined : { plan: plans[index - 1]!, stored: stored(index - 1) })
     // What outlives one gradient function but not the tape is kept with what the tape has saved, and disposed with it.
@@ -939,7 +1000,7 @@ const train = (
       const channels = plan.stage.outChannels
       const gradient: StageGradient = {
         dz,
-        k: held([3, channels]),
+        k: held([3, padded(channels)]),
         dbeta: held([channels]),
         dgamma: held([channels]),
         dslope: held([channels])
@@ -998,23 +1059,17 @@ const train = (
       const kept = stored(index)
       const gradient = withTemporaries(backend.runtime, (temporary) => {
         if (index === count - 1) {
-          const dz = stage.activation === "none" ? dout : held([plan.outRows * stage.outChannels])
-          const { partial, parts } = jobs.backwardTensor(
-            plan,
-            address(dout),
-            temporary,
-            kept,
-            dz === dout ? 0 : address(dz)
-          )
+          const dz = held([plan.outRows * padded(stage.outChannels)])
+          const { partial, parts } = jobs.backwardTensor(plan, address(dout), temporary, kept, address(dz))
           return join(index, dz, partial, parts)
         }
         gradientOf(index + 1)
-        const dz = held([plan.outRows * stage.outChannels])
+        const dz = held([plan.outRows * padded(stage.outChannels)])
         let partial = 0
         const parts = through(
           index + 1,
           (parts) => {
-            partial = temporary(parts * 3 * stage.outChannels)
+            partial = temporary(parts * 3 * padded(stage.outChannels))
             return jobs.backwardEpilogue(plan, kept, address(dz), partial)
           },
           temporary
@@ -1033,9 +1088,11 @@ const train = (
           through(
             0,
             () => ({
-              kind: STORE,
+              kind: ACTIVATE_NHWC,
               out: address(dx),
               channels: plans[0]!.stage.inChannels,
+              pixels: inPixels(plans[0]!),
+              batch: plans[0]!.batch,
               residual: options.residual ? address(dout) : 0
             }),
             temporary
@@ -1082,14 +1139,12 @@ const train = (
   let next = 0
   const statistics = plans.map((plan): BatchStatistics | undefined =>
     plan.stage.norm
-      ? { mean: flat[next++] as tf.Tensor1D, variance: flat[next++] as tf.Tensor1D, count: plan.outRows }
+      ? {
+          mean: flat[next++] as tf.Tensor1D,
+          variance: flat[next++] as tf.Tensor1D,
+          count: plan.batch * outPixels(plan)
+        }
       : undefined
   )
   return { output: output as tf.Tensor4D, statistics }
-}
-
-// A second tensor over the same numbers.
-const retained = (backend: SimdBackend, t: tf.Tensor): object => {
-  backend.incRef(t.dataId)
-  return t.dataId
 }

@@ -8,14 +8,40 @@ const lines = (...parts: ReadonlyArray<string | ReadonlyArray<string>>): string 
 
 const ROWS = 6
 const VECTORS = 2
-const UNROLL = 4
 
 const accumulators = range(ROWS).flatMap((r) => range(VECTORS).map((v) => ({ r, v, name: `c${r}${v}` })))
 
 /**
- * C[6 rows a group x 8] = A B for consecutive groups of rows; A row-major, B one packed panel [k][8]. Products are added
- * in the order of k.
+ * C[6 rows a group x 8 columns] = A B for consecutive groups of rows: A packed [group][vector][6][4], B one panel [k][8], C
+ * [vector][row][4]. Products are added in the order of k.
  */
+const gemmBlock = lines(
+  "export function gemmBlock(a: usize, groups: i32, bStart: usize, bEnd: usize, c: usize, cStep: usize): void {",
+  "  for (let g = 0; g < groups; g++) {",
+  accumulators.map(({ name }) => `    let ${name} = f32x4.splat(0)`),
+  "    let b = bStart",
+  "    while (b < bEnd) {",
+  "      let x: v128, b0: v128, b1: v128",
+  range(4).flatMap((k) => [
+    ...range(VECTORS).map((v) => `      b${v} = v128.load(b, ${32 * k + 16 * v})`),
+    ...range(ROWS).flatMap((r) => [
+      `      x = v128.load32_splat(a, ${16 * r + 4 * k})`,
+      ...range(VECTORS).map((v) => `      c${r}${v} = madd(x, b${v}, c${r}${v})`)
+    ])
+  ]),
+  "      b += 128",
+  `      a += ${16 * ROWS}`,
+  "    }",
+  range(VECTORS).flatMap((v) => [
+    `    const d${v} = c${v === 0 ? "" : " + cStep"}`,
+    ...range(ROWS).map((r) => `    v128.store(d${v}, c${r}${v}, ${16 * r})`)
+  ]),
+  `    c += ${16 * ROWS}`,
+  "  }",
+  "}"
+)
+
+/** C[6 rows a group x 8] = A B for consecutive groups of rows: A and C row-major, B one panel [k][8]. */
 const gemmPanel = lines(
   "export function gemmPanel(a: usize, lda: usize, groups: i32, bStart: usize, bEnd: usize, c: usize, ldc: usize): void {",
   "  for (let g = 0; g < groups; g++) {",
@@ -26,43 +52,45 @@ const gemmPanel = lines(
   "    let b = bStart",
   "    while (b < bEnd) {",
   "      let x: v128, b0: v128, b1: v128",
-  range(UNROLL).flatMap((k) => [
+  range(4).flatMap((k) => [
     ...range(VECTORS).map((v) => `      b${v} = v128.load(b, ${32 * k + 16 * v})`),
     ...range(ROWS).flatMap((r) => [
       `      x = v128.load32_splat(a${r}, ${4 * k})`,
       ...range(VECTORS).map((v) => `      c${r}${v} = madd(x, b${v}, c${r}${v})`)
     ])
   ]),
-  `      b += ${32 * UNROLL}`,
-  range(ROWS).map((r) => `      a${r} += ${4 * UNROLL}`),
+  "      b += 128",
+  range(ROWS).map((r) => `      a${r} += 16`),
   "    }",
   range(ROWS).flatMap((r) => [...range(VECTORS).map((v) => `    v128.store(c, c${r}${v}, ${16 * v})`), "    c += ldc"]),
   "  }",
   "}"
 )
 
+const OUTER = range(4).flatMap((r) => range(2).map((v) => ({ r, v, name: `c${r}${v}` })))
+
 /**
- * C[6 x 8] += A^T B over positions; A packed [position][6], B packed [position][8], `count` positions, a multiple of 4.
- * The sum over these positions is made first and then added to C.
+ * C[4 x 8] += A^T D over the rows of `groups` groups of six: four channels of A, eight of D, both packed
+ * [group][vector][6][4] with `aStep` and `dStep` bytes a group. The sum over these rows is made first, in their order, and then added
+ * to C.
  */
 const gemmOuter = lines(
-  "export function gemmOuter(a: usize, b: usize, count: i32, c: usize, ldc: usize): void {",
-  accumulators.map(({ name }) => `  let ${name} = f32x4.splat(0)`),
-  `  const end = b + ((<usize>count) * 32)`,
-  "  while (b < end) {",
-  "    let x: v128, b0: v128, b1: v128",
-  range(UNROLL).flatMap((k) => [
-    ...range(VECTORS).map((v) => `    b${v} = v128.load(b, ${32 * k + 16 * v})`),
-    ...range(ROWS).flatMap((r) => [
-      `    x = v128.load32_splat(a, ${4 * (ROWS * k + r)})`,
-      ...range(VECTORS).map((v) => `    c${r}${v} = madd(x, b${v}, c${r}${v})`)
+  "export function gemmOuter(a: usize, aStep: usize, d: usize, dStep: usize, groups: i32, c: usize, ldc: usize): void {",
+  OUTER.map(({ name }) => `  let ${name} = f32x4.splat(0)`),
+  "  for (; groups > 0; groups--) {",
+  "    let x: v128, d0: v128, d1: v128",
+  range(ROWS).flatMap((p) => [
+    ...range(2).map((v) => `    d${v} = v128.load(d, ${16 * p + 96 * v})`),
+    ...range(4).flatMap((r) => [
+      `    x = v128.load32_splat(a, ${16 * p + 4 * r})`,
+      ...range(2).map((v) => `    c${r}${v} = madd(x, d${v}, c${r}${v})`)
     ])
   ]),
-  `    b += ${32 * UNROLL}`,
-  `    a += ${4 * ROWS * UNROLL}`,
+  "    a += aStep",
+  "    d += dStep",
   "  }",
-  range(ROWS).flatMap((r) => [
-    ...range(VECTORS).map((v) => `  v128.store(c, f32x4.add(v128.load(c, ${16 * v}), c${r}${v}), ${16 * v})`),
+  range(4).flatMap((r) => [
+    ...range(2).map((v) => `  v128.store(c, f32x4.add(v128.load(c, ${16 * v}), c${r}${v}), ${16 * v})`),
     "  c += ldc"
   ]),
   "}"
@@ -72,12 +100,12 @@ const IMAGES = 8
 
 /**
  * Eight images at once, four channels: acc[image] = sum over rows and columns of taps of x[image] * w. `x` and `w` step by
- * `xStep`, `wStep` along a row of taps and by `xRow`, `wRow` from row to row; the results go to `o`, `oStep` apart.
+ * `xStep`, `wStep` along a row of taps and by `xRow`, `wRow` from row to row; the results go to `o`, [8][4].
  */
 const depthwisePoint = lines(
   "// @ts-ignore: decorator",
   "@inline",
-  "export function depthwisePoint(x: usize, w: usize, ny: i32, nx: i32, xStep: usize, wStep: usize, xRow: usize, wRow: usize, o: usize, oStep: usize): void {",
+  "export function depthwisePoint(x: usize, w: usize, ny: i32, nx: i32, xStep: usize, wStep: usize, xRow: usize, wRow: usize, o: usize): void {",
   range(IMAGES).map((n) => `  let c${n} = f32x4.splat(0)`),
   "  for (; ny > 0; ny--) {",
   "    let p = x, q = w",
@@ -88,7 +116,7 @@ const depthwisePoint = lines(
   "    }",
   "    x += xRow; w += wRow",
   "  }",
-  range(IMAGES).map((n) => `  v128.store(o, c${n}); o += oStep`),
+  range(IMAGES).map((n) => `  v128.store(o, c${n}, ${16 * n})`),
   "}"
 )
 
@@ -123,6 +151,7 @@ export const microkernels = (): string =>
   lines(
     "// Written by build.ts.",
     'import { madd } from "../math"',
+    gemmBlock,
     gemmPanel,
     gemmOuter,
     depthwisePoint,

@@ -4,213 +4,286 @@
 import { argI, argP } from "./abi"
 import { activate, activateBackward, HSWISH, NONE, PRELU, RELU, RELU6, storeLanes } from "./math"
 
-/** Stores the block; partial mean and squared deviations a channel. */
+/** Stores block + bias to planes; partial mean and squared deviations a channel. */
 export const STATISTICS: i32 = 0
-/** Stores the block, plus a residual where there is one. */
-export const STORE: i32 = 1
-/** The block is da: stores dz = da act'(z); partial sums of dz, of dz (y - mean), of da min(z, 0) for slopes. */
+/** Stores act(block + bias) to planes. */
+export const ACTIVATE: i32 = 1
+/** The block is da: stores dz = da act'(z) to planes; partial sums of dz, of dz (y - mean), of da min(z, 0) for slopes. */
 export const BACKWARD: i32 = 2
-/** Stores act(block + bias), plus a residual where there is one. */
-export const ACTIVATE: i32 = 3
+/** Stores act(block + bias), plus a residual where there is one, to NHWC. */
+export const ACTIVATE_NHWC: i32 = 3
+
+// Sums run over at most this many rows before they are added up.
+const SUM_ROWS: i32 = 128
 
 // An epilogue descriptor is 20 argument words:
-//  0 kind   1 out   2 floats a row of out   3 partial sums   4 counts   5 bias   6 activation   7 y   8 scale   9 shift
-// 10 mean   11 slope   12 residual   13 channels of a partial sum (all groups)
+//  0 kind   1 out   2 channels of out   3 partial sums   4 counts   5 bias   6 activation   7 y   8 scale   9 shift
+// 10 mean   11 slope   12 residual   13 pixels   14 images
+// Vectors are filled up to whole vectors with zeros.
 
 /**
- * Rows of `c` (`ldc` bytes each, `step` bytes between the groups of four columns) to rows `row`... of out at channel
- * `channel`; `part` is the number of the partial sum.
+ * `c` is a block [vector][row][4], `step` bytes a vector, of `rows` rows from `row` and `vectors` vectors from `vector`; `part` is the number
+ * of the partial sum. The block may be the place where it is stored.
  */
-export function epilogue(e: usize, c: usize, ldc: usize, step: usize, row: usize, rows: i32, channel: i32, cols: i32, part: i32): void {
+export function epilogue(e: usize, c: usize, step: usize, row: i32, rows: i32, vector: i32, vectors: i32, part: i32): void {
   const kind = argI(e, 0)
-  const ld = (<usize>argI(e, 2)) << 2
-  const at = row * ld + ((<usize>channel) << 2)
-  const out = argP(e, 1) + at
   const act = argI(e, 6)
   if (kind == STATISTICS) {
-    statistics(e, c, ldc, step, out, ld, rows, channel, cols, part)
+    statistics(e, c, step, row, rows, vector, vectors, part)
   } else if (kind == BACKWARD) {
     switch (act) {
-      case RELU: { backward(e, RELU, c, ldc, step, out, at, ld, rows, channel, cols, part); break }
-      case RELU6: { backward(e, RELU6, c, ldc, step, out, at, ld, rows, channel, cols, part); break }
-      case HSWISH: { backward(e, HSWISH, c, ldc, step, out, at, ld, rows, channel, cols, part); break }
-      case PRELU: { backward(e, PRELU, c, ldc, step, out, at, ld, rows, channel, cols, part); break }
-      default: backward(e, NONE, c, ldc, step, out, at, ld, rows, channel, cols, part)
+      case RELU: { backward(e, RELU, c, step, row, rows, vector, vectors, part); break }
+      case RELU6: { backward(e, RELU6, c, step, row, rows, vector, vectors, part); break }
+      case HSWISH: { backward(e, HSWISH, c, step, row, rows, vector, vectors, part); break }
+      case PRELU: { backward(e, PRELU, c, step, row, rows, vector, vectors, part); break }
+      default: backward(e, NONE, c, step, row, rows, vector, vectors, part)
+    }
+  } else if (kind == ACTIVATE) {
+    switch (act) {
+      case RELU: { toPlanes(e, RELU, c, step, row, rows, vector, vectors); break }
+      case RELU6: { toPlanes(e, RELU6, c, step, row, rows, vector, vectors); break }
+      case HSWISH: { toPlanes(e, HSWISH, c, step, row, rows, vector, vectors); break }
+      case PRELU: { toPlanes(e, PRELU, c, step, row, rows, vector, vectors); break }
+      default: toPlanes(e, NONE, c, step, row, rows, vector, vectors)
     }
   } else {
     switch (act) {
-      case RELU: { finish(e, RELU, c, ldc, step, out, at, ld, rows, channel, cols); break }
-      case RELU6: { finish(e, RELU6, c, ldc, step, out, at, ld, rows, channel, cols); break }
-      case HSWISH: { finish(e, HSWISH, c, ldc, step, out, at, ld, rows, channel, cols); break }
-      case PRELU: { finish(e, PRELU, c, ldc, step, out, at, ld, rows, channel, cols); break }
-      default: finish(e, NONE, c, ldc, step, out, at, ld, rows, channel, cols)
+      case RELU: { toNhwc(e, RELU, c, step, row, rows, vector, vectors); break }
+      case RELU6: { toNhwc(e, RELU6, c, step, row, rows, vector, vectors); break }
+      case HSWISH: { toNhwc(e, HSWISH, c, step, row, rows, vector, vectors); break }
+      case PRELU: { toNhwc(e, PRELU, c, step, row, rows, vector, vectors); break }
+      default: toNhwc(e, NONE, c, step, row, rows, vector, vectors)
     }
   }
 }
 
-function statistics(e: usize, c0: usize, ldc: usize, step: usize, out0: usize, ld: usize, rows: i32, channel: i32, cols: i32, part: i32): void {
-  const channels = argI(e, 13)
-  const partial = argP(e, 3) + ((<usize>(part * 2 * channels + channel)) << 2)
-  const deviation = (<usize>channels) << 2
-  const bias = argP(e, 5)
-  store<i32>(argP(e, 4) + ((<usize>part) << 2), rows)
-  const inverse = f32x4.splat(<f32>1 / <f32>rows)
-  let column: usize = 0
-  for (let j = 0; j < cols; j += 4, column += 16, c0 += step) {
-    const n = min(4, cols - j)
-    const b = bias ? v128.load(bias + ((<usize>channel) << 2) + column) : f32x4.splat(0)
-    let c = c0
-    let out = out0 + column
+/** Rows of [row, row + rows) whose image exists. */
+function liveRows(row: i32, rows: i32, pixels: i32, images: i32): i32 {
+  if ((images & 7) == 0) return rows
+  let live = 0
+  for (let r = row; r < row + rows; r++) if ((r >> 3) / pixels * 8 + (r & 7) < images) live++
+  return live
+}
+
+// Sum of the rows of c (or of their squared deviations), those of images that exist.
+// @ts-ignore: decorator
+@inline
+function sumRows(squares: bool, c: usize, row: i32, rows: i32, mean: v128, firstMissing: i32, lastImages: i32): v128 {
+  let total = f32x4.splat(0)
+  for (let start = 0; start < rows; start += SUM_ROWS) {
+    const end = min(rows, start + SUM_ROWS)
     let s0 = f32x4.splat(0)
     let s1 = f32x4.splat(0)
-    let r = 0
-    if (bias == 0 && n == 4) {
-      for (; r + 2 <= rows; r += 2) {
-        const v0 = v128.load(c)
-        const v1 = v128.load(c + ldc)
-        c += ldc + ldc
-        v128.store(out, v0)
-        v128.store(out + ld, v1)
-        out += ld + ld
+    let s2 = f32x4.splat(0)
+    let s3 = f32x4.splat(0)
+    let r = start
+    if (row + end <= firstMissing) {
+      for (; r + 4 <= end; r += 4) {
+        let v0 = v128.load(c)
+        let v1 = v128.load(c, 16)
+        let v2 = v128.load(c, 32)
+        let v3 = v128.load(c, 48)
+        if (squares) {
+          v0 = f32x4.sub(v0, mean)
+          v1 = f32x4.sub(v1, mean)
+          v2 = f32x4.sub(v2, mean)
+          v3 = f32x4.sub(v3, mean)
+          v0 = f32x4.mul(v0, v0)
+          v1 = f32x4.mul(v1, v1)
+          v2 = f32x4.mul(v2, v2)
+          v3 = f32x4.mul(v3, v3)
+        }
         s0 = f32x4.add(s0, v0)
         s1 = f32x4.add(s1, v1)
+        s2 = f32x4.add(s2, v2)
+        s3 = f32x4.add(s3, v3)
+        c += 64
       }
     }
-    for (; r < rows; r++) {
-      const v0 = f32x4.add(v128.load(c), b)
-      c += ldc
-      storeLanes(out, v0, n)
-      out += ld
-      s0 = f32x4.add(s0, v0)
+    for (; r < end; r++, c += 16) {
+      if (row + r >= firstMissing && ((row + r) & 7) >= lastImages) continue
+      let v = v128.load(c)
+      if (squares) {
+        v = f32x4.sub(v, mean)
+        v = f32x4.mul(v, v)
+      }
+      s0 = f32x4.add(s0, v)
     }
+    total = f32x4.add(total, f32x4.add(f32x4.add(s0, s1), f32x4.add(s2, s3)))
+  }
+  return total
+}
+
+function statistics(e: usize, c: usize, step: usize, row: i32, rows: i32, vector: i32, vectors: i32, part: i32): void {
+  const planes = (argI(e, 2) + 3) >> 2
+  const biases = argP(e, 5)
+  const pixels = argI(e, 13)
+  const images = argI(e, 14)
+  const perGroup = pixels << 3
+  const lastImages = images & 7
+  const firstMissing = lastImages == 0 ? i32.MAX_VALUE : (images >> 3) * perGroup
+  const live = liveRows(row, rows, pixels, images)
+  store<i32>(argP(e, 4) + ((<usize>part) << 2), live)
+  const inverse = f32x4.splat(live ? <f32>1 / <f32>live : 0)
+  const partial = argP(e, 3) + ((<usize>(part * 2 * planes)) << 4)
+  for (let j = 0; j < vectors; j++, c += step) {
+    const channel = (<usize>(vector + j)) << 4
     // The block has no bias yet: deviations are taken from the mean without it.
-    const mean = f32x4.mul(f32x4.add(s0, s1), inverse)
-    const shifted = bias ? f32x4.sub(mean, b) : mean
-    c = c0
-    s0 = f32x4.splat(0)
-    s1 = f32x4.splat(0)
-    for (r = 0; r + 2 <= rows; r += 2) {
-      const v0 = f32x4.sub(v128.load(c), shifted)
-      const v1 = f32x4.sub(v128.load(c + ldc), shifted)
-      c += ldc + ldc
-      s0 = f32x4.add(s0, f32x4.mul(v0, v0))
-      s1 = f32x4.add(s1, f32x4.mul(v1, v1))
+    const mean = f32x4.mul(sumRows(false, c, row, rows, f32x4.splat(0), firstMissing, lastImages), inverse)
+    const squares = sumRows(true, c, row, rows, mean, firstMissing, lastImages)
+    const bias = biases ? v128.load(biases + channel) : f32x4.splat(0)
+    v128.store(partial + channel, biases ? f32x4.add(mean, bias) : mean)
+    v128.store(partial + channel + ((<usize>planes) << 4), squares)
+    let p = c
+    let group = row / perGroup
+    let start = row - group * perGroup
+    let left = rows
+    while (left > 0) {
+      const length = min(left, perGroup - start)
+      let out = argP(e, 1) + ((<usize>((group * planes + vector + j) * perGroup + start)) << 4)
+      if (biases) {
+        for (const end = p + ((<usize>length) << 4); p < end; p += 16, out += 16) v128.store(out, f32x4.add(v128.load(p), bias))
+      } else {
+        if (out != p) memory.copy(out, p, (<usize>length) << 4)
+        p += (<usize>length) << 4
+      }
+      left -= length
+      start = 0
+      group++
     }
-    if (r < rows) {
-      const v0 = f32x4.sub(v128.load(c), shifted)
-      s0 = f32x4.add(s0, f32x4.mul(v0, v0))
-    }
-    storeLanes(partial + column, mean, n)
-    storeLanes(partial + deviation + column, f32x4.add(s0, s1), n)
   }
 }
 
 // @ts-ignore: decorator
 @inline
-function backward(e: usize, act: i32, c0: usize, ldc: usize, step: usize, out0: usize, at: usize, ld: usize, rows: i32, channel: i32, cols: i32, part: i32): void {
-  const channels = argI(e, 13)
-  // Without an activation dz is da: nothing is stored when there is no place for it.
-  const stores = argP(e, 1) != 0
-  const partial = argP(e, 3) + ((<usize>(part * 3 * channels + channel)) << 2)
-  const next = (<usize>channels) << 2
-  const offset = (<usize>channel) << 2
-  const y0 = argP(e, 7) + at
-  const scales = argP(e, 8) + offset
-  const shifts = argP(e, 9) + offset
-  const means = argP(e, 10) + offset
-  const slopes = argP(e, 11) + offset
+function backward(e: usize, act: i32, c: usize, step: usize, row: i32, rows: i32, vector: i32, vectors: i32, part: i32): void {
+  const planes = (argI(e, 2) + 3) >> 2
+  const perGroup = argI(e, 13) << 3
+  const next = (<usize>planes) << 4
+  const partial = argP(e, 3) + <usize>(part * 3) * next
   const zero = f32x4.splat(0)
-  let column: usize = 0
-  for (let j = 0; j < cols; j += 4, column += 16, c0 += step) {
-    const n = min(4, cols - j)
-    const scale = v128.load(scales + column)
-    const shift = v128.load(shifts + column)
-    const mean = v128.load(means + column)
-    const slope = act == PRELU ? v128.load(slopes + column) : zero
-    let c = c0
-    let out = out0 + column
-    let y = y0 + column
-    let s0 = zero
-    let s1 = zero
-    let t0 = zero
-    let t1 = zero
+  for (let j = 0; j < vectors; j++, c += step) {
+    const channel = (<usize>(vector + j)) << 4
+    const scale = v128.load(argP(e, 8) + channel)
+    const shift = v128.load(argP(e, 9) + channel)
+    const mean = v128.load(argP(e, 10) + channel)
+    const slope = act == PRELU ? v128.load(argP(e, 11) + channel) : zero
+    let s = zero
+    let t = zero
     let u = zero
-    let r = 0
-    if (n == 4) {
-      for (; r + 2 <= rows; r += 2) {
+    let p = c
+    let group = row / perGroup
+    let start = row - group * perGroup
+    let left = rows
+    while (left > 0) {
+      const length = min(min(left, perGroup - start), SUM_ROWS)
+      const at = (<usize>((group * planes + vector + j) * perGroup + start)) << 4
+      let out = argP(e, 1) + at
+      let y = argP(e, 7) + at
+      let s0 = zero
+      let s1 = zero
+      let t0 = zero
+      let t1 = zero
+      let r = 0
+      for (; r + 2 <= length; r += 2) {
         const w0 = v128.load(y)
-        const w1 = v128.load(y + ld)
-        y += ld + ld
+        const w1 = v128.load(y, 16)
+        const a0 = v128.load(p)
+        const a1 = v128.load(p, 16)
         const z0 = f32x4.add(f32x4.mul(w0, scale), shift)
         const z1 = f32x4.add(f32x4.mul(w1, scale), shift)
-        const a0 = v128.load(c)
-        const a1 = v128.load(c + ldc)
-        c += ldc + ldc
         if (act == PRELU) {
           u = f32x4.add(u, f32x4.mul(a0, f32x4.pmin(z0, zero)))
           u = f32x4.add(u, f32x4.mul(a1, f32x4.pmin(z1, zero)))
         }
         const d0 = activateBackward(a0, z0, act, slope)
         const d1 = activateBackward(a1, z1, act, slope)
-        if (stores) {
-          v128.store(out, d0)
-          v128.store(out + ld, d1)
-        }
-        out += ld + ld
+        v128.store(out, d0)
+        v128.store(out, d1, 16)
         s0 = f32x4.add(s0, d0)
         s1 = f32x4.add(s1, d1)
         t0 = f32x4.add(t0, f32x4.mul(d0, f32x4.sub(w0, mean)))
         t1 = f32x4.add(t1, f32x4.mul(d1, f32x4.sub(w1, mean)))
+        y += 32
+        p += 32
+        out += 32
+      }
+      if (r < length) {
+        const w0 = v128.load(y)
+        const a0 = v128.load(p)
+        const z0 = f32x4.add(f32x4.mul(w0, scale), shift)
+        if (act == PRELU) u = f32x4.add(u, f32x4.mul(a0, f32x4.pmin(z0, zero)))
+        const d0 = activateBackward(a0, z0, act, slope)
+        v128.store(out, d0)
+        s0 = f32x4.add(s0, d0)
+        t0 = f32x4.add(t0, f32x4.mul(d0, f32x4.sub(w0, mean)))
+        p += 16
+      }
+      s = f32x4.add(s, f32x4.add(s0, s1))
+      t = f32x4.add(t, f32x4.add(t0, t1))
+      left -= length
+      start += length
+      if (start == perGroup) {
+        start = 0
+        group++
       }
     }
-    for (; r < rows; r++) {
-      const w0 = v128.load(y)
-      y += ld
-      const z0 = f32x4.add(f32x4.mul(w0, scale), shift)
-      const a0 = v128.load(c)
-      c += ldc
-      if (act == PRELU) u = f32x4.add(u, f32x4.mul(a0, f32x4.pmin(z0, zero)))
-      const d0 = activateBackward(a0, z0, act, slope)
-      if (stores) storeLanes(out, d0, n)
-      out += ld
-      s0 = f32x4.add(s0, d0)
-      t0 = f32x4.add(t0, f32x4.mul(d0, f32x4.sub(w0, mean)))
-    }
-    storeLanes(partial + column, f32x4.add(s0, s1), n)
-    storeLanes(partial + next + column, f32x4.add(t0, t1), n)
-    if (act == PRELU) storeLanes(partial + next + next + column, u, n)
+    v128.store(partial + channel, s)
+    v128.store(partial + next + channel, t)
+    if (act == PRELU) v128.store(partial + next + next + channel, u)
   }
 }
 
 // @ts-ignore: decorator
 @inline
-function finish(e: usize, act: i32, c0: usize, ldc: usize, step: usize, out0: usize, at: usize, ld: usize, rows: i32, channel: i32, cols: i32): void {
-  const offset = (<usize>channel) << 2
-  const biases = argP(e, 5)
-  const slopes = argP(e, 11) + offset
-  const residuals = argP(e, 12)
+function toPlanes(e: usize, act: i32, c: usize, step: usize, row: i32, rows: i32, vector: i32, vectors: i32): void {
+  const planes = (argI(e, 2) + 3) >> 2
+  const perGroup = argI(e, 13) << 3
   const zero = f32x4.splat(0)
-  let column: usize = 0
-  for (let j = 0; j < cols; j += 4, column += 16, c0 += step) {
-    const n = min(4, cols - j)
-    const bias = biases ? v128.load(biases + offset + column) : zero
-    const slope = act == PRELU ? v128.load(slopes + column) : zero
-    let c = c0
-    let out = out0 + column
-    if (residuals) {
-      let x = residuals + at + column
-      for (let r = 0; r < rows; r++) {
-        storeLanes(out, f32x4.add(activate(f32x4.add(v128.load(c), bias), act, slope), v128.load(x)), n)
-        c += ldc
-        out += ld
-        x += ld
+  for (let j = 0; j < vectors; j++, c += step) {
+    const channel = (<usize>(vector + j)) << 4
+    const bias = argP(e, 5) ? v128.load(argP(e, 5) + channel) : zero
+    const slope = act == PRELU ? v128.load(argP(e, 11) + channel) : zero
+    let p = c
+    let group = row / perGroup
+    let start = row - group * perGroup
+    let left = rows
+    while (left > 0) {
+      const length = min(left, perGroup - start)
+      let out = argP(e, 1) + ((<usize>((group * planes + vector + j) * perGroup + start)) << 4)
+      for (const end = p + ((<usize>length) << 4); p < end; p += 16, out += 16) {
+        v128.store(out, activate(f32x4.add(v128.load(p), bias), act, slope))
       }
-    } else {
-      for (let r = 0; r < rows; r++) {
-        storeLanes(out, activate(f32x4.add(v128.load(c), bias), act, slope), n)
-        c += ldc
-        out += ld
-      }
+      left -= length
+      start = 0
+      group++
+    }
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function toNhwc(e: usize, act: i32, c: usize, step: usize, row: i32, rows: i32, vector: i32, vectors: i32): void {
+  const channels = argI(e, 2)
+  const pixels = argI(e, 13)
+  const images = argI(e, 14)
+  const residuals = argP(e, 12)
+  const biases = argP(e, 5)
+  const slopes = argP(e, 11)
+  const zero = f32x4.splat(0)
+  for (let r = 0; r < rows; r++, c += 16) {
+    const at = (row + r) >> 3
+    const group = at / pixels
+    const image = group * 8 + ((row + r) & 7)
+    if (image >= images) continue
+    const start = (<usize>((image * pixels + at - group * pixels) * channels)) << 2
+    let p = c
+    for (let j = 0; j < vectors; j++, p += step) {
+      const channel = (<usize>(vector + j)) << 4
+      const bias = biases ? v128.load(biases + channel) : zero
+      let a = activate(f32x4.add(v128.load(p), bias), act, act == PRELU ? v128.load(slopes + channel) : zero)
+      if (residuals) a = f32x4.add(a, v128.load(residuals + start + channel))
+      storeLanes(argP(e, 1) + start + channel, a, min(4, channels - (vector + j) * 4))
     }
   }
 }

@@ -1,92 +1,144 @@
-// Rows of a matrix that is not there: the operand of a product, made on the fly from what is kept. A source descriptor is
-// 20 argument words:
-//  0 kind   1 address   2 floats a row (of all groups)   3 activation   4, 5, 6 three vectors a channel   7 second address
-//  8 height   9 width   10 rows of the grid   11 columns of the grid   12 kernel   13 stride   14 padding   15 dilation
-//  16 channels a tap
+// Operands of products, made on the fly from what is kept.
+//
+// Tensors inside a chain are "planes": [group of 8 images][vector of 4 channels][pixel][image of 8][4 channels], channels
+// and images filled up. A row is a position: row = (group * pixels + pixel) * 8 + image of the group. Rows of one group are contiguous within
+// a vector, so are the eight images of a pixel. Chains begin and end in NHWC.
+//
+// A block of rows is packed for the inner loops as [group of 6 rows][vector][6 rows][4]: as the left operand of a
+// product its splats, as an operand of a weight gradient its vectors, lie at constant offsets.
+//
+// A source descriptor is 20 argument words:
+//  0 kind   1 address   2 channels   3 activation   4, 5, 6 three vectors a channel   7 second address   8 pixels   9 images
+// 10 height   11 width (of the source)   12 columns of the grid of rows   13 kernel   14 stride   15 padding   16 dilation
+// 17 channels a tap
 
 import { argI, argP } from "./abi"
 import { activate, HSWISH, keepLanes, NONE, PRELU, RELU, RELU6 } from "./math"
 
-/** x */
-export const PLAIN: i32 = 0
-/** act(x * v0 + v1), slope v2 */
-export const ACTIVATED: i32 = 1
-/** x * v0 + x2 * v1 + v2: the gradient of a normalised convolution from dz and y */
-export const NORM_BACKWARD: i32 = 2
-/** Patches of x: a convolution as a product */
-export const GATHER: i32 = 3
-/** Patches of dy: the input gradient of a convolution as a product */
-export const GATHER_BACKWARD: i32 = 4
+/** NHWC */
+export const NHWC: i32 = 0
+/** Planes */
+export const PLAIN: i32 = 1
+/** Planes: act(x * v0 + v1), slope v2 */
+export const ACTIVATED: i32 = 2
+/** Planes: x * v0 + x2 * v1 + v2, the gradient of a normalised convolution from dz and y */
+export const NORM_BACKWARD: i32 = 3
+/** Patches of NHWC: a convolution as a product */
+export const GATHER: i32 = 4
+/** Patches of an NHWC dy: the input gradient of a convolution as a product */
+export const GATHER_BACKWARD: i32 = 5
+
+const SIX: usize = 96
 
 // @ts-ignore: decorator
 @inline
-function activatedRows(act: i32, x: usize, ld: usize, v0: usize, v1: usize, v2: usize, rows: i32, cols: i32, dst: usize, ldDst: usize): void {
-  const full = <usize>(cols & ~3) << 2
-  const tail = cols & 3
+function value(kind: i32, act: i32, x: usize, y: usize, offset: usize, v0: v128, v1: v128, v2: v128): v128 {
+  const a = v128.load(x + offset)
+  if (kind == ACTIVATED) return activate(f32x4.add(f32x4.mul(a, v0), v1), act, v2)
+  if (kind == NORM_BACKWARD) return f32x4.add(f32x4.mul(a, v0), f32x4.add(f32x4.mul(v128.load(y + offset), v1), v2))
+  return a
+}
+
+// Rows of planes, vector by vector. A block of rows may run over several groups of images; in a run addresses are contiguous.
+// @ts-ignore: decorator
+@inline
+function packPlanes(kind: i32, act: i32, s: usize, row: i32, rows: i32, vector: i32, vectors: i32, dst: usize): void {
+  const planes = (argI(s, 2) + 3) >> 2
+  const perGroup = argI(s, 8) << 3
+  const step = <usize>vectors * SIX
   const zero = f32x4.splat(0)
-  let r = 0
-  for (; r + 2 <= rows; r += 2) {
-    const x1 = x + ld
-    const dst1 = dst + ldDst
-    let c: usize = 0
-    for (; c < full; c += 16) {
-      const a = v128.load(v0 + c)
-      const b = v128.load(v1 + c)
-      const s = act == PRELU ? v128.load(v2 + c) : zero
-      v128.store(dst + c, activate(f32x4.add(f32x4.mul(v128.load(x + c), a), b), act, s))
-      v128.store(dst1 + c, activate(f32x4.add(f32x4.mul(v128.load(x1 + c), a), b), act, s))
+  for (let j = 0; j < vectors; j++) {
+    const channel = (<usize>(vector + j)) << 4
+    const v0 = kind == PLAIN ? zero : v128.load(argP(s, 4) + channel)
+    const v1 = kind == PLAIN ? zero : v128.load(argP(s, 5) + channel)
+    const v2 = kind == NORM_BACKWARD || act == PRELU ? v128.load(argP(s, 6) + channel) : zero
+    let d = dst + <usize>j * SIX
+    let filled = 0
+    let group = row / perGroup
+    let start = row - group * perGroup
+    let left = rows
+    while (left > 0) {
+      const length = min(left, perGroup - start)
+      const at = (<usize>((group * planes + vector + j) * perGroup + start)) << 4
+      let x = argP(s, 1) + at
+      let y = argP(s, 7) + at
+      let i = 0
+      while (i < length && filled != 0) {
+        v128.store(d, value(kind, act, x, y, 0, v0, v1, v2))
+        x += 16
+        y += 16
+        d += 16
+        i++
+        if (++filled == 6) {
+          filled = 0
+          d += step - SIX
+        }
+      }
+      for (; i + 6 <= length; i += 6) {
+        v128.store(d, value(kind, act, x, y, 0, v0, v1, v2))
+        v128.store(d, value(kind, act, x, y, 16, v0, v1, v2), 16)
+        v128.store(d, value(kind, act, x, y, 32, v0, v1, v2), 32)
+        v128.store(d, value(kind, act, x, y, 48, v0, v1, v2), 48)
+        v128.store(d, value(kind, act, x, y, 64, v0, v1, v2), 64)
+        v128.store(d, value(kind, act, x, y, 80, v0, v1, v2), 80)
+        x += SIX
+        y += SIX
+        d += step
+      }
+      for (; i < length; i++) {
+        v128.store(d, value(kind, act, x, y, 0, v0, v1, v2))
+        x += 16
+        y += 16
+        d += 16
+        filled++
+      }
+      left -= length
+      start = 0
+      group++
     }
-    if (tail) {
-      const a = v128.load(v0 + c)
-      const b = v128.load(v1 + c)
-      const s = act == PRELU ? v128.load(v2 + c) : zero
-      v128.store(dst + c, keepLanes(activate(f32x4.add(f32x4.mul(v128.load(x + c), a), b), act, s), tail))
-      v128.store(dst1 + c, keepLanes(activate(f32x4.add(f32x4.mul(v128.load(x1 + c), a), b), act, s), tail))
-    }
-    x = x1 + ld
-    dst = dst1 + ldDst
-  }
-  if (r < rows) {
-    let c: usize = 0
-    for (; c < full; c += 16) {
-      const s = act == PRELU ? v128.load(v2 + c) : zero
-      v128.store(dst + c, activate(f32x4.add(f32x4.mul(v128.load(x + c), v128.load(v0 + c)), v128.load(v1 + c)), act, s))
-    }
-    if (tail) {
-      const s = act == PRELU ? v128.load(v2 + c) : zero
-      v128.store(dst + c, keepLanes(activate(f32x4.add(f32x4.mul(v128.load(x + c), v128.load(v0 + c)), v128.load(v1 + c)), act, s), tail))
-    }
+    if (filled != 0) for (; filled < 6; filled++, d += 16) v128.store(d, zero)
   }
 }
 
-function normBackwardRows(x: usize, y: usize, ld: usize, v0: usize, v1: usize, v2: usize, rows: i32, cols: i32, dst: usize, ldDst: usize): void {
-  const full = <usize>(cols & ~3) << 2
-  const tail = cols & 3
+function packNhwc(s: usize, row: i32, rows: i32, channel: i32, channels: i32, dst: usize): void {
+  const ld = (<usize>argI(s, 2)) << 2
+  const pixels = argI(s, 8)
+  const images = argI(s, 9)
+  const vectors = (channels + 3) >> 2
+  const step = <usize>vectors * SIX
+  const tail = channels & 3
+  const zero = f32x4.splat(0)
+  let d = dst
+  let filled = 0
   for (let r = 0; r < rows; r++) {
-    let c: usize = 0
-    for (; c < full; c += 16) {
-      const t = f32x4.add(f32x4.mul(v128.load(y + c), v128.load(v1 + c)), v128.load(v2 + c))
-      v128.store(dst + c, f32x4.add(f32x4.mul(v128.load(x + c), v128.load(v0 + c)), t))
+    const n = (row + r) & 7
+    const at = (row + r) >> 3
+    const group = at / pixels
+    const image = group * 8 + n
+    let p = d
+    if (image < images) {
+      let x = argP(s, 1) + <usize>(image * pixels + at - group * pixels) * ld + ((<usize>channel) << 2)
+      const full = channels >> 2
+      for (let j = 0; j < full; j++) {
+        v128.store(p, v128.load(x))
+        x += 16
+        p += SIX
+      }
+      if (tail) v128.store(p, keepLanes(v128.load(x), tail))
+    } else {
+      for (let j = 0; j < vectors; j++, p += SIX) v128.store(p, zero)
     }
-    if (tail) {
-      const t = f32x4.add(f32x4.mul(v128.load(y + c), v128.load(v1 + c)), v128.load(v2 + c))
-      v128.store(dst + c, keepLanes(f32x4.add(f32x4.mul(v128.load(x + c), v128.load(v0 + c)), t), tail))
+    d += 16
+    if (++filled == 6) {
+      filled = 0
+      d += step - SIX
     }
-    x += ld
-    y += ld
-    dst += ldDst
   }
-}
-
-function plainRows(x: usize, ld: usize, rows: i32, cols: i32, dst: usize, ldDst: usize): void {
-  const full = <usize>(cols & ~3) << 2
-  const tail = cols & 3
-  for (let r = 0; r < rows; r++) {
-    let c: usize = 0
-    for (; c < full; c += 16) v128.store(dst + c, v128.load(x + c))
-    if (tail) v128.store(dst + c, keepLanes(v128.load(x + c), tail))
-    x += ld
-    dst += ldDst
+  if (filled != 0) {
+    for (; filled < 6; filled++, d += 16) {
+      let p = d
+      for (let j = 0; j < vectors; j++, p += SIX) v128.store(p, zero)
+    }
   }
 }
 
@@ -103,108 +155,138 @@ function zeroOver(dst: usize, n: i32): void {
   for (let i: usize = 0; i < <usize>n << 2; i += 16) v128.store(dst + i, f32x4.splat(0))
 }
 
-function gatherRows(s: usize, row: i32, rows: i32, channel: i32, dst: usize, ldDst: usize): void {
+// Patches, one row at a time through a line at `line`.
+function packGather(s: usize, row: i32, rows: i32, channel: i32, dst: usize, line: usize): void {
   const backward = argI(s, 0) == GATHER_BACKWARD
-  const x = argP(s, 1) + ((<usize>channel) << 2)
   const ld = argI(s, 2)
-  const height = argI(s, 8)
-  const width = argI(s, 9)
-  const gridRows = argI(s, 10)
-  const gridCols = argI(s, 11)
-  const kernel = argI(s, 12)
-  const stride = argI(s, 13)
-  const padding = argI(s, 14)
-  const dilation = argI(s, 15)
-  const channels = argI(s, 16)
+  const pixels = argI(s, 8)
+  const images = argI(s, 9)
+  const height = argI(s, 10)
+  const width = argI(s, 11)
+  const gridCols = argI(s, 12)
+  const kernel = argI(s, 13)
+  const stride = argI(s, 14)
+  const padding = argI(s, 15)
+  const dilation = argI(s, 16)
+  const channels = argI(s, 17)
+  const x = argP(s, 1) + ((<usize>channel) << 2)
   const joined = !backward && dilation == 1 && ld == channels
-  let column = row % gridCols
-  let line = (row / gridCols) % gridRows
-  let image = row / gridCols / gridRows
-  for (let r = 0; r < rows; r++) {
-    const base = x + ((<usize>image * <usize>(height * width) * <usize>ld) << 2)
-    let d = dst
-    for (let ky = 0; ky < kernel; ky++) {
-      let iy: i32
-      let inside: bool
-      if (backward) {
-        const t = line + padding - ky * dilation
-        iy = t / stride
-        inside = t >= 0 && iy * stride == t && iy < height
-      } else {
-        iy = line * stride - padding + ky * dilation
-        inside = iy >= 0 && iy < height
-      }
-      if (!inside) {
-        zeroOver(d, kernel * channels)
-        d += <usize>(kernel * channels) << 2
-        continue
-      }
-      const source = base + ((<usize>iy * <usize>(width * ld)) << 2)
-      const ix0 = column * stride - padding
-      if (joined && ix0 >= 0 && ix0 + kernel <= width) {
-        copyOver(d, source + ((<usize>(ix0 * ld)) << 2), kernel * channels)
-        d += <usize>(kernel * channels) << 2
-        continue
-      }
-      for (let kx = 0; kx < kernel; kx++) {
-        let ix: i32
+  const vectors = (kernel * kernel * channels + 3) >> 2
+  const step = <usize>vectors * SIX
+  const zero = f32x4.splat(0)
+  let q = dst
+  let filled = 0
+  const end = (rows + 5) / 6 * 6
+  for (let r = 0; r < end; r++) {
+    const n = (row + r) & 7
+    const at = (row + r) >> 3
+    const group = at / pixels
+    const image = group * 8 + n
+    let p = q
+    if (r < rows && image < images) {
+      const pixel = at - group * pixels
+      const gridRow = pixel / gridCols
+      const gridCol = pixel - gridRow * gridCols
+      const base = x + ((<usize>image * <usize>(height * width) * <usize>ld) << 2)
+      let d = line
+      for (let ky = 0; ky < kernel; ky++) {
+        let iy: i32
+        let inside: bool
         if (backward) {
-          const t = column + padding - kx * dilation
-          ix = t / stride
-          inside = t >= 0 && ix * stride == t && ix < width
+          const t = gridRow + padding - ky * dilation
+          iy = t / stride
+          inside = t >= 0 && iy * stride == t && iy < height
         } else {
-          ix = ix0 + kx * dilation
-          inside = ix >= 0 && ix < width
+          iy = gridRow * stride - padding + ky * dilation
+          inside = iy >= 0 && iy < height
         }
-        if (inside) copyOver(d, source + ((<usize>(ix * ld)) << 2), channels)
-        else zeroOver(d, channels)
-        d += <usize>channels << 2
+        if (!inside) {
+          zeroOver(d, kernel * channels)
+          d += <usize>(kernel * channels) << 2
+          continue
+        }
+        const source = base + ((<usize>iy * <usize>(width * ld)) << 2)
+        const ix0 = gridCol * stride - padding
+        if (joined && ix0 >= 0 && ix0 + kernel <= width) {
+          copyOver(d, source + ((<usize>(ix0 * ld)) << 2), kernel * channels)
+          d += <usize>(kernel * channels) << 2
+          continue
+        }
+        for (let kx = 0; kx < kernel; kx++) {
+          let ix: i32
+          if (backward) {
+            const t = gridCol + padding - kx * dilation
+            ix = t / stride
+            inside = t >= 0 && ix * stride == t && ix < width
+          } else {
+            ix = ix0 + kx * dilation
+            inside = ix >= 0 && ix < width
+          }
+          if (inside) copyOver(d, source + ((<usize>(ix * ld)) << 2), channels)
+          else zeroOver(d, channels)
+          d += <usize>channels << 2
+        }
       }
+      // What the last copy wrote too much has to be zero.
+      zeroOver(d, 1)
+      let l = line
+      for (let j = 0; j < vectors; j++) {
+        v128.store(p, v128.load(l))
+        l += 16
+        p += SIX
+      }
+    } else {
+      for (let j = 0; j < vectors; j++, p += SIX) v128.store(p, zero)
     }
-    // What the last copy wrote too much lies in the padding of the row, which has to be zero.
-    zeroOver(d, 1)
-    dst += ldDst
-    if (++column == gridCols) {
-      column = 0
-      if (++line == gridRows) {
-        line = 0
-        image++
-      }
+    q += 16
+    if (++filled == 6) {
+      filled = 0
+      q += step - SIX
     }
   }
 }
 
+// Rows of images that are not there are zero in a gradient (its constant term would not be).
+function clearMissing(s: usize, row: i32, rows: i32, vectors: i32, dst: usize): void {
+  const pixels = argI(s, 8)
+  const images = argI(s, 9)
+  if ((images & 7) == 0) return
+  const zero = f32x4.splat(0)
+  for (let r = 0; r < rows; r++) {
+    if (((row + r) >> 3) / pixels * 8 + ((row + r) & 7) < images) continue
+    let p = dst + <usize>(r / 6) * (<usize>vectors * SIX) + ((<usize>(r % 6)) << 4)
+    for (let j = 0; j < vectors; j++, p += SIX) v128.store(p, zero)
+  }
+}
+
 /**
- * Writes rows [row, row + rows) of the source at `s`, columns [col, col + cols), row-major to `dst`, `ldDst` bytes a row;
- * columns are filled up with zeros to a multiple of four. `channel` is the first channel of the group. A gathering source
- * always writes whole rows (col 0). Rows need 32 spare bytes at the end.
+ * Packs rows [row, row + rows) of the source at `s`: for planes, `vectors` vectors from `vector`; for NHWC, `channels` channels from
+ * `channel`; patches always whole, of the group that starts at `channel`. Rows are filled up to a multiple of six with zeros.
+ * `line` is scratch for one patch.
  */
-export function packRows(s: usize, row: i32, rows: i32, channel: i32, col: i32, cols: i32, dst: usize, ldDst: usize): void {
+export function packRows(s: usize, row: i32, rows: i32, channel: i32, channels: i32, dst: usize, line: usize): void {
   const kind = argI(s, 0)
   if (kind >= GATHER) {
-    gatherRows(s, row, rows, channel, dst, ldDst)
+    packGather(s, row, rows, channel, dst, line)
     return
   }
-  const ld = (<usize>argI(s, 2)) << 2
-  const offset = (<usize>(channel + col)) << 2
-  const start = <usize>row * ld + offset
-  const x = argP(s, 1) + start
-  if (kind == PLAIN) {
-    plainRows(x, ld, rows, cols, dst, ldDst)
+  if (kind == NHWC) {
+    packNhwc(s, row, rows, channel, channels, dst)
     return
   }
-  const v0 = argP(s, 4) + offset
-  const v1 = argP(s, 5) + offset
-  const v2 = argP(s, 6) + offset
-  if (kind == NORM_BACKWARD) {
-    normBackwardRows(x, argP(s, 7) + start, ld, v0, v1, v2, rows, cols, dst, ldDst)
-    return
-  }
-  switch (argI(s, 3)) {
-    case RELU: { activatedRows(RELU, x, ld, v0, v1, v2, rows, cols, dst, ldDst); break }
-    case RELU6: { activatedRows(RELU6, x, ld, v0, v1, v2, rows, cols, dst, ldDst); break }
-    case HSWISH: { activatedRows(HSWISH, x, ld, v0, v1, v2, rows, cols, dst, ldDst); break }
-    case PRELU: { activatedRows(PRELU, x, ld, v0, v1, v2, rows, cols, dst, ldDst); break }
-    default: activatedRows(NONE, x, ld, v0, v1, v2, rows, cols, dst, ldDst)
+  const vector = channel >> 2
+  const vectors = (channels + 3) >> 2
+  if (kind == PLAIN) packPlanes(PLAIN, NONE, s, row, rows, vector, vectors, dst)
+  else if (kind == NORM_BACKWARD) {
+    packPlanes(NORM_BACKWARD, NONE, s, row, rows, vector, vectors, dst)
+    clearMissing(s, row, rows, vectors, dst)
+  } else {
+    switch (argI(s, 3)) {
+      case RELU: { packPlanes(ACTIVATED, RELU, s, row, rows, vector, vectors, dst); break }
+      case RELU6: { packPlanes(ACTIVATED, RELU6, s, row, rows, vector, vectors, dst); break }
+      case HSWISH: { packPlanes(ACTIVATED, HSWISH, s, row, rows, vector, vectors, dst); break }
+      case PRELU: { packPlanes(ACTIVATED, PRELU, s, row, rows, vector, vectors, dst); break }
+      default: packPlanes(ACTIVATED, NONE, s, row, rows, vector, vectors, dst)
+    }
   }
 }

@@ -1,12 +1,12 @@
 // Depthwise convolution, any kernel, stride, padding and dilation. Eight images and four channels go through the taps
 // together: the images are the lanes that fill the registers, so that at borders no tap is done that would meet padding only,
-// and the offsets between them are constants. A tile is [4-channel vector][row][column][image of 8][4].
+// and the offsets between them are constants. A tile is one vector of channels, [row][column][image of 8][4]: a piece of a plane.
 
 import { argI, argP } from "../abi"
-import { epilogue } from "../epilogue"
+import { epilogue, ACTIVATE_NHWC } from "../epilogue"
 import { depthwiseOuter, depthwisePoint } from "../generated/microkernels"
 import { activate, align64, HSWISH, NONE, PRELU, RELU, RELU6, storeLanes } from "../math"
-import { ACTIVATED, NORM_BACKWARD, PLAIN } from "../rows"
+import { ACTIVATED, NHWC, NORM_BACKWARD, PLAIN } from "../rows"
 
 const PIXEL: usize = 128
 
@@ -22,9 +22,11 @@ export function packDepthwise(args: usize, piece: i32, scratch: usize): void {
     const offset = (<usize>v) << 4
     let p = argP(args, 0) + offset
     let q = argP(args, 1) + (<usize>(v * taps) << 4)
+    const live = min(4, channels - v * 4)
     const scale = scales ? v128.load(scales + offset) : f32x4.splat(1)
     for (let t = 0; t < taps; t++) {
-      v128.store(q, f32x4.mul(v128.load(p), scale))
+      v128.store(q, f32x4.splat(0))
+      storeLanes(q, f32x4.mul(v128.load(p), scale), live)
       p += (<usize>channels) << 2
       q += 16
     }
@@ -92,68 +94,72 @@ function backwardTable(table: usize, count: i32, kernel: i32, stride: i32, paddi
 
 // @ts-ignore: decorator
 @inline
-function fill(kind: i32, act: i32, s: usize, tile: usize, tileStep: usize, image: i32, images: i32, height: i32, width: i32, row: i32, rows: i32, vector: i32, vectors: i32): void {
-  const ld = (<usize>argI(s, 2)) << 2
-  const pixels = rows * width
-  const zero = f32x4.splat(0)
-  for (let n = 0; n < 8; n++) {
-    for (let v = 0; v < vectors; v++) {
-      const offset = (<usize>(vector + v)) << 4
-      let t = tile + <usize>v * tileStep + ((<usize>n) << 4)
-      if (n >= images) {
-        for (let i = 0; i < pixels; i++, t += PIXEL) v128.store(t, zero)
-        continue
-      }
-      const at = <usize>(((image + n) * height + row) * width) * ld + offset
-      let x = argP(s, 1) + at
-      if (kind == ACTIVATED) {
-        const scale = v128.load(argP(s, 4) + offset)
-        const shift = v128.load(argP(s, 5) + offset)
-        const slope = act == PRELU ? v128.load(argP(s, 6) + offset) : zero
-        for (let i = 0; i < pixels; i++) {
-          v128.store(t, activate(f32x4.add(f32x4.mul(v128.load(x), scale), shift), act, slope))
-          t += PIXEL
-          x += ld
-        }
-      } else if (kind == NORM_BACKWARD) {
-        let y = argP(s, 7) + at
-        const v0 = v128.load(argP(s, 4) + offset)
-        const v1 = v128.load(argP(s, 5) + offset)
-        const v2 = v128.load(argP(s, 6) + offset)
-        for (let i = 0; i < pixels; i++) {
-          v128.store(t, f32x4.add(f32x4.mul(v128.load(x), v0), f32x4.add(f32x4.mul(v128.load(y), v1), v2)))
-          t += PIXEL
-          x += ld
-          y += ld
-        }
-      } else {
-        for (let i = 0; i < pixels; i++) {
-          v128.store(t, v128.load(x))
-          t += PIXEL
-          x += ld
-        }
-      }
-    }
+function fillPlane(act: i32, x: usize, tile: usize, size: usize, v0: v128, v1: v128, v2: v128): void {
+  for (const end = tile + size; tile < end; tile += 128, x += 128) {
+    v128.store(tile, activate(f32x4.add(f32x4.mul(v128.load(x), v0), v1), act, v2))
+    v128.store(tile, activate(f32x4.add(f32x4.mul(v128.load(x, 16), v0), v1), act, v2), 16)
+    v128.store(tile, activate(f32x4.add(f32x4.mul(v128.load(x, 32), v0), v1), act, v2), 32)
+    v128.store(tile, activate(f32x4.add(f32x4.mul(v128.load(x, 48), v0), v1), act, v2), 48)
+    v128.store(tile, activate(f32x4.add(f32x4.mul(v128.load(x, 64), v0), v1), act, v2), 64)
+    v128.store(tile, activate(f32x4.add(f32x4.mul(v128.load(x, 80), v0), v1), act, v2), 80)
+    v128.store(tile, activate(f32x4.add(f32x4.mul(v128.load(x, 96), v0), v1), act, v2), 96)
+    v128.store(tile, activate(f32x4.add(f32x4.mul(v128.load(x, 112), v0), v1), act, v2), 112)
   }
 }
 
-function fillTile(s: usize, tile: usize, tileStep: usize, image: i32, images: i32, height: i32, width: i32, row: i32, rows: i32, vector: i32, vectors: i32): void {
+// Makes the rows [row, row + rows) of one vector of a source as a tile at `tile`, or returns where they are already.
+function fillTile(s: usize, tile: usize, group: i32, height: i32, width: i32, row: i32, rows: i32, vector: i32): usize {
   const kind = argI(s, 0)
-  if (kind == PLAIN) fill(PLAIN, NONE, s, tile, tileStep, image, images, height, width, row, rows, vector, vectors)
-  else if (kind == NORM_BACKWARD) fill(NORM_BACKWARD, NONE, s, tile, tileStep, image, images, height, width, row, rows, vector, vectors)
-  else {
-    switch (argI(s, 3)) {
-      case RELU: { fill(ACTIVATED, RELU, s, tile, tileStep, image, images, height, width, row, rows, vector, vectors); break }
-      case RELU6: { fill(ACTIVATED, RELU6, s, tile, tileStep, image, images, height, width, row, rows, vector, vectors); break }
-      case HSWISH: { fill(ACTIVATED, HSWISH, s, tile, tileStep, image, images, height, width, row, rows, vector, vectors); break }
-      case PRELU: { fill(ACTIVATED, PRELU, s, tile, tileStep, image, images, height, width, row, rows, vector, vectors); break }
-      default: fill(ACTIVATED, NONE, s, tile, tileStep, image, images, height, width, row, rows, vector, vectors)
+  const channels = argI(s, 2)
+  const planes = (channels + 3) >> 2
+  const offset = (<usize>vector) << 4
+  const size = <usize>(rows * width) * PIXEL
+  const images = argI(s, 9) - group * 8
+  const zero = f32x4.splat(0)
+  if (kind == NHWC) {
+    const ld = (<usize>channels) << 2
+    for (let n = 0; n < 8; n++) {
+      let t = tile + ((<usize>n) << 4)
+      const end = t + size
+      if (n >= images) {
+        for (; t < end; t += PIXEL) v128.store(t, zero)
+        continue
+      }
+      let x = argP(s, 1) + <usize>(((group * 8 + n) * height + row) * width) * ld + offset
+      for (; t < end; t += PIXEL, x += ld) v128.store(t, v128.load(x))
     }
+    return tile
   }
+  const at = <usize>(((group * planes + vector) * height + row) * width) * PIXEL
+  const x = argP(s, 1) + at
+  if (kind == PLAIN) return x
+  const v0 = v128.load(argP(s, 4) + offset)
+  const v1 = v128.load(argP(s, 5) + offset)
+  if (kind == NORM_BACKWARD) {
+    const v2 = v128.load(argP(s, 6) + offset)
+    const y = argP(s, 7) + at
+    for (let i: usize = 0; i < size; i += 32) {
+      v128.store(tile + i, f32x4.add(f32x4.mul(v128.load(x + i), v0), f32x4.add(f32x4.mul(v128.load(y + i), v1), v2)))
+      v128.store(tile + i, f32x4.add(f32x4.mul(v128.load(x + i, 16), v0), f32x4.add(f32x4.mul(v128.load(y + i, 16), v1), v2)), 16)
+    }
+    // Rows of images that are not there are zero in a gradient.
+    for (let n = images; n < 8; n++) {
+      for (let i = (<usize>n) << 4; i < size; i += PIXEL) v128.store(tile + i, zero)
+    }
+    return tile
+  }
+  switch (argI(s, 3)) {
+    case RELU: { fillPlane(RELU, x, tile, size, v0, v1, zero); break }
+    case RELU6: { fillPlane(RELU6, x, tile, size, v0, v1, zero); break }
+    case HSWISH: { fillPlane(HSWISH, x, tile, size, v0, v1, zero); break }
+    case PRELU: { fillPlane(PRELU, x, tile, size, v0, v1, v128.load(argP(s, 6) + offset)); break }
+    default: fillPlane(NONE, x, tile, size, v0, v1, zero)
+  }
+  return tile
 }
 
 // One vector of channels through its taps: rows [row, row + rows) of the target, from a tile that starts at source row `first`.
-function convolve(tile: usize, first: i32, width: i32, weights: usize, tableY: usize, tableX: usize, row: i32, rows: i32, columns: i32, kernel: i32, tapStep: i32, sourceStep: i32, o: usize, oStep: usize): void {
+function convolve(tile: usize, first: i32, width: i32, weights: usize, tableY: usize, tableX: usize, row: i32, rows: i32, columns: i32, kernel: i32, tapStep: i32, sourceStep: i32, o: usize): void {
   const xStep = <usize>sourceStep * PIXEL
   const wStep = (<usize>tapStep) << 4
   const xRow = <usize>width * xStep
@@ -165,9 +171,9 @@ function convolve(tile: usize, first: i32, width: i32, weights: usize, tableY: u
     const tap = weights + ((<usize>(load<i32>(ty) * kernel)) << 4)
     let tx = tableX
     for (let x = 0; x < columns; x++) {
-      depthwisePoint(line + <usize>load<i32>(tx, 8) * PIXEL, tap + ((<usize>load<i32>(tx)) << 4), ny, load<i32>(tx, 4), xStep, wStep, xRow, wRow, o, oStep)
+      depthwisePoint(line + <usize>load<i32>(tx, 8) * PIXEL, tap + ((<usize>load<i32>(tx)) << 4), ny, load<i32>(tx, 4), xStep, wStep, xRow, wRow, o)
       tx += 12
-      o += 16
+      o += PIXEL
     }
   }
 }
@@ -190,22 +196,15 @@ function weightGradient(tile: usize, first: i32, width: i32, weights: usize, tab
   }
 }
 
-// The epilogue of a chunk in parts of whole images, or of one image's band.
-function finishChunk(e: usize, o: usize, vectorStep: usize, image: i32, images: i32, height: i32, width: i32, row: i32, rows: i32, bands: i32, band: i32, imagesPerPart: i32, channel: i32, cols: i32): void {
-  for (let n = 0; n < images; n += imagesPerPart) {
-    const count = min(imagesPerPart, images - n)
-    epilogue(e, o + <usize>(n * rows * width) * 16, 16, vectorStep, <usize>(((image + n) * height + row) * width), count * rows * width, channel, cols, ((image + n) / imagesPerPart) * bands + band)
-  }
-}
-
 /**
- * y from a source and packed weights, and an epilogue. A piece is a range of chunks of channels, a band of output rows and a
+ * y from a source and packed weights, and an epilogue. A piece is a range of vectors of channels, a band of output rows and a
  * group of eight images.
- * Ints: 0-19 source, 20-39 epilogue, 40 weights, 41 images, 42 height, 43 width, 44 out height, 45 out width, 46 kernel,
- * 47 stride, 48 padding, 49 dilation, 50 channels, 51 vectors a chunk, 52 chunks a piece, 53 image groups, 54 bands,
- * 55 out rows a band, 56 images a part.
+ * Ints: 0-19 source, 20-39 epilogue, 40 weights, 41 groups of images, 42 height, 43 width, 44 out height, 45 out width,
+ * 46 kernel, 47 stride, 48 padding, 49 dilation, 50 vectors, 51 vectors a piece, 52 bands, 53 out rows a band.
  */
 export function depthwiseForward(args: usize, piece: i32, scratch: usize): void {
+  const e = args + 80
+  const groups = argI(args, 41)
   const height = argI(args, 42)
   const width = argI(args, 43)
   const outHeight = argI(args, 44)
@@ -214,18 +213,13 @@ export function depthwiseForward(args: usize, piece: i32, scratch: usize): void 
   const stride = argI(args, 47)
   const padding = argI(args, 48)
   const dilation = argI(args, 49)
-  const channels = argI(args, 50)
-  const chunkVectors = argI(args, 51)
-  const chunksPerPiece = argI(args, 52)
-  const imageGroups = argI(args, 53)
-  const bands = argI(args, 54)
-  const bandRows = argI(args, 55)
+  const vectors = argI(args, 50)
+  const bands = argI(args, 52)
+  const bandRows = argI(args, 53)
 
-  const imageGroup = piece % imageGroups
-  const rest = piece / imageGroups
+  const group = piece % groups
+  const rest = piece / groups
   const band = rest % bands
-  const image = imageGroup * 8
-  const images = min(8, argI(args, 41) - image)
   const row = band * bandRows
   const rows = min(bandRows, outHeight - row)
   const first = max(0, row * stride - padding)
@@ -237,33 +231,31 @@ export function depthwiseForward(args: usize, piece: i32, scratch: usize): void 
   forwardTable(tableY, outHeight, kernel, stride, padding, dilation, height)
   forwardTable(tableX, outWidth, kernel, stride, padding, dilation, width)
   const tile = align64(tableX + <usize>outWidth * 12)
-  const tileStep = <usize>(sourceRows * width) * PIXEL
-  const o = tile + <usize>chunkVectors * tileStep
-  const oStep = <usize>(rows * outWidth) * 16
-  const vectors = (channels + 3) >> 2
-  const vectorStep = oStep * 8
+  const block = tile + <usize>(sourceRows * width) * PIXEL
+  const inPlace = argI(e, 0) != ACTIVATE_NHWC
+  const target = (group * outHeight + row) * outWidth * 8
 
-  const firstVector = (rest / bands) * chunksPerPiece * chunkVectors
-  const lastVector = min(vectors, firstVector + chunksPerPiece * chunkVectors)
-  for (let vector = firstVector; vector < lastVector; vector += chunkVectors) {
-    const live = min(chunkVectors, vectors - vector)
-    fillTile(args, tile, tileStep, image, images, height, width, first, sourceRows, vector, live)
-    for (let v = 0; v < live; v++) {
-      const weights = argP(args, 40) + (<usize>((vector + v) * kernel * kernel) << 4)
-      convolve(tile + <usize>v * tileStep, first, width, weights, tableY, tableX, row, rows, outWidth, kernel, 1, dilation, o + <usize>v * vectorStep, oStep)
-    }
-    finishChunk(args + 80, o, vectorStep, image, images, outHeight, outWidth, row, rows, bands, band, argI(args, 56), vector * 4, min(channels - vector * 4, live * 4))
+  const firstVector = (rest / bands) * argI(args, 51)
+  const lastVector = min(vectors, firstVector + argI(args, 51))
+  for (let vector = firstVector; vector < lastVector; vector++) {
+    const source = fillTile(args, tile, group, height, width, first, sourceRows, vector)
+    const weights = argP(args, 40) + (<usize>(vector * kernel * kernel) << 4)
+    const o = inPlace ? argP(e, 1) + <usize>(((group * vectors + vector) * outHeight + row) * outWidth) * PIXEL : block
+    convolve(source, first, width, weights, tableY, tableX, row, rows, outWidth, kernel, 1, dilation, o)
+    epilogue(e, o, 0, target, rows * outWidth * 8, vector, 1, group * bands + band)
   }
 }
 
 /**
- * The gradients of a depthwise convolution: da, with an epilogue, and partial sums of dW. A piece is a range of chunks of
+ * The gradients of a depthwise convolution: da, with an epilogue, and partial sums of dW. A piece is a range of vectors of
  * channels, a band of rows and a group of eight images.
- * Ints: 0-19 source of dy, 20-39 epilogue of da, 40-56 as for the forward pass (55: input rows a band), 57 output rows a band,
- * 60-79 source of a, 80 partial dW [image groups * bands][vectors][taps][4] (or 0), 81 whether da is wanted, 82 tap step,
+ * Ints: 0-19 source of dy, 20-39 epilogue of da, 40-53 as for the forward pass (53: input rows a band), 54 output rows a band,
+ * 60-79 source of a, 80 partial dW [groups * bands][vectors][taps][4] (or 0), 81 whether da is wanted, 82 tap step,
  * 83 source step.
  */
 export function depthwiseBackward(args: usize, piece: i32, scratch: usize): void {
+  const e = args + 80
+  const groups = argI(args, 41)
   const height = argI(args, 42)
   const width = argI(args, 43)
   const outHeight = argI(args, 44)
@@ -272,22 +264,17 @@ export function depthwiseBackward(args: usize, piece: i32, scratch: usize): void
   const stride = argI(args, 47)
   const padding = argI(args, 48)
   const dilation = argI(args, 49)
-  const channels = argI(args, 50)
-  const chunkVectors = argI(args, 51)
-  const chunksPerPiece = argI(args, 52)
-  const imageGroups = argI(args, 53)
-  const bands = argI(args, 54)
-  const bandRows = argI(args, 55)
-  const outBandRows = argI(args, 57)
+  const vectors = argI(args, 50)
+  const bands = argI(args, 52)
+  const bandRows = argI(args, 53)
+  const outBandRows = argI(args, 54)
   const partial = argP(args, 80)
   const wantsInput = argI(args, 81) != 0
   const taps = kernel * kernel
 
-  const imageGroup = piece % imageGroups
-  const rest = piece / imageGroups
+  const group = piece % groups
+  const rest = piece / groups
   const band = rest % bands
-  const image = imageGroup * 8
-  const images = min(8, argI(args, 41) - image)
   // Rows of da; rows of dy whose weight gradient is summed here; rows of dy and of a that are needed for them.
   const row = band * bandRows
   const rows = max(0, min(bandRows, height - row))
@@ -319,33 +306,26 @@ export function depthwiseBackward(args: usize, piece: i32, scratch: usize): void
   forwardTable(outY, outHeight, kernel, stride, padding, dilation, height)
   forwardTable(outX, outWidth, kernel, stride, padding, dilation, width)
   const tile = align64(outX + <usize>outWidth * 12)
-  const tileStep = <usize>(sourceRows * outWidth) * PIXEL
-  const tileA = tile + <usize>chunkVectors * tileStep
-  const tileStepA = <usize>(rowsA * width) * PIXEL
-  const o = tileA + <usize>chunkVectors * tileStepA
-  const oStep = <usize>(rows * width) * 16
-  const vectorStep = oStep * 8
-  const vectors = (channels + 3) >> 2
+  const tileA = tile + <usize>(sourceRows * outWidth) * PIXEL
+  const block = tileA + <usize>(rowsA * width) * PIXEL
+  const inPlace = argI(e, 0) != ACTIVATE_NHWC
+  const target = (group * height + row) * width * 8
 
-  const firstVector = (rest / bands) * chunksPerPiece * chunkVectors
-  const lastVector = min(vectors, firstVector + chunksPerPiece * chunkVectors)
-  for (let vector = firstVector; vector < lastVector; vector += chunkVectors) {
-    const live = min(chunkVectors, vectors - vector)
-    fillTile(args, tile, tileStep, image, images, outHeight, outWidth, first, sourceRows, vector, live)
+  const firstVector = (rest / bands) * argI(args, 51)
+  const lastVector = min(vectors, firstVector + argI(args, 51))
+  for (let vector = firstVector; vector < lastVector; vector++) {
+    const d = fillTile(args, tile, group, outHeight, outWidth, first, sourceRows, vector)
     if (partial) {
-      fillTile(args + 240, tileA, tileStepA, image, images, height, width, firstA, rowsA, vector, live)
-      for (let v = 0; v < live; v++) {
-        const dw = partial + (<usize>(((imageGroup * bands + band) * vectors + vector + v) * taps) << 4)
-        memory.fill(dw, 0, (<usize>taps) << 4)
-        weightGradient(tileA + <usize>v * tileStepA, firstA, width, dw, outY, outX, outRow, outRows, outWidth, kernel, dilation, tile + <usize>v * tileStep + <usize>((outRow - first) * outWidth) * PIXEL)
-      }
+      const a = fillTile(args + 240, tileA, group, height, width, firstA, rowsA, vector)
+      const dw = partial + (<usize>(((group * bands + band) * vectors + vector) * taps) << 4)
+      memory.fill(dw, 0, (<usize>taps) << 4)
+      weightGradient(a, firstA, width, dw, outY, outX, outRow, outRows, outWidth, kernel, dilation, d + <usize>((outRow - first) * outWidth) * PIXEL)
     }
     if (wantsInput) {
-      for (let v = 0; v < live; v++) {
-        const weights = argP(args, 40) + (<usize>((vector + v) * taps) << 4)
-        convolve(tile + <usize>v * tileStep, first, outWidth, weights, inY, inX, row, rows, width, kernel, tapStep, -argI(args, 83), o + <usize>v * vectorStep, oStep)
-      }
-      finishChunk(args + 80, o, vectorStep, image, images, height, width, row, rows, bands, band, argI(args, 56), vector * 4, min(channels - vector * 4, live * 4))
+      const weights = argP(args, 40) + (<usize>(vector * taps) << 4)
+      const o = inPlace ? argP(e, 1) + <usize>(((group * vectors + vector) * height + row) * width) * PIXEL : block
+      convolve(d, first, outWidth, weights, inY, inX, row, rows, width, kernel, tapStep, -argI(args, 83), o)
+      epilogue(e, o, 0, target, rows * width * 8, vector, 1, group * bands + band)
     }
   }
 }

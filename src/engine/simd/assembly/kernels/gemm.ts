@@ -2,9 +2,9 @@
 
 import { argI, argP } from "../abi"
 import { epilogue } from "../epilogue"
-import { gemmOuter, gemmPanel } from "../generated/microkernels"
+import { gemmBlock, gemmOuter } from "../generated/microkernels"
 import { align64 } from "../math"
-import { packRows, PLAIN } from "../rows"
+import { GATHER, packRows } from "../rows"
 
 /**
  * Packs a matrix B of `groups` x [taps * inner, columns] into panels of eight columns, [k][8], k filled up to a multiple
@@ -64,10 +64,9 @@ export function packPanels(args: usize, piece: i32, scratch: usize): void {
 /**
  * Rows of a source times packed B, and an epilogue. A piece is a block of rows and of columns of one group.
  * Ints: 0-19 source, 20-39 epilogue, 40 rows, 41 k, 42 columns a group, 43 source channels a group, 44 packed B,
- * 45 rows a block, 46 blocks of rows, 47 columns a block (a multiple of 8), 48 blocks of columns.
+ * 45 rows a block (a multiple of 6), 46 blocks of rows, 47 columns a block (a multiple of 8), 48 blocks of columns.
  */
 export function gemmRows(args: usize, piece: i32, scratch: usize): void {
-  const e = args + 80
   const k = argI(args, 41)
   const columns = argI(args, 42)
   const blockRows = argI(args, 45)
@@ -83,83 +82,35 @@ export function gemmRows(args: usize, piece: i32, scratch: usize): void {
   const col = colBlock * blockCols
   const cols = min(blockCols, columns - col)
   const depth = (k + 3) & ~3
-  const channel = group * argI(args, 43)
 
-  let a = scratch
-  let lda = (<usize>depth) << 2
+  const line = scratch
+  const a = align64(scratch + ((<usize>depth) << 2) + 64)
   const groups6 = (rows + 5) / 6
-  let c = align64(scratch + <usize>(groups6 * 6) * lda + 64)
-  if (argI(args, 0) == PLAIN && depth == k && k <= 2048) {
-    lda = (<usize>argI(args, 2)) << 2
-    a = argP(args, 1) + <usize>row * lda + ((<usize>channel) << 2)
-    c = scratch
-  } else packRows(args, row, rows, channel, 0, k, a, lda)
+  const c = align64(a + <usize>(groups6 * depth) * 24)
+  packRows(args, row, rows, group * argI(args, 43), k, a, line)
 
   const panels = (cols + 7) >> 3
-  const ldc = (<usize>panels) << 5
+  const cStep = <usize>groups6 * 96
   const panelBytes = (<usize>depth) << 5
   const panelsInGroup = (columns + 7) >> 3
   let b = argP(args, 44) + <usize>(group * panelsInGroup + (col >> 3)) * panelBytes
   for (let p = 0; p < panels; p++) {
-    gemmPanel(a, lda, groups6, b, b + panelBytes, c + ((<usize>p) << 5), ldc)
+    gemmBlock(a, groups6, b, b + panelBytes, c + <usize>(2 * p) * cStep, cStep)
     b += panelBytes
   }
-  epilogue(e, c, ldc, 16, row, rows, group * columns + col, cols, rowBlock)
+  epilogue(args + 80, c, cStep, row, rows, (group * columns + col) >> 2, (cols + 3) >> 2, rowBlock)
 }
 
-const POSITIONS: i32 = 128
-
-// From rows to panels of six columns, [position][6].
-function interleave6(t: usize, ldt: usize, rows: i32, count: i32, cols: i32, dst: usize): void {
-  const step = <usize>count * 24
-  for (let q = 0; q < cols; q += 6) {
-    let s = t + ((<usize>q) << 2)
-    let d = dst
-    for (let r = 0; r < rows; r++) {
-      v128.store(d, v128.load(s))
-      v128.store64_lane(d, v128.load64_zero(s, 16), 0, 16)
-      s += ldt
-      d += 24
-    }
-    for (let r = rows; r < count; r++) {
-      v128.store(d, f32x4.splat(0))
-      v128.store64_lane(d, f32x4.splat(0), 0, 16)
-      d += 24
-    }
-    dst += step
-  }
-}
-
-// From rows to panels of eight columns, [position][8].
-function interleave8(t: usize, ldt: usize, rows: i32, count: i32, cols: i32, dst: usize): void {
-  const step = (<usize>count) << 5
-  for (let q = 0; q < cols; q += 8) {
-    let s = t + ((<usize>q) << 2)
-    let d = dst
-    for (let r = 0; r < rows; r++) {
-      v128.store(d, v128.load(s))
-      v128.store(d, v128.load(s, 16), 16)
-      s += ldt
-      d += 32
-    }
-    for (let r = rows; r < count; r++) {
-      v128.store(d, f32x4.splat(0))
-      v128.store(d, f32x4.splat(0), 16)
-      d += 32
-    }
-    dst += step
-  }
-}
+const POSITIONS: i32 = 96
 
 /**
  * The weight gradient: A^T D summed over a group of positions, for a block of A's columns and of D's. Sums are made over
- * 128 positions at a time, then added up.
+ * 96 positions at a time, then added up.
  * Ints: 0-19 source A, 20-39 source D, 40 rows, 41 columns of A (k), 42 columns of D a group, 43 channels of A a group,
- * 44 out, 45 floats a row of out, 46 floats of out a group of positions, 47 positions a group (a multiple of 128), 48 groups of
- * positions, 49 columns of A a block (a multiple of 6), 50 blocks of them, 51 columns of D a block (of 8), 52 blocks.
+ * 44 out, 45 floats a row of out, 46 floats of out a group of positions, 47 positions a group (a multiple of 96), 48 groups of
+ * positions, 49 columns of A a block (a multiple of 4), 50 blocks of them, 51 columns of D a block (of 8), 52 blocks.
  */
 export function gemmWeights(args: usize, piece: i32, scratch: usize): void {
-  const d = args + 80
   const k = argI(args, 41)
   const columns = argI(args, 42)
   const perGroup = argI(args, 47)
@@ -178,30 +129,32 @@ export function gemmWeights(args: usize, piece: i32, scratch: usize): void {
   const colsA = min(blockA, k - colA)
   const colD = id * blockD
   const colsD = min(blockD, columns - colD)
-  const gathers = argI(args, 0) > 2
+  // Patches are packed whole.
+  const gathers = argI(args, 0) >= GATHER
   const packedA = gathers ? k : colsA
+  const vectorsA = (colsA + 3) >> 2
+  const vectorsD = (colsD + 3) >> 2
+  const aStep = <usize>((packedA + 3) >> 2) * 96
+  const dStep = <usize>vectorsD * 96
 
-  const ldt = (<usize>((max(packedA, colsD) + 15) & ~7)) << 2
-  const t = scratch
-  const panelsA = (colsA + 5) / 6
-  const panelsD = (colsD + 7) >> 3
-  const a = align64(t + ldt * POSITIONS + 64)
-  const b = align64(a + <usize>(panelsA * POSITIONS * 24) + 64)
-  const c = align64(b + <usize>(panelsD * POSITIONS * 32) + 64)
-  const ldc = (<usize>panelsD) << 5
-  memory.fill(c, 0, <usize>(panelsA * 6) * ldc)
+  const line = scratch
+  const a = align64(line + ((<usize>k) << 2) + 64)
+  const d = align64(a + aStep * (POSITIONS / 6))
+  // The inner loop takes two vectors of D: where their number is odd it reads one too many, into columns that are dropped.
+  const c = align64(d + dStep * (POSITIONS / 6) + 256)
+  const ldc = (<usize>((vectorsD + 1) >> 1)) << 5
+  memory.fill(c, 0, <usize>(vectorsA * 4) * ldc)
 
   const end = min(argI(args, 40), (positionGroup + 1) * perGroup)
   for (let row = positionGroup * perGroup; row < end; row += POSITIONS) {
     const rows = min(POSITIONS, end - row)
-    const count = (rows + 3) & ~3
-    packRows(args, row, rows, group * argI(args, 43), gathers ? 0 : colA, packedA, t, ldt)
-    interleave6(gathers ? t + ((<usize>colA) << 2) : t, ldt, rows, count, colsA, a)
-    packRows(d, row, rows, group * columns, colD, colsD, t, ldt)
-    interleave8(t, ldt, rows, count, colsD, b)
-    for (let i = 0; i < panelsA; i++) {
-      for (let j = 0; j < panelsD; j++) {
-        gemmOuter(a + <usize>(i * count) * 24, b + ((<usize>(j * count)) << 5), count, c + <usize>(i * 6) * ldc + ((<usize>j) << 5), ldc)
+    const groups6 = (rows + 5) / 6
+    packRows(args, row, rows, group * argI(args, 43) + (gathers ? 0 : colA), packedA, a, line)
+    packRows(args + 80, row, rows, group * columns + colD, colsD, d, line)
+    const a0 = gathers ? a + <usize>(colA >> 2) * 96 : a
+    for (let i = 0; i < vectorsA; i++) {
+      for (let j = 0; j < vectorsD; j += 2) {
+        gemmOuter(a0 + <usize>i * 96, aStep, d + <usize>j * 96, dStep, groups6, c + <usize>(i * 4) * ldc + ((<usize>j) << 4), ldc)
       }
     }
   }
@@ -240,6 +193,38 @@ export function sumParts(args: usize, piece: i32, scratch: usize): void {
           s += load<f32>(r)
         }
         store<f32>(q + j, s)
+      }
+    }
+  }
+}
+
+/**
+ * Weights of groups [taps][in / groups][out] as dense ones [taps][in][out], zero between groups. One piece. Ints: 0 grouped,
+ * 1 dense, 2 taps, 3 in, 4 out, 5 groups.
+ */
+export function spreadGroups(args: usize, piece: i32, scratch: usize): void {
+  moveGroups(args, false)
+}
+
+/** The groups' part of dense weights: the reverse of spreadGroups. */
+export function gatherGroups(args: usize, piece: i32, scratch: usize): void {
+  moveGroups(args, true)
+}
+
+function moveGroups(args: usize, back: bool): void {
+  const inputs = argI(args, 3)
+  const outputs = argI(args, 4)
+  const inGroup = inputs / argI(args, 5)
+  const outGroup = outputs / argI(args, 5)
+  let dense = argP(args, 1)
+  for (let tap = 0; tap < argI(args, 2); tap++) {
+    for (let i = 0; i < inputs; i++) {
+      const group = i / inGroup
+      const at = argP(args, 0) + ((<usize>((tap * inGroup + i - group * inGroup) * outputs)) << 2)
+      for (let o = 0; o < outputs; o++, dense += 4) {
+        const inside = o / outGroup == group
+        if (!back) store<f32>(dense, inside ? load<f32>(at + ((<usize>o) << 2)) : 0)
+        else if (inside) store<f32>(at + ((<usize>o) << 2), load<f32>(dense))
       }
     }
   }

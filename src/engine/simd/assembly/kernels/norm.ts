@@ -1,12 +1,18 @@
-// Batch normalisation: its statistics from partial ones, and whole tensors normalised, activated, or taken back.
+// Batch normalisation: its statistics from partial ones, and the ends of a chain, where planes meet NHWC.
 
 import { argF, argI, argP } from "../abi"
 import { epilogue } from "../epilogue"
-import { activate, HSWISH, keepLanes, NONE, PRELU, RELU, RELU6, storeLanes } from "../math"
+import { activate, align64, HSWISH, keepLanes, NONE, PRELU, RELU, RELU6, storeLanes } from "../math"
+
+// @ts-ignore: decorator
+@inline
+function padded(channels: i32): i32 {
+  return (channels + 3) & ~3
+}
 
 /**
  * Joins partial means and squared deviations in float64, in order. Pieces of 64 channels.
- * Ints: 0 partial [parts][2][channels], 1 counts [parts], 2 parts, 3 channels, 4 gamma, 5 beta, 6 mean, 7 variance,
+ * Ints: 0 partial [parts][2][padded channels], 1 counts [parts], 2 parts, 3 channels, 4 gamma, 5 beta, 6 mean, 7 variance,
  * 8 scale, 9 shift, 10 inverse deviation, 11 a second place for the mean. Floats: 0 epsilon.
  */
 export function joinStatistics(args: usize, piece: i32, scratch: usize): void {
@@ -14,7 +20,8 @@ export function joinStatistics(args: usize, piece: i32, scratch: usize): void {
   const counts = argP(args, 1)
   const parts = argI(args, 2)
   const channels = argI(args, 3)
-  const step = (<usize>channels) << 3
+  const row = (<usize>padded(channels)) << 2
+  const step = row << 1
   const epsilon = <f64>argF(args, 0)
   const end = min(channels, (piece + 1) << 6)
   let total: f64 = 0
@@ -32,7 +39,7 @@ export function joinStatistics(args: usize, piece: i32, scratch: usize): void {
     let m2: f64 = 0
     for (let p = 0; p < parts; p++) {
       const delta = <f64>load<f32>(q) - mean
-      m2 += <f64>load<f32>(q + (step >> 1)) + delta * delta * <f64>load<i32>(counts + ((<usize>p) << 2))
+      m2 += <f64>load<f32>(q + row) + delta * delta * <f64>load<i32>(counts + ((<usize>p) << 2))
       q += step
     }
     const variance = m2 / total
@@ -49,20 +56,28 @@ export function joinStatistics(args: usize, piece: i32, scratch: usize): void {
 
 /**
  * Joins the partial sums of the backward pass in float64, in order. Pieces of 64 channels.
- * Ints: 0 partial [parts][3][channels], 1 parts, 2 channels, 3 positions, 4 normalised (0, 1), 5 has slopes, 6 gamma, 7 mean,
- * 8 inverse deviation, 9 dbeta (or dbias), 10 dgamma, 11 dslope, 12 the three vectors of the gradient before the normalisation
- * [3][channels].
+ * Ints: 0 partial [parts][3][padded channels], 1 parts, 2 channels, 3 positions, 4 normalised (0, 1), 5 has slopes, 6 gamma,
+ * 7 mean, 8 inverse deviation, 9 dbeta (or dbias), 10 dgamma, 11 dslope, 12 the three vectors of the gradient before the
+ * normalisation [3][padded channels].
  */
 export function joinGradients(args: usize, piece: i32, scratch: usize): void {
   const parts = argI(args, 1)
   const channels = argI(args, 2)
-  const row = (<usize>channels) << 2
+  const wide = padded(channels)
+  const row = (<usize>wide) << 2
   const n = <f64>argI(args, 3)
   const normalised = argI(args, 4)
   const slopes = argI(args, 5)
-  const end = min(channels, (piece + 1) << 6)
+  const end = min(wide, (piece + 1) << 6)
   for (let c = piece << 6; c < end; c++) {
     const at = (<usize>c) << 2
+    const k = argP(args, 12) + at
+    if (c >= channels) {
+      store<f32>(k, 0)
+      store<f32>(k + row, 0)
+      store<f32>(k + row + row, 0)
+      continue
+    }
     let q = argP(args, 0) + at
     let s1: f64 = 0
     let s2: f64 = 0
@@ -79,7 +94,6 @@ export function joinGradients(args: usize, piece: i32, scratch: usize): void {
       const inverse = <f64>load<f32>(argP(args, 8) + at)
       const k1 = <f64>load<f32>(argP(args, 6) + at) * inverse
       const k2 = -k1 * inverse * inverse * s2 / n
-      const k = argP(args, 12) + at
       store<f32>(argP(args, 10) + at, <f32>(s2 * inverse))
       store<f32>(k, <f32>k1)
       store<f32>(k + row, <f32>k2)
@@ -89,104 +103,120 @@ export function joinGradients(args: usize, piece: i32, scratch: usize): void {
 }
 
 /**
- * Folds running statistics: scale = gamma / sqrt(variance + epsilon), shift = beta + (bias - mean) scale. One piece.
- * Ints: 0 channels, 1 gamma, 2 beta, 3 mean, 4 variance, 5 bias (or 0), 6 scale, 7 shift. Floats: 0 epsilon.
+ * Folds running statistics: scale = gamma / sqrt(variance + epsilon), shift = beta + (bias - mean) scale, filled up with zeros to whole
+ * vectors. One piece. Ints: 0 channels, 1 gamma, 2 beta, 3 mean, 4 variance, 5 bias (or 0), 6 scale, 7 shift. Floats: 0 epsilon.
  */
 export function foldNorm(args: usize, piece: i32, scratch: usize): void {
   const end = (<usize>argI(args, 0)) << 2
   const bias = argP(args, 5)
-  for (let c: usize = 0; c < end; c += 4) {
+  let c: usize = 0
+  for (; c < end; c += 4) {
     const scale = <f64>load<f32>(argP(args, 1) + c) / sqrt<f64>(<f64>load<f32>(argP(args, 4) + c) + <f64>argF(args, 0))
     const b = bias ? <f64>load<f32>(bias + c) : 0
     store<f32>(argP(args, 6) + c, <f32>scale)
     store<f32>(argP(args, 7) + c, <f32>(<f64>load<f32>(argP(args, 2) + c) + (b - <f64>load<f32>(argP(args, 3) + c)) * scale))
   }
+  for (; c & 15; c += 4) {
+    store<f32>(argP(args, 6) + c, 0)
+    store<f32>(argP(args, 7) + c, 0)
+  }
 }
 
+// From planes to NHWC, a block of pixels of one group: out = f(x) + residual.
 // @ts-ignore: decorator
 @inline
-function activateRows(args: usize, act: i32, row: i32, rows: i32): void {
+function planesToNhwc(args: usize, act: i32, gradient: bool, group: i32, pixel: i32, count: i32): void {
   const channels = argI(args, 2)
+  const planes = (channels + 3) >> 2
+  const pixels = argI(args, 3)
+  const images = min(8, argI(args, 4) - group * 8)
   const ld = (<usize>channels) << 2
-  let x = argP(args, 0) + <usize>row * ld
-  let out = argP(args, 1) + <usize>row * ld
-  const scales = argP(args, 4)
-  const shifts = argP(args, 5)
-  const slopes = argP(args, 6)
-  let residual = argP(args, 7)
-  const adds = residual != 0
-  residual += <usize>row * ld
-  const full = ld & ~15
-  const tail = channels & 3
+  const image = <usize>pixels * ld
+  const residuals = argP(args, 8)
   const zero = f32x4.splat(0)
-  for (let r = 0; r < rows; r++) {
-    let c: usize = 0
-    for (; c < full; c += 16) {
-      const z = f32x4.add(f32x4.mul(v128.load(x + c), v128.load(scales + c)), v128.load(shifts + c))
-      let a = activate(z, act, act == PRELU ? v128.load(slopes + c) : zero)
-      if (adds) a = f32x4.add(a, v128.load(residual + c))
-      v128.store(out + c, a)
+  for (let j = 0; j < planes; j++) {
+    const channel = (<usize>j) << 4
+    const live = min(4, channels - j * 4)
+    const v0 = v128.load(argP(args, 5) + channel)
+    const v1 = v128.load(argP(args, 6) + channel)
+    const v2 = gradient || act == PRELU ? v128.load(argP(args, 7) + channel) : zero
+    const at = <usize>((group * planes + j) * pixels + pixel) << 7
+    for (let n = 0; n < images; n++) {
+      let x = argP(args, 0) + at + ((<usize>n) << 4)
+      let y = argP(args, 9) + at + ((<usize>n) << 4)
+      const offset = <usize>(group * 8 + n) * image + <usize>pixel * ld + channel
+      let out = argP(args, 1) + offset
+      let residual = residuals + offset
+      for (let i = 0; i < count; i++) {
+        let a = gradient
+          ? f32x4.add(f32x4.mul(v128.load(x), v0), f32x4.add(f32x4.mul(v128.load(y), v1), v2))
+          : activate(f32x4.add(f32x4.mul(v128.load(x), v0), v1), act, v2)
+        if (residuals) a = f32x4.add(a, v128.load(residual))
+        storeLanes(out, a, live)
+        x += 128
+        y += 128
+        out += ld
+        residual += ld
+      }
     }
-    if (tail) {
-      const z = f32x4.add(f32x4.mul(v128.load(x + c), v128.load(scales + c)), v128.load(shifts + c))
-      let a = activate(z, act, act == PRELU ? v128.load(slopes + c) : zero)
-      if (adds) a = f32x4.add(a, v128.load(residual + c))
-      storeLanes(out + c, a, tail)
-    }
-    x += ld
-    out += ld
-    residual += ld
   }
 }
 
 /**
- * out = act(x * scale + shift) + residual, rows of channels. A piece is a block of rows.
- * Ints: 0 x, 1 out, 2 channels, 3 rows, 4 scale, 5 shift, 6 slope, 7 residual (or 0), 8 activation, 9 rows a block.
+ * out = act(x * v0 + v1) + residual, from planes to NHWC. A piece is a block of pixels of a group of images.
+ * Ints: 0 x, 1 out, 2 channels, 3 pixels, 4 images, 5 v0, 6 v1, 7 slope, 8 residual (or 0), 9 -, 10 activation, 11 pixels a
+ * block, 12 blocks.
  */
 export function activateTensor(args: usize, piece: i32, scratch: usize): void {
-  const block = argI(args, 9)
-  const row = piece * block
-  const rows = min(block, argI(args, 3) - row)
-  switch (argI(args, 8)) {
-    case RELU: { activateRows(args, RELU, row, rows); break }
-    case RELU6: { activateRows(args, RELU6, row, rows); break }
-    case HSWISH: { activateRows(args, HSWISH, row, rows); break }
-    case PRELU: { activateRows(args, PRELU, row, rows); break }
-    default: activateRows(args, NONE, row, rows)
+  const block = argI(args, 11)
+  const blocks = argI(args, 12)
+  const group = piece / blocks
+  const pixel = (piece % blocks) * block
+  const count = min(block, argI(args, 3) - pixel)
+  switch (argI(args, 10)) {
+    case RELU: { planesToNhwc(args, RELU, false, group, pixel, count); break }
+    case RELU6: { planesToNhwc(args, RELU6, false, group, pixel, count); break }
+    case HSWISH: { planesToNhwc(args, HSWISH, false, group, pixel, count); break }
+    case PRELU: { planesToNhwc(args, PRELU, false, group, pixel, count); break }
+    default: planesToNhwc(args, NONE, false, group, pixel, count)
   }
 }
 
-/** dy = dz v0 + y v1 + v2. Ints: 0 dz, 1 out, 2 channels, 3 rows, 4 v0, 5 v1, 6 v2, 7 y, 8 -, 9 rows a block. */
-export function normBackwardTensor(args: usize, piece: i32, scratch: usize): void {
-  const channels = argI(args, 2)
-  const ld = (<usize>channels) << 2
-  const block = argI(args, 9)
-  const start = <usize>(piece * block) * ld
-  const rows = min(block, argI(args, 3) - piece * block)
-  let dz = argP(args, 0) + start
-  let y = argP(args, 7) + start
-  let out = argP(args, 1) + start
-  for (let r = 0; r < rows; r++) {
-    for (let c = 0; c < channels; c += 4) {
-      const o = (<usize>c) << 2
-      const t = f32x4.add(f32x4.mul(v128.load(y + o), v128.load(argP(args, 5) + o)), v128.load(argP(args, 6) + o))
-      storeLanes(out + o, f32x4.add(f32x4.mul(v128.load(dz + o), v128.load(argP(args, 4) + o)), t), min(4, channels - c))
-    }
-    dz += ld
-    y += ld
-    out += ld
-  }
+/** out = dz v0 + y v1 + v2, from planes to NHWC. Ints as for activateTensor: 0 dz, 5, 6, 7 the vectors, 9 y. */
+export function gradientTensor(args: usize, piece: i32, scratch: usize): void {
+  const block = argI(args, 11)
+  const blocks = argI(args, 12)
+  const pixel = (piece % blocks) * block
+  planesToNhwc(args, NONE, true, piece / blocks, pixel, min(block, argI(args, 3) - pixel))
 }
 
 /**
- * The gradient before an activation and the sums the normalisation needs, from a gradient in memory. A piece is a block of
- * rows. Ints: 0 da, 1 channels, 2 rows, 3 rows a block, 20-39 an epilogue (BACKWARD).
+ * The gradient before an activation, and the sums the normalisation needs, from a gradient in NHWC. A piece is a block of
+ * rows. Ints: 0 da, 1 channels, 2 rows, 3 rows a block, 4 pixels, 5 images, 20-39 an epilogue (BACKWARD).
  */
 export function activateBackwardTensor(args: usize, piece: i32, scratch: usize): void {
   const channels = argI(args, 1)
-  const ld = (<usize>channels) << 2
+  const planes = (channels + 3) >> 2
   const block = argI(args, 3)
+  const pixels = argI(args, 4)
+  const images = argI(args, 5)
   const row = piece * block
   const rows = min(block, argI(args, 2) - row)
-  epilogue(args + 80, argP(args, 0) + <usize>row * ld, ld, 16, row, rows, 0, channels, piece)
+  const step = (<usize>rows) << 4
+  const c = align64(scratch)
+  const tail = channels & 3
+  for (let r = 0; r < rows; r++) {
+    const at = (row + r) >> 3
+    const group = at / pixels
+    const image = group * 8 + ((row + r) & 7)
+    let p = c + ((<usize>r) << 4)
+    if (image >= images) {
+      for (let j = 0; j < planes; j++, p += step) v128.store(p, f32x4.splat(0))
+      continue
+    }
+    let x = argP(args, 0) + ((<usize>((image * pixels + at - group * pixels) * channels)) << 2)
+    for (let j = channels >> 2; j > 0; j--, p += step, x += 16) v128.store(p, v128.load(x))
+    if (tail) v128.store(p, keepLanes(v128.load(x), tail))
+  }
+  epilogue(args + 80, c, step, row, rows, 0, planes, piece)
 }
