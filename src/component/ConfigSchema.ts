@@ -116,8 +116,8 @@ export const document = Effect.gen(function* () {
       definitions[key] = {
         type: "object",
         description: component.description,
-        properties: { name: { const: name }, ...inner },
-        required: ["name", ...required(made.schema)],
+        properties: { ...inner, name: { const: name } },
+        required: [...new Set(["name", ...required(made.schema)])],
         additionalProperties: false
       }
       entries.push({ const: name, description: component.description })

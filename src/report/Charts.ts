@@ -36,9 +36,13 @@ const render = (spec: TopLevelSpec, id: string): Promise<string> => {
   const view = new Vega.View(Vega.parse(compiled.spec), { renderer: "none", logger: quiet })
   return view.toSVG().then((svg) => {
     view.finalize()
-    // Ids are numbered anew in every drawing; several drawings share one page.
+    // Ids are numbered over the whole process; a page wants them its own, and the same every time.
+    const ids = new Map<string, string>()
     return svg
-      .replaceAll(/(id="|url\(#)(clip|gradient_)/g, `$1${id}-$2`)
+      .replaceAll(/(id="|url\(#)((?:clip|gradient_)\d+)/g, (_, before: string, number: string) => {
+        ids.set(number, ids.get(number) ?? `${id}-${ids.size + 1}`)
+        return `${before}${ids.get(number)}`
+      })
       .replace(/<svg /, `<svg role="img" aria-label="${id}" `)
       .replace(/width="(\d+)" height="(\d+)"/, 'style="max-width:100%;height:auto" width="$1" height="$2"')
   })
