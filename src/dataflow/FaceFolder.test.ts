@@ -1,0 +1,212 @@
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join, resolve } from "node:path"
+import * as Effect from "effect/Effect"
+import * as Logger from "effect/Logger"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import fc from "fast-check"
+import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import * as DataflowLaws from "../../property-tests/DataflowLaws.ts"
+import * as Key from "../random/Key.ts"
+import type { DataflowShape, DatasetError } from "./Dataflow.ts"
+import * as FaceFolder from "./FaceFolder.ts"
+import * as VerificationPairs from "./VerificationPairs.ts"
+
+const root = mkdtempSync(join(tmpdir(), "osnas-faces-"))
+afterAll(() => rmSync(root, { recursive: true, force: true }))
+
+const pgm = (width: number, height: number, seed: number): Uint8Array => {
+  const head = new TextEncoder().encode(`P5 ${width} ${height} 255\n`)
+  return Uint8Array.from([...head, ...Uint8Array.from(Key.uniforms(Key.make(seed), width * height), (u) => u * 256)])
+}
+
+const faces = join(root, "faces")
+beforeAll(() => {
+  // Person i has 3 + i % 4 images.
+  for (let person = 1; person <= 12; person += 1) {
+    mkdirSync(join(faces, `p${person}`), { recursive: true })
+    for (let i = 1; i <= 3 + (person % 4); i += 1) {
+      writeFileSync(
+        join(faces, `p${person}`, `p${person}_${String(i).padStart(4, "0")}.pgm`),
+        pgm(9, 11, 100 * person + i)
+      )
+    }
+  }
+})
+
+const decode = Schema.decodeUnknownSync(FaceFolder.Options)
+const options = (raw: object = {}) => decode({ folder: faces, testPeople: ["p10..p12"], size: 8, prefetch: 0, ...raw })
+const make = (raw: object = {}) => FaceFolder.make(options(raw), Key.make(1))
+const withFlow = <A>(raw: object, use: (flow: DataflowShape) => Promise<A>): Promise<A> =>
+  Effect.runPromise(Effect.scoped(Effect.flatMap(make(raw), (flow) => Effect.promise(() => use(flow)))))
+const reason = (raw: object): Promise<string> =>
+  Effect.runPromise(
+    Effect.scoped(
+      Effect.match(make(raw), { onFailure: (error: DatasetError) => error.message, onSuccess: () => "no failure" })
+    )
+  )
+
+describe("face-folder", () => {
+  it.each([
+    ["shuffled", {}],
+    ["from files, prefetched", { memory: 0, prefetch: 2, workers: 2, fit: "pad" }],
+    ["grey", { channels: 1, crop: 1, cutout: 2, fit: "crop" }]
+  ])("obeys the laws of dataflows: %s", (_, raw) =>
+    withFlow(raw, (flow) => DataflowLaws.check(flow, { batchSizes: [1, 5], runs: 15 }))
+  )
+
+  it.each([2, 3, 4])("balances batches: %d images of each person, exactly", (perIdentity) =>
+    withFlow({ perIdentity }, async (flow) => {
+      for (const people of [2, 5, 9]) await DataflowLaws.balanced(flow, "train", people * perIdentity, perIdentity)
+      await DataflowLaws.check(flow, { batchSizes: [perIdentity * 2, perIdentity * 9], runs: 10, onceAnEpoch: false })
+    })
+  )
+
+  it("shows every person, and new pictures in every round", () =>
+    withFlow({ perIdentity: 2, flip: false }, async (flow) => {
+      const seen = new Map<number, Set<string>>()
+      for (let epoch = 0; epoch < 6; epoch += 1) {
+        for (let step = 0; step < flow.steps("train", 18, true); step += 1) {
+          const request = { split: "train", epoch, step, batchSize: 18, training: true } as const
+          const batch = await Effect.runPromise(flow.batch(request))
+          batch.labels.forEach((label, i) => {
+            const own = seen.get(label) ?? new Set()
+            seen.set(label, own.add(batch.images.subarray(i * 192, (i + 1) * 192).join()))
+          })
+        }
+      }
+      // People 1 .. 9 sort as p1, …, p9; person i has 3 + i % 4 images.
+      expect([...seen].sort(([a], [b]) => a - b).map(([, images]) => images.size)).toEqual([4, 5, 6, 3, 4, 5, 6, 3, 4])
+    }))
+
+  it("refuses batches that cannot be balanced, saying which can", () =>
+    withFlow({ perIdentity: 4 }, async (flow) => {
+      for (const batchSize of [6, 40]) {
+        const request = { split: "train", epoch: 0, step: 0, batchSize, training: true } as const
+        const message = await Effect.runPromise(
+          Effect.match(flow.batch(request), { onFailure: (e) => e.message, onSuccess: () => "" })
+        )
+        expect(message).toContain("4 times a number of identities up to 9")
+      }
+    }))
+
+  it("gives pairs of people who are not trained on, the same for every seed", async () => {
+    const of = (seed: number) =>
+      Effect.runPromise(
+        Effect.scoped(Effect.map(FaceFolder.make(options(), Key.make(seed)), (flow) => flow.verification))
+      )
+    const one = await of(1)
+    expect(one?.identities).toEqual(["p10", "p11", "p12"])
+    // 5, 6 and 3 images: 10 + 15 + 3 pairs of one person.
+    expect(one?.pairs.filter(({ same }) => same).length).toBe(28)
+    expect(one?.pairs.length).toBe(56)
+    expect(await of(2)).toEqual(one)
+  })
+
+  it("reads LFW's list", async () => {
+    const list = join(root, "pairs.txt")
+    writeFileSync(list, "2\t1\np10\t1\t2\np10\t1\tp11\t3\np11\t2\t6\np12\t3\tp10\t5\n")
+    await withFlow({ pairs: list }, async (flow) => {
+      expect(flow.verification?.pairs).toEqual([
+        { first: 0, second: 1, same: true, fold: 0 },
+        { first: 0, second: 7, same: false, fold: 0 },
+        { first: 6, second: 10, same: true, fold: 1 },
+        { first: 13, second: 4, same: false, fold: 1 }
+      ])
+    })
+    writeFileSync(list, "1\t1\np10\t1\t2\np10\t1\tp11\t9\n")
+    expect(await reason({ pairs: list })).toContain("line 3: there is no image p11_0009")
+  })
+
+  it("says what is wrong", async () => {
+    expect(await reason({ testPeople: null })).toContain("set testPeople")
+    expect(await reason({ testPeople: ["p77"] })).toContain("no folder of images named p77")
+    expect(await reason({ people: ["p1..p10"] })).toContain("p10 both trained on and verified")
+    expect(await reason({ people: ["p1"] })).toContain("needs at least 2")
+    expect(await reason({ memory: 0, broken: "skip" })).toContain("needs the images in memory")
+  })
+
+  it("names a broken image, and leaves it out where that is wished", async () => {
+    const broken = join(faces, "p3", "p3_0001.pgm")
+    writeFileSync(broken, "P5 3 3 255\n")
+    try {
+      expect(await reason({})).toContain(broken)
+      const said: Array<string> = []
+      const logger = Logger.make(({ message }) => said.push(String(message)))
+      const count = await Effect.runPromise(
+        Effect.scoped(Effect.map(make({ broken: "skip" }), (flow) => flow.count("train"))).pipe(
+          Effect.provide(Logger.layer([logger]))
+        )
+      )
+      expect(count).toBe(39)
+      expect(said.join()).toContain(broken)
+    } finally {
+      writeFileSync(broken, pgm(9, 11, 301))
+    }
+  })
+})
+
+const orl = resolve(import.meta.dirname, "../../../shared/data/orl_faces")
+
+it.skipIf(!existsSync(orl))("reads the ORL faces (skipped where ../shared/data is absent)", () =>
+  withFlow({ folder: orl, people: ["s1..s30"], testPeople: ["s31..s40"], channels: 1, size: 32 }, async (flow) => {
+    expect([flow.count("supernet"), flow.count("validation"), flow.count("test")]).toEqual([240, 60, 100])
+    expect(flow.verification?.pairs.length).toBe(900)
+  })
+)
+
+describe("VerificationPairs", () => {
+  it("makes as many of both kinds, each pair once, spread over the folds", () => {
+    fc.assert(
+      fc.property(fc.array(fc.nat(5), { maxLength: 40 }), fc.integer({ min: 1, max: 60 }), (labels, limit) => {
+        const pairs = VerificationPairs.made(labels, limit)
+        expect(new Set(pairs.map(({ first, second }) => `${first},${second}`)).size).toBe(pairs.length)
+        for (const pair of pairs) {
+          expect(pair.first).toBeLessThan(pair.second)
+          expect(labels[pair.first] === labels[pair.second]).toBe(pair.same)
+        }
+        const same = pairs.filter((pair) => pair.same)
+        expect(same.length * 2).toBe(pairs.length)
+        expect(same.length).toBeLessThanOrEqual(limit)
+        for (let fold = 0; fold < 10; fold += 1) {
+          const [a, b] = [true, false].map(
+            (kind) => pairs.filter((pair) => pair.fold === fold && pair.same === kind).length
+          )
+          expect(a).toBe(b)
+          expect(Math.abs(a! - same.length / 10)).toBeLessThan(1)
+        }
+      }),
+      { seed: 1, numRuns: 200 }
+    )
+  })
+
+  it("draws from many images without listing all pairs", () => {
+    const pairs = VerificationPairs.made(
+      Int32Array.from({ length: 4000 }, (_, i) => i % 2000),
+      500
+    )
+    expect(pairs.length).toBe(1000)
+    expect(new Set(pairs.map(({ first, second }) => `${first},${second}`)).size).toBe(1000)
+  })
+
+  it("names the line of a list that is wrong, and never throws", () => {
+    const text = "2\t2\nA\t1\t2\nA\t2\t3\nA\t1\tB\t1\nA\t2\tB\t2\nC\t1\t2\nC\t2\t3\nC\t1\tB\t1\nC\t2\tB\t2\n"
+    expect(Result.getOrThrow(VerificationPairs.parseLfw(text)).length).toBe(8)
+    const failure = (wrong: string) => {
+      const parsed = VerificationPairs.parseLfw(wrong)
+      return Result.isFailure(parsed) ? parsed.failure : "none"
+    }
+    expect(failure("")).toContain("line 1")
+    expect(failure("-1 5")).toContain("line 1")
+    expect(failure(text.replace("A\t2\t3", "A\t2"))).toContain("line 3: must be `name n m`")
+    expect(failure(text.replace("A\t1\tB\t1", "A\t1\tB\tx"))).toContain("line 4: must be `name n other m`")
+    fc.assert(
+      fc.property(fc.nat(text.length), fc.string({ maxLength: 4 }), (at, put) => {
+        const parsed = VerificationPairs.parseLfw(text.slice(0, at) + put + text.slice(at + put.length))
+        expect(Result.isResult(parsed)).toBe(true)
+      }),
+      { seed: 1, numRuns: 1000 }
+    )
+  })
+})
