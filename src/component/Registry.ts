@@ -13,7 +13,11 @@ export const shipped: { readonly [K in Kind]: Readonly<Record<string, Source<K>>
   dataflow: {
     "fashion-mnist": () => import("../dataflow/FashionMnist.ts").then((module) => bind(module.component)),
     cifar10: () => import("../dataflow/Cifar10.ts").then((module) => bind(module.component)),
-    cifar100: () => import("../dataflow/Cifar100.ts").then((module) => bind(module.component))
+    "image-folder": () => import("../dataflow/ImageFolder.ts").then((module) => bind(module.component)),
+    "face-folder": () => import("../dataflow/FaceFolder.ts").then((module) => bind(module.component)),
+    cifar100: () => import("../dataflow/Cifar100.ts").then((module) => bind(module.component)),
+    "image-folder": () => import("../dataflow/ImageFolder.ts").then((module) => bind(module.component)),
+    "face-folder": () => import("../dataflow/FaceFolder.ts").then((module) => bind(module.component))
   },
   searchSpace: {
     tiny: () => import("../search-space/Tiny.ts").then((module) => bind(module.component)),
@@ -33,7 +37,8 @@ export const shipped: { readonly [K in Kind]: Readonly<Record<string, Source<K>>
     triplet: () => import("../criterion/Triplet.ts").then((module) => bind(module.component))
   },
   trainingAgent: {
-    classification: () => import("../training-agent/Classification.ts").then((module) => bind(module.component))
+    classification: () => import("../training-agent/Classification.ts").then((module) => bind(module.component)),
+    "face-recognition": () => import("../training-agent/FaceRecognition.ts").then((module) => bind(module.component))
   },
   trainingStrategy: {
     uniform: () => import("../training-strategy/Uniform.ts").then((module) => bind(module.component)),
