@@ -38,7 +38,7 @@ export const Options = Schema.Struct({
   mutation: nullable(Fraction, "Probability that a mutation changes a layer (one it always changes); null: 1 / layers"),
   crossover: Fraction.annotate({
     description: "Fraction of the offspring made by crossover, the rest by mutation"
-  }).pipe(Schema.withDecodingDefaultKey(Effect.succeed(0.25)))
+  }).pipe(Schema.withDecodingDefaultKey(Effect.succeed(0.5)))
 })
 /** Options of the evolution. */
 export type Options = typeof Options.Type
@@ -61,7 +61,7 @@ export const settings = (options: Options, layers: number) => {
     crossover,
     initial: Math.min(evaluations, options.initial ?? Math.max(4, Math.round(1.5 * root))),
     offspring: options.offspring ?? Math.max(2, Math.round(0.75 * root)),
-    parents: options.parents ?? Math.max(2, Math.round(0.5 * root)),
+    parents: options.parents ?? Math.max(2, Math.round(0.2 * evaluations ** 0.75)),
     mutation: options.mutation ?? 1 / layers
   }
 }

@@ -1,0 +1,167 @@
+/**
+ * Search strategies on a tabular benchmark: what each of them finds with so many evaluations, over many seeds, beside the
+ * exact expectation of random search without replacement. Every pair of a strategy and a number of evaluations is a search
+ * of its own, with that number as its whole budget.
+ */
+import * as Option from "effect/Option"
+import type { BudgetSampler } from "../cost/BudgetSampler.ts"
+import * as Key from "../random/Key.ts"
+import type { Genotype, SearchSpaceShape } from "../search-space/SearchSpace.ts"
+import type { Score, Scored, SearchStrategyShape } from "../search-strategy/SearchStrategy.ts"
+import type { Table } from "./Table.ts"
+
+/** A strategy to be compared: its name, and how it is set up for a number of evaluations. */
+export interface Contestant {
+  readonly name: string
+  readonly make: (space: SearchSpaceShape, sampler: BudgetSampler, evaluations: number) => SearchStrategyShape
+}
+
+/** What {@link compare} takes. */
+export interface CompareOptions {
+  readonly table: Table
+  /** The architectures allowed: all of the space, or those under a budget. */
+  readonly sampler: BudgetSampler
+  readonly contestants: ReadonlyArray<Contestant>
+  readonly evaluations: ReadonlyArray<number>
+  /** How many searches of each kind; search `s` has the key of seed `s`. */
+  readonly seeds: number
+}
+
+/** What a strategy found with so many evaluations. */
+export interface Comparison {
+  readonly strategy: string
+  readonly evaluations: number
+  /** Judged metric of the winners: mean, standard deviation, worst and best over the seeds. */
+  readonly mean: number
+  readonly deviation: number
+  readonly worst: number
+  readonly best: number
+  /** How many of the seeds found an architecture as good as the best allowed. */
+  readonly optimal: number
+}
+
+/** The whole comparison. */
+export interface ComparisonTable {
+  readonly table: string
+  /** Different architectures allowed. */
+  readonly architectures: number
+  /** The judged metric of the best of them by objective. */
+  readonly optimum: number
+  readonly seeds: number
+  readonly rows: ReadonlyArray<Comparison>
+  /**
+   * Exact expectation of random search without replacement, for every number of evaluations: over genotypes, and (`distinct`)
+   * over different architectures, where several genotypes may be one.
+   */
+  readonly random: ReadonlyArray<{ readonly evaluations: number; readonly mean: number; readonly distinct: number }>
+}
+
+const need = (table: Table, genotype: Genotype): Score => {
+  const score = table.score(genotype)
+  if (score === undefined) throw new RangeError(`table ${table.name} has no architecture ${genotype.join(",")}`)
+  return score
+}
+
+/** One search to its end: ask, look up, tell. */
+export const search = (
+  strategy: SearchStrategyShape,
+  table: Table,
+  sampler: BudgetSampler,
+  key: Key.Key
+): Option.Option<Scored> => {
+  let state = strategy.init(key)
+  for (;;) {
+    const [candidates, next] = strategy.ask(state)
+    if (candidates.length === 0) return strategy.best(next)
+    state = strategy.tell(
+      next,
+      candidates.map((genotype) => ({ genotype, cost: sampler.cost(genotype), score: need(table, genotype) }))
+    )
+  }
+}
+
+/**
+ * Expectation of the value that comes with the lowest objective, among `draws` of the given results drawn without
+ * replacement. Exact: the i-th best of N wins with probability C(N - i, n - 1) / C(N, n).
+ *
+ * **Example** (The better of two out of three)
+ *
+ * ```ts
+ * import { expectedBest } from "./CompareSearchers.ts"
+ *
+ * expectedBest([{ objective: 3, value: 10 }, { objective: 1, value: 40 }, { objective: 2, value: 20 }], 3) // => 40
+ * ```
+ */
+export const expectedBest = (
+  results: ReadonlyArray<{ readonly objective: number; readonly value: number }>,
+  draws: number
+): number => {
+  const sorted = [...results].sort((a, b) => a.objective - b.objective)
+  const total = sorted.length
+  const drawn = Math.min(draws, total)
+  let probability = drawn / total
+  let mean = 0
+  for (const [i, { value }] of sorted.entries()) {
+    mean += probability * value
+    // i better ones were not drawn so far; that the next is not either.
+    probability *= Math.max(0, total - i - drawn) / Math.max(1, total - i - 1)
+  }
+  return mean
+}
+
+/** Every genotype a sampler allows. */
+const everyGenotype = (sampler: BudgetSampler): ReadonlyArray<Genotype> =>
+  Array.from({ length: Number(sampler.count) }, (_, rank) => sampler.at(BigInt(rank)))
+
+/** The different architectures a sampler allows, each by its representative. */
+export const distinct = (space: SearchSpaceShape, sampler: BudgetSampler): ReadonlyArray<Genotype> => [
+  ...new Map(
+    everyGenotype(sampler)
+      .map(space.canonical)
+      .map((genotype) => [genotype.join(","), genotype])
+  ).values()
+]
+
+/** Compares strategies. Deterministic in its arguments. */
+export const compare = ({ contestants, evaluations, sampler, seeds, table }: CompareOptions): ComparisonTable => {
+  const judge = ({ metrics }: Score) => metrics[table.judged] ?? Number.NaN
+  const resultOf = (genotype: Genotype) => {
+    const score = need(table, genotype)
+    return { objective: score.objective, value: judge(score) }
+  }
+  const genotypes = everyGenotype(sampler).map(resultOf)
+  const results = distinct(table.space, sampler).map(resultOf)
+  const least = results.reduce((best, result) => (result.objective < best.objective ? result : best))
+  const rows = contestants.flatMap(({ make, name }) =>
+    evaluations.map((count): Comparison => {
+      const strategy = make(table.space, sampler, count)
+      const winners = Array.from({ length: seeds }, (_, seed) =>
+        Option.getOrThrow(search(strategy, table, sampler, Key.make(seed)))
+      )
+      const values = winners.map(({ score }) => judge(score))
+      const mean = values.reduce((sum, value) => sum + value, 0) / seeds
+      const squares = values.reduce((sum, value) => sum + (value - mean) ** 2, 0)
+      return {
+        strategy: name,
+        evaluations: count,
+        mean,
+        deviation: seeds > 1 ? Math.sqrt(squares / (seeds - 1)) : 0,
+        worst: Math.min(...values),
+        best: Math.max(...values),
+        optimal: winners.filter(({ score }) => score.objective <= least.objective).length
+      }
+    })
+  )
+  return {
+    table: table.name,
+    architectures: results.length,
+    optimum: least.value,
+    seeds,
+    rows,
+    random: evaluations.map((count) => ({
+      evaluations: count,
+      mean: expectedBest(genotypes, count),
+      distinct: expectedBest(results, count)
+    }))
+  }
+}

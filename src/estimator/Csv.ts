@@ -1,0 +1,60 @@
+/** Tables of numbers as CSV: a header, then one line for each key. */
+import * as Result from "effect/Result"
+import { TableError } from "./Table.ts"
+
+/** What to read of a file. */
+export interface CsvOptions {
+  /** Name of the table and of the file, for errors. */
+  readonly table: string
+  readonly file: string
+  /** The column that names a row; no two rows have the same. */
+  readonly key: string
+  /** The columns wanted, all of numbers. */
+  readonly columns: ReadonlyArray<string>
+}
+
+/**
+ * The wanted columns of every row by its key. Other columns are passed over.
+ *
+ * **Example** (Two rows)
+ *
+ * ```ts
+ * import * as Result from "effect/Result"
+ * import * as Csv from "./Csv.ts"
+ *
+ * const read = Csv.parse("a,b\nx,1\ny,2.5\n", { table: "t", file: "t.csv", key: "a", columns: ["b"] })
+ * Result.getOrThrow(read).get("y") // => [2.5]
+ * ```
+ */
+export const parse = (
+  text: string,
+  { columns, file, key, table }: CsvOptions
+): Result.Result<ReadonlyMap<string, ReadonlyArray<number>>, TableError> => {
+  const fail = (reason: string) => Result.fail(new TableError({ table, file, reason }))
+  const lines = text.split(/\r?\n/)
+  const header = lines[0]!.split(",")
+  const at = [key, ...columns].map((column) => header.indexOf(column))
+  const missing = [key, ...columns].filter((_, i) => at[i]! < 0)
+  if (missing.length > 0)
+    return fail(`line 1: no column ${missing.join(", ")} among ${header.join(", ").slice(0, 200)}`)
+  const out = new Map<string, ReadonlyArray<number>>()
+  for (const [index, line] of lines.entries()) {
+    if (index === 0 || line === "") continue
+    const cells = line.split(",")
+    if (cells.length !== header.length)
+      return fail(`line ${index + 1}: ${cells.length} cells instead of ${header.length}`)
+    const name = cells[at[0]!]!
+    if (out.has(name)) return fail(`line ${index + 1}: ${name} stands in the table twice`)
+    const values: Array<number> = []
+    for (const [i, column] of columns.entries()) {
+      const cell = cells[at[i + 1]!]!
+      const value = Number(cell)
+      if (cell.trim() === "" || !Number.isFinite(value)) {
+        return fail(`line ${index + 1}: ${column} is ${JSON.stringify(cell.slice(0, 40))}, not a number`)
+      }
+      values.push(value)
+    }
+    out.set(name, values)
+  }
+  return Result.succeed(out)
+}

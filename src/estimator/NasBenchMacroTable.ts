@@ -1,0 +1,59 @@
+/**
+ * The results of NAS-Bench-Macro (Su et al. 2021, "Prioritized Architecture Sampling with Monte-Carlo Tree Search", section
+ * 5): every network of its space trained three times on CIFAR-10. Ships with the package (Apache-2.0, see
+ * `data/nas-bench-macro.NOTICE.txt`). Of the 6,561 genotypes 3,969 are different networks.
+ */
+import { readFileSync } from "node:fs"
+import { fileURLToPath } from "node:url"
+import * as Result from "effect/Result"
+import * as NasBenchMacro from "../search-space/NasBenchMacro.ts"
+import type { Genotype, SearchSpaceShape } from "../search-space/SearchSpace.ts"
+import * as Csv from "./Csv.ts"
+import { type Table, TableError } from "./Table.ts"
+
+const name = "nas-bench-macro"
+const columns = ["test1", "test2", "test3"] as const
+const layers = 8
+
+/** The space the table is about, for the images and classes it was made with. */
+export const space = (): SearchSpaceShape =>
+  Result.getOrThrow(NasBenchMacro.make({}, { input: [32, 32, 3], head: { _tag: "Classifier", classes: 10 } }))
+
+/** Reads the table from the text of its file. */
+export const parse = (text: string, file: string): Result.Result<Table, TableError> =>
+  Result.gen(function* () {
+    const rows = yield* Csv.parse(text, { table: name, file, key: "architecture", columns })
+    for (const architecture of rows.keys()) {
+      if (!/^[012]{8}$/.test(architecture)) {
+        return yield* Result.fail(
+          new TableError({
+            table: name,
+            file,
+            reason: `${architecture} is no architecture: ${layers} digits from 0 to 2`
+          })
+        )
+      }
+    }
+    if (rows.size !== 3 ** layers) {
+      return yield* Result.fail(
+        new TableError({ table: name, file, reason: `it has ${rows.size} architectures instead of ${3 ** layers}` })
+      )
+    }
+    return {
+      name,
+      space: space(),
+      judged: "test",
+      score: (genotype: Genotype) => {
+        const accuracies = rows.get(genotype.join(""))
+        if (accuracies === undefined) return undefined
+        const mean = (accuracies[0]! + accuracies[1]! + accuracies[2]!) / 3
+        return { objective: 100 - mean, metrics: { test: mean, top1: mean / 100 } }
+      }
+    }
+  })
+
+/** Reads the table that ships. */
+export const load = (): Result.Result<Table, TableError> => {
+  const file = fileURLToPath(new URL("./data/nas-bench-macro.csv", import.meta.url))
+  return parse(readFileSync(file, "utf8"), file)
+}

@@ -1,0 +1,97 @@
+/** Scores candidates by a tabular benchmark: a search in seconds, with no training at all. */
+import { readFileSync } from "node:fs"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import { define } from "../component/Component.ts"
+import { SearchSpace } from "../search-space/SearchSpace.ts"
+import * as NasBench201Table from "./NasBench201Table.ts"
+import * as NasBenchMacroTable from "./NasBenchMacroTable.ts"
+import { EstimationError, PerformanceEstimator, type PerformanceEstimatorShape } from "./PerformanceEstimator.ts"
+import { type Table, TableError } from "./Table.ts"
+
+/** The tables that can be read. */
+export const TableName = Schema.Literals(["nas-bench-macro", "nas-bench-201"])
+/** The tables that can be read. */
+export type TableName = typeof TableName.Type
+
+/** Options of the estimator. */
+export const Options = Schema.Struct({
+  table: TableName.annotate({ description: "nas-bench-macro ships; nas-bench-201 is read from a file of yours" }).pipe(
+    Schema.withDecodingDefaultKey(Effect.succeed("nas-bench-macro" as const))
+  ),
+  file: Schema.NullOr(Schema.String)
+    .annotate({ description: "nas-bench-201: the CSV file; null: the table that ships" })
+    .pipe(Schema.withDecodingDefaultKey(Effect.succeed(null))),
+  dataSet: NasBench201Table.DataSet.annotate({
+    description: "nas-bench-201: c10, c100 or in16 (ImageNet16-120)"
+  }).pipe(Schema.withDecodingDefaultKey(Effect.succeed("c10" as const)))
+})
+/** Options of the estimator. */
+export type Options = typeof Options.Type
+
+/** Reads a table: the one that ships, or a file. */
+export const load = (options: Options): Result.Result<Table, TableError> => {
+  const { dataSet, file, table } = options
+  if (file === null) {
+    return table === "nas-bench-macro"
+      ? NasBenchMacroTable.load()
+      : Result.fail(new TableError({ table, file: "(none)", reason: "give the CSV file by the option file" }))
+  }
+  return Result.gen(function* () {
+    const text = yield* Result.try({
+      try: () => readFileSync(file, "utf8"),
+      catch: (cause) =>
+        new TableError({ table, file, reason: cause instanceof Error ? cause.message : "it cannot be read" })
+    })
+    return yield* table === "nas-bench-macro"
+      ? NasBenchMacroTable.parse(text, file)
+      : NasBench201Table.parse(text, file, dataSet)
+  })
+}
+
+/** The estimator of a table. */
+export const make = (table: Table): PerformanceEstimatorShape => ({
+  name: "tabular",
+  needsSupernet: false,
+  score: (genotype) => {
+    const score = table.score(genotype)
+    return score === undefined
+      ? Effect.fail(
+          new EstimationError({
+            estimator: "tabular",
+            genotype: genotype.join(","),
+            reason: `table ${table.name} has no such architecture`
+          })
+        )
+      : Effect.succeed(score)
+  }
+})
+
+/** The estimator as a Layer; the run's search space must be the table's. */
+export const layer = (options: Options): Layer.Layer<PerformanceEstimator, TableError, SearchSpace> =>
+  Layer.effect(
+    PerformanceEstimator,
+    Effect.gen(function* () {
+      const space = yield* SearchSpace
+      const table = yield* Effect.fromResult(load(options))
+      if (space.name !== table.space.name) {
+        return yield* new TableError({
+          table: table.name,
+          file: options.file ?? "(shipped)",
+          reason: `it is about search space ${table.space.name}, and the run's is ${space.name}`
+        })
+      }
+      return PerformanceEstimator.of(make(table))
+    })
+  )
+
+/** `name: tabular`. */
+export const component = define({
+  kind: "estimator",
+  name: "tabular",
+  description: "Looks candidates up in a benchmark's table: NAS-Bench-Macro, or NAS-Bench-201 from a file",
+  options: Options,
+  layer
+})
