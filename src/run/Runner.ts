@@ -15,7 +15,7 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type { Scope } from "effect/Scope"
-import { createActor, type InspectionEvent, type Snapshot } from "xstate"
+import { type AnyStateMachine, createActor, type InspectionEvent, type Snapshot } from "xstate"
 import * as Yaml from "yaml"
 import { EvaluatingContext, type EvaluatingInput, evaluatingMachine } from "../../machines/Evaluating.ts"
 import { fromEffect, type Tools } from "../../machines/fromEffect.ts"
@@ -651,30 +651,55 @@ const namedIn = (value: unknown): ReadonlyArray<CheckpointRef> => {
   return Object.values(value).flatMap(namedIn)
 }
 
-const persisted = <Context>(context: Schema.Codec<Context, unknown>) =>
+const persisted = <Context>(machine: AnyStateMachine, context: Schema.Codec<Context, unknown>) =>
   Schema.Struct({
     status: Schema.Literals(["active", "done"]),
-    value: Schema.String,
+    value: Schema.Literals(Object.keys(machine.states)),
     context,
     children: Schema.Record(Schema.String, Schema.Struct({ src: Schema.String, snapshot: Schema.Json }))
   })
 
 const decodeInput = Schema.decodeUnknownEffect(AgentInput)
-const decodeAgent = Schema.decodeUnknownEffect(persisted(AgentContext))
-const decodePhase = {
-  supernetTraining: Schema.decodeUnknownEffect(persisted(TrainingContext)),
-  searching: Schema.decodeUnknownEffect(persisted(SearchingContext)),
-  retraining: Schema.decodeUnknownEffect(persisted(TrainingContext)),
-  evaluating: Schema.decodeUnknownEffect(persisted(EvaluatingContext))
+const decodeAgent = Schema.decodeUnknownEffect(persisted(agentMachine, AgentContext))
+const phaseMachines = {
+  supernetTraining: trainingMachine,
+  searching: searchingMachine,
+  retraining: trainingMachine,
+  evaluating: evaluatingMachine
 } as const
+const decodePhase = {
+  supernetTraining: Schema.decodeUnknownEffect(persisted(trainingMachine, TrainingContext)),
+  searching: Schema.decodeUnknownEffect(persisted(searchingMachine, SearchingContext)),
+  retraining: Schema.decodeUnknownEffect(persisted(trainingMachine, TrainingContext)),
+  evaluating: Schema.decodeUnknownEffect(persisted(evaluatingMachine, EvaluatingContext))
+} as const
+
+interface PersistedState {
+  readonly value: string
+  readonly children: Readonly<Record<string, { readonly src: string }>>
+}
+
+/** A state waits for its actors: without them a restored machine would wait for ever. */
+const checkActors = (
+  machine: AnyStateMachine,
+  state: PersistedState
+): Effect.Effect<void, { readonly message: string }> => {
+  for (const { id, src } of machine.states[state.value]?.invoke ?? []) {
+    if (state.children[id]?.src !== src) {
+      return Effect.fail({ message: `the ${machine.id} machine is in state ${state.value} without its ${id}` })
+    }
+  }
+  return Effect.void
+}
 
 /** Checks a snapshot from the disk: that of the agent, and that of the phase it is in. */
 const checkSnapshot = (snapshot: Schema.Json) =>
   Effect.gen(function* () {
     const agent = yield* decodeAgent(snapshot)
+    yield* checkActors(agentMachine, agent)
     for (const phase of phases) {
       const child = agent.children[phase]
-      if (child !== undefined) yield* decodePhase[phase](child.snapshot)
+      if (child !== undefined) yield* checkActors(phaseMachines[phase], yield* decodePhase[phase](child.snapshot))
     }
   })
 
@@ -771,6 +796,8 @@ const drive = (
       }),
       (actor) => Effect.sync(() => actor.stop())
     )
+    const begun = actor.getSnapshot()
+    if (begun.status === "error") return yield* badSnapshot(String(begun.error))
     const ended = Effect.callback<void, RunFailure>((resume) => {
       const subscription = actor.subscribe({
         complete: () => resume(Effect.void),

@@ -88,21 +88,27 @@ export const makeDataflow = (key: Key.Key): DataflowShape => {
 const State = Schema.Struct({ key: Key.Key, generation: Schema.Int, told: Schema.Array(Scored) })
 const decodeState = Schema.decodeUnknownSync(State)
 
-/** Two generations of three architectures drawn at random. */
-export const searchStrategy: SearchStrategyShape = {
+/** How long a search is. */
+export interface SearchSize {
+  readonly generations: number
+  readonly candidates: number
+}
+
+/** Generations of architectures drawn at random. */
+export const searchStrategy = ({ candidates, generations }: SearchSize): SearchStrategyShape => ({
   name: "drawn",
-  evaluations: 6,
+  evaluations: generations * candidates,
   distinct: false,
   init: (key) => ({ key: { k0: key.k0, k1: key.k1 }, generation: 0, told: [] }),
   ask: (state) => {
     const { generation, key } = decodeState(state)
-    if (generation === 2) return [[], state]
-    const candidates = Array.from({ length: 3 }, (_, index) =>
+    if (generation === generations) return [[], state]
+    const drawn = Array.from({ length: candidates }, (_, index) =>
       space.choices.map((choices, position) =>
         Key.integer(Key.derive(key, generation, index), choices.length, position)
       )
     )
-    return [candidates, state]
+    return [drawn, state]
   },
   tell: (state, scored) => {
     const { generation, key, told } = decodeState(state)
@@ -117,7 +123,7 @@ export const searchStrategy: SearchStrategyShape = {
       )[0]
     )
   }
-}
+})
 
 const costs = CostModel.of({
   metrics: ["flops", "params"],
@@ -169,12 +175,12 @@ export const config = (overrides: Readonly<Record<string, unknown>> = {}): RunCo
     searchSpace: { name: "small" },
     budget: { max: 1e9 },
     supernetTraining: { epochs: 3, batchSize: 6, optimizer },
-    retraining: { epochs: 8, batchSize: 6, optimizer },
+    retraining: { epochs: 4, batchSize: 6, optimizer },
     ...overrides
   })
 
 /** Every service of a run but the disk. */
-export const layer = (seed: number) => {
+export const layer = (seed: number, search: SearchSize = { generations: 2, candidates: 3 }) => {
   const key = Layer.succeed(RunKey, Key.make(seed))
   const dataflow = Layer.effect(
     Dataflow,
@@ -187,7 +193,7 @@ export const layer = (seed: number) => {
         HeldSupernet.layer,
         Layer.succeed(SearchSpace, space),
         Layer.succeed(TrainingStrategy, Uniform.make(space)),
-        Layer.succeed(SearchStrategy, searchStrategy),
+        Layer.succeed(SearchStrategy, searchStrategy(search)),
         Layer.succeed(CostModel, costs),
         CrossEntropy.layer({ labelSmoothing: 0 }),
         Classification.layer({}),

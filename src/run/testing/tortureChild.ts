@@ -21,7 +21,7 @@ const program = Effect.catchTag(Runner.resume({ config, folder }), "RunFolderErr
         })
       )
   })),
-  Effect.provide(Layer.merge(SmallRun.layer(config.seed), Disk.layer))
+  Effect.provide(Layer.merge(SmallRun.layer(config.seed, { generations: 8, candidates: 5 }), Disk.layer))
 )
 
 await Effect.runPromise(program)
