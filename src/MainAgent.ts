@@ -128,7 +128,7 @@ export const replace = (agent: MainAgent, layers: Layers): MainAgent => {
 
 /** Everything that a run of the agent is made of but events and disk, as one Layer: for programs that use parts of it. */
 export const layer = (agent: MainAgent, table: RunLayers.TableSource = {}) =>
-  RunLayers.layers(agent.config, agent.components, agent.engine, table)
+  RunLayers.layers(agent.config, agent.components, agent.engine, table).pipe(Layer.provide(Disk.layer))
 
 /** What both beginning and going on take. */
 export interface Options {

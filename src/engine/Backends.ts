@@ -2,7 +2,7 @@
 import * as tf from "@tensorflow/tfjs-core"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import { EngineError, type EngineMode, type EngineName } from "./Engine.ts"
+import { EngineError, type EngineMode } from "./Engine.ts"
 
 /** What an engine is asked to be. */
 export interface EngineOptions {
@@ -13,7 +13,7 @@ export interface EngineOptions {
 }
 
 /** Makes a registered tfjs backend the current one while the scope is open, then the previous one again. */
-export const currentBackend = (engine: EngineName, backend: string): Effect.Effect<void, EngineError, Scope.Scope> =>
+export const currentBackend = (engine: string, backend: string): Effect.Effect<void, EngineError, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.tryPromise({
       try: async () => {

@@ -27,7 +27,8 @@ export class EngineError extends Schema.TaggedError<EngineError>()("EngineError"
 
 /** The contract. */
 export interface EngineShape {
-  readonly name: EngineName
+  /** One of the shipped ones, or the name of an engine of the user's own. */
+  readonly name: EngineName | (string & {})
   /** Version of the package behind it. */
   readonly version: string
   readonly mode: EngineMode
