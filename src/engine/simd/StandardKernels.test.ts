@@ -118,7 +118,7 @@ const special = new Float32Array([
   7
 ])
 
-const sizes = fc.oneof(fc.integer({ min: 1, max: 70 }), fc.constantFrom(16383, 16385, 40001))
+const sizes = fc.oneof(fc.integer({ min: 1, max: 70 }), fc.constantFrom(16383, 16385))
 const shapes = fc.array(fc.integer({ min: 1, max: 7 }), { minLength: 1, maxLength: 4 })
 const runs = (count: number) => ({ seed: 29, numRuns: count })
 
@@ -166,7 +166,7 @@ describe("one operand", () => {
     const [op, low, high, tolerance] = table[operation]!
     fc.assert(
       fc.property(sizes, (count) => agrees(op, [spread([count], low, high)], { tolerance })),
-      runs(8)
+      runs(6)
     )
   })
   it.each(Object.keys(table))("%s of NaN, infinities, zeros and subnormal numbers", (operation) => {
@@ -369,7 +369,7 @@ describe("products", () => {
   it("of a classifier, with any number of threads", () => {
     agrees(
       (x, w, dy) => [tf.matMul(x!, w!), tf.matMul(dy!, w!, false, true), tf.matMul(x!, dy!, true, false)],
-      [spread([64, 1280], -1, 1), spread([1280, 100], -0.1, 0.1), spread([64, 100], -1, 1)],
+      [spread([64, 320], -1, 1), spread([320, 100], -0.1, 0.1), spread([64, 100], -1, 1)],
       { tolerance: 2e-5, threads: [1, 2, 3, 7] }
     )
   })

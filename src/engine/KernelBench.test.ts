@@ -1,0 +1,45 @@
+import * as tf from "@tensorflow/tfjs-core"
+import * as Effect from "effect/Effect"
+import { describe, expect, it } from "vitest"
+import { benchKernels, type KernelMeasurement, standardConvolutions } from "./KernelBench.ts"
+
+describe("benchKernels", () => {
+  it("measures the machine's limits, then every pass of every kernel", async () => {
+    const lines: Array<KernelMeasurement> = []
+    const convolutions = [standardConvolutions[2]!, standardConvolutions[4]!]
+    await Effect.runPromise(
+      benchKernels({ mode: "strict", threads: 2, batch: 2, seconds: 0, convolutions }, (line) =>
+        Effect.sync(() => {
+          lines.push(line)
+        })
+      )
+    )
+    expect(lines.slice(0, 2).map((line) => line.pass)).toEqual(["peak", "peak"])
+    expect(lines[0]!.gflops).toBeGreaterThan(0.1)
+    expect(lines[1]!.gbps).toBeGreaterThan(0.05)
+    const passes = lines.slice(2, 8).map((line) => [line.kernel, line.pass])
+    expect(passes).toEqual(
+      ["pointwise 1x1", "depthwise 3x3"].flatMap((kernel) =>
+        ["forward", "input-gradient", "weight-gradient"].map((pass) => [kernel, pass])
+      )
+    )
+    for (const line of lines.slice(2)) {
+      expect(line.microseconds, line.kernel).toBeGreaterThan(0)
+      expect(line.share_of_peak, line.kernel).toBeGreaterThan(0)
+    }
+    expect(tf.memory().numTensors).toBe(0)
+  })
+
+  it("covers the kernels of both spaces", () => {
+    const kinds = (space: string) =>
+      new Set(
+        standardConvolutions
+          .filter((entry) => entry.space === space)
+          .map(({ stage }) => [stage.kernel, stage.groups > 1])
+      ).size
+    expect(kinds("proxylessnas")).toBeGreaterThan(4)
+    expect(kinds("spos")).toBeGreaterThan(3)
+    const last = standardConvolutions.filter((entry) => entry.space === "proxylessnas").at(-1)!
+    expect([last.side, last.stage.inChannels, last.stage.outChannels]).toEqual([2, 320, 1280])
+  })
+})
