@@ -27,7 +27,7 @@ export const isNetpbm = (bytes: Uint8Array): boolean => bytes[0] === 0x50 && (by
  * import * as Result from "effect/Result"
  * import * as Netpbm from "./Netpbm.ts"
  *
- * const bytes = new TextEncoder().encode("P5\\n# a comment\\n2 1\\n255\\nAB")
+ * const bytes = new TextEncoder().encode("P5\n# a comment\n2 1\n255\nAB")
  * Array.from(Result.getOrThrow(Netpbm.parse(bytes)).pixels) // => [65, 66]
  * ```
  */
