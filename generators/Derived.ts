@@ -1,0 +1,240 @@
+/**
+ * Components that start from a shipped one. A search space that is data is written out as data; anything else wraps the
+ * shipped component, whose functions are replaced one by one.
+ */
+import type { ComponentKind } from "../src/component/Component.ts"
+import * as FbNet from "../src/search-space/FbNet.ts"
+import type { MacroSpec } from "../src/search-space/MacroSpace.ts"
+import * as NasBenchMacro from "../src/search-space/NasBenchMacro.ts"
+import * as ProxylessNas from "../src/search-space/ProxylessNas.ts"
+import * as Spos from "../src/search-space/Spos.ts"
+import * as Tiny from "../src/search-space/Tiny.ts"
+import { section, type Template } from "./Template.ts"
+import * as SearchSpaceTemplate from "./templates/SearchSpace.ts"
+
+/** Where a shipped component is in the public interface: its namespace, and its export there. */
+export interface Shipped {
+  readonly namespace: string
+  readonly member: string
+  /** The description of a search space that is data. */
+  readonly macro?: (() => MacroSpec) | undefined
+}
+
+const at = (namespace: string, more: Partial<Shipped> = {}): Shipped => ({ namespace, member: "component", ...more })
+const stem = { stemStride: 2 } as const
+
+/** Every shipped component that can be started from, by kind and name. */
+export const shipped: { readonly [K in ComponentKind]: Readonly<Record<string, Shipped>> } = {
+  searchSpace: {
+    tiny: at("Tiny", { macro: () => Tiny.macro(stem) }),
+    proxylessnas: at("ProxylessNas", { macro: () => ProxylessNas.macro({ ...stem, widths: null }) }),
+    "fbnet-s": at("FbNet", {
+      member: "componentS",
+      macro: () => FbNet.macro("fbnet-s", 1504, { ...stem, channelShuffle: false })
+    }),
+    "fbnet-l": at("FbNet", {
+      member: "componentL",
+      macro: () => FbNet.macro("fbnet-l", 1984, { ...stem, channelShuffle: false })
+    }),
+    spos: at("Spos", { macro: () => Spos.macro({ ...stem, variant: "osnas" }) }),
+    mobilefacenet: at("MobileFaceNet"),
+    sgnas: at("Sgnas"),
+    "nas-bench-macro": at("NasBenchMacro", { macro: () => NasBenchMacro.macro })
+  },
+  trainingStrategy: { uniform: at("Uniform"), fair: at("Fair") },
+  searchStrategy: { evolution: at("Evolution"), random: at("Random") },
+  criterion: {
+    "cross-entropy": at("CrossEntropy"),
+    focal: at("Focal"),
+    angular: at("Angular"),
+    triplet: at("Triplet")
+  },
+  // Those that need files of the user's own have no tests that could pass untouched.
+  dataflow: { "fashion-mnist": at("FashionMnist") },
+  trainingAgent: { classification: at("Classification") },
+  estimator: { supernet: at("Supernet") },
+  engine: {}
+}
+
+/** What a wrapped component of a kind is made of. */
+interface Contract {
+  /** Namespace of the contract, and name of its service in there. */
+  readonly service: string
+  /** An override that changes nothing, as code. */
+  readonly override: string
+  /** The check of its laws, as code; `service` is the component. */
+  readonly laws: string
+  /** Options that the tests give it, as code, so that they take no time; default none. */
+  readonly options?: string | undefined
+  /** More that the law test imports from `osnas`. */
+  readonly imports?: ReadonlyArray<string> | undefined
+}
+
+const contracts: { readonly [K in Exclude<ComponentKind, "engine">]: Contract } = {
+  searchSpace: {
+    service: "SearchSpace",
+    override: "canonical: (genotype) => base.canonical(genotype)",
+    laws: "SearchSpaceLaws.check(service, { runs: 10, networks: 0 })"
+  },
+  trainingStrategy: {
+    service: "TrainingStrategy",
+    override: "next: (state) => base.next(state)",
+    laws: "TrainingStrategyLaws.check(service, { space, steps: 100 })",
+    imports: ["SearchSpace"]
+  },
+  searchStrategy: {
+    service: "SearchStrategy",
+    override: "ask: (state) => base.ask(state)",
+    laws: "SearchStrategyLaws.check(() => service, { space, sampler, runs: 5 })",
+    options: "{ evaluations: 40 }",
+    imports: ["SearchSpace", "SearchBudget"]
+  },
+  criterion: {
+    service: "Criterion",
+    override: "loss: (params, outputs, labels, key) => base.loss(params, outputs, labels, key)",
+    laws: "CriterionLaws.check(service, { outputs: 4, classes: 4 })"
+  },
+  dataflow: {
+    service: "Dataflow",
+    override: "batch: (request) => base.batch(request)",
+    laws: "DataflowLaws.check(service, { batchSizes: [7, 32], runs: 10 })",
+    options: "{ trainLimit: 200, testLimit: 50, prefetch: 0 }"
+  },
+  trainingAgent: {
+    service: "TrainingAgent",
+    override: "evaluate: (input) => base.evaluate(input)",
+    laws: "TrainingAgentLaws.check(service, { dataflow, criterion })",
+    imports: ["Dataflow", "Criterion"]
+  },
+  estimator: {
+    service: "PerformanceEstimator",
+    override: "score: (genotype) => base.score(genotype)",
+    laws: "EstimatorLaws.check(service, [space.choices.map(() => 0), space.choices.map(() => 1)])",
+    options: "{ recalibration: 1, recalibrationBatchSize: 16, batches: 1, batchSize: 16 }",
+    imports: ["HeldSupernet", "Key", "Network", "SearchSpace"]
+  }
+}
+
+/** What the law test reads of the run besides the component itself. */
+const reads = (kind: Exclude<ComponentKind, "engine">): ReadonlyArray<string> => {
+  switch (kind) {
+    case "trainingStrategy":
+      return ["const space = yield* SearchSpace.SearchSpace"]
+    case "searchStrategy":
+      return ["const space = yield* SearchSpace.SearchSpace", "const { sampler } = yield* SearchBudget.SearchBudget"]
+    case "trainingAgent":
+      return ["const dataflow = yield* Dataflow.Dataflow", "const criterion = yield* Criterion.Criterion"]
+    case "estimator":
+      return [
+        "const space = yield* SearchSpace.SearchSpace",
+        "const held = yield* HeldSupernet.HeldSupernet",
+        "held.set({ variables: Network.initialise(space.supernet, Key.make(1)), criterion: {} })"
+      ]
+    default:
+      return []
+  }
+}
+
+const list = (names: ReadonlyArray<string>): string => [...new Set(names)].sort().join(", ")
+
+/** A template that wraps a shipped component. */
+const wrapped = (kind: Exclude<ComponentKind, "engine">, from: string, { member, namespace }: Shipped): Template => {
+  const { imports = [], laws, options = "{}", override, service } = contracts[kind]
+  const law = /^(\w+)\./.exec(laws)?.[1] ?? ""
+  const check =
+    from === "triplet" ? laws.replace("classes: 4 }", "classes: 3, smooth: false, orderFree: false }") : laws
+  const instant = kind === "searchStrategy" || kind === "trainingStrategy"
+  const agent = (identifier: string) => `const options = Schema.decodeUnknownSync(${identifier}.Options)(${options})
+
+/** A whole run that the component is part of. */
+const agent = MainAgent.make(
+  {
+    name: "test",
+    engine: { name: "cpu" },
+    dataflow: { name: "fashion-mnist", trainLimit: 200, testLimit: 50, prefetch: 0 },
+    searchSpace: { name: "tiny" },
+    budget: { max: 1e9 },
+    supernetTraining: { epochs: 1 },
+    retraining: { epochs: 1 }
+  },
+  { ${kind}: ${identifier}.component.layer(options) }
+)`
+  return {
+    kind,
+    module: ({ name }) => `/**
+ * The component \`${name}\`, made from \`${from}\`: replace any of its functions; what is left out stays as it was.
+ */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { ${list(["define", namespace, service])} } from "osnas"
+
+/** Options beside \`name\` in a configuration: those of \`${from}\`. */
+export const Options = ${namespace}.${member}.options
+/** Options beside \`name\` in a configuration. */
+export type Options = typeof Options.Type
+
+/** The shipped component with functions of your own in the place of its. */
+export const derive = (base: ${service}.${service}Shape): ${service}.${service}Shape => ({
+  ...base,
+  name: "${name}",
+  ${override}
+})
+
+/** The component, as configurations name it. */
+export const component = define({
+  kind: "${kind}",
+  name: "${name}",
+  description: "Made from ${from}",
+  options: Options,
+  layer: (options: Options) =>
+    Layer.effect(${service}.${service}, Effect.map(${service}.${service}, derive)).pipe(
+      Layer.provide(${namespace}.${member}.layer(options))
+    )
+})
+`,
+    test: ({ identifier, name }) => `import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import { ${list(["MainAgent", service])} } from "osnas"
+import { expect, it } from "vitest"
+import * as ${identifier} from "./${name}.ts"
+
+${agent(identifier)}
+
+it("is part of a run in the place of ${from}", async () => {
+  const made = await Effect.runPromise(agent)
+  const found = await Effect.runPromise(
+    Effect.map(${service}.${service}, (service) => service.name).pipe(Effect.provide(MainAgent.layer(made)))
+  )
+  expect(found).toBe("${name}")
+})
+`,
+    laws: ({ identifier, name }) => `import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import { ${list(["MainAgent", service, ...imports])} } from "osnas"
+import { ${law} } from "osnas/laws"
+import { it } from "vitest"
+import * as ${identifier} from "./${name}.ts"
+
+${agent(identifier)}
+
+it("obeys the laws of its kind", async () => {
+  const made = await Effect.runPromise(agent)
+  const program = Effect.gen(function* () {
+    const service = yield* ${service}.${service}
+${reads(kind)
+  .map((line) => `    ${line}\n`)
+  .join("")}    yield* Effect.${instant ? "sync" : "promise"}(() => ${check})
+  })
+  await Effect.runPromise(program.pipe(Effect.provide(MainAgent.layer(made))))
+})
+`,
+    yaml: section(kind)
+  }
+}
+
+/** The template that starts from a shipped component; undefined where none of that name can be started from. */
+export const template = (kind: ComponentKind, from: string): Template | undefined => {
+  const found = Object.hasOwn(shipped[kind], from) ? shipped[kind][from] : undefined
+  if (found === undefined || kind === "engine") return undefined
+  return found.macro === undefined ? wrapped(kind, from, found) : SearchSpaceTemplate.template(found.macro(), from)
+}

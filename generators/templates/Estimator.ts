@@ -1,0 +1,96 @@
+/** A performance estimator: the number of parameters, which costs nothing. */
+import { section, type Template } from "../Template.ts"
+
+/** The template of a performance estimator. */
+export const template: Template = {
+  kind: "estimator",
+  module: ({ name }) => `/**
+ * The performance estimator \`${name}\`: how good a candidate is, without training it. This one takes the larger network for
+ * the better one: an architecture with twice the parameters has an objective lower by \`slope\`. A baseline that any
+ * other estimator has to beat, and nothing has to be trained for it.
+ */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
+import { define, Network, PerformanceEstimator, SearchSpace } from "osnas"
+
+/** Options beside \`name\` in a configuration. */
+export const Options = Schema.Struct({
+  slope: Schema.Finite.check(Schema.isGreaterThan(0))
+    .annotate({ description: "How much lower the objective is for twice the parameters" })
+    .pipe(Schema.withDecodingDefaultKey(Effect.succeed(1)))
+})
+/** Options beside \`name\` in a configuration. */
+export type Options = typeof Options.Type
+
+/** The estimator over a space. Lower objectives are better; metrics are recorded beside it. */
+export const make = (
+  space: Pick<SearchSpace.SearchSpaceShape, "format" | "network" | "validate">,
+  options: Options
+): PerformanceEstimator.PerformanceEstimatorShape => ({
+  name: "${name}",
+  // Nothing is trained for it: a run begins with the search.
+  needsSupernet: false,
+  score: (genotype) =>
+    Effect.fromResult(space.validate(genotype)).pipe(
+      Effect.mapError(
+        (error) =>
+          new PerformanceEstimator.EstimationError({
+            estimator: "${name}",
+            genotype: space.format(genotype),
+            reason: error.message
+          })
+      ),
+      Effect.map((valid) => {
+        const { params } = Network.count(space.network(valid))
+        return { objective: -options.slope * Math.log2(params), metrics: { params } }
+      })
+    )
+})
+
+/** The component, as configurations name it. */
+export const component = define({
+  kind: "estimator",
+  name: "${name}",
+  description: "The larger network is the better one",
+  options: Options,
+  layer: (options: Options) =>
+    Layer.effect(
+      PerformanceEstimator.PerformanceEstimator,
+      Effect.map(SearchSpace.SearchSpace, (space) => make(space, options))
+    )
+})
+`,
+  test: ({ identifier, name }) => `import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import { Tiny } from "osnas"
+import { expect, it } from "vitest"
+import * as ${identifier} from "./${name}.ts"
+
+const task = { input: [28, 28, 1], head: { _tag: "Classifier", classes: 10 } } as const
+const space = Result.getOrThrow(Tiny.make({ stemStride: 2 }, task))
+const score = (genotype: ReadonlyArray<number>) =>
+  Effect.runSync(${identifier}.make(space, { slope: 1 }).score(genotype))
+
+it("likes the larger network better", () => {
+  const small = score([0, 0, 0, 0, 0, 0])
+  const large = score([5, 5, 5, 5, 5, 5])
+  expect(large.objective).toBeLessThan(small.objective)
+  expect(large.metrics["params"]).toBeGreaterThan(small.metrics["params"] ?? 0)
+})
+`,
+  laws: ({ identifier, name }) => `import * as Result from "effect/Result"
+import { Tiny } from "osnas"
+import { EstimatorLaws } from "osnas/laws"
+import { it } from "vitest"
+import * as ${identifier} from "./${name}.ts"
+
+const task = { input: [28, 28, 1], head: { _tag: "Classifier", classes: 10 } } as const
+const space = Result.getOrThrow(Tiny.make({ stemStride: 2 }, task))
+const genotypes = Array.from({ length: 7 }, (_, digit) => space.choices.map((_, at) => (digit + at) % 7))
+
+it("obeys the laws of estimators", () =>
+  EstimatorLaws.check(${identifier}.make(space, { slope: 1 }), genotypes, { refused: [[9, 9]] }))
+`,
+  yaml: section("estimator")
+}

@@ -1,0 +1,193 @@
+/** A search space: written as data, which is most of what a space is. */
+
+import type { BlockSpec } from "../../src/search-space/blocks/Block.ts"
+import * as Block from "../../src/search-space/blocks/Block.ts"
+import type { MacroSpec } from "../../src/search-space/MacroSpace.ts"
+import { section, type Template } from "../Template.ts"
+
+/** The space that is emitted unless another is asked for: three searched layers. */
+export const minimal: MacroSpec = {
+  name: "minimal",
+  first: [{ block: Block.conv({ kernel: 3 }), width: 16, stride: 2, largeStride: null }],
+  search: [
+    { width: 24, stride: 2, largeStride: null },
+    { width: 40, stride: 2, largeStride: null },
+    { width: 40, stride: 1, largeStride: null }
+  ],
+  choices: [
+    Block.mobile({ kernel: 3, expansion: 2 }),
+    Block.mobile({ kernel: 3, expansion: 4 }),
+    Block.mobile({ kernel: 5, expansion: 2 }),
+    Block.mobile({ kernel: 5, expansion: 4 }),
+    Block.skip
+  ],
+  last: [
+    { block: Block.conv({ kernel: 1 }), width: 96, stride: 1, largeStride: null },
+    { block: Block.globalAverage, width: null, stride: 1, largeStride: null },
+    { block: Block.classifier, width: "head", stride: 1, largeStride: null }
+  ]
+}
+
+const value = (item: unknown): string =>
+  Array.isArray(item) ? `[${item.map(value).join(", ")}]` : JSON.stringify(item)
+
+const settings = (spec: object, defaults: object): string => {
+  const known = defaults as Readonly<Record<string, unknown>>
+  const own = Object.entries(spec).filter(
+    ([key, item]) => key !== "_tag" && JSON.stringify(known[key]) !== JSON.stringify(item)
+  )
+  return `{ ${own.map(([key, item]) => `${key}: ${value(item)}`).join(", ")} }`
+}
+
+/** A block's spec as the call that makes it, and the function called. */
+export const call = (spec: BlockSpec): { readonly name: string; readonly code: string } => {
+  const made = (name: string, defaults: object) => ({ name, code: `${name}(${settings(spec, defaults)})` })
+  const known = (name: string) => ({ name, code: name })
+  // What a constructor must be given is absent from its defaults, and so is always written.
+  const nothing = {} as never
+  switch (spec._tag) {
+    case "Conv":
+      return made("conv", Block.conv(nothing))
+    case "Separable":
+      return made("separable", Block.separable(nothing))
+    case "Mobile":
+      return made("mobile", Block.mobile(nothing))
+    case "Mixed":
+      return made("mixed", Block.mixed(nothing))
+    case "Unified":
+      return made("unified", Block.unified(nothing))
+    case "Shuffle":
+      return made("shuffle", Block.shuffle(nothing))
+    case "Aspp": {
+      const { kernel: _, ...defaults } = Block.aspp({ rates: [1] })
+      return made("aspp", { ...defaults, rates: undefined })
+    }
+    case "Skip":
+      return known("skip")
+    case "Zero":
+      return known("zero")
+    case "GlobalAverage":
+      return known("globalAverage")
+    case "Classifier":
+      return spec.bias ? known("classifier") : { name: "", code: JSON.stringify(spec) }
+    case "AveragePool":
+    case "MaxPool":
+      return { name: "", code: JSON.stringify(spec) }
+  }
+}
+
+const row = (width: number | string, stride: number, largeStride: number | null): string =>
+  [width, stride, ...(largeStride === null ? [] : [largeStride])].join(", ")
+
+/** A template that emits the given space. `from` names it, for people. */
+export const template = (spec: MacroSpec, from: string | undefined): Template => {
+  const used = new Set<string>()
+  const print = (block: BlockSpec): string => {
+    const { code, name } = call(block)
+    if (name !== "") used.add(name)
+    return code
+  }
+  const fixed = ({ block, largeStride, stride, width }: MacroSpec["first"][number]): string => {
+    const code = print(block)
+    const size = value(width)
+    if (largeStride !== null) return `fixed(${code}, ${size}, ${stride}, ${largeStride})`
+    if (stride !== 1) return `fixed(${code}, ${size}, ${stride})`
+    return width === null ? `fixed(${code})` : `fixed(${code}, ${size})`
+  }
+  const list = (items: ReadonlyArray<string>, indent: string): string =>
+    items.map((item) => `${indent}${item}`).join(",\n")
+  const first = list(spec.first.map(fixed), "    ")
+  const search = list(
+    spec.search.map((layer) => `[${row(layer.width, layer.stride, layer.largeStride)}]`),
+    "    "
+  )
+  const choices = list(spec.choices.map(print), "    ")
+  const last = list(spec.last.map(fixed), "    ")
+  const constructors = [...used].sort()
+  const large = spec.search.some((layer) => layer.largeStride !== null)
+  const size = BigInt(spec.choices.length) ** BigInt(spec.search.length)
+
+  return {
+    kind: "searchSpace",
+    module: ({ name }) => `/**
+ * The search space \`${name}\`${from === undefined ? "" : `, made from ${from}`}: ${spec.search.length} searched layers of ${spec.choices.length} choices each.
+ */
+import * as Schema from "effect/Schema"
+import { Block, define, MacroSpace } from "osnas"
+
+const { ${constructors.join(", ")} } = Block
+const { fixed, layersOf } = MacroSpace
+
+/** Options beside \`name\` in a configuration; none yet. */
+export const Options = Schema.Struct({})
+/** Options beside \`name\` in a configuration. */
+export type Options = typeof Options.Type
+
+/** The space as data: the blocks before and after the searched layers, and what every searched layer offers. */
+export const macro: MacroSpace.MacroSpec = {
+  name: "${name}",
+  first: [
+${first}
+  ],
+  // Output width and stride of each searched layer${large ? ", and its stride for images of 96 pixels and more" : ""}.
+  search: layersOf([
+${search}
+  ]),
+  choices: [
+${choices}
+  ],
+  last: [
+${last}
+  ]
+}
+
+/** The space for the images and the head that data and task ask for. */
+export const make: MacroSpace.Make<Options> = (_options, task) => MacroSpace.fromMacro(macro, task)
+
+/** The component, as configurations name it. */
+export const component = define({
+  kind: "searchSpace",
+  name: "${name}",
+  description: "${spec.search.length} layers of ${spec.choices.length} choices",
+  options: Options,
+  layer: MacroSpace.layerOf(make)
+})
+`,
+    test: ({ identifier, name }) => `import * as Result from "effect/Result"
+import { Network } from "osnas"
+import { expect, it } from "vitest"
+import * as ${identifier} from "./${name}.ts"
+
+const space = Result.getOrThrow(
+  ${identifier}.make({}, { input: [32, 32, 3], head: { _tag: "Classifier", classes: 10 } })
+)
+
+it("offers a known number of architectures", () => {
+  expect(space.size).toBe(${size}n)
+})
+
+it("builds networks whose cost depends on the architecture", () => {
+  const costs = space.choices[0]?.map((_, digit) => {
+    const genotype = space.choices.map((_, position) => (position === 0 ? digit : 0))
+    return Network.count(space.network(genotype)).macs
+  })
+  expect(costs?.every((macs) => macs > 0)).toBe(true)
+  expect(new Set(costs).size).toBeGreaterThan(1)
+})
+`,
+    laws: ({ identifier, name }) => `import * as Result from "effect/Result"
+import { SearchSpaceLaws } from "osnas/laws"
+import { it } from "vitest"
+import * as ${identifier} from "./${name}.ts"
+
+it.each([
+  { _tag: "Classifier", classes: 10 } as const,
+  { _tag: "Embedding", dimension: 8 } as const
+])("obeys the laws of search spaces, with the head %j", (head) => {
+  const space = ${identifier}.make({}, { input: [16, 16, 3], head })
+  return SearchSpaceLaws.check(Result.getOrThrow(space), { runs: 10, networks: 1 })
+})
+`,
+    yaml: section("searchSpace")
+  }
+}

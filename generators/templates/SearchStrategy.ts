@@ -1,0 +1,153 @@
+/** A search strategy: local search, around the best architecture so far. */
+import { section, type Template } from "../Template.ts"
+
+const task = `const task = { input: [28, 28, 1], head: { _tag: "Classifier", classes: 10 } } as const
+const space = Result.getOrThrow(Tiny.make({ stemStride: 2 }, task))
+const costs = LookupTable.fromSpace(space)
+const budget = { metric: "flops", min: 0, max: 2.5e6 } as const
+const sampler = Result.getOrThrow(BudgetSampler.make(space, LookupTable.costModel(space, costs).entries("flops"), budget))`
+
+/** The template of a search strategy. */
+export const template: Template = {
+  kind: "searchStrategy",
+  module: ({ name }) => `/**
+ * The search strategy \`${name}\`: which architectures to look at, and which one wins. This one draws the first
+ * architectures at random, and later ones beside the best so far: one layer changed, within the budget.
+ */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import { type BudgetSampler, define, Key, SearchBudget, SearchProgress, SearchSpace, SearchStrategy } from "osnas"
+
+/** Options beside \`name\` in a configuration. */
+export const Options = Schema.Struct({
+  evaluations: Schema.Int.check(Schema.isGreaterThan(0))
+    .annotate({ description: "How many architectures are scored" })
+    .pipe(Schema.withDecodingDefaultKey(Effect.succeed(100))),
+  generation: Schema.Int.check(Schema.isGreaterThan(0))
+    .annotate({ description: "How many are asked for at a time" })
+    .pipe(Schema.withDecodingDefaultKey(Effect.succeed(10)))
+})
+/** Options beside \`name\` in a configuration. */
+export type Options = typeof Options.Type
+
+/** The state is JSON: what was asked and told, the best so far. A run that was stopped goes on with it. */
+const decode = Schema.decodeUnknownSync(SearchProgress.SearchProgress)
+
+/** Draws that may hit an architecture seen before, until the search is over. */
+const patience = 100
+
+/** The strategy over the architectures of a budget. */
+export const make = (
+  space: Pick<SearchSpace.SearchSpaceShape, "canonical">,
+  sampler: BudgetSampler.BudgetSampler,
+  options: Options
+): SearchStrategy.SearchStrategyShape => {
+  const { counts, indicesUnsafe } = sampler.options
+
+  /** An architecture of the budget that differs from another in one layer at most. */
+  const beside = (key: Key.Key, best: SearchSpace.Genotype): SearchSpace.Genotype => {
+    const changed = Key.integer(Key.derive(key, "layer"), counts.length)
+    const allowed = indicesUnsafe(best).map((option, layer) => (layer === changed ? undefined : [option]))
+    return Option.match(sampler.restrict(allowed), {
+      onNone: () => sampler.sample(key),
+      onSome: (near) => near.sample(key)
+    })
+  }
+
+  const generation = (progress: SearchProgress.SearchProgress): ReadonlyArray<SearchSpace.Genotype> => {
+    const seen = new Set(progress.seen)
+    const candidates: Array<SearchSpace.Genotype> = []
+    const wanted = Math.min(options.generation, options.evaluations - progress.seen.length)
+    for (let draw = 0; draw < patience * wanted && candidates.length < wanted; draw += 1) {
+      const key = Key.derive(progress.key, progress.generation, draw)
+      const random = progress.best === null || draw >= (patience * wanted) / 2
+      const candidate = random ? sampler.sample(key) : beside(key, progress.best.genotype)
+      const text = SearchProgress.text(space.canonical(candidate))
+      if (!seen.has(text)) {
+        seen.add(text)
+        candidates.push(candidate)
+      }
+    }
+    return candidates
+  }
+
+  return {
+    name: "${name}",
+    evaluations: options.evaluations,
+    distinct: true,
+    init: SearchProgress.initial,
+    ask: (state) => {
+      const progress = decode(state)
+      const open = SearchProgress.pending(progress)
+      if (open.length > 0) return [open, state]
+      const candidates = generation(progress)
+      return candidates.length === 0
+        ? [[], state]
+        : [candidates, SearchProgress.begin(progress, candidates, space.canonical)]
+    },
+    tell: (state, scored) => SearchProgress.tell(decode(state), scored, (progress) => progress),
+    best: (state) => SearchProgress.best(decode(state))
+  }
+}
+
+/** The component, as configurations name it. */
+export const component = define({
+  kind: "searchStrategy",
+  name: "${name}",
+  description: "Local search around the best architecture so far",
+  options: Options,
+  layer: (options: Options) =>
+    Layer.effect(
+      SearchStrategy.SearchStrategy,
+      Effect.gen(function* () {
+        const space = yield* SearchSpace.SearchSpace
+        const { sampler } = yield* SearchBudget.SearchBudget
+        return make(space, sampler, options)
+      })
+    )
+})
+`,
+  test: ({ identifier, name }) => `import * as Option from "effect/Option"
+import * as Result from "effect/Result"
+import { BudgetSampler, Key, LookupTable, Tiny } from "osnas"
+import { expect, it } from "vitest"
+import * as ${identifier} from "./${name}.ts"
+
+${task}
+
+it("finds a small architecture among the larger ones", () => {
+  const strategy = ${identifier}.make(space, sampler, { evaluations: 40, generation: 8 })
+  let state = strategy.init(Key.make(1))
+  const costs: Array<number> = []
+  for (;;) {
+    const [candidates, asked] = strategy.ask(state)
+    if (candidates.length === 0) break
+    const scored = candidates.map((genotype) => {
+      const cost = sampler.cost(genotype)
+      costs.push(cost)
+      return { genotype, cost, score: { objective: cost, metrics: {} } }
+    })
+    state = strategy.tell(asked, scored)
+  }
+  expect(costs).toHaveLength(40)
+  expect(costs.every((cost) => cost <= budget.max)).toBe(true)
+  const best = Option.getOrThrow(strategy.best(state))
+  expect(best.cost).toBe(Math.min(...costs))
+  expect(best.cost).toBeLessThan(Math.min(...costs.slice(0, 8)))
+})
+`,
+  laws: ({ identifier, name }) => `import * as Result from "effect/Result"
+import { BudgetSampler, LookupTable, Tiny } from "osnas"
+import { SearchStrategyLaws } from "osnas/laws"
+import { it } from "vitest"
+import * as ${identifier} from "./${name}.ts"
+
+${task}
+
+it("obeys the laws of search strategies", () =>
+  SearchStrategyLaws.check(() => ${identifier}.make(space, sampler, { evaluations: 30, generation: 7 }), { space, sampler }))
+`,
+  yaml: section("searchStrategy", ["evaluations: 100"])
+}
