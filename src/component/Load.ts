@@ -249,6 +249,9 @@ const pathFrom = (folder: string, path: string): string => {
   return isAbsolute(seen) || seen.startsWith(".") ? seen : `./${seen}`
 }
 
+/** Options of dataflows that are paths. */
+const dataPlaces: ReadonlySet<string> = new Set(["folder", "testFolder", "pairs"])
+
 /**
  * The same configuration for a file in another folder, as that of a run: paths in it lead to the same files from there.
  */
@@ -261,10 +264,16 @@ export const relocate = (loaded: LoadedRun, file: string): LoadedRun => {
     const name = isModulePath(section.name) ? pathFrom(folder, modulePath(section.name, loaded.folder)) : section.name
     return [kind, { ...section, name }] as const
   })
-  const { budget, start } = loaded.config
+  const { budget, dataflow, start } = loaded.config
+  // Data is named from where one works, not from where the configuration lies: from elsewhere only the whole path leads there.
+  const data = Object.entries(dataflow).map(([key, value]) => [
+    key,
+    dataPlaces.has(key) && typeof value === "string" ? resolve(value) : value
+  ])
   const config: RunConfig = {
     ...loaded.config,
     ...Object.fromEntries(sections),
+    dataflow: { ...Object.fromEntries(data), name: Object.fromEntries(sections)["dataflow"]?.name ?? dataflow.name },
     budget: { ...budget, lookupTable: move(budget.lookupTable) },
     start: { ...start, supernet: move(start.supernet), network: move(start.network) }
   }

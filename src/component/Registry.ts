@@ -15,9 +15,7 @@ export const shipped: { readonly [K in Kind]: Readonly<Record<string, Source<K>>
     cifar10: () => import("../dataflow/Cifar10.ts").then((module) => bind(module.component)),
     "image-folder": () => import("../dataflow/ImageFolder.ts").then((module) => bind(module.component)),
     "face-folder": () => import("../dataflow/FaceFolder.ts").then((module) => bind(module.component)),
-    cifar100: () => import("../dataflow/Cifar100.ts").then((module) => bind(module.component)),
-    "image-folder": () => import("../dataflow/ImageFolder.ts").then((module) => bind(module.component)),
-    "face-folder": () => import("../dataflow/FaceFolder.ts").then((module) => bind(module.component))
+    cifar100: () => import("../dataflow/Cifar100.ts").then((module) => bind(module.component))
   },
   searchSpace: {
     tiny: () => import("../search-space/Tiny.ts").then((module) => bind(module.component)),
