@@ -155,13 +155,13 @@ export const blockParameterSpecs = ({ block, name }: NamedBlock): ReadonlyArray<
  * Every tensor of a network, trainable or not, in the order of its blocks. A supernet's too; a tensor that several
  * blocks share is listed once.
  *
- * **Example** (A convolution with batch normalisation)
+ * **Example** (A convolution with a bias)
  * ```ts
  * import { conv, place } from "../search-space/blocks/Block.ts"
  * import { parameterSpecs } from "./Network.ts"
- * const blocks = [{ name: "first.0", block: place(conv({ kernel: 3 }), 3, 16, 2) }]
- * parameterSpecs({ input: [32, 32, 3], blocks }).map((spec) => spec.name)
- * // => ["first.0.conv.weight", "first.0.conv.norm.gamma", "first.0.conv.norm.beta", "first.0.conv.norm.mean", "first.0.conv.norm.variance"]
+ * const blocks = [{ name: "first.0", block: place(conv({ kernel: 3, norm: false, bias: true }), 3, 16, 2) }]
+ * const specs = parameterSpecs({ input: [32, 32, 3], blocks })
+ * specs.map((spec) => spec.name) // => ["first.0.conv.weight", "first.0.conv.bias"]
  * ```
  */
 export const parameterSpecs = (network: Network): ReadonlyArray<ParameterSpec> => {

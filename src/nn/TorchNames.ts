@@ -190,8 +190,7 @@ const entryOf = (path: string, name: string, block: Block, spec: ParameterSpec, 
  * import { conv, place } from "../search-space/blocks/Block.ts"
  * import { entries } from "./TorchNames.ts"
  * const stem = { name: "first.0", block: place(conv({ kernel: 3 }), 3, 16, 2) }
- * entries([stem], "network").map((entry) => entry.theirs).slice(0, 2)
- * // => ["first_stages.0.conv.weight", "first_stages.0.bn.weight"]
+ * entries([stem], "network").slice(0, 2).map((entry) => entry.theirs) // => ["first_stages.0.conv.weight", "first_stages.0.bn.weight"]
  * ```
  */
 export const entries = (blocks: ReadonlyArray<NamedBlock>, form: TorchForm): ReadonlyArray<TorchEntry> => {

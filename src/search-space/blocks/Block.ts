@@ -164,8 +164,9 @@ type Partially<S extends BlockSpec, Needed extends keyof S = never> = Pick<S, Ne
  *
  * **Example** (An inverted residual)
  * ```ts
- * import { mobile, place } from "./Block.ts"
- * place(mobile({ kernel: 3, expansion: 6 }), 16, 24, 2).outChannels // => 24
+ * import * as Block from "./Block.ts"
+ *
+ * Block.place(Block.mobile({ kernel: 3, expansion: 6 }), 16, 24, 2).outChannels // => 24
  * ```
  */
 export const place = (spec: BlockSpec, inChannels: number, outChannels: number, stride: number): Block => ({
@@ -258,9 +259,10 @@ const withActivation = (activation: Activation): string => (activation === "relu
  *
  * **Example** (Labels)
  * ```ts
- * import { label, mobile, skip } from "./Block.ts"
- * label(mobile({ kernel: 5, expansion: 3 })) // => "k5 e3"
- * label(skip) // => "skip"
+ * import * as Block from "./Block.ts"
+ *
+ * Block.label(Block.mobile({ kernel: 5, expansion: 3 })) // => "k5 e3"
+ * Block.label(Block.skip) // => "skip"
  * ```
  */
 export const label = (spec: BlockSpec): string => {
