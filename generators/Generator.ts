@@ -8,6 +8,7 @@ import * as Result from "effect/Result"
 import type { ComponentKind } from "../src/component/Component.ts"
 import { closest } from "../src/run/Suggestion.ts"
 import * as Derived from "./Derived.ts"
+import { type KindName, kinds } from "./Kinds.ts"
 import * as Names from "./Names.ts"
 import * as Template from "./Template.ts"
 import * as Criterion from "./templates/Criterion.ts"
@@ -19,35 +20,6 @@ import * as SearchStrategy from "./templates/SearchStrategy.ts"
 import * as TrainingAgent from "./templates/TrainingAgent.ts"
 import * as TrainingStrategy from "./templates/TrainingStrategy.ts"
 
-/** Kinds as the command line writes them. */
-export const kinds = {
-  "search-space": "searchSpace",
-  "training-strategy": "trainingStrategy",
-  "search-strategy": "searchStrategy",
-  criterion: "criterion",
-  dataflow: "dataflow",
-  "training-agent": "trainingAgent",
-  estimator: "estimator",
-  engine: "engine"
-} as const satisfies Readonly<Record<string, ComponentKind>>
-/** A kind as the command line writes it. */
-export type KindName = keyof typeof kinds
-
-/** Kinds as the command line writes them, in the order they are listed. */
-export const kindNames = Object.keys(kinds) as ReadonlyArray<KindName>
-
-/** What each kind decides, in a line. */
-export const descriptions: Readonly<Record<KindName, string>> = {
-  "search-space": "the candidate networks, and how supernet and stand-alone network are built",
-  "training-strategy": "which paths of the supernet a training step trains",
-  "search-strategy": "which architectures to look at, and which one wins under the budget",
-  criterion: "the loss",
-  dataflow: "images in, batches out",
-  "training-agent": "what a task is: its training step and its metrics",
-  estimator: "how a candidate is scored",
-  engine: "what tensors are computed by"
-}
-
 const minimal: { readonly [K in ComponentKind]: Template.Template } = {
   searchSpace: SearchSpace.template(SearchSpace.minimal, undefined),
   trainingStrategy: TrainingStrategy.template,
@@ -58,6 +30,8 @@ const minimal: { readonly [K in ComponentKind]: Template.Template } = {
   estimator: Estimator.template,
   engine: Engine.template
 }
+
+export { descriptions, type KindName, kindNames, kinds } from "./Kinds.ts"
 
 /** What is asked of the generator. */
 export interface Request {

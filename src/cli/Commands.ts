@@ -7,6 +7,7 @@ import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import { generate, init } from "./ComponentCommands.ts"
 import { help as exitCodes } from "./Exit.ts"
 
 const PositiveInt = Schema.Int.check(Schema.isGreaterThan(0))
@@ -322,5 +323,5 @@ export const osnas = Command.make("osnas").pipe(
     { command: "osnas run", description: "A whole search in minutes, on images that ship with osnas" },
     { command: "osnas config > search.yaml && osnas run search.yaml", description: "A search of your own" }
   ]),
-  Command.withSubcommands([run, resume, inspect, list, config, report, engines, bench])
+  Command.withSubcommands([run, resume, inspect, list, config, report, engines, bench, init, generate])
 )

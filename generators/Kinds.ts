@@ -1,0 +1,31 @@
+/** The kinds of component there are, as the command line writes them. */
+import type { ComponentKind } from "../src/component/Component.ts"
+
+/** Kinds as the command line writes them. */
+export const kinds = {
+  "search-space": "searchSpace",
+  "training-strategy": "trainingStrategy",
+  "search-strategy": "searchStrategy",
+  criterion: "criterion",
+  dataflow: "dataflow",
+  "training-agent": "trainingAgent",
+  estimator: "estimator",
+  engine: "engine"
+} as const satisfies Readonly<Record<string, ComponentKind>>
+/** A kind as the command line writes it. */
+export type KindName = keyof typeof kinds
+
+/** Kinds as the command line writes them, in the order they are listed. */
+export const kindNames = Object.keys(kinds) as ReadonlyArray<KindName>
+
+/** What each kind decides, in a line. */
+export const descriptions: Readonly<Record<KindName, string>> = {
+  "search-space": "the candidate networks, and how supernet and stand-alone network are built",
+  "training-strategy": "which paths of the supernet a training step trains",
+  "search-strategy": "which architectures to look at, and which one wins under the budget",
+  criterion: "the loss",
+  dataflow: "images in, batches out",
+  "training-agent": "what a task is: its training step and its metrics",
+  estimator: "how a candidate is scored",
+  engine: "what tensors are computed by"
+}

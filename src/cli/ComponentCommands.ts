@@ -1,0 +1,93 @@
+/** The commands that make components and projects of one's own: their arguments, flags and help. */
+import * as Argument from "effect/cli/Argument"
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
+import * as Effect from "effect/Effect"
+import { kindNames } from "../../generators/Kinds.ts"
+
+/** `osnas generate`. */
+export const generate = Command.make(
+  "generate",
+  {
+    kind: Argument.Literals("kind", kindNames).pipe(Argument.withDescription("What is to be made"), Argument.optional),
+    name: Flag.String("name").pipe(
+      Flag.withDescription("Its name in configurations, and its file's: my-searcher"),
+      Flag.optional
+    ),
+    identifier: Flag.String("class").pipe(
+      Flag.withMetavar("NAME"),
+      Flag.withDescription("The namespace its tests import it as; default: the name in one word, MySearcher"),
+      Flag.optional
+    ),
+    from: Flag.String("from").pipe(
+      Flag.withMetavar("SHIPPED"),
+      Flag.withDescription("Start from a shipped component (see --list) instead of a minimal one"),
+      Flag.optional
+    ),
+    dir: Flag.String("dir").pipe(Flag.withDescription("Folder of the files"), Flag.withDefault("src")),
+    list: Flag.Boolean("list").pipe(
+      Flag.withDescription("List the kinds, and what each can start from"),
+      Flag.withDefault(false)
+    ),
+    dryRun: Flag.Boolean("dry-run").pipe(
+      Flag.withDescription("Print the files instead of writing them"),
+      Flag.withDefault(false)
+    ),
+    force: Flag.Boolean("force").pipe(
+      Flag.withDescription("Overwrite files that are there already"),
+      Flag.withDefault(false)
+    )
+  },
+  (input) =>
+    Effect.flatMap(
+      Effect.promise(() => import("./Generate.ts")),
+      (module) => module.run(input)
+    )
+).pipe(
+  Command.withDescription(
+    "Write a component of your own: a module that works as it is, a unit test, a test of the laws of its kind. Nothing is written where anything is in the way."
+  ),
+  Command.withShortDescription("A component of your own, with its tests"),
+  Command.withExamples([
+    { command: "osnas generate search-space --name mynas --class MyNAS", description: "src/mynas.ts and its tests" },
+    {
+      command: "osnas generate search-space --name mynas --from proxylessnas",
+      description: "Start from a shipped one"
+    },
+    { command: "osnas generate --list", description: "What can be made" }
+  ])
+)
+
+/** `osnas init`. */
+export const init = Command.make(
+  "init",
+  {
+    dir: Argument.String("dir").pipe(Argument.withDescription("Folder to be made, or an empty one")),
+    kind: Flag.Literals("with", kindNames).pipe(
+      Flag.withDescription("The kind of component the project has of its own"),
+      Flag.withDefault("search-space")
+    ),
+    install: Flag.Boolean("install").pipe(
+      Flag.withDescription("Run npm install (--no-install: leave that to you)"),
+      Flag.withDefault(true)
+    ),
+    force: Flag.Boolean("force").pipe(
+      Flag.withDescription("Write into a folder that is not empty, over files of the same names"),
+      Flag.withDefault(false)
+    )
+  },
+  (input) =>
+    Effect.flatMap(
+      Effect.promise(() => import("./Init.ts")),
+      (module) => module.run(input)
+    )
+).pipe(
+  Command.withDescription(
+    "Make a small project that searches: a configuration, one component of your own with its tests, types and a README."
+  ),
+  Command.withShortDescription("A project from nothing"),
+  Command.withExamples([
+    { command: "osnas init demo --with search-space", description: "A space of your own" },
+    { command: "osnas init demo --with criterion --no-install", description: "Only the files" }
+  ])
+)

@@ -1,0 +1,113 @@
+/** `osnas generate`: writes a component of the user's own, with its tests, and says how a configuration names it. */
+import * as fs from "node:fs"
+import { join, relative, resolve } from "node:path"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Generator from "../../generators/Generator.ts"
+import type { GeneratedFile } from "../../generators/Template.ts"
+import { UsageError } from "./Exit.ts"
+
+/** Flags of the command. */
+export interface Input {
+  readonly kind: Option.Option<Generator.KindName>
+  readonly name: Option.Option<string>
+  readonly identifier: Option.Option<string>
+  readonly from: Option.Option<string>
+  readonly dir: string
+  readonly list: boolean
+  readonly dryRun: boolean
+  readonly force: boolean
+}
+
+/** Refuses a file that is there already, or whose place is taken by something else; null: it can be written. */
+const obstacle = (file: string, force: boolean): string | null => {
+  const found = fs.lstatSync(file, { throwIfNoEntry: false })
+  if (found === undefined) return null
+  if (!found.isFile()) return "exists, and is no plain file"
+  return force ? null : "exists already; --force overwrites it"
+}
+
+/** Writes files, all of them or none: what stands in the way of any is told before the first is written. */
+export const writeFiles = Effect.fn("Generate.writeFiles")(function* (
+  folder: string,
+  files: ReadonlyArray<GeneratedFile>,
+  force: boolean
+) {
+  const targets = files.map(({ content, path }) => ({ content, file: join(folder, path) }))
+  const reasons = targets.flatMap(({ file }) => {
+    const reason = obstacle(file, force)
+    return reason === null ? [] : [`${shown(file)} ${reason}`]
+  })
+  if (reasons.length > 0) return yield* new UsageError({ reason: reasons.join("\n") })
+  yield* Effect.try({
+    try: () => {
+      for (const { content, file } of targets) {
+        fs.mkdirSync(resolve(file, ".."), { recursive: true })
+        fs.writeFileSync(file, content)
+      }
+    },
+    catch: (error) => new UsageError({ reason: error instanceof Error ? error.message : String(error) })
+  })
+})
+
+/** A path as the user would type it. */
+export const shown = (file: string): string => {
+  const seen = relative(process.cwd(), file)
+  return seen === "" || seen.startsWith("..") ? file : seen
+}
+
+/** Every kind, what it decides, and what it can start from. */
+const listing = (): string => {
+  const width = Math.max(...Generator.kindNames.map((kind) => kind.length))
+  return Generator.kindNames
+    .flatMap((kind) => {
+      const starts = Generator.starts(kind)
+      const lines = [`${kind.padEnd(width)}  ${Generator.descriptions[kind]}`]
+      return starts.length === 0 ? lines : [...lines, `${" ".repeat(width)}    --from ${starts.join(" | ")}`]
+    })
+    .join("\n")
+}
+
+/** What else a project needs for what is generated, where something is missing. */
+const missing = (folder: string): ReadonlyArray<string> => {
+  const needed = ["vitest", "fast-check", "effect"]
+  const has = (name: string): boolean => {
+    for (let at = folder; ; at = resolve(at, "..")) {
+      if (fs.existsSync(join(at, "node_modules", name))) return true
+      if (resolve(at, "..") === at) return false
+    }
+  }
+  return needed.filter((name) => !has(name))
+}
+
+/** Runs the command. */
+export const run = Effect.fn("Generate.run")(function* (input: Input) {
+  if (input.list) return yield* Console.log(listing())
+  if (Option.isNone(input.kind)) {
+    return yield* new UsageError({ reason: `name a kind: ${Generator.kindNames.join(", ")} (osnas generate --list)` })
+  }
+  if (Option.isNone(input.name)) return yield* new UsageError({ reason: "--name: how is the component to be called?" })
+  const generated = yield* Effect.fromResult(
+    Generator.generate({
+      kind: input.kind.value,
+      name: input.name.value,
+      identifier: Option.getOrUndefined(input.identifier),
+      from: Option.getOrUndefined(input.from)
+    })
+  ).pipe(Effect.mapError((error) => new UsageError({ reason: error.message })))
+  const folder = resolve(input.dir)
+  const { files } = generated
+  const module = `./${relative(process.cwd(), join(folder, files[0]?.path ?? "")).replaceAll("\\", "/")}`
+  if (input.dryRun) {
+    for (const { content, path } of files) yield* Console.log(`--- ${shown(join(folder, path))}\n${content}`)
+  } else {
+    yield* writeFiles(folder, files, input.force)
+    for (const { path } of files) yield* Console.log(`wrote ${shown(join(folder, path))}`)
+  }
+  yield* Console.log(`\nIn a configuration in this folder:\n\n${generated.yaml(module)}`)
+  const lacking = missing(folder)
+  if (lacking.length > 0) {
+    yield* Console.log(`\nThis project lacks ${lacking.join(", ")}: npm install --save-dev ${lacking.join(" ")}`)
+  }
+})
