@@ -15,11 +15,11 @@ import {
   type NeedsOf,
   type ServiceOf
 } from "./component/Bound.ts"
+import * as EngineLayer from "./component/EngineLayer.ts"
 import * as Load from "./component/Load.ts"
 import * as RunLayers from "./component/RunLayers.ts"
 import * as LookupTable from "./cost/LookupTable.ts"
 import type { Engine } from "./engine/Engine.ts"
-import * as Engines from "./engine/Engines.ts"
 import * as ConfigFile from "./run/ConfigFile.ts"
 import { Disk } from "./run/Disk.ts"
 import type { RunConfig } from "./run/RunConfig.ts"
@@ -69,11 +69,10 @@ const assembled = (loaded: Load.LoadedRun, layers: Layers): MainAgent => {
   const given = kinds.filter((kind) => layers[kind] !== undefined)
   const sections = Object.fromEntries(given.map((kind) => [kind, { name: givenName }]))
   const components = Object.fromEntries(given.map((kind) => [kind, chosen(kind, layers[kind] as never)]))
-  const { engine } = loaded.config
   return {
     config: { ...loaded.config, ...sections },
     components: { ...loaded.components, ...components },
-    engine: layers.engine ?? Engines.layer(engine.name, { mode: engine.mode, threads: engine.threads }),
+    engine: layers.engine ?? EngineLayer.layer(loaded.config, loaded.folder),
     folder: loaded.folder
   }
 }

@@ -8,11 +8,11 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import { type Kind, kinds } from "../component/Bound.ts"
+import * as EngineLayer from "../component/EngineLayer.ts"
 import * as Load from "../component/Load.ts"
 import * as RunLayers from "../component/RunLayers.ts"
 import * as LookupTable from "../cost/LookupTable.ts"
 import type { EngineMode, EngineName } from "../engine/Engine.ts"
-import * as Engines from "../engine/Engines.ts"
 import { networkText } from "../report/Drawing.ts"
 import { cost, metric, si } from "../report/Format.ts"
 import type { ReportData } from "../report/ReportData.ts"
@@ -188,8 +188,7 @@ const finish = Effect.fnUntraced(function* (outcome: Runner.RunOutcome, json: bo
   return yield* Console.log(`\n${closing(data, outcome.folder, file)}`)
 })
 
-const engineOf = ({ engine }: Load.LoadedRun["config"]) =>
-  Engines.layer(engine.name, { mode: engine.mode, threads: engine.threads })
+const engineOf = (loaded: Load.LoadedRun) => EngineLayer.layer(loaded.config, loaded.folder)
 
 /** Runs `osnas run`. */
 export const run = Effect.fn("Run.run")(function* (input: RunInput) {
@@ -216,7 +215,7 @@ export const run = Effect.fn("Run.run")(function* (input: RunInput) {
   }
   const moved = Load.relocate(loaded, join(absolute, RunFolder.files.config))
   const table = loaded.config.budget.lookupTable
-  const layers = RunLayers.layers(loaded.config, loaded.components, engineOf(loaded.config), {
+  const layers = RunLayers.layers(loaded.config, loaded.components, engineOf(loaded), {
     file: table === null ? undefined : resolve(dirname(resolve(shownFile)), table)
   })
   const program = Effect.gen(function* () {
@@ -248,7 +247,7 @@ export const resume = Effect.fn("Run.resume")(function* (input: ResumeInput) {
     return yield* new UsageError({ reason: `${input.dir} is no folder of a run: it has no ${RunFolder.files.config}` })
   }
   const loaded = yield* Load.file(file, { flags: given(["engine", "threads"], input.threads, "--threads") })
-  const layers = RunLayers.layers(loaded.config, loaded.components, engineOf(loaded.config), {
+  const layers = RunLayers.layers(loaded.config, loaded.components, engineOf(loaded), {
     given: join(folder, RunFolder.files.lookupTable)
   })
   const program = Effect.gen(function* () {

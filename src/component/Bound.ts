@@ -43,7 +43,11 @@ export interface ServiceOf {
   readonly trainingStrategy: TrainingStrategy
   readonly searchStrategy: SearchStrategy
   readonly estimator: PerformanceEstimator
+  readonly engine: Engine
 }
+
+/** A kind a configuration chooses by `name`, or the engine. */
+export type AnyKind = keyof ServiceOf
 
 /** What a kind's Layer may ask of the run: whatever stands before it. */
 export interface NeedsOf {
@@ -54,6 +58,7 @@ export interface NeedsOf {
   readonly trainingStrategy: RunKey | SearchSpace
   readonly searchStrategy: RunKey | SearchSpace | CostModel | SearchBudget
   readonly estimator: RunKey | Engine | Dataflow | Criterion | TrainingAgent | SearchSpace | CostModel | SupernetHandle
+  readonly engine: never
 }
 
 /** What a component fails with when its Layer is built: a tagged error with a message for people. */
@@ -63,7 +68,7 @@ export interface ComponentFailure {
 }
 
 /** A component with its options decoded: ready to be part of a run. */
-export interface Chosen<K extends Kind> {
+export interface Chosen<K extends AnyKind> {
   readonly kind: K
   readonly name: string
   /** The options as plain data with every default filled in. */
@@ -72,7 +77,7 @@ export interface Chosen<K extends Kind> {
 }
 
 /** A component that a configuration can choose. */
-export interface Bound<K extends Kind> {
+export interface Bound<K extends AnyKind> {
   readonly kind: K
   readonly name: string
   readonly description: string
@@ -87,7 +92,7 @@ const optionNames = (ast: SchemaAST.AST): ReadonlyArray<string> =>
   ast._tag === "Objects" ? ast.propertySignatures.map((signature) => String(signature.name)) : []
 
 /** Takes the types off a component. */
-export const bind = <K extends Kind, Options, E extends ComponentFailure, R extends NeedsOf[K]>(
+export const bind = <K extends AnyKind, Options, E extends ComponentFailure, R extends NeedsOf[K]>(
   component: Component<K, ServiceOf[K], Options, E, R>
 ): Bound<K> => {
   const decode = Schema.decodeUnknownResult(component.options, { errors: "all", onExcessProperty: "error" })

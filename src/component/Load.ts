@@ -13,7 +13,7 @@ import * as Yaml from "yaml"
 import * as ConfigFile from "../run/ConfigFile.ts"
 import { RunConfig } from "../run/RunConfig.ts"
 import { closest } from "../run/Suggestion.ts"
-import { type Bound, bind, type Chosen, type Kind, kinds, type ServiceOf } from "./Bound.ts"
+import { type AnyKind, type Bound, bind, type Chosen, type Kind, kinds, type ServiceOf } from "./Bound.ts"
 import type { Component } from "./Component.ts"
 import * as Registry from "./Registry.ts"
 
@@ -50,10 +50,10 @@ export const modulePath = (name: string, folder: string): string =>
   name.startsWith("file:") ? fileURLToPath(name) : resolve(folder, name)
 
 /** What a module of the user's own must export, in one line. */
-const example = (kind: Kind): string =>
+const example = (kind: AnyKind): string =>
   `a module exports \`const component = define({ kind: "${kind}", name, description, options, layer })\``
 
-const checkComponent = (value: unknown, kind: Kind): string | undefined => {
+const checkComponent = (value: unknown, kind: AnyKind): string | undefined => {
   if (!Predicate.hasProperty(value, "kind") || typeof value.kind !== "string") {
     return `its export \`component\` is not a component definition; ${example(kind)}`
   }
@@ -68,7 +68,7 @@ const checkComponent = (value: unknown, kind: Kind): string | undefined => {
 }
 
 /** Loads a component of the user's own from a module. */
-export const fromModule = Effect.fn("Load.fromModule")(function* <K extends Kind>(
+export const fromModule = Effect.fn("Load.fromModule")(function* <K extends AnyKind>(
   kind: K,
   name: string,
   folder: string
@@ -264,7 +264,7 @@ export const relocate = (loaded: LoadedRun, file: string): LoadedRun => {
     const name = isModulePath(section.name) ? pathFrom(folder, modulePath(section.name, loaded.folder)) : section.name
     return [kind, { ...section, name }] as const
   })
-  const { budget, dataflow, start } = loaded.config
+  const { budget, dataflow, engine, start } = loaded.config
   // Data is named from where one works, not from where the configuration lies: from elsewhere only the whole path leads there.
   const data = Object.entries(dataflow).map(([key, value]) => [
     key,
@@ -274,6 +274,7 @@ export const relocate = (loaded: LoadedRun, file: string): LoadedRun => {
     ...loaded.config,
     ...Object.fromEntries(sections),
     dataflow: { ...Object.fromEntries(data), name: Object.fromEntries(sections)["dataflow"]?.name ?? dataflow.name },
+    engine: { ...engine, name: isModulePath(engine.name) ? (move(engine.name) ?? engine.name) : engine.name },
     budget: { ...budget, lookupTable: move(budget.lookupTable) },
     start: { ...start, supernet: move(start.supernet), network: move(start.network) }
   }

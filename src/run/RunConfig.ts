@@ -105,9 +105,13 @@ export const RunConfig = Schema.Struct({
     Schema.withDecodingDefaultKey(Effect.succeed(0))
   ),
   engine: Schema.Struct({
-    name: Schema.Literals(["auto", "simd", "cpu", "tensorflow", "tensorflow-gpu"]).pipe(
-      Schema.withDecodingDefaultKey(Effect.succeed("auto" as const))
-    ),
+    name: Schema.String.check(
+      Schema.isPattern(/^(auto|simd|cpu|tensorflow|tensorflow-gpu|\.{0,2}\/.*|.*\.[cm]?[jt]s)$/, {
+        expected: "auto, simd, cpu, tensorflow, tensorflow-gpu, or the path of a module of your own"
+      })
+    )
+      .annotate({ description: "auto takes the best that is present; or the path of a module of your own" })
+      .pipe(Schema.withDecodingDefaultKey(Effect.succeed("auto"))),
     mode: EngineMode.pipe(Schema.withDecodingDefaultKey(Effect.succeed("strict" as const))),
     threads: NonNegativeInt.annotate({ description: "0: all cores" }).pipe(
       Schema.withDecodingDefaultKey(Effect.succeed(0))

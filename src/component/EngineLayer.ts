@@ -1,0 +1,20 @@
+/** The engine of a configuration: a shipped one by its name, or one of the user's own by its module's path. */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type { Engine, EngineName } from "../engine/Engine.ts"
+import * as Engines from "../engine/Engines.ts"
+import type { RunConfig } from "../run/RunConfig.ts"
+import type { ComponentFailure } from "./Bound.ts"
+import * as Load from "./Load.ts"
+
+/** The Layer of a configuration's engine; `folder` is what a module's path is relative to. */
+export const layer = ({ engine }: Pick<RunConfig, "engine">, folder: string): Layer.Layer<Engine, ComponentFailure> => {
+  const { mode, name, threads } = engine
+  if (!Load.isModulePath(name)) return Engines.layer(name as "auto" | EngineName, { mode, threads })
+  return Layer.unwrap(
+    Effect.gen(function* () {
+      const component = yield* Load.fromModule("engine", name, folder)
+      return (yield* Effect.fromResult(component.choose({}))).layer
+    })
+  )
+}
