@@ -138,7 +138,7 @@ const rowTiles = (rows: number, k: number, columns: number, groups: number) => {
   return { depth, blockRows, rowBlocks: blocks, blockColumns, columnBlocks: ceil(columns, blockColumns) }
 }
 
-const POSITIONS = 96
+const POSITIONS = 192
 
 const weightTiles = (rows: number, k: number, columns: number, groups: number) => {
   const blockA = Math.min(padded(k), 96)

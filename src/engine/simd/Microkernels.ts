@@ -67,33 +67,41 @@ const gemmPanel = lines(
   "}"
 )
 
-const OUTER = range(4).flatMap((r) => range(2).map((v) => ({ r, v, name: `c${r}${v}` })))
-
 /**
- * C[4 x 8] += A^T D over the rows of `groups` groups of six: four channels of A, eight of D, both packed
- * [group][vector][6][4] with `aStep` and `dStep` bytes a group. The sum over these rows is made first, in their order, and then added
- * to C.
+ * C[rows x 8] += A^T D over the positions of `groups` groups of six: the channels of A that lie at `channels` (bytes), eight of
+ * D, both packed [group][vector][6][4] with `aStep` and `dStep` bytes a group. The sum over these positions is made first, in their
+ * order, and then added to C.
  */
-const gemmOuter = lines(
-  "export function gemmOuter(a: usize, aStep: usize, d: usize, dStep: usize, groups: i32, c: usize, ldc: usize): void {",
-  OUTER.map(({ name }) => `  let ${name} = f32x4.splat(0)`),
-  "  for (; groups > 0; groups--) {",
-  "    let x: v128, d0: v128, d1: v128",
-  range(ROWS).flatMap((p) => [
-    ...range(2).map((v) => `    d${v} = v128.load(d, ${16 * p + 96 * v})`),
-    ...range(4).flatMap((r) => [
-      `    x = v128.load32_splat(a, ${16 * p + 4 * r})`,
-      ...range(2).map((v) => `    c${r}${v} = madd(x, d${v}, c${r}${v})`)
-    ])
-  ]),
-  "    a += aStep",
-  "    d += dStep",
-  "  }",
-  range(4).flatMap((r) => [
-    ...range(2).map((v) => `  v128.store(c, f32x4.add(v128.load(c, ${16 * v}), c${r}${v}), ${16 * v})`),
-    "  c += ldc"
-  ]),
-  "}"
+const gemmOuter = (name: string, channels: ReadonlyArray<number>): string => {
+  const sums = channels.flatMap((_, r) => range(VECTORS).map((v) => `c${r}${v}`))
+  return lines(
+    `export function ${name}(a: usize, aStep: usize, d: usize, dStep: usize, groups: i32, c: usize, ldc: usize): void {`,
+    sums.map((sum) => `  let ${sum} = f32x4.splat(0)`),
+    "  for (; groups > 0; groups--) {",
+    "    let x: v128, d0: v128, d1: v128",
+    range(6).flatMap((p) => [
+      ...range(VECTORS).map((v) => `    d${v} = v128.load(d, ${16 * p + 96 * v})`),
+      ...channels.flatMap((channel, r) => [
+        `    x = v128.load32_splat(a, ${16 * p + channel})`,
+        ...range(VECTORS).map((v) => `    c${r}${v} = madd(x, d${v}, c${r}${v})`)
+      ])
+    ]),
+    "    a += aStep",
+    "    d += dStep",
+    "  }",
+    channels.flatMap((_, r) => [
+      ...range(VECTORS).map((v) => `  v128.store(c, f32x4.add(v128.load(c, ${16 * v}), c${r}${v}), ${16 * v})`),
+      "  c += ldc"
+    ]),
+    "}"
+  )
+}
+
+// Four channels are one vector; three vectors are two times six channels.
+const gemmOuters = lines(
+  gemmOuter("gemmOuter4", [0, 4, 8, 12]),
+  gemmOuter("gemmOuter6", [0, 4, 8, 12, 96, 100]),
+  gemmOuter("gemmOuter6b", [104, 108, 192, 196, 200, 204])
 )
 
 const IMAGES = 8
@@ -153,7 +161,7 @@ export const microkernels = (): string =>
     'import { madd } from "../math"',
     gemmBlock,
     gemmPanel,
-    gemmOuter,
+    gemmOuters,
     depthwisePoint,
     depthwiseOuter,
     ""

@@ -2,7 +2,7 @@
 
 import { argI, argP } from "../abi"
 import { epilogue } from "../epilogue"
-import { gemmBlock, gemmOuter } from "../generated/microkernels"
+import { gemmBlock, gemmOuter4, gemmOuter6, gemmOuter6b } from "../generated/microkernels"
 import { align64 } from "../math"
 import { GATHER, packRows } from "../rows"
 
@@ -101,13 +101,13 @@ export function gemmRows(args: usize, piece: i32, scratch: usize): void {
   epilogue(args + 80, c, cStep, row, rows, (group * columns + col) >> 2, (cols + 3) >> 2, rowBlock)
 }
 
-const POSITIONS: i32 = 96
+const POSITIONS: i32 = 192
 
 /**
  * The weight gradient: A^T D summed over a group of positions, for a block of A's columns and of D's. Sums are made over
- * 96 positions at a time, then added up.
+ * 192 positions at a time, then added up.
  * Ints: 0-19 source A, 20-39 source D, 40 rows, 41 columns of A (k), 42 columns of D a group, 43 channels of A a group,
- * 44 out, 45 floats a row of out, 46 floats of out a group of positions, 47 positions a group (a multiple of 96), 48 groups of
+ * 44 out, 45 floats a row of out, 46 floats of out a group of positions, 47 positions a group (a multiple of 192), 48 groups of
  * positions, 49 columns of A a block (a multiple of 4), 50 blocks of them, 51 columns of D a block (of 8), 52 blocks.
  */
 export function gemmWeights(args: usize, piece: i32, scratch: usize): void {
@@ -140,9 +140,9 @@ export function gemmWeights(args: usize, piece: i32, scratch: usize): void {
   const line = scratch
   const a = align64(line + ((<usize>k) << 2) + 64)
   const d = align64(a + aStep * (POSITIONS / 6))
-  // The inner loop takes two vectors of D: where their number is odd it reads one too many, into columns that are dropped.
+  // A single last vector of D is done with the one behind it, into columns that are dropped.
   const c = align64(d + dStep * (POSITIONS / 6) + 256)
-  const ldc = (<usize>((vectorsD + 1) >> 1)) << 5
+  const ldc = (<usize>(vectorsD + 1)) << 4
   memory.fill(c, 0, <usize>(vectorsA * 4) * ldc)
 
   const end = min(argI(args, 40), (positionGroup + 1) * perGroup)
@@ -152,10 +152,20 @@ export function gemmWeights(args: usize, piece: i32, scratch: usize): void {
     packRows(args, row, rows, group * argI(args, 43) + (gathers ? 0 : colA), packedA, a, line)
     packRows(args + 80, row, rows, group * columns + colD, colsD, d, line)
     const a0 = gathers ? a + <usize>(colA >> 2) * 96 : a
-    for (let i = 0; i < vectorsA; i++) {
+    let i = 0
+    while (i < vectorsA) {
+      const three = i + 3 <= vectorsA
+      const x = a0 + <usize>i * 96
+      const target = c + <usize>(i * 4) * ldc
       for (let j = 0; j < vectorsD; j += 2) {
-        gemmOuter(a0 + <usize>i * 96, aStep, d + <usize>j * 96, dStep, groups6, c + <usize>(i * 4) * ldc + ((<usize>j) << 4), ldc)
+        const y = d + <usize>j * 96
+        const t = target + ((<usize>j) << 4)
+        if (three) {
+          gemmOuter6(x, aStep, y, dStep, groups6, t, ldc)
+          gemmOuter6b(x, aStep, y, dStep, groups6, t + 6 * ldc, ldc)
+        } else gemmOuter4(x, aStep, y, dStep, groups6, t, ldc)
       }
+      i += three ? 3 : 1
     }
   }
 
