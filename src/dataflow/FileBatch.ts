@@ -76,30 +76,38 @@ export const randomBox = (
  */
 export const jittered = (pixels: Uint8Array, channels: number, jitter: number, key: Draws.Key): Uint8Array => {
   const own = Draws.derive(key, "jitter")
-  const values = Float64Array.from(pixels)
+  const size = pixels.length
+  const values = new Float64Array(size)
+  for (let at = 0; at < size; at += 1) values[at] = pixels[at]!
   const factor = (which: number) => 1 - jitter + 2 * jitter * Draws.uniform(own, which)
   const grey = (at: number) =>
     channels === 1 ? values[at]! : 0.299 * values[at]! + 0.587 * values[at + 1]! + 0.114 * values[at + 2]!
-  const blend = (by: number, towards: (at: number) => number) => {
-    for (let at = 0; at < values.length; at += channels) {
-      const base = towards(at) * (1 - by)
-      for (let c = 0; c < channels; c += 1) values[at + c] = Math.min(Math.max(base + by * values[at + c]!, 0), 255)
-    }
-  }
+  const clamp = (value: number) => (value < 0 ? 0 : value > 255 ? 255 : value)
   const change = [
-    () => blend(factor(0), () => 0),
     () => {
-      let sum = 0
-      for (let at = 0; at < values.length; at += channels) sum += grey(at)
-      const mean = sum / (values.length / channels)
-      blend(factor(1), () => mean)
+      const by = factor(0)
+      for (let at = 0; at < size; at += 1) values[at] = clamp(by * values[at]!)
     },
     () => {
-      if (channels === 3) blend(factor(2), grey)
+      const by = factor(1)
+      let sum = 0
+      for (let at = 0; at < size; at += channels) sum += grey(at)
+      const base = (sum / (size / channels)) * (1 - by)
+      for (let at = 0; at < size; at += 1) values[at] = clamp(base + by * values[at]!)
+    },
+    () => {
+      if (channels !== 3) return
+      const by = factor(2)
+      for (let at = 0; at < size; at += 3) {
+        const base = grey(at) * (1 - by)
+        for (let c = at; c < at + 3; c += 1) values[c] = clamp(base + by * values[c]!)
+      }
     }
   ]
   for (const which of Draws.permutation(own, change.length)) change[which]!()
-  return Uint8Array.from(values, (v) => Math.floor(v + 0.5))
+  const out = new Uint8Array(size)
+  for (let at = 0; at < size; at += 1) out[at] = values[at]! + 0.5
+  return out
 }
 
 const evaluationBox = (image: RawImage, side: number, width: number, height: number): Resample.Box => {

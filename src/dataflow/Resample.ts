@@ -61,29 +61,46 @@ export const resize = (image: RawImage, box: Box, width: number, height: number)
     top = Math.min(top, rows.first[y]!)
     bottom = Math.max(bottom, rows.first[y]! + rows.count[y]!)
   }
-  // First along the rows that count, then down the columns.
-  const between = new Float64Array((bottom - top) * width * channels)
-  for (let y = top; y < bottom; y += 1) {
-    for (let x = 0; x < width; x += 1) {
-      for (let c = 0; c < channels; c += 1) {
-        let sum = 0
-        for (let t = 0; t < columns.count[x]!; t += 1) {
-          sum +=
-            columns.weights[x * columns.most + t]! * pixels[(y * image.width + columns.first[x]! + t) * channels + c]!
+  // First along the rows that count, then down the columns. The order of additions is fixed: tap by tap.
+  const line = width * channels
+  const between = new Float64Array((bottom - top) * line)
+  const last = channels - 1
+  for (let x = 0; x < width; x += 1) {
+    const used = columns.count[x]!
+    const from = columns.first[x]! * channels
+    const weightsAt = x * columns.most
+    for (let y = top; y < bottom; y += 1) {
+      const row = y * image.width * channels + from
+      const to = (y - top) * line + x * channels
+      let [a, b, c] = [0, 0, 0]
+      for (let t = 0; t < used; t += 1) {
+        const weight = columns.weights[weightsAt + t]!
+        const at = row + t * channels
+        a += weight * pixels[at]!
+        if (last === 2) {
+          b += weight * pixels[at + 1]!
+          c += weight * pixels[at + 2]!
         }
-        between[((y - top) * width + x) * channels + c] = sum
+      }
+      between[to] = a
+      if (last === 2) {
+        between[to + 1] = b
+        between[to + 2] = c
       }
     }
   }
   const out = new Uint8Array(width * height * channels)
-  const line = width * channels
+  const sums = new Float64Array(line)
   for (let y = 0; y < height; y += 1) {
-    const from = (rows.first[y]! - top) * line
+    sums.fill(0)
+    for (let t = 0; t < rows.count[y]!; t += 1) {
+      const weight = rows.weights[y * rows.most + t]!
+      const from = (rows.first[y]! - top + t) * line
+      for (let i = 0; i < line; i += 1) sums[i]! += weight * between[from + i]!
+    }
     for (let i = 0; i < line; i += 1) {
-      let sum = 0
-      for (let t = 0; t < rows.count[y]!; t += 1)
-        sum += rows.weights[y * rows.most + t]! * between[from + t * line + i]!
-      out[y * line + i] = Math.min(Math.max(Math.floor(sum + 0.5), 0), 255)
+      const value = Math.floor(sums[i]! + 0.5)
+      out[y * line + i] = value < 0 ? 0 : value > 255 ? 255 : value
     }
   }
   return out
