@@ -25,7 +25,7 @@ interface Groups {
   readonly members: ReadonlyArray<ReadonlyArray<number>>
 }
 
-/** Sorted keys, and for each the limbs of a count. */
+/** Sorted keys, and for each the limbs of a count: that of `keys[i]` in slot `i + 1`. Slot 0 holds a count of none. */
 interface Entries {
   readonly keys: Float64Array
   readonly limbs: ReadonlyArray<Float64Array>
@@ -95,8 +95,8 @@ const shifted = (keys: Float64Array, costs: Float64Array, sign: 1 | -1, low: num
   return sorted.slice(0, distinct)
 }
 
-/** Index of the largest key not above `value`; -1 where there is none. */
-const floorIndex = (keys: Float64Array, value: number): number => {
+/** Slot of the largest key not above `value`; 0 where there is none. */
+const floorSlot = (keys: Float64Array, value: number): number => {
   let low = 0
   let high = keys.length
   while (low < high) {
@@ -104,7 +104,7 @@ const floorIndex = (keys: Float64Array, value: number): number => {
     if (keys[middle]! <= value) low = middle + 1
     else high = middle
   }
-  return low - 1
+  return low
 }
 
 /**
@@ -152,11 +152,15 @@ export const make = (layers: ReadonlyArray<ReadonlyArray<number>>, min: number, 
   const items = layers.reduce((most, layer) => Math.max(most, layer.length), 1)
   const limbBits = 51 - Math.ceil(Math.log2(items + 1))
   const limbBase = 2 ** limbBits
-  const countBits = layers.reduce((bits, layer) => bits + Math.log2(layer.length), 0)
-  const limbCount = Math.max(1, Math.ceil((countBits + 1) / limbBits))
-  const empty = (size: number) => Array.from({ length: limbCount }, () => new Float64Array(size))
+  // A count of layers `l` and after fits in this many limbs, with a bit to spare.
+  const limbCounts = new Array<number>(total + 1).fill(1)
+  let bits = 1
+  for (let l = total - 1; l >= 0; l -= 1) {
+    bits += Math.log2(layers[l]!.length)
+    limbCounts[l] = Math.max(1, Math.ceil(bits / limbBits))
+  }
   const carry = (limbs: ReadonlyArray<Float64Array>) => {
-    for (let k = 0; k + 1 < limbCount; k += 1) {
+    for (let k = 0; k + 1 < limbs.length; k += 1) {
       const here = limbs[k]!
       const above = limbs[k + 1]!
       for (let i = 0; i < here.length; i += 1) {
@@ -165,6 +169,27 @@ export const make = (layers: ReadonlyArray<ReadonlyArray<number>>, min: number, 
         above[i]! += over
       }
     }
+  }
+  const zeros = (l: number, size: number) => Array.from({ length: limbCounts[l]! }, () => new Float64Array(size + 1))
+  /** Sums, over the groups of layer `l`, the counts of the layers below; `locate` finds each entry's slot there. */
+  const combine = (
+    l: number,
+    keys: Float64Array,
+    below: Entries,
+    locate: (slots: Int32Array, cost: number) => void
+  ): Entries => {
+    const limbs = zeros(l, keys.length)
+    const slots = new Int32Array(keys.length)
+    for (let g = 0; g < relative[l]!.length; g += 1) {
+      const size = groups[l]!.sizes[g]!
+      locate(slots, relative[l]![g]!)
+      for (const [k, from] of below.limbs.entries()) {
+        const to = limbs[k]!
+        for (let i = 0; i < slots.length; i += 1) to[i + 1]! += size * from[slots[i]!]!
+      }
+    }
+    carry(limbs)
+    return { keys, limbs }
   }
 
   // Fewest entries: the smaller frontier advances until the two meet.
@@ -189,45 +214,36 @@ export const make = (layers: ReadonlyArray<ReadonlyArray<number>>, min: number, 
 
   // Cumulative counts of suffix sums, from the last layer back to the meeting.
   const suffixes: Array<Entries> = new Array(total + 1)
-  const one = empty(1)
-  one[0]![0] = 1
-  suffixes[total] = { keys: backs[total]!, limbs: one }
+  suffixes[total] = { keys: backs[total]!, limbs: [Float64Array.of(0, 1)] }
   for (let l = total - 1; l >= meeting; l -= 1) {
     const keys = backs[l]!
     const below = suffixes[l + 1]!
-    const limbs = empty(keys.length)
-    for (let g = 0; g < relative[l]!.length; g += 1) {
-      const cost = relative[l]![g]!
-      const size = groups[l]!.sizes[g]!
-      let from = 0
+    suffixes[l] = combine(l, keys, below, (slots, cost) => {
+      let slot = 0
       for (let i = 0; i < keys.length; i += 1) {
         const wanted = keys[i]! - cost
-        while (from < below.keys.length && below.keys[from]! <= wanted) from += 1
-        if (from > 0) for (let k = 0; k < limbCount; k += 1) limbs[k]![i]! += size * below.limbs[k]![from - 1]!
+        while (slot < below.keys.length && below.keys[slot]! <= wanted) slot += 1
+        slots[i] = slot
       }
-    }
-    carry(limbs)
-    suffixes[l] = { keys, limbs }
+    })
   }
 
-  const toBigInt = (limbs: ReadonlyArray<Float64Array>, index: number): bigint => {
-    let out = BigInt(limbs[limbCount - 1]![index]!)
-    for (let k = limbCount - 2; k >= 0; k -= 1) out = (out << BigInt(limbBits)) + BigInt(limbs[k]![index]!)
+  const toBigInt = (limbs: ReadonlyArray<Float64Array>, slot: number): bigint => {
+    let out = BigInt(limbs[limbs.length - 1]![slot]!)
+    for (let k = limbs.length - 2; k >= 0; k -= 1) out = (out << BigInt(limbBits)) + BigInt(limbs[k]![slot]!)
     return out
   }
 
   // Counts of completions for every residual reached, from the meeting back to the first layer.
   const prefixes: Array<Entries> = new Array(meeting + 1)
-  const difference = (entries: Entries, residual: number, k: number): number => {
-    const upper = floorIndex(entries.keys, residual)
-    const lower = floorIndex(entries.keys, residual - width - 1)
-    return (upper < 0 ? 0 : entries.limbs[k]![upper]!) - (lower < 0 ? 0 : entries.limbs[k]![lower]!)
-  }
   {
     const keys = fronts[meeting]!
-    const limbs = empty(keys.length)
-    for (let k = 0; k < limbCount; k += 1) {
-      for (let i = 0; i < keys.length; i += 1) limbs[k]![i] = difference(suffixes[meeting]!, keys[i]!, k)
+    const { keys: sums, limbs: counts } = suffixes[meeting]!
+    const limbs = zeros(meeting, keys.length)
+    for (let i = 0; i < keys.length; i += 1) {
+      const upper = floorSlot(sums, keys[i]!)
+      const lower = floorSlot(sums, keys[i]! - width - 1)
+      for (const [k, count] of counts.entries()) limbs[k]![i + 1] = count[upper]! - count[lower]!
     }
     // Differences of limbs may be negative: floor in `carry` borrows from the limb above.
     carry(limbs)
@@ -236,35 +252,26 @@ export const make = (layers: ReadonlyArray<ReadonlyArray<number>>, min: number, 
   for (let l = meeting - 1; l >= 0; l -= 1) {
     const keys = fronts[l]!
     const below = prefixes[l + 1]!
-    const limbs = empty(keys.length)
-    for (let g = 0; g < relative[l]!.length; g += 1) {
-      const cost = relative[l]![g]!
-      const size = groups[l]!.sizes[g]!
+    prefixes[l] = combine(l, keys, below, (slots, cost) => {
       let from = 0
       for (let i = 0; i < keys.length; i += 1) {
         const wanted = keys[i]! - cost
         while (from < below.keys.length && below.keys[from]! < wanted) from += 1
-        if (from < below.keys.length && below.keys[from] === wanted) {
-          for (let k = 0; k < limbCount; k += 1) limbs[k]![i]! += size * below.limbs[k]![from]!
-        }
+        slots[i] = below.keys[from] === wanted ? from + 1 : 0
       }
-    }
-    carry(limbs)
-    prefixes[l] = { keys, limbs }
+    })
   }
 
   /** How many completions layers `l` and after have with this residual. */
   const completions = (l: number, residual: number): bigint => {
     if (residual < 0) return 0n
     if (l <= meeting) {
-      const entries = prefixes[l]!
-      const index = floorIndex(entries.keys, residual)
-      return index >= 0 && entries.keys[index] === residual ? toBigInt(entries.limbs, index) : 0n
+      const { keys, limbs } = prefixes[l]!
+      const slot = floorSlot(keys, residual)
+      return slot > 0 && keys[slot - 1] === residual ? toBigInt(limbs, slot) : 0n
     }
-    const entries = suffixes[l]!
-    const upper = floorIndex(entries.keys, residual)
-    const lower = floorIndex(entries.keys, residual - width - 1)
-    return (upper < 0 ? 0n : toBigInt(entries.limbs, upper)) - (lower < 0 ? 0n : toBigInt(entries.limbs, lower))
+    const { keys, limbs } = suffixes[l]!
+    return toBigInt(limbs, floorSlot(keys, residual)) - toBigInt(limbs, floorSlot(keys, residual - width - 1))
   }
   const count = completions(0, high)
   return {

@@ -59,3 +59,21 @@ test.each([
   expect(Result.isFailure(refused) && refused.failure.reason).toBe(reason)
   expect(() => LayerOptions.make(space).indicesUnsafe(genotype)).toThrow(reason)
 })
+
+test("genotypes of one network are read by their representative, where layers list only that", () => {
+  const layer = {
+    width: 2,
+    selections: [
+      [0, 0],
+      [0, 1],
+      [1, 1]
+    ]
+  }
+  const sorted = fakeSpace({
+    name: "sorted",
+    layers: [layer],
+    canonical: ([a, b]) => [Math.min(a!, b!), Math.max(a!, b!)]
+  })
+  expect(LayerOptions.make(sorted).indicesUnsafe([1, 0])).toEqual([1])
+  expect(() => LayerOptions.make(sorted).indicesUnsafe([1, 2])).toThrow("layer 0 has no option 1,2")
+})

@@ -22,8 +22,11 @@ export interface LayerOptions {
   readonly genotype: (indices: ReadonlyArray<number>) => Genotype
 }
 
-/** What this module reads of a search space. */
-export type LayeredSpace = Pick<SearchSpaceShape, "name" | "layers">
+/**
+ * What this module reads of a search space. `canonical` is for spaces whose layers list one selection for several
+ * genotypes of the same network (SGNAS: sub-blocks in any order).
+ */
+export type LayeredSpace = Pick<SearchSpaceShape, "name" | "layers"> & Partial<Pick<SearchSpaceShape, "canonical">>
 
 /**
  * Makes the translation of a space.
@@ -64,7 +67,7 @@ export const make = (space: LayeredSpace): LayerOptions => {
   }
   const refuse = (genotype: Genotype, reason: string) =>
     Result.fail(new GenotypeError({ space: space.name, genotype: genotype.join(","), reason }))
-  const indices = (genotype: Genotype): Result.Result<ReadonlyArray<number>, GenotypeError> => {
+  const listed = (genotype: Genotype): Result.Result<ReadonlyArray<number>, GenotypeError> => {
     if (genotype.length !== digits) return refuse(genotype, `${genotype.length} digits instead of ${digits}`)
     const out = new Array<number>(space.layers.length)
     for (let layer = 0; layer < out.length; layer += 1) {
@@ -77,6 +80,12 @@ export const make = (space: LayeredSpace): LayerOptions => {
       out[layer] = index
     }
     return Result.succeed(out)
+  }
+  const indices = (genotype: Genotype): Result.Result<ReadonlyArray<number>, GenotypeError> => {
+    const found = listed(genotype)
+    if (Result.isSuccess(found) || genotype.length !== digits || space.canonical === undefined) return found
+    const canonical = listed(space.canonical(genotype))
+    return Result.isSuccess(canonical) ? canonical : found
   }
   return {
     counts,

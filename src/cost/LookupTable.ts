@@ -5,6 +5,7 @@
  * Kept as a JSON file that says what it was made for and carries a digest: it is used again where it fits, made anew
  * where it does not, and never believed when broken.
  */
+import { dirname } from "node:path"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
@@ -203,6 +204,7 @@ export const obtain = Effect.fn("LookupTable.obtain")(function* <E = never, R = 
   if (usable && measured) return { table: stored, origin: "reused" as Origin }
   const counted = fromSpace(space)
   const table = latency === undefined ? counted : yield* latency.measure(counted)
+  yield* disk.makeFolder(dirname(file))
   yield* writeTextAtomic(disk, file, encode(table))
   return { table, origin: (stored === undefined ? "made" : "remade") as Origin }
 })

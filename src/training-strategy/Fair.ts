@@ -10,11 +10,12 @@
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { define } from "../component/Component.ts"
 import * as LayerOptions from "../cost/LayerOptions.ts"
 import * as Key from "../random/Key.ts"
-import { type Genotype, SearchSpace } from "../search-space/SearchSpace.ts"
+import { type Genotype, SearchSpace, type SearchSpaceShape } from "../search-space/SearchSpace.ts"
 import * as SamplerPosition from "./SamplerPosition.ts"
 import { TrainingStrategy, type TrainingStrategyShape } from "./TrainingStrategy.ts"
 
@@ -29,31 +30,51 @@ export const Options = Schema.Struct({
 /** Options of the sampler. */
 export type Options = typeof Options.Type
 
+const leastCommonMultiple = (a: number, b: number): number => {
+  let [x, y] = [a, b]
+  while (y !== 0) [x, y] = [y, x % y]
+  return (a / x) * b
+}
+
 /** How often the permutations of a composed layer are drawn anew to find selections that all exist. */
 const attempts = 1000
 
 /** The sampler of a space. Its state is its key and the number of steps taken. */
-export const make = (space: LayerOptions.LayeredSpace, options: Options): TrainingStrategyShape => {
+export const make = (
+  space: Pick<SearchSpaceShape, "name" | "layers" | "choices" | "canonical">,
+  options: Options
+): TrainingStrategyShape => {
   const translate = LayerOptions.make(space)
-  /** Of each layer, the choices of its digits: sorted values that occur in its selections. */
-  const digits = space.layers.map((layer) =>
-    Array.from({ length: layer.width }, (_, position) =>
-      [...new Set(layer.options.map((option) => option.selection[position]!))].sort((a, b) => a - b)
-    )
+  /** Of each layer, how many choices its digits have. */
+  const digits = space.layers.map((layer, index) =>
+    space.choices.slice(translate.offsets[index]!, translate.offsets[index]! + layer.width).map((names) => names.length)
   )
-  const period = digits.map((layer) => Math.max(...layer.map((choices) => choices.length)))
+  const period = digits.map((layer) => layer.reduce(leastCommonMultiple, 1))
   const cycle = Math.max(...period)
+
+  const anywhere = translate.genotype(digits.map(() => 0))
+  /** Whether a layer has such a selection: asked of a genotype with the first option in all other layers. */
+  const known = new Map<string, boolean>()
+  const exists = (layer: number, selection: Genotype): boolean => {
+    if (selection.length === 1) return true
+    const name = `${layer}:${selection}`
+    const found =
+      known.get(name) ??
+      Result.isSuccess(translate.indices(anywhere.toSpliced(translate.offsets[layer]!, selection.length, ...selection)))
+    known.set(name, found)
+    return found
+  }
 
   /** A permutation of the layer's choices for each digit, such that every selection it makes is one of the layer's. */
   const round = (key: Key.Key, layer: number, index: number): ReadonlyArray<Genotype> => {
     const own = digits[layer]!
     for (let attempt = 0; attempt < attempts; attempt += 1) {
       const drawn = own.map((choices, position) => {
-        const order = Key.permutation(Key.derive(key, layer, index, attempt, position), choices.length)
-        return Array.from({ length: period[layer]! }, (_, turn) => choices[order[turn % choices.length]!]!)
+        const order = Key.permutation(Key.derive(key, layer, index, attempt, position), choices)
+        return Array.from({ length: period[layer]! }, (_, turn) => order[turn % choices]!)
       })
       const selections = Array.from({ length: period[layer]! }, (_, turn) => drawn.map((order) => order[turn]!))
-      if (selections.every((selection) => translate.select(layer, selection) !== undefined)) return selections
+      if (selections.every((selection) => exists(layer, selection))) return selections
     }
     throw new RangeError(
       `fair sampling: layer ${space.layers[layer]!.name} of ${space.name} has no balanced cycle of its ${own.length} digits`

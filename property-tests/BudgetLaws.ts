@@ -1,0 +1,120 @@
+/**
+ * Laws of sampling under a budget, for `BudgetSampler` and for a sampler of your own:
+ * `it("is lawful", () => BudgetLaws.check(mySampler, { space, entries, budget }))`. A broken law throws an Error that says
+ * which, and for which architecture.
+ */
+import fc from "fast-check"
+import type { Sampler } from "../src/cost/BudgetSampler.ts"
+import type { Budget, CostEntries } from "../src/cost/CostModel.ts"
+import * as LayerOptions from "../src/cost/LayerOptions.ts"
+import * as Key from "../src/random/Key.ts"
+import type { SearchSpaceShape } from "../src/search-space/SearchSpace.ts"
+import { chiSquareQuantile } from "./ChiSquare.ts"
+
+/** What to check with. */
+export interface Options {
+  readonly space: Pick<SearchSpaceShape, "name" | "layers">
+  readonly entries: CostEntries
+  readonly budget: Budget
+  /** Draws; default 4000. */
+  readonly draws?: number | undefined
+  /** Seed of the draws; default 1. */
+  readonly seed?: number | undefined
+}
+
+const law = (holds: boolean, name: string, about: string): void => {
+  if (!holds) throw new Error(`budget law broken: ${name}: ${about}`)
+}
+
+/** Spaces up to so many architectures are enumerated. */
+const enumerable = 50_000n
+
+const enumerate = (counts: ReadonlyArray<number>): ReadonlyArray<ReadonlyArray<number>> =>
+  counts.reduce<ReadonlyArray<ReadonlyArray<number>>>(
+    (prefixes, count) =>
+      prefixes.flatMap((prefix) => Array.from({ length: count }, (_, option) => [...prefix, option])),
+    [[]]
+  )
+
+/** Whether the frequencies fit the expectations, pooled so that each cell expects at least five. */
+const checkFrequencies = (
+  cells: ReadonlyArray<{ readonly expected: number; readonly drawn: number; readonly name: string }>,
+  about: string
+) => {
+  const usable = cells.filter(({ expected }) => expected >= 5)
+  if (usable.length < 2) return
+  const statistic = usable.reduce((sum, { drawn, expected }) => sum + (drawn - expected) ** 2 / expected, 0)
+  law(
+    statistic <= chiSquareQuantile(usable.length - 1, 1e-6),
+    "every architecture of the budget is drawn with the same probability",
+    `${about}: ${usable
+      .slice(0, 8)
+      .map(({ drawn, expected, name }) => `${name} ${drawn} times (${expected.toFixed(1)} expected)`)
+      .join(", ")}`
+  )
+}
+
+/**
+ * Checks all laws: the same key draws the same; every draw lies within the band; ranks name different architectures of the band, as many as
+ * `count`; in spaces small enough to enumerate, `count` is right and the options of each layer are drawn as often
+ * as they occur in the band, by a chi-square test.
+ */
+export const check = (sampler: Sampler, { budget, draws = 4000, entries, seed = 1, space }: Options): void => {
+  const translate = LayerOptions.make(space)
+  const { counts } = translate
+  const costOf = (indices: ReadonlyArray<number>) =>
+    indices.reduce((sum, option, layer) => sum + entries.layers[layer]![option]!, entries.base)
+  const inside = (indices: ReadonlyArray<number>) => {
+    const cost = costOf(indices)
+    return cost >= budget.min && cost <= budget.max
+  }
+  const indicesOf = (genotype: ReadonlyArray<number>, about: string) => {
+    const indices = translate.indices(genotype)
+    law(indices._tag === "Success", "draws belong to the space", `${about}: ${genotype}`)
+    return indices._tag === "Success" ? indices.success : []
+  }
+  law(sampler.count > 0n, "a sampler has something to draw", `count ${sampler.count}`)
+  const drawn: Array<ReadonlyArray<number>> = []
+  for (let draw = 0; draw < draws; draw += 1) {
+    const key = Key.derive(Key.make(seed), draw)
+    const genotype = sampler.sample(key)
+    const about = `draw ${draw}`
+    law(genotype.join() === sampler.sample(key).join(), "the same key draws the same", `${about}: ${genotype}`)
+    const indices = indicesOf(genotype, about)
+    law(inside(indices), "every draw lies within the band", `${about}: ${genotype} costs ${costOf(indices)}`)
+    drawn.push(indices)
+  }
+  fc.assert(
+    fc.property(
+      fc.bigInt({ min: 0n, max: sampler.count - 1n }),
+      fc.bigInt({ min: 0n, max: sampler.count - 1n }),
+      (a, b) => {
+        const [one, other] = [sampler.at(a), sampler.at(b)]
+        law(inside(indicesOf(one, `rank ${a}`)), "every rank lies within the band", `rank ${a}: ${one}`)
+        law((a === b) === (one.join() === other.join()), "ranks name different architectures", `${a} and ${b}: ${one}`)
+      }
+    ),
+    { seed, numRuns: 100, includeErrorInReport: true }
+  )
+  if (counts.reduce((product, count) => product * BigInt(count), 1n) > enumerable) return
+  const all = enumerate(counts).filter(inside)
+  law(BigInt(all.length) === sampler.count, "the count is exact", `${sampler.count}, and there are ${all.length}`)
+  for (const [layer, count] of counts.entries()) {
+    const cells = Array.from({ length: count }, (_, option) => ({
+      name: `option ${option}`,
+      expected: (all.filter((indices) => indices[layer] === option).length / all.length) * draws,
+      drawn: drawn.filter((indices) => indices[layer] === option).length
+    }))
+    checkFrequencies(cells, `layer ${layer}`)
+  }
+  if (all.length * 5 <= draws) {
+    const times = new Map<string, number>()
+    for (const indices of drawn) times.set(indices.join(), (times.get(indices.join()) ?? 0) + 1)
+    const cells = all.map((indices) => ({
+      name: indices.join(),
+      expected: draws / all.length,
+      drawn: times.get(indices.join()) ?? 0
+    }))
+    checkFrequencies(cells, "architectures")
+  }
+}

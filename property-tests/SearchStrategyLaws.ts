@@ -1,0 +1,144 @@
+/**
+ * Laws of a search strategy. Apply them to one of your own in a line of vitest:
+ * `it("is lawful", () => SearchStrategyLaws.check(() => mySearcher, { space, sampler }))`. A broken law throws an Error
+ * that says which, with the smallest search found that breaks it.
+ */
+import * as Option from "effect/Option"
+import fc from "fast-check"
+import type { BudgetSampler } from "../src/cost/BudgetSampler.ts"
+import * as Key from "../src/random/Key.ts"
+import * as CanonicalJson from "../src/run/CanonicalJson.ts"
+import type { Genotype, SearchSpaceShape } from "../src/search-space/SearchSpace.ts"
+import type { Score, Scored, SearchState, SearchStrategyShape } from "../src/search-strategy/SearchStrategy.ts"
+
+/** What to check with. */
+export interface Options {
+  /** The space searched, and the budget's architectures in it. */
+  readonly space: Pick<SearchSpaceShape, "canonical" | "format" | "validate">
+  readonly sampler: Pick<BudgetSampler, "contains" | "cost">
+  /** Whether the state is the same in whatever order scores of a generation arrive; default true. */
+  readonly orderIndependent?: boolean | undefined
+  /** Generations after which a search that has not ended is given up; default 200. A law only where `ends` is true. */
+  readonly generations?: number | undefined
+  /** Whether the search must end within `generations`; default: whether it says how many evaluations it makes. */
+  readonly ends?: boolean | undefined
+  /** Searches to try; default 20. */
+  readonly runs?: number | undefined
+  /** Seed of the searches; default 1. */
+  readonly seed?: number | undefined
+}
+
+const law = (holds: boolean, name: string, about: string): void => {
+  if (!holds) throw new Error(`search strategy law broken: ${name}: ${about}`)
+}
+
+const json = (value: unknown): string => CanonicalJson.stringify(value)
+
+const throughJson = (state: SearchState): SearchState => JSON.parse(JSON.stringify(state)) as SearchState
+
+/** A made-up score, the same for the same architecture. Few different values, so that there are ties. */
+const scoreOf = (world: number, genotype: Genotype): Score => {
+  const objective = Key.integer(Key.derive(Key.make(world), ...genotype), 50) / 50
+  return { objective, metrics: { loss: objective } }
+}
+
+const better = (a: Scored, b: Scored): number => {
+  const difference = a.score.objective - b.score.objective || a.cost - b.cost
+  if (difference !== 0) return difference
+  const at = a.genotype.findIndex((digit, i) => digit !== b.genotype[i])
+  return at < 0 ? 0 : a.genotype[at]! - b.genotype[at]!
+}
+
+/** One search under watch. */
+const watch = (strategy: SearchStrategyShape, options: Options, seed: number, world: number): void => {
+  const { generations = 200, orderIndependent = true, sampler, space } = options
+  const about = (generation: number, more = "") => `key of seed ${seed}, generation ${generation}${more}`
+  const key = Key.make(seed)
+  let state = strategy.init(key)
+  law(json(strategy.init(key)) === json(state), "init is deterministic", about(0))
+  law(json(throughJson(state)) === json(state), "the state is JSON", about(0))
+  law(Option.isNone(strategy.best(state)), "nothing is best before anything was told", about(0))
+  const seen = new Set<string>()
+  let best: Scored | undefined
+  for (let generation = 0; generation < generations; generation += 1) {
+    const before = json(state)
+    const [candidates, asked] = strategy.ask(state)
+    law(json(state) === before, "ask does not change the state it is given", about(generation))
+    const [again, askedAgain] = strategy.ask(throughJson(state))
+    law(
+      json(again) === json(candidates) && json(askedAgain) === json(asked),
+      "asking again from the same state, also from its JSON, gives the same",
+      about(generation, `: ${json(candidates)} and ${json(again)}`)
+    )
+    if (candidates.length === 0) {
+      const [still] = strategy.ask(asked)
+      law(still.length === 0, "a search that is over stays over", about(generation))
+      law(generation > 0, "a search looks at something", about(generation))
+      return
+    }
+    for (const candidate of candidates) {
+      const text = space.format(candidate)
+      law(
+        space.validate(candidate)._tag === "Success",
+        "candidates belong to the space",
+        about(generation, `: ${text}`)
+      )
+      law(
+        sampler.contains(candidate),
+        "candidates lie within the budget",
+        about(generation, `: ${text} costs ${sampler.cost(candidate)}`)
+      )
+      const name = space.format(space.canonical(candidate))
+      law(!strategy.distinct || !seen.has(name), "no architecture is asked for twice", about(generation, `: ${text}`))
+      seen.add(name)
+    }
+    const scored = candidates.map(
+      (genotype): Scored => ({
+        genotype,
+        cost: sampler.cost(genotype),
+        score: scoreOf(world, genotype)
+      })
+    )
+    const input = json(scored)
+    const told = strategy.tell(asked, scored)
+    law(json(scored) === input, "tell does not change what it is told", about(generation))
+    law(json(strategy.tell(throughJson(asked), scored)) === json(told), "tell is deterministic", about(generation))
+    law(json(throughJson(told)) === json(told), "the state is JSON", about(generation))
+    if (orderIndependent) {
+      const order = Key.permutation(Key.derive(key, "order", generation), scored.length)
+      const shuffled = [...order].map((index) => scored[index]!)
+      law(
+        json(strategy.tell(asked, shuffled)) === json(told),
+        "the order of scores within a generation makes no difference",
+        about(generation, `: told ${json(shuffled.map(({ genotype }) => genotype))}`)
+      )
+      const half = Math.floor(shuffled.length / 2)
+      const inParts = strategy.tell(strategy.tell(asked, shuffled.slice(0, half)), shuffled.slice(half))
+      law(json(inParts) === json(told), "a generation may be told in parts", about(generation))
+    }
+    best = [...(best === undefined ? [] : [best]), ...scored].sort(better)[0]!
+    const found = Option.getOrUndefined(strategy.best(told))
+    law(
+      found !== undefined && json(found) === json(best),
+      "the best is the best candidate told so far",
+      about(generation, `: ${json(found ?? null)} instead of ${json(best)}`)
+    )
+    state = told
+  }
+  const ends = options.ends ?? strategy.evaluations !== undefined
+  law(!ends, "the search ends", about(generations))
+}
+
+/**
+ * Checks all laws on searches with random keys and made-up scores. `make` gives the strategy, anew for every search: one
+ * that remembers something outside its state is found out. Laws: deterministic from its key; ask and tell pure, and the same
+ * on a state that went through JSON; candidates in the space and never outside the budget; where `distinct`, no
+ * architecture asked for twice; the best is the best told; the order of scores within a generation, unless told
+ * otherwise, makes no difference; the search ends, and stays over.
+ */
+export const check = (make: () => SearchStrategyShape, options: Options): void => {
+  fc.assert(
+    fc.property(fc.nat(1000), fc.nat(1000), (seed, world) => watch(make(), options, seed, world)),
+    { seed: options.seed ?? 1, numRuns: options.runs ?? 20, includeErrorInReport: true }
+  )
+}

@@ -1,0 +1,154 @@
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import { expect, test } from "vitest"
+import * as Key from "../src/random/Key.ts"
+import * as Sgnas from "../src/search-space/Sgnas.ts"
+import * as Fair from "../src/training-strategy/Fair.ts"
+import type { TrainingStrategyShape } from "../src/training-strategy/TrainingStrategy.ts"
+import * as Uniform from "../src/training-strategy/Uniform.ts"
+import { fakeSpace } from "./FakeSpace.ts"
+import * as TrainingStrategyLaws from "./TrainingStrategyLaws.ts"
+
+const even = fakeSpace({ name: "even", layers: [7, 7, 7, 7] })
+const uneven = fakeSpace({ name: "uneven", layers: [7, 3, 1, 5] })
+/** Two sub-blocks of {0, 1, 2}, never both 2, as in spaces where a layer keeps at least one. */
+const composed = fakeSpace({
+  name: "composed",
+  layers: [
+    3,
+    {
+      width: 2,
+      selections: [0, 1, 2].flatMap((a) => [0, 1, 2].map((b) => [a, b])).filter(([a, b]) => !(a === 2 && b === 2))
+    }
+  ]
+})
+const spaces = [even, uneven, composed]
+
+test.each(spaces.map((space) => [space.name, space] as const))("uniform sampling is lawful: %s", (_, space) => {
+  TrainingStrategyLaws.check(Uniform.make(space), { space })
+})
+
+test.each(spaces.map((space) => [space.name, space] as const))("fair sampling is lawful: %s", (_, space) => {
+  const cycle = space === composed ? 3 : 7
+  // In a composed layer the digits are balanced, not their combinations.
+  const uniform = space !== composed
+  for (const update of ["cycle", "step"] as const) {
+    TrainingStrategyLaws.check(Fair.make(space, { update }), { space, fairCycle: cycle, uniform, steps: 84 })
+  }
+})
+
+test("sub-blocks in any order: SGNAS is sampled fairly digit by digit, and layers always keep something", () => {
+  const task = { input: [32, 32, 3], head: { _tag: "Classifier", classes: 10 } } as const
+  const space = Result.getOrThrow(Sgnas.make(Schema.decodeUnknownSync(Sgnas.Options)({}), task))
+  const sampler = Fair.make(space, { update: "cycle" })
+  TrainingStrategyLaws.check(sampler, { space, fairCycle: 4, uniform: false, steps: 40, runs: 3 })
+  const [step] = sampler.next(sampler.init(Key.make(1)))
+  expect(step._tag === "Paths" && step.paths.every((path) => Result.isSuccess(space.validate(path)))).toBe(true)
+})
+
+test("a cycle as published: seven paths in one update, each option of each layer once", () => {
+  const sampler = Fair.make(even, { update: "cycle" })
+  const [step] = sampler.next(sampler.init(Key.make(5)))
+  expect(step._tag === "Paths" && step.paths).toHaveLength(7)
+  if (step._tag !== "Paths") return
+  for (let layer = 0; layer < 4; layer += 1) {
+    expect(step.paths.map((path) => path[layer]!).sort()).toEqual([0, 1, 2, 3, 4, 5, 6])
+  }
+})
+
+test("the variant trains the same paths in the same order, one a step", () => {
+  const cycle = Fair.make(uneven, { update: "cycle" })
+  const step = Fair.make(uneven, { update: "step" })
+  let [cycleState, stepState] = [cycle.init(Key.make(6)), step.init(Key.make(6))]
+  for (let round = 0; round < 5; round += 1) {
+    const [whole, after] = cycle.next(cycleState)
+    cycleState = after
+    for (const path of whole._tag === "Paths" ? whole.paths : []) {
+      const [one, next] = step.next(stepState)
+      stepState = next
+      expect(one).toEqual({ _tag: "Paths", paths: [path] })
+    }
+  }
+})
+
+test("different keys sample differently", () => {
+  const sampler = Uniform.make(even)
+  const first = (seed: number) => JSON.stringify(sampler.next(sampler.init(Key.make(seed)))[0])
+  expect(new Set(Array.from({ length: 50 }, (_, seed) => first(seed))).size).toBeGreaterThan(45)
+})
+
+test("a composed layer that cannot be balanced is named", () => {
+  const space = fakeSpace({
+    name: "odd",
+    layers: [
+      {
+        width: 2,
+        selections: [
+          [0, 0],
+          [1, 0],
+          [0, 1]
+        ]
+      }
+    ]
+  })
+  const sampler = Fair.make(space, { update: "step" })
+  let state = sampler.init(Key.make(0))
+  const walk = () => {
+    for (let step = 0; step < 4; step += 1) state = sampler.next(state)[1]
+  }
+  // Digits 0 and 1 of both positions once a round: 0,0 with 1,1, which is missing, or 0,1 with 1,0, which is there.
+  expect(walk).not.toThrow()
+  const hopeless = fakeSpace({
+    name: "hopeless",
+    layers: [
+      {
+        width: 2,
+        selections: [
+          [0, 0],
+          [1, 0],
+          [0, 2],
+          [0, 1]
+        ]
+      }
+    ]
+  })
+  const stuck = Fair.make(hopeless, { update: "step" })
+  expect(() => stuck.next(stuck.init(Key.make(0)))).toThrow("layer 0 of hopeless has no balanced cycle")
+})
+
+test("a state that no such sampler made is refused", () => {
+  expect(() => Uniform.make(even).next({ key: { k0: 1, k1: 2 }, step: -1 })).toThrow()
+})
+
+// Wrong on purpose.
+
+test("caught: a sampler that favours block 0", () => {
+  const honest = Uniform.make(even)
+  const favouring: TrainingStrategyShape = {
+    ...honest,
+    next: (state) => {
+      const [step, next] = honest.next(state)
+      if (step._tag !== "Paths") return [step, next]
+      const path = step.paths[0]!.map((digit) => (digit === 6 ? 0 : digit))
+      return [{ _tag: "Paths", paths: [path] }, next]
+    }
+  }
+  expect(() => TrainingStrategyLaws.check(favouring, { space: even })).toThrow(
+    /options of a layer are trained equally often: key of seed 0, layer 0: taken \d+, /
+  )
+})
+
+test("caught: uniform sampling passed off as fair, one that forgets its state, one that leaves the space", () => {
+  const honest = Uniform.make(even)
+  expect(() => TrainingStrategyLaws.check(honest, { space: even, fairCycle: 7 })).toThrow(/strict fairness/)
+  let calls = 0
+  const remembering: TrainingStrategyShape = {
+    ...honest,
+    next: (state) => {
+      calls += 1
+      return honest.next({ ...state, step: calls })
+    }
+  }
+  expect(() => TrainingStrategyLaws.check(remembering, { space: even })).toThrow(/resumed from its state's JSON/)
+  expect(() => TrainingStrategyLaws.check(honest, { space: uneven })).toThrow(/paths belong to the space/)
+})

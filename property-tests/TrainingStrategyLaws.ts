@@ -1,0 +1,152 @@
+/**
+ * Laws of a training strategy. Apply them to one of your own in a line of vitest:
+ * `it("is lawful", () => TrainingStrategyLaws.check(mySampler, { space }))`. A broken law throws an Error that says which,
+ * and where.
+ */
+import fc from "fast-check"
+import * as LayerOptions from "../src/cost/LayerOptions.ts"
+import * as Key from "../src/random/Key.ts"
+import * as CanonicalJson from "../src/run/CanonicalJson.ts"
+import type { Genotype, SearchSpaceShape } from "../src/search-space/SearchSpace.ts"
+import type { SamplerState, TrainingStep, TrainingStrategyShape } from "../src/training-strategy/TrainingStrategy.ts"
+import { chiSquareQuantile } from "./ChiSquare.ts"
+
+/** What to check with. */
+export interface Options {
+  readonly space: Pick<SearchSpaceShape, "name" | "layers" | "choices" | "canonical">
+  /** Whether every option of a layer is meant to be trained equally often; default true. */
+  readonly uniform?: boolean | undefined
+  /**
+   * Strict fairness: in every cycle of so many paths, every option of every layer occurs exactly once (or, where a layer has fewer
+   * options, as often as any other, give or take one, at any moment). Default: not a law.
+   */
+  readonly fairCycle?: number | undefined
+  /** Steps to watch; default 400. */
+  readonly steps?: number | undefined
+  /** Keys to try; default 5. */
+  readonly runs?: number | undefined
+  /** Seed of the keys; default 1. */
+  readonly seed?: number | undefined
+}
+
+const law = (holds: boolean, name: string, about: string): void => {
+  if (!holds) throw new Error(`training strategy law broken: ${name}: ${about}`)
+}
+
+const json = (value: unknown): string => CanonicalJson.stringify(value)
+
+const throughJson = (state: SamplerState): SamplerState => JSON.parse(JSON.stringify(state)) as SamplerState
+
+/** The first `steps` steps; laws of purity and resumption on the way. */
+const walk = (strategy: TrainingStrategyShape, seed: number, steps: number): ReadonlyArray<TrainingStep> => {
+  const key = Key.make(seed)
+  const about = (step: number) => `key of seed ${seed}, step ${step}`
+  let state = strategy.init(key)
+  law(json(strategy.init(key)) === json(state), "init is deterministic", about(0))
+  const out: Array<TrainingStep> = []
+  for (let at = 0; at < steps; at += 1) {
+    const before = json(state)
+    const [step, next] = strategy.next(state)
+    law(json(state) === before, "next does not change the state it is given", about(at))
+    const [again, nextAgain] = strategy.next(throughJson(state))
+    law(
+      json(again) === json(step) && json(nextAgain) === json(next),
+      "a sampler resumed from its state's JSON goes on as it would have",
+      `${about(at)}: ${json(step)} and ${json(again)}`
+    )
+    out.push(step)
+    state = next
+  }
+  return out
+}
+
+const checkMixture = (step: TrainingStep, counts: ReadonlyArray<number>, about: string): void => {
+  if (step._tag !== "Mixture") return
+  law(
+    json(step.weights.map((layer) => layer.length)) === json(counts),
+    "a mixture weights every option of every layer",
+    about
+  )
+  law(
+    step.weights.every((layer) => layer.every(Number.isFinite)),
+    "weights are finite",
+    about
+  )
+}
+
+/** Options taken, one row a path, in the order of training. */
+const optionsOf = (steps: ReadonlyArray<TrainingStep>, translate: LayerOptions.LayerOptions, seed: number) => {
+  const out: Array<{ readonly path: Genotype; readonly options: ReadonlyArray<number> }> = []
+  for (const [at, step] of steps.entries()) {
+    const about = `key of seed ${seed}, step ${at}`
+    checkMixture(step, translate.counts, about)
+    if (step._tag !== "Paths") continue
+    law(step.paths.length > 0, "a step trains something", about)
+    for (const path of step.paths) {
+      const indices = translate.indices(path)
+      law(indices._tag === "Success", "paths belong to the space", `${about}: ${path}`)
+      if (indices._tag === "Success") out.push({ path, options: indices.success })
+    }
+  }
+  return out
+}
+
+/** Chi-square of how often each option of a layer was taken; false alarms come about once in a million. */
+const checkMarginals = (paths: ReadonlyArray<ReadonlyArray<number>>, counts: ReadonlyArray<number>, seed: number) => {
+  for (const [layer, count] of counts.entries()) {
+    if (count < 2 || paths.length < 5 * count) continue
+    const taken = new Float64Array(count)
+    for (const path of paths) taken[path[layer]!]! += 1
+    const expected = paths.length / count
+    const statistic = taken.reduce((sum, n) => sum + (n - expected) ** 2 / expected, 0)
+    law(
+      statistic <= chiSquareQuantile(count - 1, 1e-6),
+      "options of a layer are trained equally often",
+      `key of seed ${seed}, layer ${layer}: taken ${[...taken].join(", ")} times in ${paths.length} paths`
+    )
+  }
+}
+
+/** Fairness of the choices of each digit, which for plain layers are the options. */
+const checkFairness = (paths: ReadonlyArray<Genotype>, space: Options["space"], cycle: number, seed: number) => {
+  let position = 0
+  for (const layer of space.layers) {
+    for (let digit = 0; digit < layer.width; digit += 1, position += 1) {
+      const choices = space.choices[position]!
+      const times = new Map(choices.map((_, choice) => [choice, 0]))
+      for (const [at, path] of paths.entries()) {
+        const taken = path[position]!
+        times.set(taken, (times.get(taken) ?? 0) + 1)
+        const all = [...times.values()]
+        const spread = Math.max(...all) - Math.min(...all)
+        const whole = (at + 1) % cycle === 0 && cycle % choices.length === 0
+        law(
+          spread <= (whole ? 0 : 1),
+          "strict fairness: every choice once a cycle",
+          `key of seed ${seed}, layer ${layer.name}, digit ${digit}, path ${at}: trained ${all.join(", ")} times`
+        )
+      }
+    }
+  }
+}
+
+/**
+ * Checks all laws. They are: deterministic from its key; `next` pure, and resumable from the state's JSON; paths in the space,
+ * mixtures of the right form; unless told otherwise, marginals uniform by a chi-square test; where asked for, strict
+ * fairness, exactly.
+ */
+export const check = (strategy: TrainingStrategyShape, options: Options): void => {
+  const { fairCycle, space, steps = 400, uniform = true } = options
+  const translate = LayerOptions.make(space)
+  fc.assert(
+    fc.property(fc.nat(1000), (seed) => {
+      const walked = walk(strategy, seed, steps)
+      const paths = optionsOf(walked, translate, seed)
+      const options = paths.map((trained) => trained.options)
+      if (uniform) checkMarginals(options, translate.counts, seed)
+      const genotypes = paths.map(({ path }) => path)
+      if (fairCycle !== undefined) checkFairness(genotypes, space, fairCycle, seed)
+    }),
+    { seed: options.seed ?? 1, numRuns: options.runs ?? 5, includeErrorInReport: true }
+  )
+}
