@@ -134,6 +134,46 @@ describe("angular", () => {
     }
   })
 
+  it("has the loss of its definitions, angles taken by the host's functions", () => {
+    const { labels, outputs } = own(batchOf(9, 5, 4, 3))
+    const params = own(
+      Angular.make({ scale: 8, margin: 0, marginOn: "cosine" }).init(key, { outputs: 4, classes: 3 }) as Record<
+        string,
+        tf.Tensor
+      >
+    )
+    const rows = outputs.arraySync()
+    const weights = (params[Angular.weightName] as tf.Tensor2D).arraySync()
+    const numbers = Array.from(labels.dataSync())
+    const expected = (logit: (angle: number, hit: boolean) => number): number => {
+      const losses = rows.map((row, i) => {
+        const logits = [0, 1, 2].map((c) => {
+          const column = weights.map((line) => line[c]!)
+          const dot = row.reduce((sum, v, d) => sum + v * column[d]!, 0)
+          return 8 * logit(Math.acos(dot / (Math.hypot(...row) * Math.hypot(...column))), numbers[i] === c)
+        })
+        return Math.log(logits.reduce((sum, v) => sum + Math.exp(v), 0)) - logits[numbers[i]!]!
+      })
+      return losses.reduce((a, b) => a + b, 0) / losses.length
+    }
+    // ArcFace goes on along a line where angle and margin pass half a turn.
+    const arc = (angle: number) =>
+      angle + 0.5 < Math.PI ? Math.cos(angle + 0.5) : Math.cos(angle) - 0.5 * Math.sin(0.5)
+    const cases = [
+      [Angular.make({ scale: 8, margin: 0, marginOn: "cosine" }), (angle: number) => Math.cos(angle)],
+      [
+        Angular.make({ scale: 8, margin: 0.3, marginOn: "cosine" }),
+        (a: number, hit: boolean) => Math.cos(a) - (hit ? 0.3 : 0)
+      ],
+      [
+        Angular.make({ scale: 8, margin: 0.5, marginOn: "angle" }),
+        (a: number, hit: boolean) => (hit ? arc(a) : Math.cos(a))
+      ]
+    ] as const
+    for (const [criterion, logit] of cases)
+      expect(value(criterion, outputs, labels, params)).toBeCloseTo(expected(logit), 4)
+  })
+
   it("says what is wrong with its weights", () => {
     const { labels, outputs } = own(batchOf(7, 6, 5, 3))
     expect(() => value(Angular.make({ scale: 8, margin: 0, marginOn: "cosine" }), outputs, labels)).toThrow("missing")

@@ -25,14 +25,18 @@ export type Options = typeof Options.Type
 /** False accept rates at which true accepts are told. */
 const rates = [0.1, 0.01, 0.001] as const
 
+// The yardstick needs all images at once; beyond a quarter of a gigabyte it is left out.
+const mostPixels = 1 << 26
+
 // Pairs made for splits without a list of their own.
 const madePairs = 3000
 
 /**
  * The agent. Metrics of a split: `loss`; and of its pairs (those of the dataflow for the test split, made from the
  * labels otherwise) `accuracy`, `accuracyStd`, `bestAccuracy`, `threshold`, `auc`, `tarAtFar0.1`, `tarAtFar0.01`,
- * `tarAtFar0.001`, and as a yardstick `pixelAccuracy` and `pixelBestAccuracy`, what the same judgement reaches on the
- * input pixels instead of embeddings. Where the pairs are too few to judge, `loss` stands alone.
+ * `tarAtFar0.001`. Where the pairs are too few to judge, `loss` stands alone. For people never seen, unless their images
+ * are too many to keep, also the yardstick `pixelAccuracy` and `pixelBestAccuracy`: what the same judgement reaches on
+ * the input pixels instead of embeddings.
  *
  * The loss is the criterion's, every image counting alike; where the split shows identities that a criterion with
  * identity weights has none for, it is the share of pairs judged wrongly.
@@ -50,6 +54,7 @@ export const make = (options: Options): TrainingAgentShape => ({
     const inputLength = dataflow.image[0] * dataflow.image[1] * dataflow.image[2]
     const most = Math.min(dataflow.count(split), steps * batchSize)
     const labels = new Int32Array(most)
+    const hasYardstick = unseen !== undefined && most * inputLength <= mostPixels
     const pixels: Array<Float32Array> = []
     const rows: Array<Float32Array> = []
     let dimension = 0
@@ -71,7 +76,7 @@ export const make = (options: Options): TrainingAgentShape => ({
       loss += measured.loss * batch.size
       dimension = measured.dimension
       rows.push(measured.rows)
-      pixels.push(batch.images)
+      if (hasYardstick) pixels.push(batch.images)
       yield* Effect.yieldNow
     }
     if (images === 0) return { loss: Number.NaN }
@@ -94,7 +99,7 @@ export const make = (options: Options): TrainingAgentShape => ({
     const judged = judgedBy(rows, dimension, options.normalise)
     const result = Verification.judge(judged)
     if (result === undefined) return { loss: hasLoss ? loss / images : Number.NaN }
-    const plain = Verification.judge(judgedBy(pixels, inputLength, false))
+    const plain = hasYardstick ? Verification.judge(judgedBy(pixels, inputLength, false)) : undefined
     return {
       loss: hasLoss ? loss / images : 1 - result.accuracy,
       ...result,
