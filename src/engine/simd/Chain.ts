@@ -743,17 +743,18 @@ interface TapeEngine {
   }): Array<tf.Tensor>
 }
 
-/** Named tensors of a chain, in the order in which tfjs asks for their gradients: x first, so that it is known whether it is
- * wanted before the first stage is taken back. */
+/** Named tensors of a chain in the order in which tfjs is to ask for their gradients: from the last stage to the first, x at the
+ * end. So what a stage keeps can be freed as soon as the pass has gone through it, and is used while it is in cache. */
 const makeInputs = (x: tf.Tensor4D, params: ReadonlyArray<ConvStageParams>): tf.NamedTensorMap => {
-  const inputs: tf.NamedTensorMap = { x }
-  params.forEach((stage, index) => {
-    inputs[`weight.${index}`] = stage.weight
-    for (const name of ["bias", "gamma", "beta", "slope"] as const) {
+  const inputs: tf.NamedTensorMap = {}
+  for (let index = params.length - 1; index >= 0; index--) {
+    const stage = params[index]!
+    for (const name of ["weight", "bias", "gamma", "beta", "slope"] as const) {
       const tensor = stage[name]
       if (tensor !== undefined) inputs[`${name}.${index}`] = tensor
     }
-  })
+  }
+  inputs["x"] = x
   return inputs
 }
 
@@ -979,11 +980,11 @@ const train = (
     })
     const before = (index: number) => (index === 0 ? undefined : { plan: plans[index - 1]!, stored: stored(index - 1) })
     // What outlives one gradient function but not the tape is kept with what the tape has saved, and disposed with it.
-    const held = (shape: Array<number>): tf.Tensor => {
-      const t = tf.keep(tensor(shape))
-      saved.push(t)
+    const hold = (t: tf.Tensor): tf.Tensor => {
+      saved.push(tf.keep(t))
       return t
     }
+    const held = (shape: Array<number>): tf.Tensor => hold(tensor(shape))
 
     interface StageGradient {
       readonly dz: tf.Tensor
@@ -993,7 +994,17 @@ const train = (
       readonly dslope: tf.Tensor
     }
     const gradients: Array<StageGradient | undefined> = plans.map(() => undefined)
+    // A depthwise convolution's two gradients are one job: what the other one has brought is kept here.
     const depthwiseWeights: Array<tf.Tensor | undefined> = plans.map(() => undefined)
+    let firstInput: tf.Tensor | undefined
+    const left = plans.map(() => 2)
+    /** Frees y and dz of a stage once both its weight's and its input's gradient are there. */
+    const release = (index: number): void => {
+      if (--left[index]! === 0) {
+        at(index, 0).dispose()
+        gradients[index]!.dz.dispose()
+      }
+    }
 
     const join = (index: number, dz: tf.Tensor, partial: number, parts: number): StageGradient => {
       const plan = plans[index]!
@@ -1019,10 +1030,10 @@ const train = (
       return gradient
     }
 
-    /** Takes the gradient of a stage's output through the stage, to its input, with an epilogue there (or none). */
+    /** Takes the gradient of a stage's output through the stage, to its input, with an epilogue there. */
     const through = (
       index: number,
-      epilogue: ((parts: number) => Epilogue) | undefined,
+      epilogue: (parts: number) => Epilogue,
       temporary: (floats: number) => number
     ): number => {
       const plan = plans[index]!
@@ -1030,25 +1041,13 @@ const train = (
       const kept = stored(index)
       const weight = address(at(index, 2))
       if (plan.kind === "depthwise") {
-        let dw = 0
-        if (depthwiseWeights[index] === undefined) {
-          depthwiseWeights[index] = held(params[index]!.weight.shape)
-          dw = address(depthwiseWeights[index])
-        }
+        const dw = held(params[index]!.weight.shape)
+        depthwiseWeights[index] = dw
         const dy = jobs.gradientSource(plan, kept, address(dz), address(k))
-        return jobs.depthwiseBackward(
-          plan,
-          dy,
-          jobs.inputSource(plan, before(index), address(input), temporary),
-          weight,
-          epilogue,
-          dw,
-          temporary
-        )
+        const source = jobs.inputSource(plan, before(index), address(input), temporary)
+        return jobs.depthwiseBackward(plan, dy, source, weight, epilogue, address(dw), temporary)
       }
-      return epilogue === undefined
-        ? 0
-        : jobs.productBackward(plan, kept, address(dz), address(k), weight, epilogue, temporary)
+      return jobs.productBackward(plan, kept, address(dz), address(k), weight, epilogue, temporary)
     }
 
     const gradientOf = (index: number): StageGradient => {
@@ -1077,49 +1076,55 @@ const train = (
         return join(index, dz, partial, parts)
       })
       gradients[index] = gradient
+      if (index < count - 1) {
+        release(index + 1)
+        if (plans[index + 1]!.kind === "depthwise") release(index + 1)
+      }
       return gradient
     }
 
-    const result: Record<string, () => tf.Tensor> = {
-      x: () => {
-        gradientOf(0)
-        const dx = tensor(x.shape)
-        withTemporaries(backend.runtime, (temporary) =>
-          through(
-            0,
-            () => ({
-              kind: ACTIVATE_NHWC,
-              out: address(dx),
-              channels: plans[0]!.stage.inChannels,
-              pixels: inPixels(plans[0]!),
-              batch: plans[0]!.batch,
-              residual: options.residual ? address(dout) : 0
-            }),
-            temporary
-          )
+    const inputGradient = (): tf.Tensor => {
+      gradientOf(0)
+      const dx = tensor(x.shape)
+      const { stage, batch } = plans[0]!
+      withTemporaries(backend.runtime, (temporary) =>
+        through(
+          0,
+          () => ({
+            kind: ACTIVATE_NHWC,
+            out: address(dx),
+            channels: stage.inChannels,
+            pixels: inPixels(plans[0]!),
+            batch,
+            residual: options.residual ? address(dout) : 0
+          }),
+          temporary
         )
-        return dx
-      }
+      )
+      release(0)
+      return dx
+    }
+
+    const result: Record<string, () => tf.Tensor> = {
+      x: () => (firstInput === undefined ? inputGradient() : tf.clone(firstInput))
     }
     plans.forEach((plan, index) => {
-      result[`weight.${index}`] = () =>
+      result[`weight.${index}`] = () => {
+        if (plan.kind === "depthwise") {
+          if (index > 0) gradientOf(index - 1)
+          else firstInput = hold(inputGradient())
+          return tf.clone(depthwiseWeights[index]!)
+        }
+        const { dz, k } = gradientOf(index)
+        const dw = tensor(params[index]!.weight.shape)
         withTemporaries(backend.runtime, (temporary) => {
-          const { dz, k } = gradientOf(index)
-          if (plan.kind === "depthwise") {
-            if (depthwiseWeights[index] === undefined) through(index, undefined, temporary)
-            return tf.clone(depthwiseWeights[index]!)
-          }
-          const dw = tensor(params[index]!.weight.shape)
           const source = jobs.inputSource(plan, before(index), address(input), temporary)
-          jobs.weightGradient(
-            plan,
-            source,
-            jobs.gradientSource(plan, stored(index), address(dz), address(k)),
-            address(dw),
-            temporary
-          )
-          return dw
+          const dy = jobs.gradientSource(plan, stored(index), address(dz), address(k))
+          jobs.weightGradient(plan, source, dy, address(dw), temporary)
         })
+        release(index)
+        return dw
+      }
       result[`beta.${index}`] = () => tf.clone(gradientOf(index).dbeta)
       result[`gamma.${index}`] = () => tf.clone(gradientOf(index).dgamma)
       result[`slope.${index}`] = () => tf.clone(gradientOf(index).dslope)
