@@ -65,13 +65,13 @@ const extremum: Grad = (dy, saved, attrs) => {
 }
 
 /**
- * The cpu backend's own gradient divides by the whole window even where it hangs over the border; so a padded pooling
- * spreads its gradient, divided by the true counts, with a depthwise kernel of ones.
+ * The cpu backend's own gradient divides by the whole window even where it hangs over the border; so there a padded
+ * pooling spreads its gradient, divided by the true counts, with a depthwise kernel of ones.
  */
 const averagePool: Grad = (dy, saved, attrs) => {
   const input = one(saved)
   const { filterSize, strides, pad } = attrs
-  if (pad === "valid" || pad === 0) return pooled("AvgPoolGrad", false)(dy, saved, attrs)
+  if (pad === "valid" || pad === 0 || tf.getBackend() !== "cpu") return pooled("AvgPoolGrad", false)(dy, saved, attrs)
   return {
     x: () => {
       const [height, width] = (Array.isArray(filterSize) ? filterSize : [filterSize, filterSize]) as [number, number]

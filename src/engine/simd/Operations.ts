@@ -158,20 +158,26 @@ const binaryPlan = (
     : plan(inner, { splat: false, step: inner, shared: middle })
 }
 
-/** op(a, b) with broadcasting, float32; undefined where the shapes combine in a way no kernel covers. */
-export const binary = (backend: SimdBackend, operation: BinaryOperation, a: Info, b: Info): Info | undefined => {
+const rowwise = (
+  backend: SimdBackend,
+  kernel: "binary" | "compare",
+  operation: number,
+  a: Info,
+  b: Info,
+  dtype: "float32" | "bool"
+): Info | undefined => {
   const shape = tf.broadcast_util.assertAndGetBroadcastShape([...a.shape], [...b.shape])
   const plan = binaryPlan(a.shape, b.shape, shape)
   if (plan === undefined) return undefined
-  const out = backend.allocate(shape)
+  const out = backend.allocate(shape, dtype)
   const count = product(shape)
   const rows = Math.ceil(count / plan.length)
-  const perPiece = unitsOf(plan.length, binaryOperations[operation] >= 32 ? 2048 : PIECE)
-  backend.runtime.run("binary", pieces(rows, perPiece), [
+  const perPiece = unitsOf(plan.length, kernel === "binary" && operation >= 32 ? 2048 : PIECE)
+  backend.runtime.run(kernel, pieces(rows, perPiece), [
     backend.address(a),
     backend.address(b),
     backend.address(out),
-    binaryOperations[operation],
+    operation,
     count,
     plan.length,
     plan.b.splat ? 1 : plan.a.splat ? 2 : 0,
@@ -180,6 +186,33 @@ export const binary = (backend: SimdBackend, operation: BinaryOperation, a: Info
     plan.b.step,
     plan.b.shared,
     perPiece
+  ])
+  return out
+}
+
+/** op(a, b) with broadcasting, float32; undefined where the shapes combine in a way no kernel covers. */
+export const binary = (backend: SimdBackend, operation: BinaryOperation, a: Info, b: Info): Info | undefined =>
+  rowwise(backend, "binary", binaryOperations[operation], a, b, "float32")
+
+/** Numbers of the comparisons. */
+export const comparisons = { Equal: 0, NotEqual: 1, Greater: 2, GreaterEqual: 3, Less: 4, LessEqual: 5 } as const
+/** A comparison. */
+export type Comparison = keyof typeof comparisons
+
+/** Whether a and b compare, as bool, with the broadcasting of {@link binary}. */
+export const compare = (backend: SimdBackend, comparison: Comparison, a: Info, b: Info): Info | undefined =>
+  rowwise(backend, "compare", comparisons[comparison], a, b, "bool")
+
+/** t where the condition (bool) holds, else e; all of one shape. */
+export const select = (backend: SimdBackend, condition: Info, t: Info, e: Info): Info => {
+  const out = backend.allocate([...t.shape])
+  const count = product(t.shape)
+  backend.runtime.run("select", pieces(count, PIECE), [
+    backend.address(condition),
+    backend.address(t),
+    backend.address(e),
+    backend.address(out),
+    count
   ])
   return out
 }
@@ -339,8 +372,29 @@ export const transpose = (backend: SimdBackend, x: Info, permutation: ReadonlyAr
     } else axes.push({ size, stride })
   })
   if (axes.length > 8) return undefined
-  const row = axes.pop() ?? { size: 1, stride: 1 }
   const out = backend.allocate(shape, x.dtype)
+  // Plain matrices, one or a batch of them: [outer][columns][rows] of a source [outer][rows][columns].
+  const [rowAxis, columnAxis] = [axes[axes.length - 1], axes[axes.length - 2]]
+  if (
+    rowAxis !== undefined &&
+    columnAxis !== undefined &&
+    columnAxis.stride === 1 &&
+    rowAxis.stride === columnAxis.size &&
+    (axes.length === 2 || (axes.length === 3 && axes[0]!.stride === rowAxis.size * columnAxis.size)) &&
+    product(shape) > 0
+  ) {
+    const strips = Math.ceil(columnAxis.size / 32)
+    const matrices = axes.length === 3 ? axes[0]!.size : 1
+    backend.runtime.run("transposeTiles", matrices * strips, [
+      backend.address(x),
+      backend.address(out),
+      rowAxis.size,
+      columnAxis.size,
+      strips
+    ])
+    return out
+  }
+  const row = axes.pop() ?? { size: 1, stride: 1 }
   const rows = product(axes.map((axis) => axis.size))
   const perPiece = unitsOf(row.size)
   const integers = new Array<number>(24).fill(0)
@@ -507,6 +561,21 @@ export const crossEntropy = (
   return { losses, gradient }
 }
 
+const poolWords = (geometry: tf.backend_util.Conv2DInfo, kind: "avg" | "max"): ReadonlyArray<number> => [
+  geometry.inHeight,
+  geometry.inWidth,
+  geometry.inChannels,
+  geometry.outHeight,
+  geometry.outWidth,
+  geometry.effectiveFilterHeight,
+  geometry.effectiveFilterWidth,
+  geometry.strideHeight,
+  geometry.strideWidth,
+  geometry.padInfo.top,
+  geometry.padInfo.left,
+  kind === "max" ? 1 : 0
+]
+
 /** Average or maximum pooling of x [batch, height, width, channels]; averages leave the padding out. */
 export const pool = (
   backend: SimdBackend,
@@ -518,18 +587,25 @@ export const pool = (
   backend.runtime.run("poolRows", geometry.batchSize * geometry.outHeight, [
     backend.address(x),
     backend.address(out),
-    geometry.inHeight,
-    geometry.inWidth,
-    geometry.inChannels,
-    geometry.outHeight,
-    geometry.outWidth,
-    geometry.effectiveFilterHeight,
-    geometry.effectiveFilterWidth,
-    geometry.strideHeight,
-    geometry.strideWidth,
-    geometry.padInfo.top,
-    geometry.padInfo.left,
-    kind === "max" ? 1 : 0
+    ...poolWords(geometry, kind)
+  ])
+  return out
+}
+
+/** The gradient of {@link pool}; `x` is read for maxima only. */
+export const poolGradient = (
+  backend: SimdBackend,
+  dy: Info,
+  x: Info,
+  kind: "avg" | "max",
+  geometry: tf.backend_util.Conv2DInfo
+): Info => {
+  const out = backend.allocate([...x.shape])
+  backend.runtime.run("poolGradient", geometry.batchSize, [
+    backend.address(x),
+    backend.address(dy),
+    ...poolWords(geometry, kind),
+    backend.address(out)
   ])
   return out
 }

@@ -245,6 +245,28 @@ describe("two operands", () => {
     const integers = { shape: [3], values: new Int32Array([2, 3, -2]), dtype: "int32" } as const
     agrees((x, y) => tf.pow(x!, y!), [integers, { ...integers, values: new Int32Array([3, 2, 3]) }])
   })
+  it("compare and choose", () => {
+    const all = [tf.equal, tf.notEqual, tf.greater, tf.greaterEqual, tf.less, tf.lessEqual]
+    const op: Op = (x, y) => all.map((compare) => compare(x!, y!))
+    fc.assert(
+      fc.property(shapes, (shape) => {
+        const a = spread(shape, 0, 3)
+        const whole = { ...a, values: a.values.map(Math.round) }
+        const b = { ...spread(shape.slice(-1), 0, 3, 1) }
+        agrees(op, [whole, { ...b, values: b.values.map(Math.round) }])
+        agrees(op, [whole, { shape: [], values: new Float32Array([1]) }])
+        agrees((x, y) => tf.where(tf.greater(x!, 1), x!, y!), [a, spread(shape, -1, 1)])
+      }),
+      runs(25)
+    )
+    agrees(op, [
+      { shape: [17], values: special },
+      { shape: [17], values: special.slice().reverse() }
+    ])
+    agrees((x, y) => tf.where(tf.lessEqual(x!, y!), x!, y!), [spread([40001], -3, 3), spread([40001], -2, 2)], {
+      threads: [1, 2, 3, 7]
+    })
+  })
   it("NaN and infinity propagate", () => {
     const n = special.length
     const a: Input = { shape: [n, 1], values: special }
@@ -530,6 +552,14 @@ describe("features", () => {
             tf.maxPool(x as tf.Tensor4D, kernel, 1, "same")
           ]
           agrees(pools, [spread(shape, -1, 1)], { tolerance: 1e-6 })
+          for (const padding of ["valid", "same"] as const) {
+            if (padding === "valid" && (shape[1] < kernel || shape[2] < kernel)) continue
+            const gradients: Op = (x) => [
+              tf.grad((t) => tf.square(tf.avgPool(t as tf.Tensor4D, kernel, 2, padding)))(x!),
+              tf.grad((t) => tf.square(tf.maxPool(t as tf.Tensor4D, kernel, 1, padding)))(x!)
+            ]
+            agrees(gradients, [spread(shape, -1, 1)], { tolerance: 1e-6, threads: [1, 3] })
+          }
         }
       }),
       runs(25)

@@ -9,13 +9,16 @@ import { addSimdKernel, type SimdBackend } from "./Backend.ts"
 import {
   type BinaryOperation,
   binary,
+  compare,
   copyBlock,
   filled,
   matMul,
   pool,
+  poolGradient,
   type Reduction,
   reduce,
   reductionExtents,
+  select,
   softmax,
   transpose,
   type UnaryOperation,
@@ -344,27 +347,36 @@ for (const [name, value] of [
   register(name, ({ x }, _, backend) => (isFloat(x!) ? filled(backend, x!.shape, value) : undefined))
 }
 
+// Comparisons and choice.
+for (const name of ["Equal", "NotEqual", "Greater", "GreaterEqual", "Less", "LessEqual"] as const) {
+  register(name, ({ a, b }, _, backend) => (isFloat(a!) && isFloat(b!) ? compare(backend, name, a!, b!) : undefined))
+}
+register("Select", ({ condition, e, t }, _, backend) => {
+  const direct = condition!.dtype === "bool" && isFloat(t!) && isFloat(e!) && size(condition!) === size(t!)
+  return direct && size(t!) === size(e!) ? select(backend, condition!, t!, e!) : undefined
+})
+
 // Pooling.
+const geometryOf = (x: Info, attributes: Attributes): tf.backend_util.Conv2DInfo => {
+  const { dimRoundingMode, filterSize, pad, strides } = attributes as {
+    dimRoundingMode?: "floor" | "round" | "ceil"
+    filterSize: [number, number] | number
+    pad: "valid" | "same" | number
+    strides: [number, number] | number
+  }
+  const shape = x.shape as [number, number, number, number]
+  return tf.backend_util.computePool2DInfo(shape, filterSize, strides, 1, pad, dimRoundingMode)
+}
 for (const [name, kind] of [
   ["AvgPool", "avg"],
   ["MaxPool", "max"]
 ] as const) {
-  register(name, ({ x }, attributes, backend) => {
-    if (!isFloat(x!)) return undefined
-    const { dimRoundingMode, filterSize, pad, strides } = attributes as {
-      dimRoundingMode?: "floor" | "round" | "ceil"
-      filterSize: [number, number] | number
-      pad: "valid" | "same" | number
-      strides: [number, number] | number
-    }
-    const geometry = tf.backend_util.computePool2DInfo(
-      x!.shape as [number, number, number, number],
-      filterSize,
-      strides,
-      1,
-      pad,
-      dimRoundingMode
-    )
-    return pool(backend, x!, kind, geometry)
-  })
+  register(name, ({ x }, attributes, backend) =>
+    isFloat(x!) ? pool(backend, x!, kind, geometryOf(x!, attributes)) : undefined
+  )
+  register(`${name}Grad`, ({ dy, input }, attributes, backend) =>
+    isFloat(dy!) && isFloat(input!)
+      ? poolGradient(backend, dy!, input!, kind, geometryOf(input!, attributes))
+      : undefined
+  )
 }

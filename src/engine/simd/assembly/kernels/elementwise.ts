@@ -251,6 +251,94 @@ export function binary(args: usize, piece: i32, scratch: usize): void {
   }
 }
 
+const EQUAL: i32 = 0
+const NOT_EQUAL: i32 = 1
+const GREATER: i32 = 2
+const GREATER_EQUAL: i32 = 3
+const LESS: i32 = 4
+
+// @ts-ignore: decorator
+@inline
+function compare4(op: i32, a: v128, b: v128): v128 {
+  if (op == EQUAL) return f32x4.eq(a, b)
+  if (op == NOT_EQUAL) return f32x4.ne(a, b)
+  if (op == GREATER) return f32x4.gt(a, b)
+  if (op == GREATER_EQUAL) return f32x4.ge(a, b)
+  if (op == LESS) return f32x4.lt(a, b)
+  return f32x4.le(a, b)
+}
+
+// Four bytes of 0 or 1 from four lanes of 0 or -1.
+// @ts-ignore: decorator
+@inline
+function truth(lanes: v128): u32 {
+  const bytes = i8x16.shuffle(lanes, lanes, 0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12)
+  return <u32>i32x4.extract_lane(bytes, 0) & 0x01010101
+}
+
+/**
+ * out = whether a and b compare, a byte each, in rows as for `binary`; pieces are whole rows.
+ * Ints: as for binary.
+ */
+export function compare(args: usize, piece: i32, scratch: usize): void {
+  const op = argI(args, 3)
+  const count = argI(args, 4)
+  const length = argI(args, 5)
+  const splat = argI(args, 6)
+  const stepA = (<usize>argI(args, 7)) << 2
+  const sharedA = argI(args, 8)
+  const stepB = (<usize>argI(args, 9)) << 2
+  const sharedB = argI(args, 10)
+  const rows = argI(args, 11)
+  const first = piece * rows
+  const last = min(first + rows, (count + length - 1) / length)
+  for (let row = first; row < last; row++) {
+    const start = row * length
+    const n = min(length, count - start)
+    const a = argP(args, 0) + <usize>(row / sharedA) * stepA
+    const b = argP(args, 1) + <usize>(row / sharedB) * stepB
+    const out = argP(args, 2) + <usize>start
+    for (let i = 0; i < n; i += 4) {
+      const o = (<usize>i) << 2
+      const x = splat == 2 ? v128.load32_splat(a) : v128.load(a + o)
+      const y = splat == 1 ? v128.load32_splat(b) : v128.load(b + o)
+      let bits: u32 = 0
+      switch (op) {
+        case EQUAL: { bits = truth(compare4(EQUAL, x, y)); break }
+        case NOT_EQUAL: { bits = truth(compare4(NOT_EQUAL, x, y)); break }
+        case GREATER: { bits = truth(compare4(GREATER, x, y)); break }
+        case GREATER_EQUAL: { bits = truth(compare4(GREATER_EQUAL, x, y)); break }
+        case LESS: { bits = truth(compare4(LESS, x, y)); break }
+        default: bits = truth(compare4(5, x, y))
+      }
+      const left = n - i
+      if (left >= 4) store<u32>(out + <usize>i, bits)
+      else {
+        store<u8>(out + <usize>i, <u8>bits)
+        if (left > 1) store<u8>(out + <usize>i, <u8>(bits >> 8), 1)
+        if (left > 2) store<u8>(out + <usize>i, <u8>(bits >> 16), 2)
+      }
+    }
+  }
+}
+
+/** out = t where the byte is not 0, else e; pieces of 16384. Ints: 0 bytes, 1 t, 2 e, 3 out, 4 count. */
+export function select(args: usize, piece: i32, scratch: usize): void {
+  const start = piece * BLOCK
+  const n = min(BLOCK, argI(args, 4) - start)
+  const c = argP(args, 0) + <usize>start
+  const t = argP(args, 1) + ((<usize>start) << 2)
+  const e = argP(args, 2) + ((<usize>start) << 2)
+  const out = argP(args, 3) + ((<usize>start) << 2)
+  const zero = i32x4.splat(0)
+  for (let i = 0; i < n; i += 4) {
+    const o = (<usize>i) << 2
+    const bytes = v128.load32_zero(c + <usize>i)
+    const lanes = i32x4.extend_low_i16x8_u(i16x8.extend_low_i8x16_u(bytes))
+    storeLanes(out + o, v128.bitselect(v128.load(e + o), v128.load(t + o), i32x4.eq(lanes, zero)), min(4, n - i))
+  }
+}
+
 const BLOCK: i32 = 16384
 
 /**

@@ -221,3 +221,72 @@ export function poolRows(args: usize, piece: i32, scratch: usize): void {
     out += step
   }
 }
+
+/**
+ * The gradient of average or maximum pooling. A piece is an image, its windows in order; a maximum's gradient goes to the first
+ * place, row by row, that holds it. Ints: 0-13 as for poolRows with dy in place of out, 14 dx.
+ */
+export function poolGradient(args: usize, piece: i32, scratch: usize): void {
+  const height = argI(args, 2)
+  const width = argI(args, 3)
+  const channels = argI(args, 4)
+  const outHeight = argI(args, 5)
+  const outWidth = argI(args, 6)
+  const maximum = argI(args, 13)
+  const step = (<usize>channels) << 2
+  const image = <usize>(piece * height) * <usize>width * step
+  const x = argP(args, 0) + image
+  const dx = argP(args, 14) + image
+  let dy = argP(args, 1) + <usize>(piece * outHeight) * <usize>outWidth * step
+  memory.fill(dx, 0, <usize>(height * width) * step)
+  for (let oy = 0; oy < outHeight; oy++) {
+    const y0 = oy * argI(args, 9) - argI(args, 11)
+    const yStart = max(0, y0)
+    const yEnd = min(height, y0 + argI(args, 7))
+    for (let ox = 0; ox < outWidth; ox++) {
+      const x0 = ox * argI(args, 10) - argI(args, 12)
+      const xStart = max(0, x0)
+      const xEnd = min(width, x0 + argI(args, 8))
+      const count = f32x4.splat(<f32>(max(0, yEnd - yStart) * max(0, xEnd - xStart)))
+      for (let c = 0; c < channels; c += 4) {
+        const o = (<usize>c) << 2
+        const n = min(4, channels - c)
+        const g = v128.load(dy + o)
+        if (!maximum) {
+          const share = f32x4.div(g, count)
+          for (let iy = yStart; iy < yEnd; iy++) {
+            let p = dx + <usize>(iy * width + xStart) * step + o
+            for (let ix = xStart; ix < xEnd; ix++) {
+              storeLanes(p, f32x4.add(v128.load(p), share), n)
+              p += step
+            }
+          }
+          continue
+        }
+        // Where each lane's maximum is; a NaN counts as the largest, the first of them stays.
+        let best = f32x4.splat(-Infinity)
+        let place = i32x4.splat(yStart * width + xStart)
+        for (let iy = yStart; iy < yEnd; iy++) {
+          for (let ix = xStart; ix < xEnd; ix++) {
+            const v = v128.load(x + <usize>(iy * width + ix) * step + o)
+            const better = v128.andnot(v128.or(f32x4.gt(v, best), f32x4.ne(v, v)), f32x4.ne(best, best))
+            best = v128.bitselect(v, best, better)
+            place = v128.bitselect(i32x4.splat(iy * width + ix), place, better)
+          }
+        }
+        addAt(dx + o, step, i32x4.extract_lane(place, 0), f32x4.extract_lane(g, 0))
+        if (n > 1) addAt(dx + o + 4, step, i32x4.extract_lane(place, 1), f32x4.extract_lane(g, 1))
+        if (n > 2) addAt(dx + o + 8, step, i32x4.extract_lane(place, 2), f32x4.extract_lane(g, 2))
+        if (n > 3) addAt(dx + o + 12, step, i32x4.extract_lane(place, 3), f32x4.extract_lane(g, 3))
+      }
+      dy += step
+    }
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function addAt(p: usize, step: usize, place: i32, value: f32): void {
+  const q = p + <usize>place * step
+  store<f32>(q, load<f32>(q) + value)
+}

@@ -84,6 +84,53 @@ export function permute(args: usize, piece: i32, scratch: usize): void {
 }
 
 /**
+ * Transposes matrices, in tiles of 32 x 32; a piece is a strip of 32 columns of one of them.
+ * Ints: 0 source [matrices][rows][columns], 1 out [matrices][columns][rows], 2 rows, 3 columns, 4 strips a matrix.
+ */
+export function transposeTiles(args: usize, piece: i32, scratch: usize): void {
+  const rows = argI(args, 2)
+  const columns = argI(args, 3)
+  const strips = argI(args, 4)
+  const matrix = <usize>(piece / strips) * <usize>rows * <usize>columns
+  const first = (piece % strips) << 5
+  const last = min(columns, first + 32)
+  const from = (<usize>columns) << 2
+  const to = (<usize>rows) << 2
+  const source = argP(args, 0) + (matrix << 2)
+  const out = argP(args, 1) + (matrix << 2)
+  for (let top = 0; top < rows; top += 32) {
+    const bottom = min(rows, top + 32)
+    for (let c = first; c < last; c += 4) {
+      const width = min(4, last - c)
+      let s = source + <usize>top * from + ((<usize>c) << 2)
+      let d = out + <usize>c * to + ((<usize>top) << 2)
+      let r = top
+      for (; r + 4 <= bottom && width == 4; r += 4) {
+        const a0 = v128.load(s)
+        const a1 = v128.load(s + from)
+        const a2 = v128.load(s + 2 * from)
+        const a3 = v128.load(s + 3 * from)
+        const b0 = i8x16.shuffle(a0, a1, 0, 1, 2, 3, 16, 17, 18, 19, 4, 5, 6, 7, 20, 21, 22, 23)
+        const b1 = i8x16.shuffle(a2, a3, 0, 1, 2, 3, 16, 17, 18, 19, 4, 5, 6, 7, 20, 21, 22, 23)
+        const b2 = i8x16.shuffle(a0, a1, 8, 9, 10, 11, 24, 25, 26, 27, 12, 13, 14, 15, 28, 29, 30, 31)
+        const b3 = i8x16.shuffle(a2, a3, 8, 9, 10, 11, 24, 25, 26, 27, 12, 13, 14, 15, 28, 29, 30, 31)
+        v128.store(d, i8x16.shuffle(b0, b1, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23))
+        v128.store(d + to, i8x16.shuffle(b0, b1, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31))
+        v128.store(d + 2 * to, i8x16.shuffle(b2, b3, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23))
+        v128.store(d + 3 * to, i8x16.shuffle(b2, b3, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31))
+        s += from << 2
+        d += 16
+      }
+      for (; r < bottom; r++) {
+        for (let j: usize = 0; j < <usize>width; j++) store<u32>(d + j * to, load<u32>(s + (j << 2)))
+        s += from
+        d += 4
+      }
+    }
+  }
+}
+
+/**
  * Channel shuffle of rows seen as [groups][each], written [each][groups].
  * Ints: 0 source, 1 out, 2 rows, 3 groups, 4 channels of each, 5 rows a piece.
  */
