@@ -200,7 +200,7 @@ type Services = Effect.Success<typeof services>
 const manifestOf = (
   s: Services,
   config: RunConfig,
-  input: AgentInput,
+  input: AgentInput | undefined,
   notes: Readonly<Record<string, Schema.Json>>
 ): RunFolder.Manifest => ({
   identity: {
@@ -212,7 +212,7 @@ const manifestOf = (
     space: { name: s.space.name, size: s.space.size.toString() },
     engine: { name: s.engine.name, version: s.engine.version, mode: s.engine.mode }
   },
-  input: { start: input.start, needsSupernet: input.needsSupernet },
+  input: input === undefined ? {} : { start: input.start, needsSupernet: input.needsSupernet },
   notes: { threads: s.engine.threads, ...notes }
 })
 
@@ -221,7 +221,7 @@ const flatten = (value: Schema.Json | undefined, at: string, into: Map<string, s
     for (const [key, inner] of Object.entries(value)) {
       flatten(inner as Schema.Json, at === "" ? key : `${at}.${key}`, into)
     }
-  } else into.set(at, value === undefined ? "nothing" : JSON.stringify(value))
+  } else into.set(at, value === undefined ? "nothing" : CanonicalJson.stringify(value))
   return into
 }
 
@@ -907,6 +907,16 @@ export const run = (options: StartOptions): Effect.Effect<RunOutcome, RunError, 
       return yield* drive(s, options, folder, input, null)
     })
   )
+
+/**
+ * Fails where what a run's folder began with is not what is given now: another configuration, other data, another engine.
+ */
+export const checkSame = (options: Pick<RunOptions, "config" | "folder">): Effect.Effect<void, RunError, RunServices> =>
+  Effect.gen(function* () {
+    const s = yield* services
+    const began = yield* RunFolder.readManifest(s.disk, path.resolve(options.folder))
+    yield* checkIdentity(options.folder, began, manifestOf(s, options.config, undefined, {}))
+  })
 
 /**
  * Takes a run up where its folder says it stands: after a pause, a failure, a crash. What the run is made of must be what

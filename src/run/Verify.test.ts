@@ -1,0 +1,115 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Checkpoint from "./Checkpoint.ts"
+import { Disk, writeTextAtomic } from "./Disk.ts"
+import * as Journal from "./Journal.ts"
+import * as MemoryDisk from "./testing/MemoryDisk.ts"
+import * as SmallRun from "./testing/SmallRun.ts"
+import * as Trials from "./testing/Trials.ts"
+import * as Verify from "./Verify.ts"
+
+const config = Trials.shortConfig
+const verify = (memory: MemoryDisk.MemoryDisk, options: Partial<Verify.VerifyOptions> = {}) =>
+  Verify.verify({ config, folder: Trials.folder, ...options }).pipe(
+    Effect.provide(Layer.merge(SmallRun.layer(config.seed), Layer.succeed(Disk, memory.disk)))
+  )
+const at = (name: string) => `${Trials.folder}/${name}`
+const text = (memory: MemoryDisk.MemoryDisk, name: string) => new TextDecoder().decode(memory.files().get(at(name)))
+
+describe("Verify", () => {
+  it.live("finds a run equal, leaves it alone and nothing beside it", () =>
+    Effect.gen(function* () {
+      const memory = MemoryDisk.make()
+      yield* Trials.begin(memory.disk, config)
+      const before = [...memory.files()].map(([name, bytes]) => [name, bytes.length])
+      const verification = yield* verify(memory)
+      assert.deepStrictEqual(verification.differences, [])
+      assert.strictEqual(verification.until, "evaluating")
+      assert.sameMembers(Object.keys(verification.digests), [
+        "checkpoints/supernet.safetensors",
+        "metrics.json",
+        "network.safetensors",
+        "search.jsonl"
+      ])
+      assert.deepStrictEqual(
+        [...memory.files()].map(([name, bytes]) => [name, bytes.length]),
+        before
+      )
+      assert.strictEqual((yield* verify(memory, { until: "searching" })).until, "searching")
+    })
+  )
+
+  it.live("verifies what a stopped run has completed, and a run that began at a supernet", () =>
+    Effect.gen(function* () {
+      const memory = MemoryDisk.make()
+      const half = { ...config, stopAfter: "searching" as const }
+      yield* Trials.begin(memory.disk, half)
+      const verification = yield* verify(memory, { config: half })
+      assert.deepStrictEqual(verification.differences, [])
+      assert.strictEqual(verification.until, "searching")
+      const start = { supernet: at("checkpoints/supernet.safetensors"), architecture: null, network: null }
+      yield* Trials.begin(memory.disk, { ...half, start }, { folder: "/runs/from" })
+      memory.removeFile(at("checkpoints/supernet.safetensors"))
+      const from = yield* verify(memory, { config: { ...half, start }, folder: "/runs/from" })
+      assert.deepStrictEqual(from.differences, [])
+    })
+  )
+
+  it.live("names the first difference: a metric, a line of the log, a tensor", () =>
+    Effect.gen(function* () {
+      const memory = MemoryDisk.make()
+      yield* Trials.begin(memory.disk, config)
+      const metrics = text(memory, "metrics.json")
+      const { test } = JSON.parse(metrics)
+      yield* writeTextAtomic(
+        memory.disk,
+        at("metrics.json"),
+        metrics.replace(`"top1": ${test.top1}`, '"top1": 0.99').replace(/"weights": "\w/, '"weights": "x')
+      )
+      const doctored = yield* verify(memory)
+      assert.isAbove(doctored.differences.length, 0)
+      assert.match(doctored.differences[0]?.place ?? "", /^(supernetTraining|retraining)\.weights$/)
+      yield* writeTextAtomic(memory.disk, at("metrics.json"), metrics)
+
+      const lines = yield* Journal.read(memory.disk, at("search.jsonl"))
+      const better = lines.map((line, index) => Journal.encodeLine(index === 2 ? { ...line, objective: 0 } : line))
+      const search = text(memory, "search.jsonl")
+      yield* writeTextAtomic(memory.disk, at("search.jsonl"), `${better.join("\n")}\n`)
+      const { differences } = yield* verify(memory)
+      assert.strictEqual(differences[0]?.file, "search.jsonl")
+      assert.strictEqual(differences[0]?.place, "line 3, objective")
+      assert.strictEqual(differences[0]?.recorded, "0")
+      yield* writeTextAtomic(memory.disk, at("search.jsonl"), search)
+
+      const network = yield* Checkpoint.read(memory.disk, at("network.safetensors"))
+      const [name, tensor] = [...network.tensors][1] as [string, Checkpoint.TensorEntry]
+      const data = tensor.data.slice()
+      data[0] = (data[0] ?? 0) ^ 1
+      yield* Checkpoint.write(memory.disk, at("network.safetensors"), {
+        ...network,
+        tensors: new Map(network.tensors).set(name, { ...tensor, data })
+      })
+      const changed = yield* verify(memory)
+      assert.deepStrictEqual(
+        changed.differences.map(({ file, place }) => [file, place]),
+        [["network.safetensors", name]]
+      )
+    })
+  )
+
+  it.live("tells damage by its file and tensor, and other data or settings by their keys", () =>
+    Effect.gen(function* () {
+      const memory = MemoryDisk.make()
+      yield* Trials.begin(memory.disk, config)
+      const size = memory.files().get(at("network.safetensors"))?.length ?? 0
+      memory.flip(at("network.safetensors"), size - 5)
+      const damaged = yield* Effect.flip(verify(memory))
+      assert.match(damaged.message, /network\.safetensors, tensor [a-z0-9.]+: its bytes are damaged/)
+      memory.flip(at("network.safetensors"), size - 5)
+      const other = yield* Effect.flip(verify(memory, { config: { ...config, seed: 9 } }))
+      assert.match(other.message, /seed: it began with 7, and now there is 9/)
+      assert.match((yield* Effect.flip(verify(memory, { folder: "/nowhere" }))).message, /is no run/)
+    })
+  )
+})
