@@ -1,6 +1,9 @@
 /**
  * Classification from folders of images, one folder a class, as ImageNet (Russakovsky et al. 2015) is usually kept:
  * `train/<class>/…` and `val/<class>/…`. Images stay in their files; worker threads decode them ahead of the training.
+ *
+ * **Gotchas**: how a JPEG's bytes become pixels is the decoder's business: two runs have the same bits with the same
+ * version of `sharp`. All that follows (crop, resizing, colours) is computed here and the same everywhere.
  */
 import * as fs from "node:fs/promises"
 import { join } from "node:path"
