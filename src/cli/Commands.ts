@@ -7,6 +7,7 @@ import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import { compareSearchers } from "./CompareSearchersCommand.ts"
 import { generate, init } from "./ComponentCommands.ts"
 import { help as exitCodes } from "./Exit.ts"
 
@@ -323,5 +324,17 @@ export const osnas = Command.make("osnas").pipe(
     { command: "osnas run", description: "A whole search in minutes, on images that ship with osnas" },
     { command: "osnas config > search.yaml && osnas run search.yaml", description: "A search of your own" }
   ]),
-  Command.withSubcommands([run, resume, inspect, list, config, report, engines, bench, init, generate])
+  Command.withSubcommands([
+    run,
+    resume,
+    inspect,
+    list,
+    config,
+    report,
+    engines,
+    bench,
+    compareSearchers,
+    init,
+    generate
+  ])
 )

@@ -47,7 +47,8 @@ export const shipped: { readonly [K in Kind]: Readonly<Record<string, Source<K>>
     random: () => import("../search-strategy/Random.ts").then((module) => bind(module.component))
   },
   estimator: {
-    supernet: () => import("../estimator/Supernet.ts").then((module) => bind(module.component))
+    supernet: () => import("../estimator/Supernet.ts").then((module) => bind(module.component)),
+    tabular: () => import("../estimator/Tabular.ts").then((module) => bind(module.component))
   }
 }
 
