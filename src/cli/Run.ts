@@ -69,14 +69,12 @@ const quickAssignments = (loaded: Load.LoadedRun): ReadonlyArray<Assignment> => 
       [[phase, "accumulate"], 1, flag]
     ]
   )
-  const options = kinds.flatMap((kind) => {
-    const { name, options } = loaded.components[kind]
-    const quick = Object.entries(quickOptions[kind] ?? {}).filter(([key]) => key in options)
-    // The name too: a section that the file leaves out has none, and is a default as a whole.
-    return quick.length === 0
-      ? []
-      : [["name", name] as const, ...quick].map(([key, value]): Assignment => [[kind, key], value, flag])
-  })
+  const options = kinds.flatMap((kind) =>
+    Object.entries(quickOptions[kind] ?? {}).flatMap(
+      ([key, value]): ReadonlyArray<Assignment> =>
+        key in loaded.components[kind].options ? [[[kind, key], value, flag]] : []
+    )
+  )
   return [...training, ...options]
 }
 

@@ -4,8 +4,10 @@
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import * as SchemaAST from "effect/SchemaAST"
 import { RunConfig } from "../run/RunConfig.ts"
 import { kinds } from "./Bound.ts"
+import { defaultNames } from "./Load.ts"
 import * as Registry from "./Registry.ts"
 
 /** A JSON Schema, or a part of one. */
@@ -89,10 +91,25 @@ const optionDefaults = (schema: Schema.Codec<unknown, unknown>): unknown => {
   return encoded._tag === "Some" ? encoded.value : undefined
 }
 
+/** Descriptions of a struct's fields; that of a check which JSON Schema cannot tell is lost in the translation. */
+const withDescriptions = (node: JsonSchema, ast: SchemaAST.AST): JsonSchema => {
+  if (ast._tag !== "Objects" || !isObject(node["properties"])) return node
+  const said = new Map(
+    ast.propertySignatures.map(({ name, type }) => [String(name), SchemaAST.resolveDescription(type)] as const)
+  )
+  const properties = Object.entries(node["properties"]).map(([name, inner]) => {
+    const description = said.get(name)
+    const lacks = isObject(inner) && inner["description"] === undefined && description !== undefined
+    return [name, lacks ? { ...inner, description } : inner] as const
+  })
+  return { ...node, properties: Object.fromEntries(properties) }
+}
+
 /** The options of a component as a JSON Schema with defaults. */
 export const optionsSchema = (schema: Schema.Codec<unknown, unknown>): ReturnType<typeof of> => {
   const made = of(schema)
-  return { ...made, schema: withDefaults(made.schema as Schema.Json, optionDefaults(schema)) as JsonSchema }
+  const described = withDescriptions(made.schema, schema.ast)
+  return { ...made, schema: withDefaults(described as Schema.Json, optionDefaults(schema)) as JsonSchema }
 }
 
 /** The JSON Schema of the whole configuration. */
@@ -117,12 +134,12 @@ export const document = Effect.gen(function* () {
         type: "object",
         description: component.description,
         properties: { ...inner, name: { const: name } },
-        required: [...new Set(["name", ...required(made.schema)])],
+        required: required(made.schema).filter((key) => key !== "name"),
         additionalProperties: false
       }
       entries.push({ const: name, description: component.description })
       cases.push({
-        if: { properties: { name: { const: name } }, required: ["name"] },
+        if: { properties: { name: { const: name } }, ...(name === defaultNames[kind] ? {} : { required: ["name"] }) },
         // biome-ignore lint/suspicious/noThenProperty: the keyword of JSON Schema
         then: { $ref: `#/$defs/${key}` }
       })
@@ -137,7 +154,7 @@ export const document = Effect.gen(function* () {
           anyOf: [...entries, { type: "string", pattern: "^\\.{0,2}/|\\.[cm]?[jt]s$", description: "A module's path" }]
         }
       },
-      required: ["name"],
+      ...(defaultNames[kind] === undefined ? { required: ["name"] } : {}),
       allOf: cases
     }
   }

@@ -174,7 +174,8 @@ const crossChecks = (config: RunConfig, source: ConfigFile.ConfigSource): Readon
 const byLine = (a: ConfigFile.ConfigIssue, b: ConfigFile.ConfigIssue): number =>
   (a.line ?? Number.MAX_SAFE_INTEGER) - (b.line ?? Number.MAX_SAFE_INTEGER)
 
-const defaultName: Partial<Record<Kind, string>> = {
+/** The components that a configuration need not name. */
+export const defaultNames: Partial<Readonly<Record<Kind, string>>> = {
   criterion: "cross-entropy",
   trainingAgent: "classification",
   trainingStrategy: "uniform",
@@ -182,17 +183,25 @@ const defaultName: Partial<Record<Kind, string>> = {
   estimator: "supernet"
 }
 
+/** Names the components of sections that are left out, or hold options alone. */
+const withDefaultNames = (source: ConfigFile.ConfigSource): ConfigFile.ConfigSource => {
+  const sections = Object.entries(defaultNames).flatMap(([kind, name]) => {
+    const section = source.value[kind] ?? {}
+    return isRecord(section) && !Object.hasOwn(section, "name") ? [[kind, { name, ...section }] as const] : []
+  })
+  return { ...source, value: { ...source.value, ...Object.fromEntries(sections) } }
+}
+
 /** Decodes a configuration and its components; paths in it are relative to `folder`. */
-export const decode = Effect.fn("Load.decode")(function* (source: ConfigFile.ConfigSource, folder: string) {
+export const decode = Effect.fn("Load.decode")(function* (given: ConfigFile.ConfigSource, folder: string) {
+  const source = withDefaultNames(given)
   const issues: Array<ConfigFile.ConfigIssue> = []
   const whole = ConfigFile.decodePart(RunConfig as Schema.Codec<RunConfig, unknown>, source.value, source, [])
   if (Result.isFailure(whole)) issues.push(...whole.failure)
   else issues.push(...crossChecks(whole.success, source))
   let chosen: Part["chosen"] = {}
   for (const kind of kinds) {
-    const fallback = defaultName[kind]
-    const section = source.value[kind] ?? (fallback === undefined ? undefined : { name: fallback })
-    const part = yield* choose(kind, section, source, folder)
+    const part = yield* choose(kind, source.value[kind], source, folder)
     chosen = { ...chosen, ...part.chosen }
     issues.push(...part.issues)
   }

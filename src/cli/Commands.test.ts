@@ -1,0 +1,242 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import { assert, describe, it } from "@effect/vitest"
+import * as CliError from "effect/cli/CliError"
+import * as Command from "effect/cli/Command"
+import * as Effect from "effect/Effect"
+import * as TestConsole from "effect/testing/TestConsole"
+import { afterAll } from "vitest"
+import * as Yaml from "yaml"
+import { osnas } from "./Commands.ts"
+import * as ExitCode from "./Exit.ts"
+
+const folder = mkdtempSync(join(tmpdir(), "osnas-cli-"))
+afterAll(() => rmSync(folder, { recursive: true }))
+
+/** Runs a command line in this process: what it printed. */
+const printed = (...args: ReadonlyArray<string>) =>
+  Effect.gen(function* () {
+    const before = (yield* TestConsole.logLines).length
+    yield* Command.runWith(osnas, { version: "0.0.0" })(args)
+    return (yield* TestConsole.logLines).slice(before).map(String)
+  }).pipe(Effect.provide(NodeServices.layer))
+
+/** The exit code and message that a failing command line ends with. */
+const failure = (...args: ReadonlyArray<string>) =>
+  Command.runWith(osnas, { version: "0.0.0" })(args).pipe(
+    Effect.provide(NodeServices.layer),
+    Effect.sandbox,
+    Effect.flip,
+    Effect.map(ExitCode.of)
+  )
+
+const zeros = Array.from({ length: 21 }, () => 0).join(",")
+const ones = Array.from({ length: 21 }, () => 1).join(",")
+
+describe("inspect", () => {
+  it.effect("counts an architecture as the literature does", () =>
+    Effect.gen(function* () {
+      const count = (arch: string) =>
+        Effect.map(
+          printed("inspect", "proxylessnas", "--arch", arch, "--size", "32", "--classes", "100", "--json"),
+          ([line]) => JSON.parse(line!) as unknown
+        )
+      const fixed = { space: "proxylessnas", size: 32, classes: 100 }
+      assert.deepStrictEqual(yield* count(zeros), { ...fixed, architecture: zeros, macs: 19169792, params: 2039028 })
+      assert.deepStrictEqual(yield* count(ones), { ...fixed, architecture: ones, macs: 36147200, params: 3531876 })
+    })
+  )
+
+  it.effect("tells layers, choices and the number of architectures to the last digit", () =>
+    Effect.gen(function* () {
+      const [line] = yield* printed("inspect", "proxylessnas", "--json")
+      assert.include(line, '"architectures":"558545864083284007"')
+      const { choices, layers } = JSON.parse(line!)
+      assert.strictEqual(layers.length, 21)
+      assert.deepStrictEqual(choices[0], ["k3 e3", "k3 e6", "k5 e3", "k5 e6", "k7 e3", "k7 e6", "skip"])
+    })
+  )
+
+  it.effect("reads architectures a line from a file", () =>
+    Effect.gen(function* () {
+      const file = join(folder, "archs.txt")
+      writeFileSync(file, `# two\n${zeros}\n\n${ones.replaceAll(",", " ")}\n`)
+      const lines = yield* printed("inspect", "proxylessnas", "--archs", file)
+      assert.deepStrictEqual(
+        lines.map((line) => JSON.parse(line).macs),
+        [19169792, 36147200]
+      )
+      writeFileSync(file, `${zeros}\n0,0\n`)
+      assert.include((yield* failure("inspect", "proxylessnas", "--archs", file)).message, "it has 2 positions")
+    })
+  )
+
+  it.effect("knows published networks as published, and for other images", () =>
+    Effect.gen(function* () {
+      const [published] = yield* printed("inspect", "fbnet-a", "--json")
+      assert.include(published, '"macs":244452664,"params":4304584')
+      const [small] = yield* printed("inspect", "fbnet-a", "--size", "32", "--classes", "10", "--json")
+      assert.include(small, '"size":32,"classes":10')
+      const [text] = yield* printed("inspect", "spos", "--arch", "published", "--json")
+      assert.include(text, '"size":224')
+    })
+  )
+
+  it.effect("draws text, takes options, an embedding, other channels", () =>
+    Effect.gen(function* () {
+      const lines = (yield* printed(
+        "inspect",
+        "tiny",
+        "--arch",
+        "0,1,2,3,4,6",
+        "--size",
+        "28",
+        "--channels",
+        "1"
+      )).join("\n")
+      assert.include(lines, "search.5")
+      assert.include(lines, "skip")
+      assert.include((yield* printed("inspect", "tiny")).join("\n"), "117,649 architectures")
+      const [embedded] = yield* printed("inspect", "tiny", "--arch", "0,0,0,0,0,0", "--embedding", "64", "--json")
+      assert.include(embedded, '"embedding":64')
+      const [stride] = yield* printed("inspect", "proxylessnas", "--arch", zeros, "--stem-stride", "1", "--json")
+      const [set] = yield* printed("inspect", "proxylessnas", "--arch", zeros, "--set", "stemStride=1", "--json")
+      assert.strictEqual(stride, set)
+    })
+  )
+
+  it.effect("says what is wrong, with exit code 2", () =>
+    Effect.gen(function* () {
+      const expected: ReadonlyArray<readonly [ReadonlyArray<string>, string]> = [
+        [["proxylesnas"], "did you mean proxylessnas?"],
+        [["proxylessnas", "--arch", "0,0"], "it has 2 positions, and the space has 21"],
+        [["proxylessnas", "--arch", `${zeros.slice(0, -1)}9`], "position 20 is 9"],
+        [["proxylessnas", "--arch", "a"], "digits separated by commas"],
+        [["proxylessnas", "--stem-stride", "3"], "stemStride: got 3; expected 1 or 2"],
+        [["mobilefacenet", "--set", "colour=1"], "unknown key"],
+        [["tiny", "--arch", "0", "--archs", "x"], "exclude each other"],
+        [["tiny", "--archs", join(folder, "none")], "ENOENT"],
+        [["tiny", "--arch", "published"], "no network was published"]
+      ]
+      for (const [args, reason] of expected) {
+        const { code, message } = yield* failure("inspect", ...args)
+        assert.strictEqual(code, ExitCode.usage, args.join(" "))
+        assert.include(message, reason)
+      }
+    })
+  )
+})
+
+describe("list", () => {
+  it.effect("has every kind, as text and as JSON", () =>
+    Effect.gen(function* () {
+      const text = (yield* printed("list")).join("\n")
+      for (const name of [
+        "fashion-mnist",
+        "proxylessnas",
+        "cross-entropy",
+        "uniform",
+        "evolution",
+        "supernet",
+        "fbnet-c"
+      ]) {
+        assert.include(text, name)
+      }
+      const [line] = yield* printed("list", "--json")
+      const all = JSON.parse(line!)
+      assert.isTrue(all.searchStrategy.some((one: { name: string }) => one.name === "evolution"))
+      assert.strictEqual(all.published.length, 10)
+    })
+  )
+})
+
+describe("config", () => {
+  it.effect("prints a right configuration that says itself again", () =>
+    Effect.gen(function* () {
+      const [first] = yield* printed("config")
+      const file = join(folder, "defaults.yaml")
+      writeFileSync(file, first!)
+      const [second] = yield* printed("config", file)
+      assert.strictEqual(second, first)
+      assert.include(first, "# Peak learning rate")
+      const [json] = yield* printed("config", file, "--json")
+      assert.deepStrictEqual(JSON.parse(json!), Yaml.parse(first!))
+    })
+  )
+
+  it.effect("lays values over it, and refuses wrong ones", () =>
+    Effect.gen(function* () {
+      const [text] = yield* printed("config", "--set", "budget.max=5", "--set", "searchStrategy.evaluations=7")
+      assert.include(text, "max: 5")
+      assert.include(text, "evaluations: 7")
+      const wrong = yield* failure("config", "--set", "budget.max=five", "--set", "seed=-1")
+      assert.strictEqual(wrong.code, ExitCode.usage)
+      assert.include(wrong.message, '--set budget.max: budget.max: got "five"')
+      assert.include(wrong.message, "--set seed: seed: got -1")
+    })
+  )
+
+  it.effect("emits the JSON Schema", () =>
+    Effect.gen(function* () {
+      const [text] = yield* printed("config", "--schema")
+      assert.strictEqual(JSON.parse(text!).$schema, "https://json-schema.org/draft/2020-12/schema")
+    })
+  )
+})
+
+describe("the command line", () => {
+  it.effect("has help with examples on every command", () =>
+    Effect.gen(function* () {
+      const top = (yield* printed("--help")).join("\n")
+      for (const name of ["run", "resume", "inspect", "list", "config", "report", "engines", "bench"]) {
+        assert.include(top, `  ${name} `)
+        const help = (yield* printed(name, "--help")).join("\n")
+        assert.include(help, "EXAMPLES")
+        assert.include(help, `osnas ${name}`)
+      }
+      assert.include(top, "Exit codes: 0 done, 1 failed, 2 wrong usage")
+    })
+  )
+
+  it.effect("completes shells", () =>
+    Effect.gen(function* () {
+      for (const shell of ["bash", "zsh", "fish"]) {
+        assert.include((yield* printed("--completions", shell)).join("\n"), "inspect")
+      }
+    })
+  )
+
+  it.effect("wrong usage is exit code 2, and no usage at all is help", () =>
+    Effect.gen(function* () {
+      for (const args of [
+        ["inspct"],
+        ["inspect"],
+        ["run", "--sed", "7"],
+        ["run", "--seed", "x"],
+        ["bench", "--batch", "0"]
+      ]) {
+        assert.strictEqual((yield* failure(...args)).code, ExitCode.usage, args.join(" "))
+      }
+      assert.strictEqual((yield* failure()).code, ExitCode.ok)
+    })
+  )
+
+  it("keeps the errors of the library apart from those of the work", () => {
+    assert.isTrue(CliError.isCliError(new CliError.ShowHelp({ commandPath: [], errors: [] })))
+  })
+})
+
+describe("run, resume, report", () => {
+  it.effect("refuse what they cannot do, before anything is made", () =>
+    Effect.gen(function* () {
+      const missing = yield* failure("run", join(folder, "none.yaml"))
+      assert.strictEqual(missing.code, ExitCode.usage)
+      assert.include(missing.message, "the file does not exist")
+      assert.include((yield* failure("resume", folder)).message, "no folder of a run")
+      const report = yield* failure("report", folder)
+      assert.include(report.message, "it is no run")
+    })
+  )
+})

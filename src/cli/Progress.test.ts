@@ -1,0 +1,91 @@
+import { assert, describe, it } from "@effect/vitest"
+import type { RunEvent } from "../run/RunEvents.ts"
+import * as Progress from "./Progress.ts"
+
+const step = (step: number): RunEvent => ({
+  _tag: "StepDone",
+  phase: "supernetTraining",
+  step,
+  steps: 100,
+  epoch: step / 10,
+  loss: 1.5,
+  accuracy: 0.5,
+  learningRate: 0.1,
+  imagesPerSecond: 321.4,
+  remainingSeconds: 75
+})
+const scored = (evaluation: number, total: number | null = 40): RunEvent => ({
+  _tag: "CandidateScored",
+  evaluation,
+  total,
+  generation: 0,
+  architecture: "0,1",
+  cost: 1,
+  objective: 1.25,
+  metrics: {}
+})
+
+/** Folds events, one a second; everything drawn. */
+const play = (events: ReadonlyArray<RunEvent>, columns: number | undefined) => {
+  let state = Progress.initial
+  return events.map((event, i) => {
+    const drawn = Progress.fold(state, { time: i * 1000, event }, columns)
+    state = drawn.state
+    return drawn
+  })
+}
+
+const phase: RunEvent = { _tag: "PhaseStarted", phase: "supernetTraining", done: 0, total: 100 }
+const searching: RunEvent = { _tag: "PhaseStarted", phase: "searching", done: 0, total: 40 }
+
+describe("on a terminal", () => {
+  it("draws a bar with loss, accuracy, speed and the remaining time", () => {
+    const bar = play([phase, step(25)], 120)[1]?.bar
+    assert.include(bar, "25 %")
+    assert.include(bar, "epoch 2.5  loss 1.5000  accuracy 50.00 %  321 images/s  1 min 15 s left")
+  })
+
+  it("never exceeds the terminal's width", () => {
+    for (let columns = 30; columns < 200; columns += 7) {
+      for (const drawn of play([phase, step(99), searching, scored(3), scored(4, null)], columns)) {
+        assert.isBelow([...(drawn.bar ?? "")].length, columns)
+      }
+    }
+  })
+
+  it("tells how long the search will last", () => {
+    const drawn = play([searching, ...Array.from({ length: 10 }, (_, i) => scored(i))], 120)
+    assert.include(drawn.at(-1)?.bar, "10/40 candidates")
+    assert.include(drawn.at(-1)?.bar, "30 s left")
+  })
+
+  it("a resumed search counts only what it does itself", () => {
+    const resumed: RunEvent = { _tag: "PhaseStarted", phase: "searching", done: 20, total: 40 }
+    assert.include(play([resumed, scored(20), scored(21)], 120).at(-1)?.bar, "18 s left")
+  })
+})
+
+describe("elsewhere", () => {
+  it("writes a line an epoch, and one now and then within it", () => {
+    const epoch: RunEvent = {
+      _tag: "EpochDone",
+      phase: "supernetTraining",
+      epoch: 1,
+      epochs: 8,
+      loss: 1.5,
+      accuracy: null,
+      learningRate: 0.1
+    }
+    const steps = Array.from({ length: 30 }, (_, i) => step(i + 1))
+    const lines = play([phase, ...steps, epoch], undefined).flatMap((drawn) => drawn.lines)
+    assert.strictEqual(lines.length, 1 + 3 + 1)
+    assert.include(lines[1], "step 10/100")
+    assert.strictEqual(lines.at(-1), "Supernet   epoch 1/8  loss 1.5000")
+    assert.isTrue(play([phase, ...steps], undefined).every((drawn) => drawn.bar === undefined))
+  })
+
+  it("tells pauses with the way on", () => {
+    const [drawn] = play([{ _tag: "RunPaused", resume: "osnas resume runs/a" }], undefined)
+    assert.deepStrictEqual(drawn?.lines, ["Paused. Go on with: osnas resume runs/a"])
+  })
+})
