@@ -3,7 +3,7 @@
  * One-Shot: `osnas bench --kernels`.
  *
  * The limits are measured first, with the same threads and in the same mode: multiply-adds in registers alone, and
- * copies of as many bytes as a kernel moves. A kernel's share is the time those limits would allow (the larger of its
+ * copies of as many bytes as a kernel moves. Products with padding count as no work. A kernel's share is the time those limits would allow (the larger of its
  * arithmetic and its compulsory traffic, as in the roofline model: Williams et al. 2009) over the time it took.
  */
 import * as tf from "@tensorflow/tfjs-core"
@@ -26,10 +26,21 @@ export interface ConvolutionCase {
   readonly stage: ConvStage
 }
 
+/** One inverted residual on an input of a side: what the kernels do inside a network, fused with all that surrounds them. */
+export interface BlockCase {
+  readonly space: string
+  readonly side: number
+  readonly inChannels: number
+  readonly expansion: number
+  readonly outChannels: number
+  readonly kernel: number
+  readonly stride: number
+}
+
 /** One line of the report; its keys are those of its JSON. */
 export interface KernelMeasurement {
   readonly kernel: string
-  readonly pass: "forward" | "input-gradient" | "weight-gradient" | "update" | "peak"
+  readonly pass: "forward" | "backward" | "input-gradient" | "weight-gradient" | "update" | "peak"
   readonly space: string
   readonly shape: string
   readonly mode: string
@@ -38,7 +49,7 @@ export interface KernelMeasurement {
   readonly microseconds: number
   /** Undefined where the kernel only moves numbers. */
   readonly gflops: number | undefined
-  /** Bytes that have to be read and written at least, a second. */
+  /** Bytes that have to be read and written at least, a second; 0 for parts of a block. */
   readonly gbps: number
   readonly share_of_peak: number
   readonly bound: "arithmetic" | "memory"
@@ -50,6 +61,8 @@ export interface KernelBenchOptions extends EngineOptions {
   readonly batch?: number | undefined
   /** Convolutions to measure; default those of ProxylessNAS and SPOS at size 32. */
   readonly convolutions?: ReadonlyArray<ConvolutionCase> | undefined
+  /** Inverted residuals to measure; default those of ProxylessNAS with expansion 6 and kernel 5. */
+  readonly blocks?: ReadonlyArray<BlockCase> | undefined
   /** How long a kernel is repeated, in seconds; default 0.05. */
   readonly seconds?: number | undefined
 }
@@ -114,6 +127,30 @@ const spos = (): ReadonlyArray<ConvolutionCase> =>
 /** What {@link benchKernels} measures unless told otherwise. */
 export const standardConvolutions: ReadonlyArray<ConvolutionCase> = [...proxylessNas(), ...spos()]
 
+/** The inverted residuals {@link benchKernels} measures unless told otherwise. */
+export const standardBlocks: ReadonlyArray<BlockCase> = (
+  [
+    [16, 16, 24, 1],
+    [16, 24, 24, 1],
+    [16, 24, 40, 2],
+    [8, 40, 40, 1],
+    [8, 40, 80, 2],
+    [4, 80, 80, 1],
+    [4, 80, 96, 1],
+    [4, 96, 192, 2],
+    [2, 192, 192, 1],
+    [2, 192, 320, 1]
+  ] as const
+).map(([side, inChannels, outChannels, stride]) => ({
+  space: "proxylessnas",
+  side,
+  inChannels,
+  expansion: 6,
+  outChannels,
+  kernel: 5,
+  stride
+}))
+
 const numbers = (shape: ReadonlyArray<number>): tf.Tensor => {
   const size = shape.reduce((a, b) => a * b, 1)
   const values = Float32Array.from({ length: size }, (_, i) => (((i + 1) * 0.6180339887498949) % 1) - 0.5)
@@ -121,6 +158,23 @@ const numbers = (shape: ReadonlyArray<number>): tf.Tensor => {
 }
 
 const product = (shape: ReadonlyArray<number>): number => shape.reduce((a, b) => a * b, 1)
+
+/** Multiply-adds of a convolution along one axis that touch the input, of `outputs * kernel`: the rest is padding. */
+const tapsInside = (stage: ConvStage, side: number): number => {
+  let taps = 0
+  for (let o = 0; o < outputSide(stage, side); o++) {
+    for (let k = 0; k < stage.kernel; k++) {
+      const at = o * stage.stride - stage.padding + k * stage.dilation
+      if (at >= 0 && at < side) taps += 1
+    }
+  }
+  return taps
+}
+
+/** Floating-point operations of a convolution of square images; products with padding are not counted. */
+const flopsOf = (stage: ConvStage, side: number, batch: number): number =>
+  2 * batch * tapsInside(stage, side) ** 2 * (stage.inChannels / stage.groups) * stage.outChannels
+
 const median = (values: ReadonlyArray<number>): number => [...values].sort((a, b) => a - b)[values.length >> 1] ?? 0
 const best = (values: ReadonlyArray<number>): number => Math.min(...values)
 
@@ -148,7 +202,7 @@ const convolutionWorks = ({ side, space, stage }: ConvolutionCase, batch: number
     kernel: `${kind} ${kernel}x${kernel}${stride > 1 ? `/${stride}` : ""}`,
     space,
     shape: `[${inShape}] -> ${outChannels}`,
-    flops: 2 * product(outShape) * kernel * kernel * (inChannels / groups),
+    flops: flopsOf(stage, side, batch),
     bytes: 4 * (product(inShape) + product(weights) + product(outShape)),
     tensors: () => [numbers(inShape), numbers(weights), numbers(outShape)]
   }
@@ -319,6 +373,114 @@ const limits = (backend: SimdBackend) => {
   return { arithmetic: arithmetic(), copy }
 }
 
+/** What of a block's arithmetic each kernel of the chain does, by pass; what has no entry here is overhead. */
+const shares: Readonly<
+  Record<"forward" | "backward", Readonly<Record<string, readonly [points: number, depth: number]>>>
+> = {
+  forward: { gemmRows: [1, 0], depthwiseForward: [0, 1] },
+  backward: { gemmRows: [1, 0], gemmWeights: [1, 0], depthwiseBackward: [0, 2] }
+}
+
+/** Measures a block forward and backward: its whole, and each of its kernels. */
+const measureBlock = (
+  backend: SimdBackend,
+  block: BlockCase,
+  machine: ReturnType<typeof limits>,
+  options: KernelBenchOptions
+): ReadonlyArray<KernelMeasurement> => {
+  const { runtime } = backend
+  const batch = options.batch ?? 64
+  const { expansion, inChannels, kernel, outChannels, side, stride } = block
+  const hidden = inChannels * expansion
+  const stages: ReadonlyArray<ConvStage> = [
+    { ...conv(1, 1, inChannels, hidden), norm: true, activation: "relu6" },
+    { ...conv(kernel, stride, hidden, hidden, hidden), norm: true, activation: "relu6" },
+    { ...conv(1, 1, hidden, outChannels), norm: true }
+  ]
+  const out = outputSide(stages[1]!, side)
+  const points = flopsOf(stages[0]!, side, batch) + flopsOf(stages[2]!, out, batch)
+  const depth = flopsOf(stages[1]!, side, batch)
+  const residual = stride === 1 && inChannels === outChannels
+  const original = runtime.run
+  const inside = new Map<string, number>()
+  const counted: typeof original = (name, pieces, integers, floats) => {
+    const start = performance.now()
+    original(name, pieces, integers, floats)
+    inside.set(name, (inside.get(name) ?? 0) + performance.now() - start)
+  }
+  const times = { forward: new Map<string, Array<number>>(), backward: new Map<string, Array<number>>() }
+  const record = (pass: "forward" | "backward", keep: boolean): void => {
+    let total = 0
+    for (const [name, milliseconds] of inside) {
+      total += milliseconds
+      if (keep) times[pass].set(name, [...(times[pass].get(name) ?? []), milliseconds / 1000])
+    }
+    if (keep) times[pass].set("all", [...(times[pass].get("all") ?? []), total / 1000])
+    inside.clear()
+  }
+  tf.tidy(() => {
+    const x = numbers([batch, side, side, inChannels])
+    const dy = numbers([batch, out, out, outChannels])
+    const weights = stages.map((stage) => numbers(weightShape(stage)))
+    const vectors = stages.map((stage) => [tf.ones([stage.outChannels]), tf.zeros([stage.outChannels])])
+    const f =
+      (keep: boolean) =>
+      (...inputs: Array<tf.Tensor>) => {
+        inside.clear()
+        const params = stages.map((_, i) => ({
+          weight: inputs[1 + 3 * i] as tf.Tensor4D,
+          gamma: inputs[2 + 3 * i] as tf.Tensor1D,
+          beta: inputs[3 + 3 * i] as tf.Tensor1D
+        }))
+        const { output } = convChain(inputs[0] as tf.Tensor4D, stages, params, {
+          mode: "train",
+          epsilon: 1e-5,
+          residual
+        })
+        record("forward", keep)
+        return output
+      }
+    const inputs = [x, ...stages.flatMap((_, i) => [weights[i]!, ...vectors[i]!])]
+    Object.assign(runtime, { run: counted })
+    try {
+      const once = (keep: boolean) =>
+        tf.tidy(() => {
+          tf.grads(f(keep))(inputs, dy)
+          record("backward", keep)
+        })
+      once(false)
+      const until = performance.now() + 2000 * (options.seconds ?? 0.05)
+      for (let i = 0; i < 5 || performance.now() < until; i++) once(true)
+    } finally {
+      Object.assign(runtime, { run: original })
+    }
+  })
+  const shape = `[${[batch, side, side, inChannels]}] -> ${hidden} k${kernel}/${stride} -> ${outChannels}`
+  return (["forward", "backward"] as const).flatMap((pass) => {
+    const whole = pass === "forward" ? points + depth : 2 * (points + depth)
+    const line = (kernel: string, seconds: number, flops: number): KernelMeasurement => ({
+      kernel,
+      pass,
+      space: block.space,
+      shape,
+      mode: runtime.mode,
+      threads: runtime.threads,
+      microseconds: seconds * 1e6,
+      gflops: flops === 0 ? undefined : flops / seconds / 1e9,
+      gbps: 0,
+      share_of_peak: flops === 0 ? 0 : flops / machine.arithmetic / seconds,
+      bound: "arithmetic"
+    })
+    const all = median(times[pass].get("all") ?? [])
+    const parts = Object.entries(shares[pass]).flatMap(([name, [p, d]]) => {
+      const own = times[pass].get(name)
+      return own === undefined ? [] : [line(`  ${name}`, median(own), p * points + d * depth)]
+    })
+    const rest = all - parts.reduce((sum, part) => sum + part.microseconds / 1e6, 0)
+    return [line("inverted residual", all, whole), ...parts, line("  the rest", Math.max(0, rest), 0)]
+  })
+}
+
 /** Measures a piece of work: only the time inside kernels counts, from where the work says it starts. */
 const measure = (
   backend: SimdBackend,
@@ -418,6 +580,10 @@ export const benchKernels = <E, R>(
       for (const work of works) {
         yield* emit(yield* attempt(() => measure(backend, work, machine, options)))
         // Lets signals through between two kernels.
+        yield* Effect.yieldNow
+      }
+      for (const block of options.blocks ?? standardBlocks) {
+        for (const line of yield* attempt(() => measureBlock(backend, block, machine, options))) yield* emit(line)
         yield* Effect.yieldNow
       }
     })
