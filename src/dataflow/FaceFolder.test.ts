@@ -63,6 +63,11 @@ describe("face-folder", () => {
     })
   )
 
+  it("has a law that shuffled batches break", () =>
+    withFlow({}, async (flow) => {
+      await expect(DataflowLaws.balanced(flow, "train", 8, 4)).rejects.toThrow("dataflow law broken")
+    }))
+
   it("shows every person, and new pictures in every round", () =>
     withFlow({ perIdentity: 2, flip: false }, async (flow) => {
       const seen = new Map<number, Set<string>>()

@@ -97,6 +97,18 @@ describe("make", () => {
     expect(await Effect.runPromise(get(request(1)))).toEqual(BatchPlan.batch(plan, request(1)))
   })
 
+  it("makes batches itself where no thread can be had", () =>
+    Effect.runPromise(
+      Effect.scoped(
+        Effect.gen(function* () {
+          // A function cannot be sent to a thread.
+          const unsendable = { ...plan, note: () => "here" }
+          const get = yield* Prefetch.make({ dataset: "d", plan: unsendable, ahead: 2, workers: 1 })
+          for (const step of [0, 1, 2]) expect(yield* get(request(step))).toEqual(BatchPlan.batch(plan, request(step)))
+        })
+      )
+    ))
+
   it("keeps no process alive, and a waiting batch keeps it alive long enough", () => {
     const url = (file: string) => JSON.stringify(new URL(file, import.meta.url).href)
     const script = `
