@@ -80,6 +80,7 @@ export const curve = (
     return value === undefined || !Number.isFinite(value) ? [] : [{ epoch: point.epoch, value }]
   })
   const few = values.length <= 40
+  const epochs = values.map((value) => value.epoch)
   return render(
     {
       ...size,
@@ -90,7 +91,7 @@ export const curve = (
           type: "quantitative",
           title: "epoch",
           scale: { nice: false, zero: false },
-          axis: { grid: false, tickCount: Math.min(8, Math.max(2, values.length)), tickMinStep: 1 }
+          axis: { grid: false, format: "~g", ...(epochs.length <= 10 ? { values: epochs } : { tickMinStep: 1 }) }
         },
         y: {
           field: "value",

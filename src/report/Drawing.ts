@@ -47,7 +47,7 @@ export const pathSvg = (found: FoundArchitecture): string => {
   const layers = found.layers.slice(0, MAX_COLUMNS)
   if (labels.length > 24 || layers.length === 0) return ""
   const [left, top, row] = [86, 12, 27]
-  const column = Math.max(26, Math.min(46, 980 / layers.length))
+  const column = Math.max(26, Math.min(84, 980 / layers.length))
   const [width, height] = [left + column * layers.length + 12, top + row * labels.length + 34]
   const x = (i: number): number => left + column * (i + 0.5)
   const y = (label: string): number => top + row * (labels.indexOf(label) + 0.5)

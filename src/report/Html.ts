@@ -122,7 +122,11 @@ const training = (id: string, title: string, points: ReadonlyArray<CurvePoint>, 
 
 const search = (data: ReportData): Promise<string> => {
   if (data.search.length === 0) return Promise.resolve("")
-  const objective = "validation objective (lower is better)"
+  // Most tasks rank by a metric that is recorded beside the objective: its name says more.
+  const named = Object.keys(data.search[0]?.metrics ?? {}).find((name) =>
+    data.search.every((c) => c.metrics[name] === c.objective)
+  )
+  const objective = `validation ${named ?? "objective"} (lower is better)`
   return Promise.all([
     Charts.searchScatter(
       data.search,
