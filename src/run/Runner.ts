@@ -15,29 +15,22 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type { Scope } from "effect/Scope"
-import { type AnyStateMachine, createActor, type InspectionEvent, type Snapshot } from "xstate"
+import { createActor, type InspectionEvent, type Snapshot as XStateSnapshot } from "xstate"
 import * as Yaml from "yaml"
-import { EvaluatingContext, type EvaluatingInput, evaluatingMachine } from "../../machines/Evaluating.ts"
+import { type EvaluatingInput, evaluatingMachine } from "../../machines/Evaluating.ts"
 import { fromEffect, type Tools } from "../../machines/fromEffect.ts"
-import { AgentContext, AgentInput, agentMachine } from "../../machines/MainAgent.ts"
-import {
-  type CheckpointRef,
-  type Phase,
-  phases,
-  type RecordResults,
-  type Results,
-  type SavePiece,
-  type TrainingPhase,
-  type TrainingPosition
+import { AgentInput, agentMachine } from "../../machines/MainAgent.ts"
+import type {
+  CheckpointRef,
+  Phase,
+  RecordResults,
+  Results,
+  SavePiece,
+  TrainingPhase,
+  TrainingPosition
 } from "../../machines/RunState.ts"
-import {
-  type AskCandidates,
-  type ScoreCandidate,
-  SearchingContext,
-  searchingMachine,
-  type TellScores
-} from "../../machines/Searching.ts"
-import { TrainingContext, type TrainPiece, trainingMachine } from "../../machines/Training.ts"
+import { type AskCandidates, type ScoreCandidate, searchingMachine, type TellScores } from "../../machines/Searching.ts"
+import { type TrainPiece, trainingMachine } from "../../machines/Training.ts"
 import { type Budget, CostModel } from "../cost/CostModel.ts"
 import { Criterion } from "../criterion/Criterion.ts"
 import { Dataflow, type DatasetError } from "../dataflow/Dataflow.ts"
@@ -65,6 +58,7 @@ import type { RunConfig, TrainingConfig } from "./RunConfig.ts"
 import { type RunEvent, RunEvents } from "./RunEvents.ts"
 import * as RunFolder from "./RunFolder.ts"
 import { SnapshotError } from "./RunFolder.ts"
+import * as Snapshot from "./Snapshot.ts"
 import * as Trainer from "./Trainer.ts"
 
 /** A run that failed for a reason that is no error of a component: a defect, told in its words. */
@@ -651,57 +645,7 @@ const namedIn = (value: unknown): ReadonlyArray<CheckpointRef> => {
   return Object.values(value).flatMap(namedIn)
 }
 
-const persisted = <Context>(machine: AnyStateMachine, context: Schema.Codec<Context, unknown>) =>
-  Schema.Struct({
-    status: Schema.Literals(["active", "done"]),
-    value: Schema.Literals(Object.keys(machine.states)),
-    context,
-    children: Schema.Record(Schema.String, Schema.Struct({ src: Schema.String, snapshot: Schema.Json }))
-  })
-
 const decodeInput = Schema.decodeUnknownEffect(AgentInput)
-const decodeAgent = Schema.decodeUnknownEffect(persisted(agentMachine, AgentContext))
-const phaseMachines = {
-  supernetTraining: trainingMachine,
-  searching: searchingMachine,
-  retraining: trainingMachine,
-  evaluating: evaluatingMachine
-} as const
-const decodePhase = {
-  supernetTraining: Schema.decodeUnknownEffect(persisted(trainingMachine, TrainingContext)),
-  searching: Schema.decodeUnknownEffect(persisted(searchingMachine, SearchingContext)),
-  retraining: Schema.decodeUnknownEffect(persisted(trainingMachine, TrainingContext)),
-  evaluating: Schema.decodeUnknownEffect(persisted(evaluatingMachine, EvaluatingContext))
-} as const
-
-interface PersistedState {
-  readonly value: string
-  readonly children: Readonly<Record<string, { readonly src: string }>>
-}
-
-/** A state waits for its actors: without them a restored machine would wait for ever. */
-const checkActors = (
-  machine: AnyStateMachine,
-  state: PersistedState
-): Effect.Effect<void, { readonly message: string }> => {
-  for (const { id, src } of machine.states[state.value]?.invoke ?? []) {
-    if (state.children[id]?.src !== src) {
-      return Effect.fail({ message: `the ${machine.id} machine is in state ${state.value} without its ${id}` })
-    }
-  }
-  return Effect.void
-}
-
-/** Checks a snapshot from the disk: that of the agent, and that of the phase it is in. */
-const checkSnapshot = (snapshot: Schema.Json) =>
-  Effect.gen(function* () {
-    const agent = yield* decodeAgent(snapshot)
-    yield* checkActors(agentMachine, agent)
-    for (const phase of phases) {
-      const child = agent.children[phase]
-      if (child !== undefined) yield* checkActors(phaseMachines[phase], yield* decodePhase[phase](child.snapshot))
-    }
-  })
 
 /** Drives the machine to its end. `input` begins a run, `snapshot` takes one up. */
 const drive = (
@@ -771,7 +715,7 @@ const drive = (
         file: folder.path(RunFolder.files.snapshot),
         reason: `it is not the state of a run: ${why}`
       })
-    if (snapshot !== null) yield* Effect.mapError(checkSnapshot(snapshot), (error) => badSnapshot(error.message))
+    if (snapshot !== null) yield* Effect.mapError(Snapshot.check(snapshot), (error) => badSnapshot(error.message))
     yield* work.emit({
       _tag: "RunStarted",
       name: config.name,
@@ -789,7 +733,7 @@ const drive = (
         try: () =>
           createActor(machine, {
             input,
-            ...(snapshot === null ? {} : { snapshot: snapshot as unknown as Snapshot<unknown> }),
+            ...(snapshot === null ? {} : { snapshot: snapshot as unknown as XStateSnapshot<unknown> }),
             ...(options.inspect === undefined ? {} : { inspect: options.inspect })
           }),
         catch: (cause) => badSnapshot(String(cause))

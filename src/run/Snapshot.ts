@@ -1,0 +1,66 @@
+/**
+ * The persisted snapshot of a main agent, as it comes from a disk: checked before a machine is made of it, since a machine
+ * that is restored into a state without its actors would wait for ever.
+ */
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import type { AnyStateMachine } from "xstate"
+import { EvaluatingContext, evaluatingMachine } from "../../machines/Evaluating.ts"
+import { AgentContext, agentMachine } from "../../machines/MainAgent.ts"
+import { phases } from "../../machines/RunState.ts"
+import { SearchingContext, searchingMachine } from "../../machines/Searching.ts"
+import { TrainingContext, trainingMachine } from "../../machines/Training.ts"
+
+const persisted = <Context>(machine: AnyStateMachine, context: Schema.Codec<Context, unknown>) =>
+  Schema.Struct({
+    status: Schema.Literals(["active", "done"]),
+    value: Schema.Literals(Object.keys(machine.states)),
+    context,
+    children: Schema.Record(Schema.String, Schema.Struct({ src: Schema.String, snapshot: Schema.Json }))
+  })
+
+const decodeAgent = Schema.decodeUnknownEffect(persisted(agentMachine, AgentContext))
+const phaseMachines = {
+  supernetTraining: trainingMachine,
+  searching: searchingMachine,
+  retraining: trainingMachine,
+  evaluating: evaluatingMachine
+} as const
+const decodePhase = {
+  supernetTraining: Schema.decodeUnknownEffect(persisted(trainingMachine, TrainingContext)),
+  searching: Schema.decodeUnknownEffect(persisted(searchingMachine, SearchingContext)),
+  retraining: Schema.decodeUnknownEffect(persisted(trainingMachine, TrainingContext)),
+  evaluating: Schema.decodeUnknownEffect(persisted(evaluatingMachine, EvaluatingContext))
+} as const
+
+interface PersistedState {
+  readonly value: string
+  readonly children: Readonly<Record<string, { readonly src: string }>>
+}
+
+/** A state waits for its actors: without them a restored machine would wait for ever. */
+const checkActors = (
+  machine: AnyStateMachine,
+  state: PersistedState
+): Effect.Effect<void, { readonly message: string }> => {
+  for (const { id, src } of machine.states[state.value]?.invoke ?? []) {
+    if (state.children[id]?.src !== src) {
+      return Effect.fail({ message: `the ${machine.id} machine is in state ${state.value} without its ${id}` })
+    }
+  }
+  return Effect.void
+}
+
+/**
+ * Whether a value is the persisted snapshot of a main agent: states, contexts and actors of the agent and of the phase it
+ * is in.
+ */
+export const check = (snapshot: unknown): Effect.Effect<void, { readonly message: string }> =>
+  Effect.gen(function* () {
+    const agent = yield* decodeAgent(snapshot)
+    yield* checkActors(agentMachine, agent)
+    for (const phase of phases) {
+      const child = agent.children[phase]
+      if (child !== undefined) yield* checkActors(phaseMachines[phase], yield* decodePhase[phase](child.snapshot))
+    }
+  })
