@@ -1,7 +1,7 @@
 // Convolutions as products: pointwise, grouped and dense, forward and backward.
 
 import { argI, argP } from "../abi"
-import { epilogue } from "../epilogue"
+import { ACTIVATE_NHWC, epilogue } from "../epilogue"
 import { gemmBlock, gemmOuter4, gemmOuter6, gemmOuter6b } from "../generated/microkernels"
 import { align64 } from "../math"
 import { GATHER, packRows } from "../rows"
@@ -89,16 +89,23 @@ export function gemmRows(args: usize, piece: i32, scratch: usize): void {
   const c = align64(a + <usize>(groups6 * depth) * 24)
   packRows(args, row, rows, group * argI(args, 43), k, a, line)
 
+  const e = args + 80
   const panels = (cols + 7) >> 3
   const cStep = <usize>groups6 * 96
   const panelBytes = (<usize>depth) << 5
   const panelsInGroup = (columns + 7) >> 3
+  const vector = (group * columns + col) >> 2
+  const vectors = (cols + 3) >> 2
+  // Planes are finished two vectors at a time, while they are in the first cache; NHWC wants whole rows.
+  const atOnce = argI(e, 0) == ACTIVATE_NHWC
   let b = argP(args, 44) + <usize>(group * panelsInGroup + (col >> 3)) * panelBytes
   for (let p = 0; p < panels; p++) {
-    gemmBlock(a, groups6, b, b + panelBytes, c + <usize>(2 * p) * cStep, cStep)
+    const target = atOnce ? c + <usize>(2 * p) * cStep : c
+    gemmBlock(a, groups6, b, b + panelBytes, target, cStep)
     b += panelBytes
+    if (!atOnce) epilogue(e, target, cStep, row, rows, vector + 2 * p, min(2, vectors - 2 * p), rowBlock)
   }
-  epilogue(args + 80, c, cStep, row, rows, (group * columns + col) >> 2, (cols + 3) >> 2, rowBlock)
+  if (atOnce) epilogue(e, c, cStep, row, rows, vector, vectors, rowBlock)
 }
 
 const POSITIONS: i32 = 192
