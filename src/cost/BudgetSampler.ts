@@ -87,6 +87,24 @@ const uniform = (counting: Counting.Counting, genotype: (choice: Array<number>) 
 /**
  * Prepares sampling of a space under a budget; `BudgetInfeasible`, with the smallest and the largest cost there is, where
  * no architecture fits.
+ *
+ * **Example** (Networks of at most a million multiply-accumulates)
+ *
+ * ```ts
+ * import * as Result from "effect/Result"
+ * import * as Tiny from "../search-space/Tiny.ts"
+ * import * as Key from "../random/Key.ts"
+ * import * as BudgetSampler from "./BudgetSampler.ts"
+ * import * as LookupTable from "./LookupTable.ts"
+ *
+ * const task = { input: [28, 28, 1], head: { _tag: "Classifier", classes: 10 } } as const
+ * const space = Result.getOrThrow(Tiny.make({ stemStride: 2 }, task))
+ * const { flops } = LookupTable.fromSpace(space)
+ * const budget = { metric: "flops", min: 0, max: 1_000_000 } as const
+ * const sampler = Result.getOrThrow(BudgetSampler.make(space, flops, budget))
+ * sampler.count // => 54n
+ * sampler.cost(sampler.sample(Key.make(1))) <= 1_000_000 // => true
+ * ```
  */
 export const make = (
   space: LayerOptions.LayeredSpace,

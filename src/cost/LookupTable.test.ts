@@ -102,6 +102,20 @@ test("the file is made, used again where it fits, made anew where it does not", 
     }
   }).pipe(Effect.runPromise))
 
+test("a table without an entry for every option, or with a negative cost, does not fit", () => {
+  const table = LookupTable.fromSpace(tiny)
+  expect(LookupTable.fits(table, tiny)).toBe(true)
+  const { base, layers } = table.flops
+  for (const flops of [
+    { base, layers: layers.slice(1) },
+    { base, layers: [layers[0]!.slice(1), ...layers.slice(1)] },
+    { base: -1, layers },
+    { base, layers: [layers[0]!.map(() => -1), ...layers.slice(1)] }
+  ]) {
+    expect(LookupTable.fits({ ...table, flops }, tiny)).toBe(false)
+  }
+})
+
 test("a broken file is recognised, wherever it is broken", () =>
   Effect.gen(function* () {
     const file = path.join(folder, "broken.json")

@@ -150,11 +150,22 @@ export const fromSpace = (space: SearchSpaceShape): LookupTable => {
   }
 }
 
-/** Whether a table was made for this space and input. */
+/** Whether entries have a non-negative cost for every option of every layer. */
+const covers = ({ base, layers }: CostEntries, space: SearchSpaceShape): boolean =>
+  base >= 0 &&
+  layers.length === space.layers.length &&
+  layers.every(
+    (costs, layer) => costs.length === space.layers[layer]!.options.length && costs.every((cost) => cost >= 0)
+  )
+
+/** Whether a table was made for this space and input, with an entry for each of its options. */
 export const fits = (table: LookupTable, space: SearchSpaceShape): boolean =>
   table.space === space.name &&
   table.input.every((side, axis) => side === space.interface.input[axis]) &&
-  table.blocks === blocksDigest(space)
+  table.blocks === blocksDigest(space) &&
+  [table.flops, table.params, ...(table.latency === null ? [] : [table.latency.entries])].every((entries) =>
+    covers(entries, space)
+  )
 
 /** The table as the text of a file, with its digest. */
 export const encode = (table: LookupTable): string =>

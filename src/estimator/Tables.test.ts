@@ -5,6 +5,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import { expect, test } from "vitest"
+import * as EstimatorLaws from "../../property-tests/EstimatorLaws.ts"
 import * as BudgetSampler from "../cost/BudgetSampler.ts"
 import * as LookupTable from "../cost/LookupTable.ts"
 import * as Key from "../random/Key.ts"
@@ -133,6 +134,18 @@ test("a search on the table ends with the best of what it scored", () => {
   expect(found.cost).toBeLessThanOrEqual(50e6)
   expect(found.score.objective).toBe(100 - found.score.metrics["test"]!)
 })
+
+test("the tabular estimator is lawful", () =>
+  EstimatorLaws.check(
+    Tabular.make(table),
+    Array.from({ length: 20 }, (_, seed) => within(60e6).sample(Key.make(seed))),
+    {
+      refused: [
+        [0, 1],
+        [3, 0, 0, 0, 0, 0, 0, 0]
+      ]
+    }
+  ))
 
 const csv = "ops,c10_val_12ep,c10_test_200ep\n"
 test.each([

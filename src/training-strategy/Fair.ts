@@ -39,7 +39,22 @@ const leastCommonMultiple = (a: number, b: number): number => {
 /** How often the permutations of a composed layer are drawn anew to find selections that all exist. */
 const attempts = 1000
 
-/** The sampler of a space. Its state is its key and the number of steps taken. */
+/**
+ * The sampler of a space. Its state is its key and the number of steps taken.
+ *
+ * **Example** (Three options, three paths an update)
+ *
+ * ```ts
+ * import * as TabularSpace from "../estimator/TabularSpace.ts"
+ * import * as Key from "../random/Key.ts"
+ * import * as Fair from "./Fair.ts"
+ *
+ * const options = ["a", "b", "c"]
+ * const sampler = Fair.make(TabularSpace.make({ name: "two", layers: [options, options] }), { update: "cycle" })
+ * const [step] = sampler.next(sampler.init(Key.make(0)))
+ * step._tag === "Paths" && step.paths.map(([first]) => first).sort() // => [0, 1, 2]
+ * ```
+ */
 export const make = (
   space: Pick<SearchSpaceShape, "name" | "layers" | "choices" | "canonical">,
   options: Options

@@ -17,7 +17,22 @@ export const Options = Schema.Struct({})
 /** Uniform sampling has no options. */
 export type Options = typeof Options.Type
 
-/** The sampler of a space. Its state is its key and the number of steps taken. */
+/**
+ * The sampler of a space. Its state is its key and the number of steps taken.
+ *
+ * **Example** (One path a step)
+ *
+ * ```ts
+ * import * as TabularSpace from "../estimator/TabularSpace.ts"
+ * import * as Key from "../random/Key.ts"
+ * import * as Uniform from "./Uniform.ts"
+ *
+ * const sampler = Uniform.make(TabularSpace.make({ name: "two", layers: [["a", "b"], ["a", "b", "c"]] }))
+ * const [step, state] = sampler.next(sampler.init(Key.make(0)))
+ * step._tag // => "Paths"
+ * state["step"] // => 1
+ * ```
+ */
 export const make = (space: LayerOptions.LayeredSpace): TrainingStrategyShape => {
   const { counts, genotype } = LayerOptions.make(space)
   return {
