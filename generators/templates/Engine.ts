@@ -1,70 +1,69 @@
-/** An engine: tfjs's reference under a name of its own, with one kernel replaced. */
+/** An engine: the embedded one with a kernel of one's own. */
 import { section, type Template } from "../Template.ts"
 
 /** The template of an engine. */
 export const template: Template = {
   kind: "engine",
   module: ({ name }) => `/**
- * The engine \`${name}\`: what tensors are computed by. An engine is a backend of tfjs; this one is tfjs's reference in plain
- * JavaScript under a name of its own, with one kernel replaced. Replace more of them, or register a backend that you
- * have: whatever has tfjs's kernels can train and search.
+ * The engine \`${name}\`: what tensors are computed by. An engine is a backend of tfjs; this one is the embedded engine with
+ * one kernel replaced by another. Replace more of them, or make a backend of your own current instead: whatever has
+ * tfjs's kernels can train and search.
  */
-import { MathBackendCPU, version_cpu } from "@tensorflow/tfjs-backend-cpu"
 import * as tf from "@tensorflow/tfjs-core"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
-import { Backends, define, Engine } from "osnas"
+import { define, Engine, Engines } from "osnas"
 
-/** Options of the engine; none yet. */
-export const Options = Schema.Struct({})
+/** Options of the engine. */
+export const Options = Schema.Struct({
+  threads: Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
+    .annotate({ description: "Threads to work with; 0: all cores" })
+    .pipe(Schema.withDecodingDefaultKey(Effect.succeed(0)))
+})
 /** Options of the engine. */
 export type Options = typeof Options.Type
-
-/** The name of the backend in tfjs. */
-export const backendName = "${name}"
 
 /** A kernel of one's own: an activation, entry by entry. */
 const relu6: tf.KernelFunc = ({ inputs, backend }) => {
   const x = inputs["x"] as tf.TensorInfo
-  const cpu = backend as MathBackendCPU
-  const values = cpu.data.get(x.dataId).values as Float32Array
-  const result = values.map((value) => Math.min(Math.max(value, 0), 6))
-  return cpu.makeTensorInfo(x.shape, "float32", result)
+  const store = backend as tf.KernelBackend
+  const values = Float32Array.from(store.readSync(x.dataId) as Float32Array, (value) => Math.min(Math.max(value, 0), 6))
+  return { dataId: store.write(values, x.shape, "float32"), shape: x.shape, dtype: "float32" }
 }
 
-/** Registers the backend while the scope is open: all kernels of the reference, and ours in the place of one. */
-const registered = Effect.acquireRelease(
-  Effect.sync(() => {
-    tf.registerBackend(backendName, () => new MathBackendCPU())
-    tf.copyRegisteredKernels("cpu", backendName)
-    tf.unregisterKernel("Relu6", backendName)
-    tf.registerKernel({ kernelName: "Relu6", backendName, kernelFunc: relu6 })
-  }),
-  () =>
+/** Puts a kernel in the place of a backend's own while the scope is open. */
+const replaced = (kernelName: string, backendName: string, kernelFunc: tf.KernelFunc) =>
+  Effect.acquireRelease(
     Effect.sync(() => {
-      tf.removeBackend(backendName)
-      for (const { kernelName } of tf.getKernelsForBackend(backendName)) tf.unregisterKernel(kernelName, backendName)
-    })
-)
+      const before = tf.getKernel(kernelName, backendName)
+      tf.unregisterKernel(kernelName, backendName)
+      tf.registerKernel({ ...before, kernelFunc })
+      return before
+    }),
+    (before) =>
+      Effect.sync(() => {
+        tf.unregisterKernel(kernelName, backendName)
+        tf.registerKernel(before)
+      })
+  )
 
 /** The engine: current while its Layer's scope is open; then the one before is current again. */
-export const layer = (_options: Options): Layer.Layer<Engine.Engine, Engine.EngineError> =>
+export const layer = (options: Options) =>
   Layer.effect(
     Engine.Engine,
     Effect.gen(function* () {
-      yield* registered
-      yield* Backends.currentBackend(backendName, backendName)
-      const memory = yield* Backends.trackedMemory
-      return { name: backendName, version: version_cpu, mode: "strict", threads: 1, portable: false, memory } as const
+      const embedded = yield* Engines.acquire("simd", { mode: "strict", threads: options.threads })
+      yield* replaced("Relu6", tf.getBackend(), relu6)
+      return Engine.Engine.of({ ...embedded, name: "${name}" })
     })
   )
 
-/** The component. */
+/** The component, as configurations name it. */
 export const component = define({
   kind: "engine",
   name: "${name}",
-  description: "tfjs's reference with one kernel replaced",
+  description: "The embedded engine with one kernel replaced",
   options: Options,
   layer
 })
@@ -75,21 +74,20 @@ import { Engine } from "osnas"
 import { expect, it } from "vitest"
 import * as ${identifier} from "./${name}.ts"
 
-it("is the current engine while its scope is open, and computes", async () => {
+it("computes under its own name", async () => {
   const program = Effect.map(Engine.Engine, (engine) => {
     const values = tf.tidy(() => Array.from(tf.relu6(tf.tensor1d([-1, 3, 9])).dataSync()))
-    return { name: engine.name, backend: tf.getBackend(), values }
+    return { name: engine.name, threads: engine.threads, values }
   })
-  const found = await Effect.runPromise(Effect.provide(program, ${identifier}.layer({})))
-  expect(found).toEqual({ name: "${name}", backend: ${identifier}.backendName, values: [0, 3, 6] })
-  expect(tf.findBackendFactory(${identifier}.backendName)).toBeNull()
+  const found = await Effect.runPromise(Effect.provide(program, ${identifier}.layer({ threads: 1 })))
+  expect(found).toEqual({ name: "${name}", threads: 1, values: [0, 3, 6] })
 })
 `,
   laws: ({ identifier, name }) => `import { EngineLaws } from "osnas/laws"
 import { it } from "vitest"
 import * as ${identifier} from "./${name}.ts"
 
-it("obeys the laws of engines", () => EngineLaws.check(${identifier}.layer({})))
+it("obeys the laws of engines", () => EngineLaws.check(${identifier}.layer({ threads: 1 })))
 `,
   yaml: section("engine")
 }

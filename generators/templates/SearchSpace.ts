@@ -77,7 +77,7 @@ export const call = (spec: BlockSpec): { readonly name: string; readonly code: s
 }
 
 const row = (width: number | string, stride: number, largeStride: number | null): string =>
-  [width, stride, ...(largeStride === null ? [] : [largeStride])].join(", ")
+  [width, stride, ...(largeStride === null || largeStride === stride ? [] : [largeStride])].join(", ")
 
 /** A template that emits the given space. `from` names it, for people. */
 export const template = (spec: MacroSpec, from: string | undefined): Template => {
