@@ -44,7 +44,9 @@ let checksum = ""
 beforeAll(async () => {
   mkdirSync(folder10, { recursive: true })
   mkdirSync(folder100)
-  Cifar10.variant.trainFiles.forEach((file, i) => writeFileSync(join(folder10, file), records(Cifar10.variant, 20, i)))
+  for (const [i, file] of Cifar10.variant.trainFiles.entries()) {
+    writeFileSync(join(folder10, file), records(Cifar10.variant, 20, i))
+  }
   writeFileSync(join(folder10, "test_batch.bin"), records(Cifar10.variant, 30, 9))
   writeFileSync(join(folder10, "readme.html"), "nothing")
   writeFileSync(join(folder100, "train.bin"), records(Cifar100.variant, 200, 11))

@@ -82,7 +82,7 @@ export const jittered = (pixels: Uint8Array, channels: number, jitter: number, k
   const factor = (which: number) => 1 - jitter + 2 * jitter * Draws.uniform(own, which)
   const grey = (at: number) =>
     channels === 1 ? values[at]! : 0.299 * values[at]! + 0.587 * values[at + 1]! + 0.114 * values[at + 2]!
-  const clamp = (value: number) => (value < 0 ? 0 : value > 255 ? 255 : value)
+  const clamp = (value: number) => Math.min(Math.max(value, 0), 255)
   const change = [
     () => {
       const by = factor(0)

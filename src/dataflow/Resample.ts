@@ -99,8 +99,7 @@ export const resize = (image: RawImage, box: Box, width: number, height: number)
       for (let i = 0; i < line; i += 1) sums[i]! += weight * between[from + i]!
     }
     for (let i = 0; i < line; i += 1) {
-      const value = Math.floor(sums[i]! + 0.5)
-      out[y * line + i] = value < 0 ? 0 : value > 255 ? 255 : value
+      out[y * line + i] = Math.min(Math.max(Math.floor(sums[i]! + 0.5), 0), 255)
     }
   }
   return out
