@@ -23,6 +23,8 @@ export interface Sandbox {
   readonly write: (file: string, content: string) => void
   /** Runs a script of a package with the Node that runs the test. */
   readonly run: (script: string, args: ReadonlyArray<string>, folder?: string) => Promise<Ended>
+  /** Runs a program of the folder. */
+  readonly start: (file: string) => Promise<Ended>
   readonly remove: () => void
 }
 
@@ -64,6 +66,14 @@ const install = (folder: string): void => {
   fs.writeFileSync(path.join(own, "package.json"), JSON.stringify({ name: "osnas", type: "module", exports }))
 }
 
+const execute = (file: string, args: ReadonlyArray<string>, cwd: string): Promise<Ended> =>
+  new Promise((resolve) => {
+    const env = { ...process.env, NO_COLOR: "1", VITEST: undefined, NODE_OPTIONS: undefined }
+    execFile(process.execPath, [file, ...args], { cwd, env, maxBuffer: 1 << 26 }, (error, stdout, stderr) =>
+      resolve({ code: error === null ? 0 : Number(error.code ?? 1), output: `${stdout}${stderr}` })
+    )
+  })
+
 /** Makes a sandbox. Remove it when done. */
 export const make = (): Sandbox => {
   const folder = fs.mkdtempSync(path.join(fs.realpathSync(os.tmpdir()), "osnas-sandbox-"))
@@ -79,14 +89,8 @@ export const make = (): Sandbox => {
   return {
     folder,
     write,
-    run: (script, args, where = folder) =>
-      new Promise((resolve) => {
-        const file = path.join(root, script)
-        const env = { ...process.env, NO_COLOR: "1", VITEST: undefined, NODE_OPTIONS: undefined }
-        execFile(process.execPath, [file, ...args], { cwd: where, env, maxBuffer: 1 << 26 }, (error, stdout, stderr) =>
-          resolve({ code: error === null ? 0 : Number(error.code ?? 1), output: `${stdout}${stderr}` })
-        )
-      }),
+    run: (script, args, where = folder) => execute(path.join(root, script), args, where),
+    start: (file) => execute(path.join(folder, file), [], folder),
     remove: () => fs.rmSync(folder, { recursive: true, force: true })
   }
 }

@@ -1,0 +1,38 @@
+import { globSync, readFileSync } from "node:fs"
+import { basename, join } from "node:path"
+import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import * as Sandbox from "../generators/testing/Sandbox.ts"
+
+/** What each program must print. */
+const prints: Readonly<Record<string, RegExp>> = {
+  "main-agent.ts": /RunPaused[\s\S]*|Done \[[\d, \n]+\] \{[\s\S]*top1/,
+  "search-space.ts": /(separable k\d|k3 e3|skip)( \| (separable k\d|k3 e3|skip)){2}/,
+  "searcher.ts": /layer-by-layer: 9\d\.\d\d % on average\nrandom: 9\d\.\d\d % on average/,
+  "criterion.ts": /Done \{[\s\S]*top1/,
+  "data.ts": /Done \{[\s\S]*top1/,
+  "tabular-search.ts":
+    /at most 50M FLOPs: \d+ architectures\n {2}10 evaluations: random 9\d\.\d\d %, evolution 9\d\.\d\d %/,
+  "inspector.ts": /searching: "scoring"[\s\S]*: "done"/
+}
+const programs = globSync("*.ts", { cwd: import.meta.dirname }).filter((file) => !file.endsWith(".test.ts"))
+
+describe("every program of examples/ runs as it is", () => {
+  let sandbox: Sandbox.Sandbox
+  beforeAll(() => {
+    sandbox = Sandbox.make()
+    for (const file of programs) sandbox.write(file, readFileSync(join(import.meta.dirname, file), "utf8"))
+  })
+  afterAll(() => sandbox.remove())
+
+  it.each(programs)("%s", { timeout: 180_000 }, async (file) => {
+    const { code, output } = await sandbox.start(file)
+    if (code !== 0) throw new Error(output)
+    const expected = prints[basename(file)]
+    expect(expected, "a program without a word on what it prints").toBeDefined()
+    expect(output).toMatch(expected ?? /^$/)
+  })
+
+  it("has an expectation for every program", () => {
+    expect(Object.keys(prints).sort()).toEqual([...programs].sort())
+  })
+})
