@@ -12,6 +12,7 @@ import type * as Scope from "effect/Scope"
 import { currentBackend, type EngineOptions, trackedMemory } from "./Backends.ts"
 import { EngineError, type EngineName, type EngineShape } from "./Engine.ts"
 import { registerGradients } from "./Gradients.ts"
+import { supportPaddedPooling } from "./PaddedPooling.ts"
 
 /** The two engines of this file. */
 export type TensorflowName = Extract<EngineName, "tensorflow" | "tensorflow-gpu">
@@ -108,6 +109,7 @@ const load = (name: TensorflowName, threads: number, loader: PackageLoader): Eff
       },
       catch: (cause) => fail(`${packages[name]} is installed but does not load: ${reason(cause)}`)
     })
+    if (loadedName === undefined) supportPaddedPooling("tensorflow")
     loadedName = name
     // The package made its backend current and brought tfjs's derivatives: both are put back.
     registerGradients()
