@@ -9,8 +9,9 @@ import.meta.glob(["../src/**/*.ts", "../machines/**/*.ts", "!../**/*.test.ts", "
 })
 
 it("turns an example into an assertion", () => {
-  const source = "/**\n * **Example** (Adding)\n *\n * ```ts\n * import { a } from \"./a.ts\"\n * a + 1 // => 2\n * ```\n */"
+  const source =
+    '/**\n * **Example** (Adding)\n *\n * ```ts\n * import { a } from "./a.ts"\n * a + 1 // => 2\n * ```\n */'
   const code = examplesOf(source, "/x/b.ts")
-  expect(code).toContain('import { a } from "/x/a.ts"')
+  expect(code).toContain('const { a } = await import("/x/a.ts")')
   expect(code).toContain("expect(a + 1).toEqual(2)")
 })

@@ -3,32 +3,40 @@
  * a line `expression // => value` becomes a deep-equality assertion.
  */
 import { readFileSync } from "node:fs"
-import { dirname, resolve } from "node:path"
+import { basename, dirname, resolve } from "node:path"
 import type { Plugin } from "vitest/config"
 
 const exampleBlock = /\*\*Example\*\* \(([^)]*)\)[\s*]*```ts\n([\s\S]*?)\s*\* ```/g
 
-const absolute = (line: string, folder: string): string =>
-  line.replace(/from "(\.{1,2}\/[^"]*)"/, (_, path: string) => `from ${JSON.stringify(resolve(folder, path))}`)
+const importLine = /^import (type )?(?:(?:\* as (\w+)|\{([^}]*)\}) from )?"([^"]+)"$/
+
+/** An import of an example as a statement of its own test, so that examples of one file cannot clash. */
+const dynamicImport = (line: string, folder: string): string => {
+  const [, type, namespace, names, from] = line.match(importLine) ?? []
+  if (from === undefined) throw new Error(`an example's import is not understood: ${line}`)
+  if (type !== undefined) return ""
+  const path = JSON.stringify(from.startsWith(".") ? resolve(folder, from) : from)
+  if (namespace === undefined && names === undefined) return `await import(${path})`
+  const binding = namespace ?? `{${names?.replace(/\btype \w+,?/g, "").replace(/ as /g, ": ")}}`
+  return `const ${binding} = await import(${path})`
+}
 
 /** The test module made of one source file's examples; the empty string where it has none. */
 export const examplesOf = (source: string, file: string): string => {
-  const imports = new Set<string>()
   const tests = [...source.matchAll(exampleBlock)].map(([, title, body = ""]) => {
     const code = body
       .replace(/^\s*\* ?/gm, "")
       .split("\n")
-      .filter((line) => {
-        if (!line.startsWith("import ")) return true
-        imports.add(absolute(line, dirname(file)))
-        return false
-      })
-      .map((line) => line.replace(/^(.*?);?\s*\/\/ => (.*)$/, ";expect($1).toEqual($2)"))
+      .map((line) =>
+        line.startsWith("import ")
+          ? dynamicImport(line, dirname(file))
+          : line.replace(/^(.*?);?\s*\/\/ => (.*)$/, ";expect($1).toEqual($2)")
+      )
       .join("\n")
     return `it(${JSON.stringify(title)}, async () => {\n${code}\n})`
   })
   if (tests.length === 0) return ""
-  return `import { describe, expect, it } from "vitest"\n${[...imports].join("\n")}\ndescribe(${JSON.stringify(file)}, () => {\n${tests.join("\n")}\n})`
+  return `import { describe, expect, it } from "vitest"\ndescribe(${JSON.stringify(basename(file))}, () => {\n${tests.join("\n")}\n})`
 }
 
 /** The vitest plugin: importing `X.ts?doctest` loads the examples of X.ts instead of X.ts. */
