@@ -5,14 +5,14 @@ import * as Sandbox from "../generators/testing/Sandbox.ts"
 
 /** What each program must print. */
 const prints: Readonly<Record<string, RegExp>> = {
-  "main-agent.ts": /RunPaused[\s\S]*|Done \[[\d, \n]+\] \{[\s\S]*top1/,
+  "main-agent.ts": /PhaseEnded\nRunDone\nRunStarted[\s\S]*Done \[[\d, \n]+\] \{[\s\S]*top1/,
   "search-space.ts": /(separable k\d|k3 e3|skip)( \| (separable k\d|k3 e3|skip)){2}/,
   "searcher.ts": /layer-by-layer: 9\d\.\d\d % on average\nrandom: 9\d\.\d\d % on average/,
   "criterion.ts": /Done \{[\s\S]*top1/,
   "data.ts": /Done \{[\s\S]*top1/,
   "tabular-search.ts":
     /at most 50M FLOPs: \d+ architectures\n {2}10 evaluations: random 9\d\.\d\d %, evolution 9\d\.\d\d %/,
-  "inspector.ts": /searching: "scoring"[\s\S]*: "done"/
+  "inspector.ts": /searching: "scoring"[\s\S]*agent: "done"/
 }
 const programs = globSync("*.ts", { cwd: import.meta.dirname }).filter((file) => !file.endsWith(".test.ts"))
 

@@ -5,6 +5,7 @@
  */
 import * as Effect from "effect/Effect"
 import { MainAgent } from "osnas"
+import type { AnyMachineSnapshot } from "xstate"
 
 const program = Effect.gen(function* () {
   const agent = yield* MainAgent.make({
@@ -20,8 +21,10 @@ const program = Effect.gen(function* () {
   yield* MainAgent.run(agent, {
     overwrite: true,
     inspect: (event) => {
-      if (event.type !== "@xstate.snapshot" || !("value" in event.snapshot)) return
-      const line = `${event.actorRef.sessionId}: ${JSON.stringify(event.snapshot.value)}`
+      if (event.type !== "@xstate.snapshot") return
+      const { machine, value } = event.snapshot as Partial<AnyMachineSnapshot>
+      if (machine === undefined) return
+      const line = `${machine.id}: ${JSON.stringify(value)}`
       if (line !== last) console.log(line)
       last = line
     }
