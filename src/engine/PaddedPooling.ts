@@ -57,10 +57,11 @@ export const supportPaddedPooling = (backendName: string): void => {
         const margins = marginsOf(image.shape, attributes)
         if (margins === undefined) return own.kernelFunc({ attrs: attrs!, backend, inputs })
         const valid = { ...attributes, pad: "valid" } as unknown as tf.NamedAttrMap
-        const run = (given: tf.NamedTensorMap): tf.Tensor =>
-          tf
-            .engine()
-            .makeTensorFromTensorInfo(own.kernelFunc({ attrs: valid, backend, inputs: given }) as tf.TensorInfo)
+        const run = (given: tf.NamedTensorMap): tf.Tensor => {
+          const out = own.kernelFunc({ attrs: valid, backend, inputs: given }) as tf.TensorInfo
+          // TensorFlow's kernels give tensors already; a second one of the same data would free it twice.
+          return out instanceof tf.Tensor ? out : tf.engine().makeTensorFromTensorInfo(out)
+        }
         return tf.tidy(() => padded(run, inputs as unknown as tf.NamedTensorMap, margins, attributes))
       }
     })
