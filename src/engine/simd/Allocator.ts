@@ -141,8 +141,9 @@ export const makeAllocator = (options: {
   }
 
   const allocate = (bytes: number): number => {
+    if (!(bytes >= 0)) throw new RangeError(`a block of ${bytes} bytes was asked for`)
     const size = Math.max(ALIGNMENT, Math.ceil(bytes / ALIGNMENT) * ALIGNMENT)
-    if (!(size <= limit - start)) {
+    if (size > limit - start) {
       throw new EngineMemoryError({ neededBytes: size, availableBytes: limit - end, inUseBytes })
     }
     let span = find(size)
