@@ -1,7 +1,7 @@
 import * as tf from "@tensorflow/tfjs-core"
 import "@tensorflow/tfjs-backend-cpu"
 import { beforeAll, describe, expect, it } from "vitest"
-import { channelShuffle, globalAveragePool, scaleChannels, squeezeExcite } from "./FeatureOps.ts"
+import { channelShuffle, globalAveragePool, scaleChannels, splitChannels, squeezeExcite } from "./FeatureOps.ts"
 import { gradientMismatch } from "./FiniteDifferences.ts"
 
 beforeAll(async () => {
@@ -25,6 +25,40 @@ describe("channelShuffle", () => {
   })
   it("refuses groups that do not divide", () => {
     expect(() => channelShuffle(tf.zeros([1, 1, 1, 6]), 4)).toThrow(/must divide the 6 channels/)
+  })
+})
+
+describe("splitChannels", () => {
+  const x = () => fill([1, 2, 2, 6], 3) as tf.Tensor4D
+  const whole = [
+    { from: 0, to: 1 },
+    { from: 1, to: 4 },
+    { from: 4, to: 6 }
+  ]
+  it.each([
+    ["a partition", whole],
+    ["overlapping ranges", [whole[1]!, { from: 0, to: 3 }]],
+    ["everything", [{ from: 0, to: 6 }]]
+  ])("%s: the same as slices, value and gradient", (_, ranges) => {
+    const parts = splitChannels(x(), ranges)
+    ranges.forEach(({ from, to }, i) => {
+      const want = tf.slice(x(), [0, 0, 0, from], [-1, -1, -1, to - from])
+      expect(parts[i]!.dataSync()).toEqual(want.dataSync())
+    })
+    const found = gradientMismatch(
+      (t) =>
+        tf.concat(
+          splitChannels(t as tf.Tensor4D, ranges).map((part, i) => tf.mul(part, i + 1)),
+          3
+        ),
+      [x()],
+      { step: 2e-3 }
+    )
+    expect(found.error).toBeLessThan(2e-3)
+  })
+  it("refuses channels there are not", () => {
+    expect(() => splitChannels(x(), [{ from: 0, to: 7 }])).toThrow(/channels 0 to 7 are not within the 6/)
+    expect(() => splitChannels(x(), [{ from: 2, to: 2 }])).toThrow(/not within/)
   })
 })
 

@@ -41,6 +41,45 @@ export const channelShuffle = (x: tf.Tensor4D, groups: number): tf.Tensor4D => {
   }))(x) as tf.Tensor4D
 }
 
+/**
+ * The channels of x from `from` to `to`, for each of the ranges. Ranges that cover all channels in order are one split,
+ * whose gradient is one concatenation; others are slices, whose gradients are padded and summed.
+ *
+ * **Example** (Two halves)
+ *
+ * ```ts
+ * import "@tensorflow/tfjs-backend-cpu"
+ * import * as tf from "@tensorflow/tfjs-core"
+ * import { splitChannels } from "./FeatureOps.ts"
+ *
+ * const x = tf.tensor4d([0, 1, 2, 3], [1, 1, 1, 4])
+ * const parts = splitChannels(x, [{ from: 0, to: 2 }, { from: 2, to: 4 }])
+ * parts.map((part) => Array.from(part.dataSync())) // => [[0, 1], [2, 3]]
+ * ```
+ */
+export const splitChannels = (
+  x: tf.Tensor4D,
+  ranges: ReadonlyArray<{ readonly from: number; readonly to: number }>
+): ReadonlyArray<tf.Tensor4D> => {
+  const channels = x.shape[3]
+  for (const { from, to } of ranges) {
+    if (!(Number.isInteger(from) && Number.isInteger(to) && from >= 0 && from < to && to <= channels)) {
+      throw new RangeError(`splitChannels: channels ${from} to ${to} are not within the ${channels} there are`)
+    }
+  }
+  const covers = ranges.every(({ from }, i) => from === (ranges[i - 1]?.to ?? 0)) && ranges.at(-1)?.to === channels
+  if (covers && ranges.length > 1) {
+    return tf.split(
+      x,
+      ranges.map(({ from, to }) => to - from),
+      3
+    )
+  }
+  return ranges.map(({ from, to }) =>
+    from === 0 && to === channels ? x : tf.slice4d(x, [0, 0, 0, from], [-1, -1, -1, to - from])
+  )
+}
+
 const composedPool = (x: tf.Tensor4D): tf.Tensor2D => tf.mean(x, [1, 2])
 
 const composedPoolGradient = (dy: tf.Tensor2D, [n, h, w, c]: readonly [number, number, number, number]): tf.Tensor4D =>
