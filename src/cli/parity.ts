@@ -240,14 +240,15 @@ const hostTensors = (checkpoint: Checkpoint.Checkpoint): ReadonlyMap<string, Tor
   return out
 }
 
-const readReference = (folder: string) =>
-  Effect.try({
+const readReference = Effect.fn("parity.reference")(function* (folder: string) {
+  const fail = (cause: unknown) =>
+    new ParityError({ folder, reason: `reference.json: ${cause instanceof Error ? cause.message : String(cause)}` })
+  const raw = yield* Effect.try({
     try: (): unknown => JSON.parse(readFileSync(path.join(folder, "reference.json"), "utf8")),
-    catch: (cause) => new ParityError({ folder, reason: `reference.json: ${String(cause)}` })
-  }).pipe(
-    Effect.flatMap(Schema.decodeUnknownEffect(Reference)),
-    Effect.mapError((cause) => new ParityError({ folder, reason: `reference.json: ${String(cause)}` }))
-  )
+    catch: fail
+  })
+  return yield* Schema.decodeUnknownEffect(Reference)(raw).pipe(Effect.mapError(fail))
+})
 
 const measureFolder = Effect.fn("parity.folder")(function* (folder: string) {
   const disk = yield* Disk
