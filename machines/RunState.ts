@@ -35,7 +35,9 @@ export const EpochRecord = Schema.Struct({
   /** Fraction of training images classified right while training; null where the task has no classes. */
   accuracy: Schema.NullOr(Schema.Finite),
   /** Learning rate of the epoch's last step. */
-  learningRate: Schema.Finite
+  learningRate: Schema.Finite,
+  /** Digest of the weights at its end (SHA-256, hex), by which a part of a run can be verified; null: not taken. */
+  weights: Schema.NullOr(Schema.String)
 })
 /** What an epoch of training looked like. */
 export type EpochRecord = typeof EpochRecord.Type

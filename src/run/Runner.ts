@@ -30,7 +30,7 @@ import type {
   TrainingPosition
 } from "../../machines/RunState.ts"
 import { type AskCandidates, type ScoreCandidate, searchingMachine, type TellScores } from "../../machines/Searching.ts"
-import { type TrainPiece, trainingMachine } from "../../machines/Training.ts"
+import { type TrainingInput, type TrainPiece, trainingMachine } from "../../machines/Training.ts"
 import { type Budget, CostModel } from "../cost/CostModel.ts"
 import { Criterion } from "../criterion/Criterion.ts"
 import { Dataflow, type DatasetError } from "../dataflow/Dataflow.ts"
@@ -240,6 +240,40 @@ const outputsOf = (s: Services): number =>
 const shapesOf = (network: Network.Network): Trainer.Shapes =>
   new Map(Network.parameterSpecs(network).map((spec) => [spec.name, spec.shape]))
 
+const networkOf = (s: Services, input: Pick<TrainPiece, "architecture">): Network.Network =>
+  input.architecture === null ? s.space.supernet : s.space.network(input.architecture)
+
+/** How a phase trains, by configuration and services. */
+const setupOf = (s: Services, config: RunConfig, input: TrainingInput): Trainer.TrainerSetup => {
+  const training: TrainingConfig = config[input.phase]
+  const split = input.phase === "supernetTraining" ? "supernet" : "train"
+  const stepsPerEpoch = s.dataflow.steps(split, training.batchSize, true)
+  const { architecture } = input
+  return {
+    phase: input.phase,
+    key: Key.derive(s.key, input.phase),
+    split,
+    epochs: training.epochs,
+    stepsPerEpoch,
+    batchSize: training.batchSize,
+    accumulate: training.accumulate,
+    bnMomentum: training.bnMomentum,
+    learningRate: training.optimizer.learningRate,
+    schedule: Schedule.fromConfig(training.schedule, { epochs: training.epochs, stepsPerEpoch }),
+    optimizer: Optimizer.fromConfig(training.optimizer),
+    agent: s.agent,
+    criterion: s.criterion,
+    dataflow: s.dataflow,
+    sampler:
+      architecture === null
+        ? s.trainingStrategy
+        : { init: () => ({}), next: (state) => [{ _tag: "Paths", paths: [architecture] }, state] },
+    forwards: Forwards.ofStep(s.space),
+    updateStatistics: Network.updateStatistics,
+    classifies: s.space.interface.head._tag === "Classifier"
+  }
+}
+
 /** A trained network in memory, and the file it equals. */
 interface Held {
   readonly ref: CheckpointRef
@@ -313,39 +347,6 @@ const makeWork = (s: Services, config: RunConfig, folder: RunFolder.RunFolderSha
 
     // ---- training ------------------------------------------------------------------------------------------------
 
-    const networkOf = (input: Pick<TrainPiece, "architecture">): Network.Network =>
-      input.architecture === null ? s.space.supernet : s.space.network(input.architecture)
-
-    const setupOf = (input: TrainPiece): Trainer.TrainerSetup => {
-      const training: TrainingConfig = config[input.phase]
-      const split = input.phase === "supernetTraining" ? "supernet" : "train"
-      const stepsPerEpoch = s.dataflow.steps(split, training.batchSize, true)
-      const { architecture } = input
-      return {
-        phase: input.phase,
-        key: Key.derive(s.key, input.phase),
-        split,
-        epochs: training.epochs,
-        stepsPerEpoch,
-        batchSize: training.batchSize,
-        accumulate: training.accumulate,
-        bnMomentum: training.bnMomentum,
-        learningRate: training.optimizer.learningRate,
-        schedule: Schedule.fromConfig(training.schedule, { epochs: training.epochs, stepsPerEpoch }),
-        optimizer: Optimizer.fromConfig(training.optimizer),
-        agent: s.agent,
-        criterion: s.criterion,
-        dataflow: s.dataflow,
-        sampler:
-          architecture === null
-            ? s.trainingStrategy
-            : { init: () => ({}), next: (state) => [{ _tag: "Paths", paths: [architecture] }, state] },
-        forwards: Forwards.ofStep(s.space),
-        updateStatistics: Network.updateStatistics,
-        classifies: s.space.interface.head._tag === "Classifier"
-      }
-    }
-
     /** The state a piece continues from: the one in memory if it is the right one, else its checkpoint's. */
     const stateFor = (input: TrainPiece, setup: Trainer.TrainerSetup) =>
       Effect.gen(function* () {
@@ -353,7 +354,7 @@ const makeWork = (s: Services, config: RunConfig, folder: RunFolder.RunFolderSha
         if (live !== undefined && live.phase === input.phase && live.digest === digest) return live.state
         dropLive()
         dropHeld()
-        const network = networkOf(input)
+        const network = networkOf(s, input)
         if (input.position === null) {
           const variables = Network.initialise(network, Key.derive(setup.key, "initialise"))
           const criterion = s.criterion.init(Key.derive(setup.key, "criterion"), {
@@ -369,7 +370,7 @@ const makeWork = (s: Services, config: RunConfig, folder: RunFolder.RunFolderSha
 
     const train = (input: TrainPiece, tools: Tools) =>
       Effect.gen(function* () {
-        const setup = setupOf(input)
+        const setup = setupOf(s, config, input)
         const steps = Trainer.totalSteps(setup)
         let state = yield* stateFor(input, setup)
         live = { phase: input.phase, digest: undefined, state }
@@ -412,7 +413,8 @@ const makeWork = (s: Services, config: RunConfig, folder: RunFolder.RunFolderSha
             yield* keep ? emit(progress) : s.events.publish(progress)
           }
           if (report.epochDone !== undefined) {
-            yield* emit({ _tag: "EpochDone", phase: input.phase, epochs: setup.epochs, ...report.epochDone })
+            const { weights: _, ...means } = report.epochDone
+            yield* emit({ _tag: "EpochDone", phase: input.phase, epochs: setup.epochs, ...means })
           }
           yield* breathe
           if (
@@ -430,10 +432,11 @@ const makeWork = (s: Services, config: RunConfig, folder: RunFolder.RunFolderSha
     const savePosition = (
       input: TrainPiece,
       setup: Trainer.TrainerSetup,
-      state: Trainer.TrainingState,
+      reached: Trainer.TrainingState,
       steps: number
     ) =>
       Effect.gen(function* () {
+        const [state, weights] = yield* Trainer.noteWeights(setup, reached)
         const finished = state.step >= steps
         const name = !finished
           ? RunFolder.checkpointName(input.phase, state.step)
@@ -442,6 +445,7 @@ const makeWork = (s: Services, config: RunConfig, folder: RunFolder.RunFolderSha
             : RunFolder.files.network
         const metadata = {
           format: "osnas",
+          phase: input.phase,
           space: s.space.name,
           ...(input.architecture === null ? {} : { architecture: s.space.format(input.architecture) })
         }
@@ -465,7 +469,6 @@ const makeWork = (s: Services, config: RunConfig, folder: RunFolder.RunFolderSha
           held = { ref, weights: { variables: state.variables, criterion: state.criterion } }
           live = undefined
         } else live = { phase: input.phase, digest, state }
-        const weights = Checkpoint.digestOf(yield* Trainer.weightsOf(state.variables))
         const position: TrainingPosition = {
           step: state.step,
           steps,
@@ -860,6 +863,73 @@ export const checkSame = (options: Pick<RunOptions, "config" | "folder">): Effec
     const s = yield* services
     const began = yield* RunFolder.readManifest(s.disk, path.resolve(options.folder))
     yield* checkIdentity(options.folder, began, manifestOf(s, options.config, undefined, {}))
+  })
+
+/** What {@link replay} takes. */
+export interface ReplayOptions extends Pick<RunOptions, "config" | "folder"> {
+  /** A training checkpoint of the folder: `checkpoints/retraining-000000120.safetensors`. */
+  readonly from: string
+  /** How many optimiser steps to do again; default: to the end of the phase. */
+  readonly steps?: number | undefined
+}
+
+/** The weights that training came to again. */
+export interface Replayed {
+  readonly phase: TrainingPhase
+  readonly from: number
+  readonly stepsPerEpoch: number
+  /** At the end of every epoch passed, and at the last step: the digest of the weights by the step. */
+  readonly digests: ReadonlyArray<{ readonly step: number; readonly weights: string }>
+}
+
+/**
+ * Trains again from a checkpoint of a run's folder, which it neither changes nor owns, and gives the digests of the
+ * weights on the way; `Verify.verifyFrom` compares them with the recorded ones.
+ */
+export const replay = (options: ReplayOptions): Effect.Effect<Replayed, RunError, RunServices> =>
+  Effect.gen(function* () {
+    yield* checkSame(options)
+    const s = yield* services
+    const file = path.resolve(options.folder, options.from)
+    const checkpoint = yield* Checkpoint.read(s.disk, file)
+    const { architecture, phase } = checkpoint.metadata
+    if (phase !== "supernetTraining" && phase !== "retraining") {
+      return yield* new Checkpoint.CheckpointError({
+        file,
+        tensor: null,
+        reason: "it is no checkpoint of a training phase"
+      })
+    }
+    const input: TrainingInput = {
+      phase,
+      architecture: architecture === undefined ? null : yield* Effect.fromResult(s.space.parse(architecture))
+    }
+    const setup = setupOf(s, options.config, input)
+    const digests: Array<{ readonly step: number; readonly weights: string }> = []
+    let state = yield* Trainer.fromCheckpoint(file, checkpoint, shapesOf(networkOf(s, input)))
+    const from = state.step
+    const last = Math.min(Trainer.totalSteps(setup), from + (options.steps ?? Number.POSITIVE_INFINITY))
+    const train = Effect.gen(function* () {
+      while (state.step < last) {
+        const batch = yield* Trainer.nextBatch(setup, state)
+        yield* Effect.uninterruptible(
+          Effect.map(Trainer.update(setup, state, batch), ([next]) => {
+            Trainer.disposeReplacedUnsafe(state, next)
+            state = next
+          })
+        )
+        if (state.step % setup.stepsPerEpoch === 0 || state.step === last) {
+          const [, weights] = yield* Trainer.noteWeights(setup, state)
+          digests.push({ step: state.step, weights })
+        }
+        yield* breathe
+      }
+    })
+    yield* Effect.ensuring(
+      train,
+      Effect.sync(() => Trainer.disposeUnsafe(state))
+    )
+    return { phase, from, stepsPerEpoch: setup.stepsPerEpoch, digests }
   })
 
 /**

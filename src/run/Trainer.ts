@@ -295,7 +295,8 @@ export const update = (
             epoch: epoch + 1,
             loss: sums.loss / sums.steps,
             accuracy: setup.classifies ? sums.accuracy / sums.steps : null,
-            learningRate
+            learningRate,
+            weights: null
           }
         : undefined
     const next: TrainingState = {
@@ -311,6 +312,18 @@ export const update = (
       history: epochDone === undefined ? state.history : [...state.history, epochDone]
     }
     return [next, { loss, accuracy: setup.classifies ? accuracy : null, learningRate, epochDone }] as const
+  })
+
+/** Digest of a state's weights (parameters and running statistics), noted with its last epoch where that has just ended. */
+export const noteWeights = (
+  setup: TrainerSetup,
+  state: TrainingState
+): Effect.Effect<readonly [state: TrainingState, digest: string]> =>
+  Effect.map(weightsOf(state.variables), (tensors) => {
+    const weights = Checkpoint.digestOf(tensors)
+    const last = state.history.at(-1)
+    const atEnd = last !== undefined && last.epoch * setup.stepsPerEpoch === state.step
+    return [atEnd ? { ...state, history: [...state.history.slice(0, -1), { ...last, weights }] } : state, weights]
   })
 
 const trees = (state: TrainingState): ReadonlyArray<ParameterTree> => [

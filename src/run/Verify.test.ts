@@ -56,6 +56,33 @@ describe("Verify", () => {
     })
   )
 
+  it.live("verifies a part: from a checkpoint, for so many steps", () =>
+    Effect.gen(function* () {
+      const memory = MemoryDisk.make()
+      const long = SmallRun.config({ ...config, retraining: { epochs: 3, batchSize: 12 }, checkpoint: { keep: 9 } })
+      yield* Trials.begin(memory.disk, long)
+      const part = (from: string, steps?: number) =>
+        Verify.verifyFrom({ config: long, folder: Trials.folder, from, steps }).pipe(
+          Effect.provide(Layer.merge(SmallRun.layer(long.seed), Layer.succeed(Disk, memory.disk)))
+        )
+      const from = "checkpoints/retraining-000000003.safetensors"
+      const rest = yield* part(from)
+      assert.deepStrictEqual(rest, { phase: "retraining", from: 3, to: 9, compared: [6, 9], differences: [] })
+      assert.deepStrictEqual((yield* part(from, 4)).compared, [6])
+      const changed = yield* Checkpoint.read(memory.disk, at(from))
+      const [name, tensor] = [...changed.tensors].find(([each]) => each.startsWith("optimizer.")) as [
+        string,
+        Checkpoint.TensorEntry
+      ]
+      const tensors = new Map(changed.tensors).set(name, { ...tensor, data: tensor.data.map(() => 0) })
+      yield* Checkpoint.write(memory.disk, at(from), { ...changed, tensors })
+      const { differences } = yield* part(from)
+      assert.strictEqual(differences[0]?.place, "retraining, step 6")
+      assert.match((yield* Effect.flip(part("network.safetensors"))).message, /is not a training state/)
+      assert.match((yield* Effect.flip(part("config.yaml"))).message, /config\.yaml/)
+    })
+  )
+
   it.live("names the first difference: a metric, a line of the log, a tensor", () =>
     Effect.gen(function* () {
       const memory = MemoryDisk.make()
@@ -69,7 +96,7 @@ describe("Verify", () => {
       )
       const doctored = yield* verify(memory)
       assert.isAbove(doctored.differences.length, 0)
-      assert.match(doctored.differences[0]?.place ?? "", /^(supernetTraining|retraining)\.weights$/)
+      assert.match(doctored.differences[0]?.place ?? "", /^(supernetTraining|retraining)\.(epochs\.0\.)?weights$/)
       yield* writeTextAtomic(memory.disk, at("metrics.json"), metrics)
 
       const lines = yield* Journal.read(memory.disk, at("search.jsonl"))

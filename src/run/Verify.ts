@@ -6,7 +6,7 @@ import * as path from "node:path"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import { type Phase, phases } from "../../machines/RunState.ts"
+import { type Phase, phases, type TrainingPhase, TrainingPosition } from "../../machines/RunState.ts"
 import * as CanonicalJson from "./CanonicalJson.ts"
 import * as Checkpoint from "./Checkpoint.ts"
 import { Disk, type DiskShape, readText } from "./Disk.ts"
@@ -188,4 +188,76 @@ export const verify = (options: VerifyOptions): Effect.Effect<Verification, Runn
       digests[RunFolder.files.metrics] = CanonicalJson.digest(Object.fromEntries(among(recorded)))
       return { until, digests, differences }
     }).pipe(Effect.ensuring(Effect.ignore(disk.remove(beside))))
+  })
+
+const decodePosition = Schema.decodeUnknownOption(TrainingPosition)
+
+const at = (value: unknown, ...keys: ReadonlyArray<string>): unknown =>
+  keys.reduce<unknown>((inner, key) => (isRecord(inner) ? inner[key] : undefined), value)
+
+/** The digests of weights that a run has recorded for a training phase, by step. */
+const recordedWeights = (
+  snapshot: unknown,
+  phase: TrainingPhase,
+  stepsPerEpoch: number
+): ReadonlyMap<number, string> => {
+  const out = new Map<number, string>()
+  const positions = [
+    at(snapshot, "children", phase, "snapshot", "context", "position"),
+    at(snapshot, "context", "results", phase)
+  ]
+  for (const value of positions) {
+    const position = decodePosition(value)
+    if (position._tag === "None") continue
+    out.set(position.value.step, position.value.weights)
+    for (const { epoch, weights } of position.value.history)
+      if (weights !== null) out.set(epoch * stepsPerEpoch, weights)
+  }
+  return out
+}
+
+/** What came of training again from a checkpoint. */
+export interface PartVerification {
+  readonly phase: TrainingPhase
+  /** Steps between which training was done again. */
+  readonly from: number
+  readonly to: number
+  /** Steps at which the folder has recorded the weights' digest, so that it could be compared. */
+  readonly compared: ReadonlyArray<number>
+  readonly differences: ReadonlyArray<Difference>
+}
+
+/**
+ * Trains again from a checkpoint of a run, for so many steps, and compares the weights wherever the run has recorded
+ * their digest: at the end of every epoch, and where it stands.
+ */
+export const verifyFrom = (
+  options: Runner.ReplayOptions
+): Effect.Effect<PartVerification, Runner.RunError, Runner.RunServices> =>
+  Effect.gen(function* () {
+    const replayed = yield* Runner.replay(options)
+    const snapshot = yield* RunFolder.readSnapshot(yield* Disk, path.resolve(options.folder))
+    const recorded = recordedWeights(snapshot, replayed.phase, replayed.stepsPerEpoch)
+    const known = replayed.digests.flatMap(({ step, weights }) => {
+      const was = recorded.get(step)
+      return was === undefined ? [] : [{ step, was, weights }]
+    })
+    return {
+      phase: replayed.phase,
+      from: replayed.from,
+      to: replayed.digests.at(-1)?.step ?? replayed.from,
+      compared: known.map(({ step }) => step),
+      differences: known.flatMap(({ step, was, weights }) =>
+        was === weights
+          ? []
+          : [
+              {
+                file: RunFolder.files.snapshot,
+                place: `${replayed.phase}, step ${step}`,
+                recorded: was,
+                again: weights
+              }
+            ]
+      )
+    }
   })
