@@ -352,7 +352,9 @@ const makeJobs = (backend: SimdBackend) => {
     const k = channels * plan.taps
     const columns = transposed ? plan.inGroup : plan.outGroup
     const t = rowTiles(rows, k, columns, plan.groups)
-    run("gemmRows", t.rowBlocks * t.columnBlocks * plan.groups, [
+    const columnPieces = t.columnBlocks * plan.groups
+    const perPiece = clamp(Math.floor((t.rowBlocks * columnPieces) / 40), 1, 4)
+    run("gemmRows", ceil(t.rowBlocks, perPiece) * columnPieces, [
       ...source,
       ...epilogue,
       rows,
@@ -363,7 +365,8 @@ const makeJobs = (backend: SimdBackend) => {
       t.blockRows,
       t.rowBlocks,
       t.blockColumns,
-      t.columnBlocks
+      t.columnBlocks,
+      perPiece
     ])
   }
 
@@ -403,7 +406,7 @@ const makeJobs = (backend: SimdBackend) => {
   ): void => {
     const { stage } = plan
     const pixels = outPixels(plan)
-    const block = Math.min(pixels, 16)
+    const block = Math.min(pixels, 64)
     const blocks = ceil(pixels, block)
     run(kernel, ceil(plan.batch, IMAGES) * blocks, [
       x,

@@ -62,21 +62,28 @@ export function packPanels(args: usize, piece: i32, scratch: usize): void {
 }
 
 /**
- * Rows of a source times packed B, and an epilogue. A piece is a block of rows and of columns of one group.
+ * Rows of a source times packed B, and an epilogue. A piece is a strip of blocks of rows, and a block of columns of one group;
+ * strips keep the threads from writing side by side.
  * Ints: 0-19 source, 20-39 epilogue, 40 rows, 41 k, 42 columns a group, 43 source channels a group, 44 packed B,
- * 45 rows a block (a multiple of 6), 46 blocks of rows, 47 columns a block (a multiple of 8), 48 blocks of columns.
+ * 45 rows a block (a multiple of 6), 46 blocks of rows, 47 columns a block (a multiple of 8), 48 blocks of columns, 49 blocks
+ * of rows a piece.
  */
 export function gemmRows(args: usize, piece: i32, scratch: usize): void {
+  const rowBlocks = argI(args, 46)
+  const perPiece = argI(args, 49)
+  const colBlocks = argI(args, 48)
+  const strips = (rowBlocks + perPiece - 1) / perPiece
+  const rest = piece / strips
+  const first = (piece - rest * strips) * perPiece
+  const last = min(rowBlocks, first + perPiece)
+  for (let rowBlock = first; rowBlock < last; rowBlock++) productBlock(args, scratch, rowBlock, rest % colBlocks, rest / colBlocks)
+}
+
+function productBlock(args: usize, scratch: usize, rowBlock: i32, colBlock: i32, group: i32): void {
   const k = argI(args, 41)
   const columns = argI(args, 42)
   const blockRows = argI(args, 45)
-  const rowBlocks = argI(args, 46)
   const blockCols = argI(args, 47)
-  const colBlocks = argI(args, 48)
-  const rowBlock = piece % rowBlocks
-  const rest = piece / rowBlocks
-  const colBlock = rest % colBlocks
-  const group = rest / colBlocks
   const row = rowBlock * blockRows
   const rows = min(blockRows, argI(args, 40) - row)
   const col = colBlock * blockCols
