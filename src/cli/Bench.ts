@@ -286,6 +286,16 @@ export const run = Effect.fn("Bench.run")(function* (input: Input) {
     mode: Option.getOrElse(input.mode, () => "strict" as const),
     threads: Option.getOrElse(input.threads, () => 0)
   }
+  if (input.kernels) {
+    const { benchKernels } = yield* Effect.promise(() => import("../engine/KernelBench.ts"))
+    return yield* benchKernels({ ...options, batch: input.batch }, (line) =>
+      Console.log(
+        input.json
+          ? JSON.stringify(line)
+          : `${line.kernel.padEnd(22)} ${line.pass.padEnd(15)} ${line.shape.padEnd(34)} ${String(Math.round(line.microseconds)).padStart(8)} us ${(line.gflops ?? 0).toFixed(1).padStart(7)} GFLOPS ${line.gbps.toFixed(1).padStart(6)} GB/s ${String(Math.round(line.share_of_peak * 100)).padStart(4)} % of peak`
+      )
+    )
+  }
   const space = yield* buildSpace(
     input.space,
     Option.isSome(input.stemStride) ? { stemStride: input.stemStride.value } : {},

@@ -112,7 +112,9 @@ export const fold = (state: State, { event, time }: Stamped, columns: number | u
     }
     case "GenerationDone": {
       if (event.best === null) return none
-      const best = metrics({ objective: event.best.objective, ...event.best.metrics })
+      const { metrics: recorded, objective } = event.best
+      const named = Object.values(recorded).includes(objective)
+      const best = metrics(named ? recorded : { objective, ...recorded })
       return {
         state: { ...state, told: time, best: event.best.objective.toFixed(4) },
         lines: [`Search     generation ${event.generation + 1}  best ${event.best.architecture}  ${best}`],
