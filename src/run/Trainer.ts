@@ -274,13 +274,18 @@ export const update = (
         const updated = setup.updateStatistics(stats, result.statistics, setup.bnMomentum)
         disposeStatistics(result.statistics)
         // What an earlier part of this very step made is of no use to anyone else.
-        const kept = { ...updated, ...prefixed("before.", state.variables.stats) }
-        Parameters.disposeReplacedUnsafe(stats, kept)
+        if (stats !== state.variables.stats) {
+          const kept = new Set([...Object.values(updated), ...Object.values(state.variables.stats)])
+          for (const tensor of Object.values(stats)) if (!kept.has(tensor)) tensor.dispose()
+        }
         stats = updated
       }
     }
 
-    const params = { ...state.variables.params, ...prefixed(criterionPrefix, state.criterion) }
+    const owns = Object.keys(state.criterion).length > 0
+    const params = owns
+      ? { ...state.variables.params, ...prefixed(criterionPrefix, state.criterion) }
+      : state.variables.params
     const updated = setup.optimizer.update(gradients, state.optimizer, params, learningRate)
     Parameters.disposeUnsafe(gradients)
 
@@ -302,10 +307,15 @@ export const update = (
     const next: TrainingState = {
       step: state.step + 1,
       variables: {
-        params: Parameters.merge(state.variables.params, withoutPrefix(criterionPrefix, updated.params)),
+        params: Parameters.merge(
+          state.variables.params,
+          owns ? withoutPrefix(criterionPrefix, updated.params) : updated.params
+        ),
         stats
       },
-      criterion: Parameters.merge(state.criterion, withPrefix(criterionPrefix, updated.params)),
+      criterion: owns
+        ? Parameters.merge(state.criterion, withPrefix(criterionPrefix, updated.params))
+        : state.criterion,
       optimizer: updated.state,
       sampler,
       sums: epochDone === undefined ? sums : { steps: 0, loss: 0, accuracy: 0 },
@@ -326,28 +336,33 @@ export const noteWeights = (
     return [atEnd ? { ...state, history: [...state.history.slice(0, -1), { ...last, weights }] } : state, weights]
   })
 
-const trees = (state: TrainingState): ReadonlyArray<ParameterTree> => [
-  state.variables.params,
-  state.variables.stats,
-  state.criterion,
-  ...Object.keys(state.optimizer.slots)
-    .sort()
-    .map((slot) => state.optimizer.slots[slot] as ParameterTree)
-]
+/** All trees of a state by their place in it. */
+const trees = (state: TrainingState): Readonly<Record<string, ParameterTree>> => ({
+  params: state.variables.params,
+  stats: state.variables.stats,
+  criterion: state.criterion,
+  ...prefixedTrees(state.optimizer.slots)
+})
 
-/** Frees every tensor of `before` that `after` does not share. */
+const prefixedTrees = (slots: Readonly<Record<string, ParameterTree>>): Readonly<Record<string, ParameterTree>> =>
+  Object.fromEntries(Object.entries(slots).map(([slot, tree]) => [`optimizer.${slot}`, tree]))
+
+/** Frees every tensor of `before` that `after` does not have in the same place. */
 export const disposeReplacedUnsafe = (before: TrainingState, after: TrainingState): void => {
-  const kept = new Set(trees(after).flatMap((tree) => Object.values(tree)))
-  for (const tree of trees(before)) {
-    for (const tensor of Object.values(tree)) {
-      if (!kept.has(tensor) && !tensor.isDisposed) tensor.dispose()
+  const kept = trees(after)
+  for (const [place, tree] of Object.entries(trees(before))) {
+    const successor = kept[place]
+    if (tree === successor) continue
+    for (const name in tree) {
+      const tensor = tree[name] as tf.Tensor
+      if (successor?.[name] !== tensor && !tensor.isDisposed) tensor.dispose()
     }
   }
 }
 
 /** Frees every tensor of a state. */
 export const disposeUnsafe = (state: TrainingState): void => {
-  for (const tree of trees(state)) Parameters.disposeUnsafe(tree)
+  for (const tree of Object.values(trees(state))) Parameters.disposeUnsafe(tree)
 }
 
 // ---- checkpoints -------------------------------------------------------------------------------------------------
