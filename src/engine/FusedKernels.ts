@@ -4,6 +4,7 @@
  * engine's Layer fills the entry of its backend, so that no other engine ever loads its code.
  */
 import * as tf from "@tensorflow/tfjs-core"
+import type { Key } from "../random/Draws.ts"
 import type { ConvChainOptions, ConvChainResult, ConvStage, ConvStageParams } from "./ConvChain.ts"
 
 /** Mean loss of a batch and its gradient by the logits (for an upstream gradient of 1). */
@@ -38,6 +39,13 @@ export interface FusedKernels {
     dy: tf.Tensor2D,
     shape: readonly [number, number, number, number]
   ) => tf.Tensor4D
+  /** See RandomOps: the same bits as the composed form. */
+  readonly randomNumbers?: (
+    key: Key,
+    shape: ReadonlyArray<number>,
+    distribution: "normal" | "uniform",
+    factor: number
+  ) => tf.Tensor
   /** Elementwise update; see OptimizerOps. Scalars are those the composed form multiplies by, already float32. */
   readonly sgdStep?: (tensors: SgdTensors, scalars: SgdScalars) => { param: tf.Tensor; velocity: tf.Tensor | undefined }
   readonly adamStep?: (

@@ -4,7 +4,7 @@ import { composedConvChain } from "../ConvChainOps.ts"
 import type { FusedKernels } from "../FusedKernels.ts"
 import type { SimdBackend } from "./Backend.ts"
 import { convChain } from "./Chain.ts"
-import { binary, channelShuffle, crossEntropy, reduce, spreadRows } from "./Operations.ts"
+import { binary, channelShuffle, crossEntropy, randomNumbers, reduce, spreadRows } from "./Operations.ts"
 import "./StandardKernels.ts"
 
 type Info = tf.TensorInfo
@@ -56,6 +56,8 @@ export const fusedSimdKernels: FusedKernels = {
     const [, h, w, c] = shape
     return run<tf.Tensor4D>((backend) => [spreadRows(backend, dy, h * w, c, h * w, shape)])[0]!
   },
+  randomNumbers: (key, shape, distribution, factor) =>
+    run<tf.Tensor>((backend) => [randomNumbers(backend, key, shape, distribution, factor)])[0]!,
   sgdStep: ({ gradient, param, velocity }, s) => {
     const keeps = s.momentum !== 0
     const out = run<tf.Tensor>((backend) => {

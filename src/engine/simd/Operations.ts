@@ -617,3 +617,28 @@ export const filled = (backend: SimdBackend, shape: ReadonlyArray<number>, value
   backend.runtime.run("fill", pieces(count, PIECE), [backend.address(out), count], [value])
   return out
 }
+
+const doubleWords = new DataView(new ArrayBuffer(8))
+
+/** The first numbers of a key, see RandomOps.ts. */
+export const randomNumbers = (
+  backend: SimdBackend,
+  key: { readonly k0: number; readonly k1: number },
+  shape: ReadonlyArray<number>,
+  distribution: "normal" | "uniform",
+  factor: number
+): Info => {
+  const out = backend.allocate([...shape])
+  const count = product(shape)
+  doubleWords.setFloat64(0, factor)
+  backend.runtime.run("drawNumbers", pieces(count, 4096), [
+    backend.address(out),
+    count,
+    key.k0,
+    key.k1,
+    distribution === "uniform" ? 1 : 0,
+    doubleWords.getInt32(4),
+    doubleWords.getInt32(0)
+  ])
+  return out
+}

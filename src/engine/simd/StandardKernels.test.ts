@@ -1,11 +1,13 @@
 import * as tf from "@tensorflow/tfjs-core"
 import fc from "fast-check"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import * as Draws from "../../random/Draws.ts"
 import { channelShuffle, globalAveragePool, scaleChannels, squeezeExcite } from "../FeatureOps.ts"
 import { gradientMismatch } from "../FiniteDifferences.ts"
 import { registerFusedKernels, unregisterFusedKernels } from "../FusedKernels.ts"
 import { softmaxCrossEntropy } from "../LossOps.ts"
 import { adamStep, rmspropStep, sgdStep } from "../OptimizerOps.ts"
+import { normals, uniforms } from "../RandomOps.ts"
 import { registerSimdBackend, type SimdBackend } from "./Backend.ts"
 import { fusedSimdKernels } from "./FusedKernels.ts"
 import { guardAllocator } from "./GuardedAllocator.ts"
@@ -648,6 +650,25 @@ describe("optimiser updates", () => {
       ),
       runs(16)
     )
+  })
+})
+
+describe("random numbers", () => {
+  it("the same bits as composed, with any number of threads", () => {
+    fc.assert(
+      fc.property(
+        fc.nat(),
+        fc.constantFrom(1, 3, 4097, 9000),
+        fc.constantFrom(1, 0.02, Math.sqrt(2 / 96)),
+        (seed, count, factor) => {
+          const key = Draws.derive(Draws.make(seed), "weights")
+          agrees(() => [normals(key, [count], factor), uniforms(key, [count], factor)], [], { threads: [1, 2, 7] })
+        }
+      ),
+      runs(12)
+    )
+    // Rare enough that the smaller ones may miss both tails.
+    agrees(() => normals(Draws.make(5), [200, 1000]), [])
   })
 })
 

@@ -1,0 +1,39 @@
+/**
+ * Tensors of random numbers, drawn from a key: the same bits on every engine as the arrays of random/Key.ts, which is
+ * what engines without a kernel for it use.
+ */
+import * as tf from "@tensorflow/tfjs-core"
+import * as Draws from "../random/Draws.ts"
+import { fusedKernels } from "./FusedKernels.ts"
+
+const sizeOf = (shape: ReadonlyArray<number>): number => shape.reduce((a, b) => a * b, 1)
+
+/**
+ * The first normal numbers of a key, each rounded to float32 and multiplied by `deviation`.
+ *
+ * **Example** (As the key's array has them)
+ *
+ * ```ts
+ * import "@tensorflow/tfjs-backend-cpu"
+ * import * as Key from "../random/Draws.ts"
+ * import { normals } from "./RandomOps.ts"
+ *
+ * const same = normals(Key.make(1), [2, 3]).dataSync().every((v, i) => v === Key.normals(Key.make(1), 6)[i])
+ * same // => true
+ * ```
+ */
+export const normals = (key: Draws.Key, shape: ReadonlyArray<number>, deviation = 1): tf.Tensor => {
+  const fused = fusedKernels().randomNumbers
+  if (fused !== undefined) return fused(key, shape, "normal", deviation)
+  const values = Draws.normals(key, sizeOf(shape))
+  for (let i = 0; i < values.length; i++) values[i] = values[i]! * deviation
+  return tf.tensor(values, [...shape], "float32")
+}
+
+/** The first uniform numbers of a key, spread over [-bound, bound). */
+export const uniforms = (key: Draws.Key, shape: ReadonlyArray<number>, bound = 1): tf.Tensor => {
+  const fused = fusedKernels().randomNumbers
+  if (fused !== undefined) return fused(key, shape, "uniform", bound)
+  const values = Float32Array.from(Draws.uniforms(key, sizeOf(shape)), (u) => (2 * u - 1) * bound)
+  return tf.tensor(values, [...shape], "float32")
+}
