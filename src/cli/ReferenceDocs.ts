@@ -48,24 +48,30 @@ export const typeText = (schema: Json): string => {
   return limits.length === 0 ? type : `${type}, ${limits.join(" ")}`
 }
 
-const rows = (schema: Json, path: ReadonlyArray<string>): ReadonlyArray<string> => {
+type Row = readonly [key: string, takes: string, fallback: string, about: string]
+
+const rows = (schema: Json, path: ReadonlyArray<string>): ReadonlyArray<Row> => {
   const properties = isObject(schema["properties"]) ? schema["properties"] : {}
   const required = Array.isArray(schema["required"]) ? schema["required"] : []
-  return Object.entries(properties).flatMap(([name, inner]): ReadonlyArray<string> => {
+  return Object.entries(properties).flatMap(([name, inner]): ReadonlyArray<Row> => {
     if (!isObject(inner)) return []
     const at = [...path, name]
     if (isObject(inner["properties"])) return rows(inner, at)
     const fallback = required.includes(name) ? "required" : `\`${JSON.stringify(inner["default"] ?? null)}\``
     const about = typeof inner["description"] === "string" ? inner["description"] : ""
-    return [`| \`${at.join(".")}\` | ${cell(typeText(inner))} | ${cell(fallback)} | ${cell(about)} |`]
+    return [[`\`${at.join(".")}\``, cell(typeText(inner)), cell(fallback), cell(about)]]
   })
 }
 
 const table = (schema: Json, path: ReadonlyArray<string> = []): string => {
   const lines = rows(schema, path)
-  return lines.length === 0
-    ? "No options."
-    : ["| key | takes | default | |", "| --- | --- | --- | --- |", ...lines].join("\n")
+  if (lines.length === 0) return "No options."
+  const all: ReadonlyArray<Row> = [["key", "takes", "default", ""], ...lines]
+  const widths = [0, 1, 2, 3].map((i) => Math.max(3, ...all.map((row) => row[i]!.length)))
+  const line = (row: ReadonlyArray<string>): string =>
+    `| ${row.map((text, i) => text.padEnd(widths[i]!)).join(" | ")} |`
+  const [head, ...rest] = all.map(line)
+  return [head, line(widths.map((width) => "-".repeat(width))), ...rest].join("\n")
 }
 
 const titles: Readonly<Record<Kind, string>> = {
@@ -102,7 +108,7 @@ export const configuration = Effect.gen(function* () {
   const properties = document["properties"] as Json
   const own = Object.entries(properties).filter(([name]) => !kinds.some((kind) => kind === name))
   const sections: Array<string> = [
-    introduction,
+    introduction.trimEnd(),
     "## Keys of the run",
     table({ properties: Object.fromEntries(own), required: document["required"] ?? [] })
   ]
