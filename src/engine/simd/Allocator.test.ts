@@ -82,6 +82,20 @@ describe("makeAllocator", () => {
     expect(allocator.allocate(512)).toBe(a)
   })
 
+  it("says the same when the host has no memory left", () => {
+    const allocator = makeAllocator({
+      start: 0,
+      limit: 2 ** 20,
+      grow: (end) => {
+        if (end > 1024) throw new RangeError("no memory")
+      }
+    })
+    const a = allocator.allocate(1000)
+    allocator.free(a)
+    expect(() => allocator.allocate(2000)).toThrow(EngineMemoryError)
+    expect(allocator.allocate(1024)).toBe(a)
+  })
+
   it("does not free twice", () => {
     const allocator = makeAllocator({ start: 0, limit: 1024, grow: () => {} })
     const a = allocator.allocate(1)

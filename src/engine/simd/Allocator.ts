@@ -59,8 +59,8 @@ const binOf = (size: number): number => {
 const BINS = 27 * 4
 
 /**
- * An allocator over the addresses from `start`. `grow(end)` must make memory up to `end` usable; it is never asked to
- * pass `limit`.
+ * An allocator over the addresses from `start`. `grow(end)` must make memory up to `end` usable, or throw; it is never
+ * asked to pass `limit`.
  *
  * **Example** (Allocate, free, reuse)
  *
@@ -109,17 +109,23 @@ export const makeAllocator = (options: {
     for (let b = bin + 1; b < BINS; b++) if (bins[b] !== undefined) return bins[b]
     return undefined
   }
+  const tooMuch = (neededBytes: number, beyond: number): EngineMemoryError => {
+    let availableBytes = Math.max(0, beyond)
+    for (let span = last; span !== undefined; span = span.before) {
+      if (span.free && span.size > availableBytes) availableBytes = span.size
+    }
+    return new EngineMemoryError({ neededBytes, availableBytes, inUseBytes })
+  }
   const extend = (size: number): Span => {
     const tail = last?.free === true ? last : undefined
     const from = tail?.address ?? end
-    if (from + size > limit) {
-      let available = limit - from
-      for (let span = last; span !== undefined; span = span.before) {
-        if (span.free && span.size > available) available = span.size
-      }
-      throw new EngineMemoryError({ neededBytes: size, availableBytes: available, inUseBytes })
+    if (from + size > limit) throw tooMuch(size, limit - from)
+    try {
+      options.grow(from + size)
+    } catch {
+      // The host refuses what WebAssembly would allow.
+      throw tooMuch(size, 0)
     }
-    options.grow(from + size)
     end = from + size
     if (tail !== undefined) {
       unlink(tail)
@@ -143,9 +149,7 @@ export const makeAllocator = (options: {
   const allocate = (bytes: number): number => {
     if (!(bytes >= 0)) throw new RangeError(`a block of ${bytes} bytes was asked for`)
     const size = Math.max(ALIGNMENT, Math.ceil(bytes / ALIGNMENT) * ALIGNMENT)
-    if (size > limit - start) {
-      throw new EngineMemoryError({ neededBytes: size, availableBytes: limit - end, inUseBytes })
-    }
+    if (size > limit - start) throw tooMuch(size, limit - end)
     let span = find(size)
     if (span === undefined) span = extend(size)
     else {

@@ -146,7 +146,7 @@ const weightTiles = (rows: number, k: number, columns: number, groups: number) =
   const blockD = roundUp(ceil(columns, ceil(columns, 144)), 8)
   const blocksD = ceil(columns, blockD)
   const positionBlocks = ceil(rows, POSITIONS)
-  const groupsWanted = clamp(ceil(PIECES, blocksA * blocksD * groups), 1, positionBlocks)
+  const groupsWanted = clamp(ceil(2 * PIECES, blocksA * blocksD * groups), 1, positionBlocks)
   const perGroup = ceil(positionBlocks, groupsWanted) * POSITIONS
   return { blockA, blocksA, blockD, blocksD, perGroup, positionGroups: ceil(rows, perGroup) }
 }
@@ -804,7 +804,7 @@ const evaluate = (
     attrs: {},
     forwardFunc: () =>
       withTemporaries(backend.runtime, (temporary) => {
-        const out = backend.allocate(outShape)
+        const out = tf.engine().makeTensorFromTensorInfo(backend.allocate(outShape), backend)
         let input = backend.address(x)
         // Between stages activations are planes, already activated.
         const evalSource = (plan: Plan, index: number): Words => {
@@ -868,7 +868,7 @@ const evaluate = (
           )
           input = destination
         })
-        return [tf.engine().makeTensorFromTensorInfo(out, backend)]
+        return [out]
       }),
     backwardsFunc: () => {
       throw new Error(
