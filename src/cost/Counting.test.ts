@@ -67,7 +67,13 @@ test("counts far beyond 2^53 are exact", () => {
 test("a rank outside is refused", () => {
   expect(() => Counting.make([[1, 2]], 1, 2).at(2n)).toThrow("rank 2 is not in [0, 2)")
   expect(() => Counting.make([[1, 2]], 1, 2).at(-1n)).toThrow(RangeError)
-  expect(() => Counting.make([[1, 2]], 5, 9).at(0n)).toThrow("empty")
+  expect(() => Counting.make([[1, 2]], 5, 9).at(0n)).toThrow("not in [0, 0)")
+  const two = [
+    [1, 2],
+    [1, 2]
+  ]
+  expect(() => Counting.make(two, 2, 3).at(3n)).toThrow("rank 3 is not in [0, 3)")
+  expect(() => Counting.make(two, 5, 9).at(0n)).toThrow("empty")
 })
 
 test.each([[[]], [[1, Number.NaN]], [[-1]], [[0.5]]])("costs %j are refused", (layer) => {

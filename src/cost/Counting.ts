@@ -46,6 +46,23 @@ const greatestCommonDivisor = (a: number, b: number): number => {
   return a
 }
 
+/** One layer alone, which is what most mutations come to. */
+const single = (costs: ReadonlyArray<number>, min: number, max: number): Counting => {
+  const inside: Array<number> = []
+  for (let item = 0; item < costs.length; item += 1) {
+    if (costs[item]! >= min && costs[item]! <= max) inside.push(item)
+  }
+  inside.sort((a, b) => costs[a]! - costs[b]! || a - b)
+  return {
+    count: BigInt(inside.length),
+    at: (rank) => {
+      const item = rank < 0n ? undefined : inside[Number(rank)]
+      if (item === undefined) throw new RangeError(`Counting.at: rank ${rank} is not in [0, ${inside.length})`)
+      return [item]
+    }
+  }
+}
+
 /** Above this many cells a bitmap costs more than sorting. */
 const bitmapCells = 1 << 26
 
@@ -129,6 +146,8 @@ export const make = (layers: ReadonlyArray<ReadonlyArray<number>>, min: number, 
       throw new RangeError(`Counting.make: a layer needs costs that are integers from 0 to 2^53, got [${layer}]`)
     }
   }
+  const [only] = layers
+  if (only !== undefined && total === 1) return single(only, min, max)
   const groups = layers.map(group)
   const least = groups.reduce((sum, g) => sum + g.costs[0]!, 0)
   // Residuals are what may still be spent above the least that the remaining layers cost.

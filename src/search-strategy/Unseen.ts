@@ -7,7 +7,7 @@ import { text } from "./SearchProgress.ts"
 /** Up to so many genotypes a set can be walked through in a random order. */
 const walked = 4096n
 
-/** Draws that are tried before a set is walked through; enough that most sets never are. */
+/** Draws that are tried before a set is walked through, where it has more than so many. */
 const patience = 16
 
 /**
@@ -22,9 +22,11 @@ export const drawUnseen = (
   canonical: (genotype: Genotype) => Genotype
 ): Genotype | undefined => {
   const fresh = (genotype: Genotype) => !seen.has(text(canonical(genotype)))
-  for (let attempt = 0; attempt < patience && BigInt(attempt) < sampler.count; attempt += 1) {
-    const genotype = sampler.sample(Key.derive(key, attempt))
-    if (fresh(genotype)) return genotype
+  if (sampler.count > patience) {
+    for (let attempt = 0; attempt < patience; attempt += 1) {
+      const genotype = sampler.sample(Key.derive(key, attempt))
+      if (fresh(genotype)) return genotype
+    }
   }
   if (sampler.count <= walked) {
     for (const rank of Key.permutation(key, Number(sampler.count))) {
