@@ -103,11 +103,18 @@ export const makeAllocator = (options: {
     if (span.older !== undefined) span.older.newer = span.newer
     span.free = false
   }
+  const fits = (head: Span | undefined, size: number, tries: number): Span | undefined => {
+    for (let span = head; span !== undefined && tries > 0; span = span.older, tries--)
+      if (span.size >= size) return span
+    return undefined
+  }
+  // A few of the wanted bin, any of a higher one, and before the memory grows all of the wanted bin.
   const find = (size: number): Span | undefined => {
     const bin = binOf(size)
-    for (let span = bins[bin]; span !== undefined; span = span.older) if (span.size >= size) return span
+    const near = fits(bins[bin], size, 8)
+    if (near !== undefined) return near
     for (let b = bin + 1; b < BINS; b++) if (bins[b] !== undefined) return bins[b]
-    return undefined
+    return fits(bins[bin], size, Number.POSITIVE_INFINITY)
   }
   const tooMuch = (neededBytes: number, beyond: number): EngineMemoryError => {
     let availableBytes = Math.max(0, beyond)

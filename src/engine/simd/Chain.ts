@@ -737,10 +737,7 @@ const makeJobs = (backend: SimdBackend) => {
 interface TapeEngine {
   runKernelFunc(kernel: {
     readonly forwardFunc: (backend: unknown, save: (tensors: Array<tf.Tensor>) => void) => Array<tf.Tensor>
-    readonly backwardsFunc: (
-      dys: tf.Tensor | Array<tf.Tensor>,
-      saved: Array<tf.Tensor>
-    ) => Record<string, () => tf.Tensor>
+    readonly backwardsFunc: (dy: tf.Tensor, saved: Array<tf.Tensor>) => Record<string, () => tf.Tensor>
     readonly inputs: tf.NamedTensorMap
     readonly attrs: object
   }): Array<tf.Tensor>
@@ -902,12 +899,22 @@ const train = (
     tfEngine.makeTensorFromTensorInfo(backend.allocate(shape), backend)
   const address = (t: tf.Tensor | undefined): number => (t === undefined ? 0 : backend.address(t))
 
+  // Made in the caller's scope, and no outputs of the tape's node: each output costs a tensor of zeros going back.
+  const statistics = plans.map((plan): BatchStatistics | undefined =>
+    plan.stage.norm
+      ? {
+          mean: tensor([plan.stage.outChannels]) as tf.Tensor1D,
+          variance: tensor([plan.stage.outChannels]) as tf.Tensor1D,
+          count: plan.batch * outPixels(plan)
+        }
+      : undefined
+  )
+
   // What is saved for the backward pass, in order: x, then y, vectors, weight and gamma of each stage.
   const SAVED_PER_STAGE = 4
 
   const forwardFunc = (_: unknown, save: (tensors: Array<tf.Tensor>) => void): Array<tf.Tensor> => {
     const saved: Array<tf.Tensor> = [x]
-    const outputs: Array<tf.Tensor> = []
     let previous: { plan: Plan; stored: Stored } | undefined
     plans.forEach((plan, index) => {
       const { stage } = plan
@@ -939,9 +946,7 @@ const train = (
             },
             temporary
           )
-          const mean = tensor([stage.outChannels])
-          const variance = tensor([stage.outChannels])
-          outputs.push(mean, variance)
+          const { mean, variance } = statistics[index]!
           jobs.joinStatistics(
             plan,
             partial,
@@ -967,14 +972,10 @@ const train = (
     const { plan, stored } = previous!
     const out = tensor(outShape)
     jobs.activateTensor(plan, stored, address(out), options.residual ? address(x) : 0)
-    return [out, ...outputs]
+    return [out]
   }
 
-  const backwardsFunc = (
-    dys: tf.Tensor | Array<tf.Tensor>,
-    saved: Array<tf.Tensor>
-  ): Record<string, () => tf.Tensor> => {
-    const dout = Array.isArray(dys) ? dys[0]! : dys
+  const backwardsFunc = (dout: tf.Tensor, saved: Array<tf.Tensor>): Record<string, () => tf.Tensor> => {
     const input = saved[0]!
     const at = (index: number, slot: number): tf.Tensor => saved[1 + index * SAVED_PER_STAGE + slot]!
     const stored = (index: number): Stored => ({
@@ -1138,21 +1139,14 @@ const train = (
     return result
   }
 
-  const [output, ...flat] = engine.runKernelFunc({
-    inputs: makeInputs(x, params),
-    attrs: {},
-    forwardFunc,
-    backwardsFunc
-  })
-  let next = 0
-  const statistics = plans.map((plan): BatchStatistics | undefined =>
-    plan.stage.norm
-      ? {
-          mean: flat[next++] as tf.Tensor1D,
-          variance: flat[next++] as tf.Tensor1D,
-          count: plan.batch * outPixels(plan)
-        }
-      : undefined
-  )
-  return { output: output as tf.Tensor4D, statistics }
+  try {
+    const [output] = engine.runKernelFunc({ inputs: makeInputs(x, params), attrs: {}, forwardFunc, backwardsFunc })
+    return { output: output as tf.Tensor4D, statistics }
+  } catch (error) {
+    for (const found of statistics) {
+      found?.mean.dispose()
+      found?.variance.dispose()
+    }
+    throw error
+  }
 }
