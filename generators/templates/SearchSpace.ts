@@ -94,15 +94,15 @@ export const template = (spec: MacroSpec, from: string | undefined): Template =>
     if (stride !== 1) return `fixed(${code}, ${size}, ${stride})`
     return width === null ? `fixed(${code})` : `fixed(${code}, ${size})`
   }
-  const list = (items: ReadonlyArray<string>, indent: string): string =>
-    items.map((item) => `${indent}${item}`).join(",\n")
-  const first = list(spec.first.map(fixed), "    ")
-  const search = list(
-    spec.search.map((layer) => `[${row(layer.width, layer.stride, layer.largeStride)}]`),
-    "    "
-  )
-  const choices = list(spec.choices.map(print), "    ")
-  const last = list(spec.last.map(fixed), "    ")
+  /** A list as the formatter would have it: in one line where that has room. */
+  const list = (key: string, items: ReadonlyArray<string>): string => {
+    const line = `  ${key}: [${items.join(", ")}]`
+    return line.length < 120 ? line : `  ${key}: [\n${items.map((item) => `    ${item}`).join(",\n")}\n  ]`
+  }
+  const first = list("first", spec.first.map(fixed))
+  const search = spec.search.map((layer) => `    [${row(layer.width, layer.stride, layer.largeStride)}]`).join(",\n")
+  const choices = list("choices", spec.choices.map(print))
+  const last = list("last", spec.last.map(fixed))
   const constructors = [...used].sort()
   const large = spec.search.some((layer) => layer.largeStride !== null)
   const size = BigInt(spec.choices.length) ** BigInt(spec.search.length)
@@ -126,19 +126,13 @@ export type Options = typeof Options.Type
 /** The space as data: the blocks before and after the searched layers, and what every searched layer offers. */
 export const macro: MacroSpace.MacroSpec = {
   name: "${name}",
-  first: [
-${first}
-  ],
+${first},
   // Output width and stride of each searched layer${large ? ", and its stride for images of 96 pixels and more" : ""}.
   search: layersOf([
 ${search}
   ]),
-  choices: [
-${choices}
-  ],
-  last: [
+${choices},
 ${last}
-  ]
 }
 
 /** The space for the images and the head that data and task ask for. */

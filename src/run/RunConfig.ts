@@ -110,7 +110,10 @@ export const RunConfig = Schema.Struct({
         expected: "auto, simd, cpu, tensorflow, tensorflow-gpu, or the path of a module of your own"
       })
     )
-      .annotate({ description: "auto takes the best that is present; or the path of a module of your own" })
+      .annotate({
+        description:
+          "auto (the best that is present), simd, cpu, tensorflow, tensorflow-gpu, or a module of your own by its path"
+      })
       .pipe(Schema.withDecodingDefaultKey(Effect.succeed("auto"))),
     mode: EngineMode.pipe(Schema.withDecodingDefaultKey(Effect.succeed("strict" as const))),
     threads: NonNegativeInt.annotate({ description: "0: all cores" }).pipe(

@@ -1,0 +1,55 @@
+/**
+ * The parts of the documentation that are made from the program: state diagrams from the machines, contracts and programs
+ * from their source, modules from the generator. A page marks such a part by
+ * `<!-- made: WHAT -->` and `<!-- /made -->`; what stands between is replaced.
+ */
+import { readFileSync } from "node:fs"
+import { join } from "node:path"
+import * as Result from "effect/Result"
+import * as Machines from "../../machines/index.ts"
+import * as Generator from "../Generator.ts"
+
+const fenced = (language: string, text: string): string => `\`\`\`${language}\n${text.trimEnd()}\n\`\`\``
+
+const machines = {
+  agentMachine: Machines.agentMachine,
+  trainingMachine: Machines.trainingMachine,
+  searchingMachine: Machines.searchingMachine
+} as const
+
+/** An exported interface with its documentation, as it stands in its source. */
+const contract = (source: string, name: string): string => {
+  const start = source.indexOf(`export interface ${name} `)
+  if (start < 0) throw new RangeError(`there is no interface ${name}`)
+  const documented = source.lastIndexOf("/**", start)
+  return source.slice(documented, source.indexOf("\n}\n", start) + 2)
+}
+
+const generated = (kind: string): Generator.Generated =>
+  Result.getOrThrow(Generator.generate({ kind: kind as Generator.KindName, name: `my-${kind}` }))
+
+/** The text of a part; `root` is the repository. */
+export const part = (root: string, what: string): string => {
+  const [kind, first = "", second = ""] = what.split(" ")
+  switch (kind) {
+    case "machine":
+      return fenced("mermaid", Machines.Diagram.mermaid(machines[first as keyof typeof machines]))
+    case "contract":
+      return fenced("ts", contract(readFileSync(join(root, first), "utf8"), second))
+    case "program":
+      return fenced("ts", readFileSync(join(root, "examples", first), "utf8"))
+    case "template":
+      return fenced("ts", generated(first).files[0]?.content ?? "")
+    case "yaml":
+      return fenced("yaml", generated(first).yaml(`./src/my-${first}.ts`))
+    default:
+      throw new RangeError(`nobody knows how to make "${what}"`)
+  }
+}
+
+/** A page with all its made parts as they are now. */
+export const refresh = (root: string, page: string): string =>
+  page.replaceAll(
+    /<!-- made: (.*?) -->\n[\s\S]*?<!-- \/made -->/g,
+    (_, what: string) => `<!-- made: ${what} -->\n${part(root, what)}\n<!-- /made -->`
+  )
