@@ -34,8 +34,10 @@ const BACKWARD = 2
 const ACTIVATE_NHWC = 3
 
 const SCRATCH_BYTES = 8 * 2 ** 20
-/** Images of a group in planes. */
-const IMAGES = 8
+/** Images of a group in planes are eight, or one in batches that would leave most of the eight empty; by their logarithm. */
+const groupShift = (batch: number): number => (batch < 5 ? 0 : 3)
+const groupsOf = (batch: number): number => ceil(batch, 2 ** groupShift(batch))
+const filledImages = (batch: number): number => groupsOf(batch) * 2 ** groupShift(batch)
 
 const ceil = (a: number, b: number): number => Math.ceil(a / b)
 const roundUp = (a: number, b: number): number => ceil(a, b) * b
@@ -100,8 +102,8 @@ const makePlans = (shape: ReadonlyArray<number>, stages: ReadonlyArray<ConvStage
       width,
       outHeight,
       outWidth,
-      inRows: roundUp(batch, IMAGES) * height * width,
-      outRows: roundUp(batch, IMAGES) * outHeight * outWidth,
+      inRows: filledImages(batch) * height * width,
+      outRows: filledImages(batch) * outHeight * outWidth,
       groups: productGroups,
       inGroup: inChannels / productGroups,
       outGroup: outChannels / productGroups,
@@ -153,20 +155,21 @@ const weightTiles = (rows: number, k: number, columns: number, groups: number) =
 
 const depthwiseTiles = (plan: Plan, height: number, rowWidth: number) => {
   const vectors = ceil(plan.stage.inChannels, 4)
-  const groups = ceil(plan.batch, IMAGES)
-  const bandRows = ceil(height, ceil(height, Math.max(1, Math.floor(576 / rowWidth))))
+  const groups = groupsOf(plan.batch)
+  const images = 2 ** groupShift(plan.batch)
+  const bandRows = ceil(height, ceil(height, Math.max(1, Math.floor(4608 / images / rowWidth))))
   const bands = ceil(height, bandRows)
   const halo = plan.stage.dilation * (plan.stage.kernel - 1)
-  // Three tiles at most (dy, a, result), 128 bytes a pixel.
+  // Three tiles at most (dy, a, result).
   const pixels = (bandRows * plan.stage.stride + 2 * halo + 2) * Math.max(plan.width, plan.outWidth)
-  if (pixels * 128 * 3 > SCRATCH_BYTES * 0.9) {
+  if (pixels * images * 16 * 3 > SCRATCH_BYTES * 0.9) {
     throw new Error(`a depthwise convolution over rows of ${plan.width} pixels is too wide for the engine`)
   }
   // Enough pieces to share, each enough work to be worth taking.
   const vectorsPerPiece = clamp(
     Math.floor((vectors * groups * bands) / 64),
     1,
-    clamp(Math.floor(2048 / (bandRows * rowWidth)), 1, vectors)
+    clamp(Math.floor(16384 / images / (bandRows * rowWidth)), 1, vectors)
   )
   return {
     vectors,
@@ -195,7 +198,13 @@ const withTemporaries = <A>(runtime: Runtime, f: (temporary: (floats: number) =>
 
 type Words = ReadonlyArray<number>
 
-const sourceWords = (fields: Words): Words => [...fields, ...Array(20 - fields.length).fill(0)]
+// Word 9 is the batch, which decides how images are grouped (word 18).
+const sourceWords = (fields: Words): Words => [
+  ...fields,
+  ...Array(18 - fields.length).fill(0),
+  groupShift(fields[9]!),
+  0
+]
 
 const plainSource = (kind: number, address: number, channels: number, pixels: number, batch: number): Words =>
   sourceWords([kind, address, channels, 0, 0, 0, 0, 0, pixels, batch])
@@ -262,7 +271,7 @@ const epilogueWords = (e: Epilogue): Words => [
   e.residual ?? 0,
   e.pixels,
   e.batch,
-  0,
+  groupShift(e.batch),
   0,
   0,
   0,
@@ -408,7 +417,7 @@ const makeJobs = (backend: SimdBackend) => {
     const pixels = outPixels(plan)
     const block = Math.min(pixels, 64)
     const blocks = ceil(pixels, block)
-    run(kernel, ceil(plan.batch, IMAGES) * blocks, [
+    run(kernel, groupsOf(plan.batch) * blocks, [
       x,
       out,
       stage.outChannels,
@@ -419,7 +428,8 @@ const makeJobs = (backend: SimdBackend) => {
       y,
       activationCode[stage.activation],
       block,
-      blocks
+      blocks,
+      groupShift(plan.batch)
     ])
   }
 
@@ -584,7 +594,8 @@ const makeJobs = (backend: SimdBackend) => {
       block,
       outPixels(plan),
       plan.batch,
-      ...Array(14).fill(0),
+      groupShift(plan.batch),
+      ...Array(13).fill(0),
       ...epilogueWords(backwardEpilogue(plan, stored, out, partial))
     ])
     return { partial, parts }

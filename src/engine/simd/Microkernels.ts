@@ -104,55 +104,55 @@ const gemmOuters = lines(
   gemmOuter("gemmOuter6b", [104, 108, 192, 196, 200, 204])
 )
 
-const IMAGES = 8
+/**
+ * `images` at once, four channels: acc[image] = sum over rows and columns of taps of x[image] * w. `x` and `w` step by `xStep`,
+ * `wStep` along a row of taps and by `xRow`, `wRow` from row to row; the results go to `o`, [images][4].
+ */
+const depthwisePoint = (images: number): string =>
+  lines(
+    "// @ts-ignore: decorator",
+    "@inline",
+    `export function depthwisePoint${images}(x: usize, w: usize, ny: i32, nx: i32, xStep: usize, wStep: usize, xRow: usize, wRow: usize, o: usize): void {`,
+    range(images).map((n) => `  let c${n} = f32x4.splat(0)`),
+    "  for (; ny > 0; ny--) {",
+    "    let p = x, q = w",
+    "    for (let i = nx; i > 0; i--) {",
+    "      const k = v128.load(q)",
+    range(images).map((n) => `      c${n} = madd(v128.load(p, ${16 * n}), k, c${n})`),
+    "      p += xStep; q += wStep",
+    "    }",
+    "    x += xRow; w += wRow",
+    "  }",
+    range(images).map((n) => `  v128.store(o, c${n}, ${16 * n})`),
+    "}"
+  )
 
 /**
- * Eight images at once, four channels: acc[image] = sum over rows and columns of taps of x[image] * w. `x` and `w` step by
- * `xStep`, `wStep` along a row of taps and by `xRow`, `wRow` from row to row; the results go to `o`, [8][4].
+ * The weight gradient of one position: for each tap, w += sum over the images of x[image] * d[image], even and odd images
+ * summed apart.
  */
-const depthwisePoint = lines(
-  "// @ts-ignore: decorator",
-  "@inline",
-  "export function depthwisePoint(x: usize, w: usize, ny: i32, nx: i32, xStep: usize, wStep: usize, xRow: usize, wRow: usize, o: usize): void {",
-  range(IMAGES).map((n) => `  let c${n} = f32x4.splat(0)`),
-  "  for (; ny > 0; ny--) {",
-  "    let p = x, q = w",
-  "    for (let i = nx; i > 0; i--) {",
-  "      const k = v128.load(q)",
-  range(IMAGES).map((n) => `      c${n} = madd(v128.load(p, ${16 * n}), k, c${n})`),
-  "      p += xStep; q += wStep",
-  "    }",
-  "    x += xRow; w += wRow",
-  "  }",
-  range(IMAGES).map((n) => `  v128.store(o, c${n}, ${16 * n})`),
-  "}"
-)
-
-/**
- * The weight gradient of one position: for each tap, w += sum over the eight images of x[image] * d[image], images in
- * pairs of chains.
- */
-const depthwiseOuter = lines(
-  "// @ts-ignore: decorator",
-  "@inline",
-  "export function depthwiseOuter(x: usize, w: usize, ny: i32, nx: i32, xStep: usize, xRow: usize, wRow: usize, d: usize): void {",
-  range(IMAGES).map((n) => `  const d${n} = v128.load(d, ${16 * n})`),
-  "  for (; ny > 0; ny--) {",
-  "    let p = x, q = w",
-  "    for (let i = nx; i > 0; i--) {",
-  "      let s = f32x4.mul(v128.load(p), d0), t = f32x4.mul(v128.load(p, 16), d1)",
-  range(IMAGES - 2).map((i) => {
-    const n = i + 2
-    const sum = n % 2 === 0 ? "s" : "t"
-    return `      ${sum} = madd(v128.load(p, ${16 * n}), d${n}, ${sum})`
-  }),
-  "      v128.store(q, f32x4.add(v128.load(q), f32x4.add(s, t)))",
-  "      p += xStep; q += 16",
-  "    }",
-  "    x += xRow; w += wRow",
-  "  }",
-  "}"
-)
+const depthwiseOuter = (images: number): string =>
+  lines(
+    "// @ts-ignore: decorator",
+    "@inline",
+    `export function depthwiseOuter${images}(x: usize, w: usize, ny: i32, nx: i32, xStep: usize, xRow: usize, wRow: usize, d: usize): void {`,
+    range(images).map((n) => `  const d${n} = v128.load(d, ${16 * n})`),
+    "  for (; ny > 0; ny--) {",
+    "    let p = x, q = w",
+    "    for (let i = nx; i > 0; i--) {",
+    range(images).map((n) => {
+      const sum = `s${n % 2}`
+      return n < 2
+        ? `      let ${sum} = f32x4.mul(v128.load(p, ${16 * n}), d${n})`
+        : `      ${sum} = madd(v128.load(p, ${16 * n}), d${n}, ${sum})`
+    }),
+    `      v128.store(q, f32x4.add(v128.load(q), ${images > 1 ? "f32x4.add(s0, s1)" : "s0"}))`,
+    "      p += xStep; q += 16",
+    "    }",
+    "    x += xRow; w += wRow",
+    "  }",
+    "}"
+  )
 
 /** The text of `assembly/generated/microkernels.ts`. */
 export const microkernels = (): string =>
@@ -162,7 +162,9 @@ export const microkernels = (): string =>
     gemmBlock,
     gemmPanel,
     gemmOuters,
-    depthwisePoint,
-    depthwiseOuter,
+    depthwisePoint(8),
+    depthwisePoint(1),
+    depthwiseOuter(8),
+    depthwiseOuter(1),
     ""
   )

@@ -18,7 +18,7 @@ const SUM_ROWS: i32 = 128
 
 // An epilogue descriptor is 20 argument words:
 //  0 kind   1 out   2 channels of out   3 partial sums   4 counts   5 bias   6 activation   7 y   8 scale   9 shift
-// 10 mean   11 slope   12 residual   13 pixels   14 images
+// 10 mean   11 slope   12 residual   13 pixels   14 images   15 shift (of the images in a group, see rows.ts)
 // Vectors are filled up to whole vectors with zeros.
 
 /**
@@ -58,17 +58,18 @@ export function epilogue(e: usize, c: usize, step: usize, row: i32, rows: i32, v
 }
 
 /** Rows of [row, row + rows) whose image exists. */
-function liveRows(row: i32, rows: i32, pixels: i32, images: i32): i32 {
-  if ((images & 7) == 0) return rows
+function liveRows(row: i32, rows: i32, pixels: i32, images: i32, shift: i32): i32 {
+  const last = (1 << shift) - 1
+  if ((images & last) == 0) return rows
   let live = 0
-  for (let r = row; r < row + rows; r++) if ((r >> 3) / pixels * 8 + (r & 7) < images) live++
+  for (let r = row; r < row + rows; r++) if (((r >> shift) / pixels << shift) + (r & last) < images) live++
   return live
 }
 
 // Sum of the rows of c (or of their squared deviations), those of images that exist.
 // @ts-ignore: decorator
 @inline
-function sumRows(squares: bool, c: usize, row: i32, rows: i32, mean: v128, firstMissing: i32, lastImages: i32): v128 {
+function sumRows(squares: bool, c: usize, row: i32, rows: i32, mean: v128, firstMissing: i32, lastImages: i32, last: i32): v128 {
   let total = f32x4.splat(0)
   for (let start = 0; start < rows; start += SUM_ROWS) {
     const end = min(rows, start + SUM_ROWS)
@@ -101,7 +102,7 @@ function sumRows(squares: bool, c: usize, row: i32, rows: i32, mean: v128, first
       }
     }
     for (; r < end; r++, c += 16) {
-      if (row + r >= firstMissing && ((row + r) & 7) >= lastImages) continue
+      if (row + r >= firstMissing && ((row + r) & last) >= lastImages) continue
       let v = v128.load(c)
       if (squares) {
         v = f32x4.sub(v, mean)
@@ -119,18 +120,20 @@ function statistics(e: usize, c: usize, step: usize, row: i32, rows: i32, vector
   const biases = argP(e, 5)
   const pixels = argI(e, 13)
   const images = argI(e, 14)
-  const perGroup = pixels << 3
-  const lastImages = images & 7
-  const firstMissing = lastImages == 0 ? i32.MAX_VALUE : (images >> 3) * perGroup
-  const live = liveRows(row, rows, pixels, images)
+  const shift = argI(e, 15)
+  const perGroup = pixels << shift
+  const last = (1 << shift) - 1
+  const lastImages = images & last
+  const firstMissing = lastImages == 0 ? i32.MAX_VALUE : (images >> shift) * perGroup
+  const live = liveRows(row, rows, pixels, images, shift)
   store<i32>(argP(e, 4) + ((<usize>part) << 2), live)
   const inverse = f32x4.splat(live ? <f32>1 / <f32>live : 0)
   const partial = argP(e, 3) + ((<usize>(part * 2 * planes)) << 4)
   for (let j = 0; j < vectors; j++, c += step) {
     const channel = (<usize>(vector + j)) << 4
     // The block has no bias yet: deviations are taken from the mean without it.
-    const mean = f32x4.mul(sumRows(false, c, row, rows, f32x4.splat(0), firstMissing, lastImages), inverse)
-    const squares = sumRows(true, c, row, rows, mean, firstMissing, lastImages)
+    const mean = f32x4.mul(sumRows(false, c, row, rows, f32x4.splat(0), firstMissing, lastImages, last), inverse)
+    const squares = sumRows(true, c, row, rows, mean, firstMissing, lastImages, last)
     const bias = biases ? v128.load(biases + channel) : f32x4.splat(0)
     v128.store(partial + channel, biases ? f32x4.add(mean, bias) : mean)
     v128.store(partial + channel + ((<usize>planes) << 4), squares)
@@ -158,7 +161,7 @@ function statistics(e: usize, c: usize, step: usize, row: i32, rows: i32, vector
 @inline
 function backward(e: usize, act: i32, c: usize, step: usize, row: i32, rows: i32, vector: i32, vectors: i32, part: i32): void {
   const planes = (argI(e, 2) + 3) >> 2
-  const perGroup = argI(e, 13) << 3
+  const perGroup = argI(e, 13) << argI(e, 15)
   const next = (<usize>planes) << 4
   const partial = argP(e, 3) + <usize>(part * 3) * next
   const zero = f32x4.splat(0)
@@ -238,7 +241,7 @@ function backward(e: usize, act: i32, c: usize, step: usize, row: i32, rows: i32
 @inline
 function toPlanes(e: usize, act: i32, c: usize, step: usize, row: i32, rows: i32, vector: i32, vectors: i32): void {
   const planes = (argI(e, 2) + 3) >> 2
-  const perGroup = argI(e, 13) << 3
+  const perGroup = argI(e, 13) << argI(e, 15)
   const zero = f32x4.splat(0)
   for (let j = 0; j < vectors; j++, c += step) {
     const channel = (<usize>(vector + j)) << 4
@@ -267,14 +270,15 @@ function toNhwc(e: usize, act: i32, c: usize, step: usize, row: i32, rows: i32, 
   const channels = argI(e, 2)
   const pixels = argI(e, 13)
   const images = argI(e, 14)
+  const shift = argI(e, 15)
   const residuals = argP(e, 12)
   const biases = argP(e, 5)
   const slopes = argP(e, 11)
   const zero = f32x4.splat(0)
   for (let r = 0; r < rows; r++, c += 16) {
-    const at = (row + r) >> 3
+    const at = (row + r) >> shift
     const group = at / pixels
-    const image = group * 8 + ((row + r) & 7)
+    const image = (group << shift) + row + r - (at << shift)
     if (image >= images) continue
     const start = (<usize>((image * pixels + at - group * pixels) * channels)) << 2
     let p = c

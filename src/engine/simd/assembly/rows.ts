@@ -1,8 +1,9 @@
 // Operands of products, made on the fly from what is kept.
 //
-// Tensors inside a chain are "planes": [group of 8 images][vector of 4 channels][pixel][image of 8][4 channels], channels
-// and images filled up. A row is a position: row = (group * pixels + pixel) * 8 + image of the group. Rows of one group are contiguous within
-// a vector, so are the eight images of a pixel. Chains begin and end in NHWC.
+// Tensors inside a chain are "planes": [group of images][vector of 4 channels][pixel][image of the group][4 channels],
+// channels and images filled up; groups are of eight images, in small batches of one (1 << shift). A row is a position:
+// row = (group * pixels + pixel << shift) + image of the group. Rows of one group are contiguous within
+// a vector, so are the images of a pixel. Chains begin and end in NHWC.
 //
 // A block of rows is packed for the inner loops as [group of 6 rows][vector][6 rows][4]: as the left operand of a
 // product its splats, as an operand of a weight gradient its vectors, lie at constant offsets.
@@ -10,7 +11,7 @@
 // A source descriptor is 20 argument words:
 //  0 kind   1 address   2 channels   3 activation   4, 5, 6 three vectors a channel   7 second address   8 pixels   9 images
 // 10 height   11 width (of the source)   12 columns of the grid of rows   13 kernel   14 stride   15 padding   16 dilation
-// 17 channels a tap
+// 17 channels a tap   18 shift
 
 import { argI, argP } from "./abi"
 import { activate, HSWISH, keepLanes, NONE, PRELU, RELU, RELU6 } from "./math"
@@ -44,7 +45,7 @@ function value(kind: i32, act: i32, x: usize, y: usize, offset: usize, v0: v128,
 @inline
 function packPlanes(kind: i32, act: i32, s: usize, row: i32, rows: i32, vector: i32, vectors: i32, dst: usize): void {
   const planes = (argI(s, 2) + 3) >> 2
-  const perGroup = argI(s, 8) << 3
+  const perGroup = argI(s, 8) << argI(s, 18)
   const step = <usize>vectors * SIX
   const zero = f32x4.splat(0)
   for (let j = 0; j < vectors; j++) {
@@ -104,6 +105,7 @@ function packNhwc(s: usize, row: i32, rows: i32, channel: i32, channels: i32, ds
   const ld = (<usize>argI(s, 2)) << 2
   const pixels = argI(s, 8)
   const images = argI(s, 9)
+  const shift = argI(s, 18)
   const vectors = (channels + 3) >> 2
   const step = <usize>vectors * SIX
   const tail = channels & 3
@@ -111,10 +113,10 @@ function packNhwc(s: usize, row: i32, rows: i32, channel: i32, channels: i32, ds
   let d = dst
   let filled = 0
   for (let r = 0; r < rows; r++) {
-    const n = (row + r) & 7
-    const at = (row + r) >> 3
+    const at = (row + r) >> shift
+    const n = row + r - (at << shift)
     const group = at / pixels
-    const image = group * 8 + n
+    const image = (group << shift) + n
     let p = d
     if (image < images) {
       let x = argP(s, 1) + <usize>(image * pixels + at - group * pixels) * ld + ((<usize>channel) << 2)
@@ -161,6 +163,7 @@ function packGather(s: usize, row: i32, rows: i32, channel: i32, dst: usize, lin
   const ld = argI(s, 2)
   const pixels = argI(s, 8)
   const images = argI(s, 9)
+  const shift = argI(s, 18)
   const height = argI(s, 10)
   const width = argI(s, 11)
   const gridCols = argI(s, 12)
@@ -178,10 +181,10 @@ function packGather(s: usize, row: i32, rows: i32, channel: i32, dst: usize, lin
   let filled = 0
   const end = (rows + 5) / 6 * 6
   for (let r = 0; r < end; r++) {
-    const n = (row + r) & 7
-    const at = (row + r) >> 3
+    const at = (row + r) >> shift
+    const n = row + r - (at << shift)
     const group = at / pixels
-    const image = group * 8 + n
+    const image = (group << shift) + n
     let p = q
     if (r < rows && image < images) {
       const pixel = at - group * pixels
@@ -250,10 +253,12 @@ function packGather(s: usize, row: i32, rows: i32, channel: i32, dst: usize, lin
 function clearMissing(s: usize, row: i32, rows: i32, vectors: i32, dst: usize): void {
   const pixels = argI(s, 8)
   const images = argI(s, 9)
-  if ((images & 7) == 0) return
+  const shift = argI(s, 18)
+  const last = (1 << shift) - 1
+  if ((images & last) == 0) return
   const zero = f32x4.splat(0)
   for (let r = 0; r < rows; r++) {
-    if (((row + r) >> 3) / pixels * 8 + ((row + r) & 7) < images) continue
+    if ((((row + r) >> shift) / pixels << shift) + ((row + r) & last) < images) continue
     let p = dst + <usize>(r / 6) * (<usize>vectors * SIX) + ((<usize>(r % 6)) << 4)
     for (let j = 0; j < vectors; j++, p += SIX) v128.store(p, zero)
   }

@@ -1,14 +1,20 @@
 // Depthwise convolution, any kernel, stride, padding and dilation. Eight images and four channels go through the taps
 // together: the images are the lanes that fill the registers, so that at borders no tap is done that would meet padding only,
-// and the offsets between them are constants. A tile is one vector of channels, [row][column][image of 8][4]: a piece of a plane.
+// and the offsets between them are constants. In small batches it is one image. A tile is one vector of channels,
+// [row][column][image][4]: a piece of a plane.
 
 import { argI, argP } from "../abi"
 import { epilogue, ACTIVATE_NHWC } from "../epilogue"
-import { depthwiseOuter, depthwisePoint } from "../generated/microkernels"
+import { depthwiseOuter1, depthwiseOuter8, depthwisePoint1, depthwisePoint8 } from "../generated/microkernels"
 import { activate, align64, HSWISH, NONE, PRELU, RELU, RELU6, storeLanes } from "../math"
 import { ACTIVATED, NHWC, NORM_BACKWARD, PLAIN } from "../rows"
 
-const PIXEL: usize = 128
+// Bytes of a pixel of planes, by the shift of the images in a group.
+// @ts-ignore: decorator
+@inline
+function pixelBytes(shift: i32): usize {
+  return <usize>16 << shift
+}
 
 /** [taps][channels] to [vectors][taps][4], times a scale a channel. One piece is 16 vectors. Ints: 0 source, 1 destination,
  * 2 taps, 3 channels, 4 scale (or 0). */
@@ -95,16 +101,14 @@ function backwardTable(table: usize, count: i32, kernel: i32, stride: i32, paddi
 // @ts-ignore: decorator
 @inline
 function fillPlane(act: i32, x: usize, tile: usize, size: usize, v0: v128, v1: v128, v2: v128): void {
-  for (const end = tile + size; tile < end; tile += 128, x += 128) {
+  const end = tile + size
+  for (; tile + 64 <= end; tile += 64, x += 64) {
     v128.store(tile, activate(f32x4.add(f32x4.mul(v128.load(x), v0), v1), act, v2))
     v128.store(tile, activate(f32x4.add(f32x4.mul(v128.load(x, 16), v0), v1), act, v2), 16)
     v128.store(tile, activate(f32x4.add(f32x4.mul(v128.load(x, 32), v0), v1), act, v2), 32)
     v128.store(tile, activate(f32x4.add(f32x4.mul(v128.load(x, 48), v0), v1), act, v2), 48)
-    v128.store(tile, activate(f32x4.add(f32x4.mul(v128.load(x, 64), v0), v1), act, v2), 64)
-    v128.store(tile, activate(f32x4.add(f32x4.mul(v128.load(x, 80), v0), v1), act, v2), 80)
-    v128.store(tile, activate(f32x4.add(f32x4.mul(v128.load(x, 96), v0), v1), act, v2), 96)
-    v128.store(tile, activate(f32x4.add(f32x4.mul(v128.load(x, 112), v0), v1), act, v2), 112)
   }
+  for (; tile < end; tile += 16, x += 16) v128.store(tile, activate(f32x4.add(f32x4.mul(v128.load(x), v0), v1), act, v2))
 }
 
 // Makes the rows [row, row + rows) of one vector of a source as a tile at `tile`, or returns where they are already.
@@ -113,24 +117,27 @@ function fillTile(s: usize, tile: usize, group: i32, height: i32, width: i32, ro
   const channels = argI(s, 2)
   const planes = (channels + 3) >> 2
   const offset = (<usize>vector) << 4
-  const size = <usize>(rows * width) * PIXEL
-  const images = argI(s, 9) - group * 8
+  const shift = argI(s, 18)
+  const pixel = pixelBytes(shift)
+  const size = <usize>(rows * width) * pixel
+  const together = 1 << shift
+  const images = argI(s, 9) - (group << shift)
   const zero = f32x4.splat(0)
   if (kind == NHWC) {
     const ld = (<usize>channels) << 2
-    for (let n = 0; n < 8; n++) {
+    for (let n = 0; n < together; n++) {
       let t = tile + ((<usize>n) << 4)
       const end = t + size
       if (n >= images) {
-        for (; t < end; t += PIXEL) v128.store(t, zero)
+        for (; t < end; t += pixel) v128.store(t, zero)
         continue
       }
-      let x = argP(s, 1) + <usize>(((group * 8 + n) * height + row) * width) * ld + offset
-      for (; t < end; t += PIXEL, x += ld) v128.store(t, v128.load(x))
+      let x = argP(s, 1) + <usize>((((group << shift) + n) * height + row) * width) * ld + offset
+      for (; t < end; t += pixel, x += ld) v128.store(t, v128.load(x))
     }
     return tile
   }
-  const at = <usize>(((group * planes + vector) * height + row) * width) * PIXEL
+  const at = <usize>(((group * planes + vector) * height + row) * width) * pixel
   const x = argP(s, 1) + at
   if (kind == PLAIN) return x
   const v0 = v128.load(argP(s, 4) + offset)
@@ -138,13 +145,15 @@ function fillTile(s: usize, tile: usize, group: i32, height: i32, width: i32, ro
   if (kind == NORM_BACKWARD) {
     const v2 = v128.load(argP(s, 6) + offset)
     const y = argP(s, 7) + at
-    for (let i: usize = 0; i < size; i += 32) {
+    let i: usize = 0
+    for (; i + 32 <= size; i += 32) {
       v128.store(tile + i, f32x4.add(f32x4.mul(v128.load(x + i), v0), f32x4.add(f32x4.mul(v128.load(y + i), v1), v2)))
       v128.store(tile + i, f32x4.add(f32x4.mul(v128.load(x + i, 16), v0), f32x4.add(f32x4.mul(v128.load(y + i, 16), v1), v2)), 16)
     }
+    if (i < size) v128.store(tile + i, f32x4.add(f32x4.mul(v128.load(x + i), v0), f32x4.add(f32x4.mul(v128.load(y + i), v1), v2)))
     // Rows of images that are not there are zero in a gradient.
-    for (let n = images; n < 8; n++) {
-      for (let i = (<usize>n) << 4; i < size; i += PIXEL) v128.store(tile + i, zero)
+    for (let n = images; n < together; n++) {
+      for (let i = (<usize>n) << 4; i < size; i += pixel) v128.store(tile + i, zero)
     }
     return tile
   }
@@ -159,51 +168,75 @@ function fillTile(s: usize, tile: usize, group: i32, height: i32, width: i32, ro
 }
 
 // One vector of channels through its taps: rows [row, row + rows) of the target, from a tile that starts at source row `first`.
-function convolve(tile: usize, first: i32, width: i32, weights: usize, tableY: usize, tableX: usize, row: i32, rows: i32, columns: i32, kernel: i32, tapStep: i32, sourceStep: i32, o: usize): void {
-  const xStep = <usize>sourceStep * PIXEL
+// @ts-ignore: decorator
+@inline
+function convolveImages(shift: i32, tile: usize, first: i32, width: i32, weights: usize, tableY: usize, tableX: usize, row: i32, rows: i32, columns: i32, kernel: i32, tapStep: i32, sourceStep: i32, o: usize): void {
+  const pixel = pixelBytes(shift)
+  const xStep = <usize>sourceStep * pixel
   const wStep = (<usize>tapStep) << 4
   const xRow = <usize>width * xStep
   const wRow = <usize>kernel * wStep
   for (let y = row; y < row + rows; y++) {
     const ty = tableY + <usize>y * 12
     const ny = load<i32>(ty, 4)
-    const line = tile + <usize>((load<i32>(ty, 8) - first) * width) * PIXEL
+    const line = tile + <usize>((load<i32>(ty, 8) - first) * width) * pixel
     const tap = weights + ((<usize>(load<i32>(ty) * kernel)) << 4)
     let tx = tableX
     for (let x = 0; x < columns; x++) {
-      depthwisePoint(line + <usize>load<i32>(tx, 8) * PIXEL, tap + ((<usize>load<i32>(tx)) << 4), ny, load<i32>(tx, 4), xStep, wStep, xRow, wRow, o)
+      const source = line + <usize>load<i32>(tx, 8) * pixel
+      const w = tap + ((<usize>load<i32>(tx)) << 4)
+      if (shift == 3) depthwisePoint8(source, w, ny, load<i32>(tx, 4), xStep, wStep, xRow, wRow, o)
+      else depthwisePoint1(source, w, ny, load<i32>(tx, 4), xStep, wStep, xRow, wRow, o)
       tx += 12
-      o += PIXEL
+      o += pixel
     }
   }
 }
 
-function weightGradient(tile: usize, first: i32, width: i32, weights: usize, tableY: usize, tableX: usize, row: i32, rows: i32, columns: i32, kernel: i32, dilation: i32, d: usize): void {
-  const xStep = <usize>dilation * PIXEL
+function convolve(shift: i32, tile: usize, first: i32, width: i32, weights: usize, tableY: usize, tableX: usize, row: i32, rows: i32, columns: i32, kernel: i32, tapStep: i32, sourceStep: i32, o: usize): void {
+  if (shift == 3) convolveImages(3, tile, first, width, weights, tableY, tableX, row, rows, columns, kernel, tapStep, sourceStep, o)
+  else convolveImages(0, tile, first, width, weights, tableY, tableX, row, rows, columns, kernel, tapStep, sourceStep, o)
+}
+
+// @ts-ignore: decorator
+@inline
+function weightGradientImages(shift: i32, tile: usize, first: i32, width: i32, weights: usize, tableY: usize, tableX: usize, row: i32, rows: i32, columns: i32, kernel: i32, dilation: i32, d: usize): void {
+  const pixel = pixelBytes(shift)
+  const xStep = <usize>dilation * pixel
   const xRow = <usize>width * xStep
   const wRow = (<usize>kernel) << 4
   for (let y = row; y < row + rows; y++) {
     const ty = tableY + <usize>y * 12
     const ny = load<i32>(ty, 4)
-    const line = tile + <usize>((load<i32>(ty, 8) - first) * width) * PIXEL
+    const line = tile + <usize>((load<i32>(ty, 8) - first) * width) * pixel
     const tap = weights + (<usize>load<i32>(ty)) * wRow
     let tx = tableX
     for (let x = 0; x < columns; x++) {
-      depthwiseOuter(line + <usize>load<i32>(tx, 8) * PIXEL, tap + ((<usize>load<i32>(tx)) << 4), ny, load<i32>(tx, 4), xStep, xRow, wRow, d)
+      const source = line + <usize>load<i32>(tx, 8) * pixel
+      const w = tap + ((<usize>load<i32>(tx)) << 4)
+      if (shift == 3) depthwiseOuter8(source, w, ny, load<i32>(tx, 4), xStep, xRow, wRow, d)
+      else depthwiseOuter1(source, w, ny, load<i32>(tx, 4), xStep, xRow, wRow, d)
       tx += 12
-      d += PIXEL
+      d += pixel
     }
   }
 }
 
+function weightGradient(shift: i32, tile: usize, first: i32, width: i32, weights: usize, tableY: usize, tableX: usize, row: i32, rows: i32, columns: i32, kernel: i32, dilation: i32, d: usize): void {
+  if (shift == 3) weightGradientImages(3, tile, first, width, weights, tableY, tableX, row, rows, columns, kernel, dilation, d)
+  else weightGradientImages(0, tile, first, width, weights, tableY, tableX, row, rows, columns, kernel, dilation, d)
+}
+
 /**
  * y from a source and packed weights, and an epilogue. A piece is a range of vectors of channels, a band of output rows and a
- * group of eight images.
+ * group of images.
  * Ints: 0-19 source, 20-39 epilogue, 40 weights, 41 groups of images, 42 height, 43 width, 44 out height, 45 out width,
  * 46 kernel, 47 stride, 48 padding, 49 dilation, 50 vectors, 51 vectors a piece, 52 bands, 53 out rows a band.
  */
 export function depthwiseForward(args: usize, piece: i32, scratch: usize): void {
   const e = args + 80
+  const shift = argI(args, 18)
+  const pixel = pixelBytes(shift)
   const groups = argI(args, 41)
   const height = argI(args, 42)
   const width = argI(args, 43)
@@ -231,30 +264,32 @@ export function depthwiseForward(args: usize, piece: i32, scratch: usize): void 
   forwardTable(tableY, outHeight, kernel, stride, padding, dilation, height)
   forwardTable(tableX, outWidth, kernel, stride, padding, dilation, width)
   const tile = align64(tableX + <usize>outWidth * 12)
-  const block = tile + <usize>(sourceRows * width) * PIXEL
+  const block = tile + <usize>(sourceRows * width) * pixel
   const inPlace = argI(e, 0) != ACTIVATE_NHWC
-  const target = (group * outHeight + row) * outWidth * 8
+  const target = (group * outHeight + row) * outWidth << shift
 
   const firstVector = (rest / bands) * argI(args, 51)
   const lastVector = min(vectors, firstVector + argI(args, 51))
   for (let vector = firstVector; vector < lastVector; vector++) {
     const source = fillTile(args, tile, group, height, width, first, sourceRows, vector)
     const weights = argP(args, 40) + (<usize>(vector * kernel * kernel) << 4)
-    const o = inPlace ? argP(e, 1) + <usize>(((group * vectors + vector) * outHeight + row) * outWidth) * PIXEL : block
-    convolve(source, first, width, weights, tableY, tableX, row, rows, outWidth, kernel, 1, dilation, o)
-    epilogue(e, o, 0, target, rows * outWidth * 8, vector, 1, group * bands + band)
+    const o = inPlace ? argP(e, 1) + <usize>(((group * vectors + vector) * outHeight + row) * outWidth) * pixel : block
+    convolve(shift, source, first, width, weights, tableY, tableX, row, rows, outWidth, kernel, 1, dilation, o)
+    epilogue(e, o, 0, target, rows * outWidth << shift, vector, 1, group * bands + band)
   }
 }
 
 /**
  * The gradients of a depthwise convolution: da, with an epilogue, and partial sums of dW. A piece is a range of vectors of
- * channels, a band of rows and a group of eight images.
+ * channels, a band of rows and a group of images.
  * Ints: 0-19 source of dy, 20-39 epilogue of da, 40-53 as for the forward pass (53: input rows a band), 54 output rows a band,
  * 60-79 source of a, 80 partial dW [groups * bands][vectors][taps][4] (or 0), 81 whether da is wanted, 82 tap step,
  * 83 source step.
  */
 export function depthwiseBackward(args: usize, piece: i32, scratch: usize): void {
   const e = args + 80
+  const shift = argI(args, 18)
+  const pixel = pixelBytes(shift)
   const groups = argI(args, 41)
   const height = argI(args, 42)
   const width = argI(args, 43)
@@ -306,10 +341,10 @@ export function depthwiseBackward(args: usize, piece: i32, scratch: usize): void
   forwardTable(outY, outHeight, kernel, stride, padding, dilation, height)
   forwardTable(outX, outWidth, kernel, stride, padding, dilation, width)
   const tile = align64(outX + <usize>outWidth * 12)
-  const tileA = tile + <usize>(sourceRows * outWidth) * PIXEL
-  const block = tileA + <usize>(rowsA * width) * PIXEL
+  const tileA = tile + <usize>(sourceRows * outWidth) * pixel
+  const block = tileA + <usize>(rowsA * width) * pixel
   const inPlace = argI(e, 0) != ACTIVATE_NHWC
-  const target = (group * height + row) * width * 8
+  const target = (group * height + row) * width << shift
 
   const firstVector = (rest / bands) * argI(args, 51)
   const lastVector = min(vectors, firstVector + argI(args, 51))
@@ -319,13 +354,13 @@ export function depthwiseBackward(args: usize, piece: i32, scratch: usize): void
       const a = fillTile(args + 240, tileA, group, height, width, firstA, rowsA, vector)
       const dw = partial + (<usize>(((group * bands + band) * vectors + vector) * taps) << 4)
       memory.fill(dw, 0, (<usize>taps) << 4)
-      weightGradient(a, firstA, width, dw, outY, outX, outRow, outRows, outWidth, kernel, dilation, d + <usize>((outRow - first) * outWidth) * PIXEL)
+      weightGradient(shift, a, firstA, width, dw, outY, outX, outRow, outRows, outWidth, kernel, dilation, d + <usize>((outRow - first) * outWidth) * pixel)
     }
     if (wantsInput) {
       const weights = argP(args, 40) + (<usize>(vector * taps) << 4)
-      const o = inPlace ? argP(e, 1) + <usize>(((group * vectors + vector) * height + row) * width) * PIXEL : block
-      convolve(d, first, outWidth, weights, inY, inX, row, rows, width, kernel, tapStep, -argI(args, 83), o)
-      epilogue(e, o, 0, target, rows * width * 8, vector, 1, group * bands + band)
+      const o = inPlace ? argP(e, 1) + <usize>(((group * vectors + vector) * height + row) * width) * pixel : block
+      convolve(shift, d, first, outWidth, weights, inY, inX, row, rows, width, kernel, tapStep, -argI(args, 83), o)
+      epilogue(e, o, 0, target, rows * width << shift, vector, 1, group * bands + band)
     }
   }
 }

@@ -129,7 +129,9 @@ function planesToNhwc(args: usize, act: i32, gradient: bool, group: i32, pixel: 
   const channels = argI(args, 2)
   const planes = (channels + 3) >> 2
   const pixels = argI(args, 3)
-  const images = min(8, argI(args, 4) - group * 8)
+  const shift = argI(args, 13)
+  const step = <usize>16 << shift
+  const images = min(1 << shift, argI(args, 4) - (group << shift))
   const ld = (<usize>channels) << 2
   const image = <usize>pixels * ld
   const residuals = argP(args, 8)
@@ -140,11 +142,11 @@ function planesToNhwc(args: usize, act: i32, gradient: bool, group: i32, pixel: 
     const v0 = v128.load(argP(args, 5) + channel)
     const v1 = v128.load(argP(args, 6) + channel)
     const v2 = gradient || act == PRELU ? v128.load(argP(args, 7) + channel) : zero
-    const at = <usize>((group * planes + j) * pixels + pixel) << 7
+    const at = <usize>((group * planes + j) * pixels + pixel) * step
     for (let n = 0; n < images; n++) {
       let x = argP(args, 0) + at + ((<usize>n) << 4)
       let y = argP(args, 9) + at + ((<usize>n) << 4)
-      const offset = <usize>(group * 8 + n) * image + <usize>pixel * ld + channel
+      const offset = <usize>((group << shift) + n) * image + <usize>pixel * ld + channel
       let out = argP(args, 1) + offset
       let residual = residuals + offset
       for (let i = 0; i < count; i++) {
@@ -153,8 +155,8 @@ function planesToNhwc(args: usize, act: i32, gradient: bool, group: i32, pixel: 
           : activate(f32x4.add(f32x4.mul(v128.load(x), v0), v1), act, v2)
         if (residuals) a = f32x4.add(a, v128.load(residual))
         storeLanes(out, a, live)
-        x += 128
-        y += 128
+        x += step
+        y += step
         out += ld
         residual += ld
       }
@@ -165,7 +167,7 @@ function planesToNhwc(args: usize, act: i32, gradient: bool, group: i32, pixel: 
 /**
  * out = act(x * v0 + v1) + residual, from planes to NHWC. A piece is a block of pixels of a group of images.
  * Ints: 0 x, 1 out, 2 channels, 3 pixels, 4 images, 5 v0, 6 v1, 7 slope, 8 residual (or 0), 9 -, 10 activation, 11 pixels a
- * block, 12 blocks.
+ * block, 12 blocks, 13 shift.
  */
 export function activateTensor(args: usize, piece: i32, scratch: usize): void {
   const block = argI(args, 11)
@@ -192,7 +194,7 @@ export function gradientTensor(args: usize, piece: i32, scratch: usize): void {
 
 /**
  * The gradient before an activation, and the sums the normalisation needs, from a gradient in NHWC. A piece is a block of
- * rows. Ints: 0 da, 1 channels, 2 rows, 3 rows a block, 4 pixels, 5 images, 20-39 an epilogue (BACKWARD).
+ * rows. Ints: 0 da, 1 channels, 2 rows, 3 rows a block, 4 pixels, 5 images, 6 shift, 20-39 an epilogue (BACKWARD).
  */
 export function activateBackwardTensor(args: usize, piece: i32, scratch: usize): void {
   const channels = argI(args, 1)
@@ -200,15 +202,16 @@ export function activateBackwardTensor(args: usize, piece: i32, scratch: usize):
   const block = argI(args, 3)
   const pixels = argI(args, 4)
   const images = argI(args, 5)
+  const shift = argI(args, 6)
   const row = piece * block
   const rows = min(block, argI(args, 2) - row)
   const step = (<usize>rows) << 4
   const c = align64(scratch)
   const tail = channels & 3
   for (let r = 0; r < rows; r++) {
-    const at = (row + r) >> 3
+    const at = (row + r) >> shift
     const group = at / pixels
-    const image = group * 8 + ((row + r) & 7)
+    const image = (group << shift) + row + r - (at << shift)
     let p = c + ((<usize>r) << 4)
     if (image >= images) {
       for (let j = 0; j < planes; j++, p += step) v128.store(p, f32x4.splat(0))
