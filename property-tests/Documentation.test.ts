@@ -3,10 +3,16 @@
 import { expect, it } from "vitest"
 import { examplesOf } from "./doctest.ts"
 
-import.meta.glob(["../src/**/*.ts", "../machines/**/*.ts", "!../**/*.test.ts", "!../src/engine/simd/assembly/**"], {
-  query: "?doctest",
-  eager: true
-})
+import.meta.glob(
+  [
+    "../src/**/*.ts",
+    "../machines/**/*.ts",
+    "../generators/**/*.ts",
+    "!../**/*.test.ts",
+    "!../src/engine/simd/assembly/**"
+  ],
+  { query: "?doctest", eager: true }
+)
 
 it("turns an example into an assertion", () => {
   const source =

@@ -1,5 +1,6 @@
 import { execFile, execFileSync } from "node:child_process"
 import { existsSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
 import { dirname, join, resolve } from "node:path"
 import { promisify } from "node:util"
 import * as Effect from "effect/Effect"
@@ -100,7 +101,7 @@ describe("the site", () => {
     "shows in a browser (skipped where there is none)",
     { timeout: 120_000 },
     async () => {
-      const out = join(root, "dist/docs-screenshots")
+      const out = join(tmpdir(), "osnas-docs")
       rmSync(out, { recursive: true, force: true })
       mkdirSync(join(out, "components"), { recursive: true })
       for (const [path, html] of site) writeFileSync(join(out, path), html)
