@@ -17,8 +17,8 @@ interface Ended {
   readonly err: string
 }
 
-/** Runs the command; `interruptAt` sends it Ctrl-C when stderr first holds that text. */
-const osnas = (args: ReadonlyArray<string>, interruptAt?: string): Promise<Ended> =>
+/** Runs the command; `interruptAt` sends it Ctrl-C when stderr first holds that text, `times` times. */
+const osnas = (args: ReadonlyArray<string>, interruptAt?: string, times = 1): Promise<Ended> =>
   new Promise((done) => {
     const child = spawn(process.execPath, [launcher, ...args], { cwd: folder })
     let [out, err, sent] = ["", "", false]
@@ -29,7 +29,7 @@ const osnas = (args: ReadonlyArray<string>, interruptAt?: string): Promise<Ended
       err += chunk
       if (interruptAt !== undefined && !sent && err.includes(interruptAt)) {
         sent = true
-        child.kill("SIGINT")
+        for (let press = 0; press < times; press++) setTimeout(() => child.kill("SIGINT"), 20 * press)
       }
     })
     child.on("close", (code) => done({ code, out, err }))
@@ -147,5 +147,13 @@ describe("run", () => {
     assert.strictEqual(resumed.code, 0, resumed.err)
     assert.include(resumed.err, "resumed")
     assert.deepStrictEqual(outcome("C"), outcome("A"))
+  })
+
+  it("a second Ctrl-C stops at once, and the run still goes on to the same end", async () => {
+    const stopped = await osnas(["run", config, "--dir", "D"], "Supernet   epoch 1/2", 2)
+    assert.strictEqual(stopped.code, 130, stopped.err)
+    const resumed = await osnas(["resume", "D"])
+    assert.strictEqual(resumed.code, 0, resumed.err)
+    assert.deepStrictEqual(outcome("D"), outcome("A"))
   })
 })

@@ -100,8 +100,8 @@ export const networkSvg = (found: FoundArchitecture): string => {
   const labels = choiceLabels(found)
   const perRow = 16
   const rows = Math.ceil(found.blocks.length / perRow)
-  const [width, rowHeight] = [1090, HEIGHT + 62]
-  const step = width / perRow
+  const step = 68
+  const [width, rowHeight] = [step * Math.min(perRow, found.blocks.length), HEIGHT + 62]
   const most = Math.max(...found.blocks.map((block) => block.output.at(-1) ?? 1))
   const parts: Array<string> = []
   let side: number | undefined
