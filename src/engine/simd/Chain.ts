@@ -4,8 +4,13 @@
  * In training only the raw convolution outputs y are kept, as planes (see assembly/rows.ts). With a = act(scale y + shift), every
  * consumer of a (the next convolution, its weight gradient) makes it from y while it packs its operand. Backward,
  * dz = da act'(z) is stored by the job that computes da, together with the sums that the normalisation's gradient needs;
- * dy = k1 dz + k2 y + k3 is made where it is packed. Statistics are gathered piece by piece and joined in float64 in a
- * fixed order.
+ * dy = k1 dz + k2 y + k3 is made where it is packed.
+ *
+ * What is added in which order is part of the engine, not of the number of threads or the width of vectors: products run
+ * over their taps and channels in order; statistics and the sums of the backward pass over a block of rows of a product (at
+ * most 96), or over a band of a group of images of a depthwise convolution, then over the blocks in order, in float64;
+ * weight gradients over 192 positions, over a fixed number of those, then over these groups in order. The sizes follow
+ * from the shapes (`rowTiles`, `weightTiles`, `depthwiseTiles`).
  */
 import * as tf from "@tensorflow/tfjs-core"
 import type {

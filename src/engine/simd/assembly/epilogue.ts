@@ -271,23 +271,33 @@ function toNhwc(e: usize, act: i32, c: usize, step: usize, row: i32, rows: i32, 
   const pixels = argI(e, 13)
   const images = argI(e, 14)
   const shift = argI(e, 15)
+  const out = argP(e, 1)
   const residuals = argP(e, 12)
   const biases = argP(e, 5)
   const slopes = argP(e, 11)
   const zero = f32x4.splat(0)
+  const together = 1 << shift
+  let group = (row >> shift) / pixels
+  let pixel = (row >> shift) - group * pixels
+  let n = row & (together - 1)
   for (let r = 0; r < rows; r++, c += 16) {
-    const at = (row + r) >> shift
-    const group = at / pixels
-    const image = (group << shift) + row + r - (at << shift)
+    const image = (group << shift) + n
+    const start = (<usize>((image * pixels + pixel) * channels)) << 2
+    if (++n == together) {
+      n = 0
+      if (++pixel == pixels) {
+        pixel = 0
+        group++
+      }
+    }
     if (image >= images) continue
-    const start = (<usize>((image * pixels + at - group * pixels) * channels)) << 2
     let p = c
     for (let j = 0; j < vectors; j++, p += step) {
       const channel = (<usize>(vector + j)) << 4
       const bias = biases ? v128.load(biases + channel) : zero
       let a = activate(f32x4.add(v128.load(p), bias), act, act == PRELU ? v128.load(slopes + channel) : zero)
       if (residuals) a = f32x4.add(a, v128.load(residuals + start + channel))
-      storeLanes(argP(e, 1) + start + channel, a, min(4, channels - (vector + j) * 4))
+      storeLanes(out + start + channel, a, min(4, channels - (vector + j) * 4))
     }
   }
 }

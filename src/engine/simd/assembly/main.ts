@@ -19,6 +19,8 @@ export * from "./generated/dispatch"
 const BIAS: i32 = 0x40000000
 const SPINS: i32 = 20000
 const WAIT_NS: i64 = 2000000
+/** Waits without progress before the caller looks at its clock. */
+const PATIENCE: i32 = 500
 
 /** First address that the compiled module leaves free. */
 export function heapBase(): usize {
@@ -38,10 +40,10 @@ function takePieces(scratch: usize): void {
 }
 
 /**
- * Runs a job and returns when every piece is done: 0. A crash of a worker returns 1; no progress for `patience` waits of
- * two milliseconds returns 2.
+ * Runs a job and returns when every piece is done: 0. A crash of a worker returns 1, no progress for a while 2: then
+ * `wait` goes on waiting.
  */
-export function run(kernel: i32, args: usize, pieces: i32, workers: i32, scratch: usize, patience: i32): i32 {
+export function run(kernel: i32, args: usize, pieces: i32, workers: i32, scratch: usize): i32 {
   if (workers == 0 || pieces < 2) {
     for (let piece = 0; piece < pieces; piece++) dispatch(kernel, args, piece, scratch)
     return 0
@@ -55,6 +57,11 @@ export function run(kernel: i32, args: usize, pieces: i32, workers: i32, scratch
   atomic.store<i32>(SEQUENCE, generation)
   if (atomic.load<i32>(SLEEPERS) > 0) atomic.notify(SEQUENCE, workers)
   takePieces(scratch)
+  return wait(pieces)
+}
+
+/** Waits for the current job's `pieces`. Returns as `run` does. */
+export function wait(pieces: i32): i32 {
   let spins = 0
   let waits = 0
   let last = -1
@@ -65,7 +72,7 @@ export function run(kernel: i32, args: usize, pieces: i32, workers: i32, scratch
     if (++spins > SPINS) {
       waits = done == last ? waits + 1 : 0
       last = done
-      if (waits > patience) return 2
+      if (waits > PATIENCE) return 2
       atomic.wait<i32>(COMPLETED, done, WAIT_NS)
     }
   }

@@ -112,14 +112,15 @@ function packNhwc(s: usize, row: i32, rows: i32, channel: i32, channels: i32, ds
   const zero = f32x4.splat(0)
   let d = dst
   let filled = 0
+  const together = 1 << shift
+  let group = (row >> shift) / pixels
+  let pixel = (row >> shift) - group * pixels
+  let n = row & (together - 1)
   for (let r = 0; r < rows; r++) {
-    const at = (row + r) >> shift
-    const n = row + r - (at << shift)
-    const group = at / pixels
     const image = (group << shift) + n
     let p = d
     if (image < images) {
-      let x = argP(s, 1) + <usize>(image * pixels + at - group * pixels) * ld + ((<usize>channel) << 2)
+      let x = argP(s, 1) + <usize>(image * pixels + pixel) * ld + ((<usize>channel) << 2)
       const full = channels >> 2
       for (let j = 0; j < full; j++) {
         v128.store(p, v128.load(x))
@@ -134,6 +135,13 @@ function packNhwc(s: usize, row: i32, rows: i32, channel: i32, channels: i32, ds
     if (++filled == 6) {
       filled = 0
       d += step - SIX
+    }
+    if (++n == together) {
+      n = 0
+      if (++pixel == pixels) {
+        pixel = 0
+        group++
+      }
     }
   }
   if (filled != 0) {

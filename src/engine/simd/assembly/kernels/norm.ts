@@ -208,16 +208,26 @@ export function activateBackwardTensor(args: usize, piece: i32, scratch: usize):
   const step = (<usize>rows) << 4
   const c = align64(scratch)
   const tail = channels & 3
+  const together = 1 << shift
+  let group = (row >> shift) / pixels
+  let pixel = (row >> shift) - group * pixels
+  let n = row & (together - 1)
   for (let r = 0; r < rows; r++) {
-    const at = (row + r) >> shift
-    const group = at / pixels
-    const image = (group << shift) + row + r - (at << shift)
+    const image = (group << shift) + n
+    const start = (<usize>((image * pixels + pixel) * channels)) << 2
+    if (++n == together) {
+      n = 0
+      if (++pixel == pixels) {
+        pixel = 0
+        group++
+      }
+    }
     let p = c + ((<usize>r) << 4)
     if (image >= images) {
       for (let j = 0; j < planes; j++, p += step) v128.store(p, f32x4.splat(0))
       continue
     }
-    let x = argP(args, 0) + ((<usize>((image * pixels + at - group * pixels) * channels)) << 2)
+    let x = argP(args, 0) + start
     for (let j = channels >> 2; j > 0; j--, p += step, x += 16) v128.store(p, v128.load(x))
     if (tail) v128.store(p, keepLanes(v128.load(x), tail))
   }
