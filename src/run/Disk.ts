@@ -54,6 +54,7 @@ export interface DiskShape {
   readonly close: (handle: Handle) => Effect.Effect<void>
   /** Cuts a file to its first `length` bytes. */
   readonly truncate: (file: string, length: number) => Effect.Effect<void, DiskError>
+  /** A file replaces a file, a folder an empty folder. */
   readonly rename: (from: string, to: string) => Effect.Effect<void, DiskError>
   /** Removes a file, or a folder with all in it; nothing happens where there is none. */
   readonly remove: (file: string) => Effect.Effect<void, DiskError>
@@ -112,7 +113,12 @@ const node: DiskShape = {
   sync: (handle) => attempt("sync", handle.file, () => fs.fsyncSync(handle.id)),
   close: (handle) => Effect.ignore(attempt("close", handle.file, () => fs.closeSync(handle.id))),
   truncate: (file, length) => attempt("cut", file, () => fs.truncateSync(file, length)),
-  rename: (from, to) => attempt("rename to", to, () => fs.renameSync(from, to)),
+  rename: (from, to) =>
+    attempt("rename to", to, () => {
+      // Elsewhere a folder takes the place of an empty one by itself; one with files in it is an error everywhere.
+      if (process.platform === "win32" && fs.statSync(to, { throwIfNoEntry: false })?.isDirectory()) fs.rmdirSync(to)
+      fs.renameSync(from, to)
+    }),
   remove: (file) => attempt("remove", file, () => fs.rmSync(file, { recursive: true, force: true })),
   syncFolder: (folder) =>
     attempt("sync folder", folder, () => {

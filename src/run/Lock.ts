@@ -1,6 +1,6 @@
 /**
  * Ownership of a folder by one process: a lock file with the owner's process, host and time. An owner that is dead has
- * no lock; its file is taken over without asking.
+ * no lock; its file is removed without asking.
  */
 import * as fs from "node:fs"
 import * as os from "node:os"
@@ -12,7 +12,7 @@ import type { Scope } from "effect/Scope"
 import * as CanonicalJson from "./CanonicalJson.ts"
 import * as Disk from "./Disk.ts"
 
-/** Name of the lock file. */
+/** What the names of lock files begin with; process and a count follow. */
 export const lockName = "run.lock"
 
 /** Another process is using the folder. */
@@ -24,11 +24,9 @@ export class RunLocked extends Schema.TaggedError<RunLocked>()("RunLocked", {
 }) {
   override get message(): string {
     const advice =
-      this.pid === 0
-        ? "several processes are taking it at this moment; try again"
-        : this.host === os.hostname()
-          ? "wait for it or stop it"
-          : `if that process is gone, remove ${path.join(this.folder, lockName)} and try again`
+      this.host === os.hostname()
+        ? "wait for it or stop it"
+        : `if that process is gone, remove ${path.join(this.folder, lockName)}-${this.pid}-* and try again`
     return `run folder ${this.folder} is in use by process ${this.pid} on ${this.host}, since ${Math.round(this.ageSeconds)} s: ${advice}`
   }
 }
@@ -73,46 +71,74 @@ const isHeld = (lock: Lock): boolean => {
   return start === null || lock.started === null || start === lock.started
 }
 
-/** Makes this process the owner of a folder; the lock file stays until someone removes it. */
+const ownerOf = (disk: Disk.DiskShape, file: string): Effect.Effect<Lock | undefined, Disk.DiskError> =>
+  Effect.gen(function* () {
+    const text = yield* Disk.readText(disk, file, 4096)
+    if (text === undefined) return undefined
+    const found = decodeLock(text)
+    if (found._tag === "Some") return found.value
+    // Torn by a power cut; its name still tells the process.
+    const pid = Number.parseInt(/-(\d+)-\d+$/.exec(file)?.[1] ?? "", 10)
+    return Number.isNaN(pid) ? undefined : { pid, host: os.hostname(), started: null, since: 0 }
+  })
+
+/** The live locks of a folder beside one's own. Those of dead processes are removed: nobody comes back for them. */
+const rivals = (
+  disk: Disk.DiskShape,
+  folder: string,
+  own: string
+): Effect.Effect<ReadonlyArray<Lock>, Disk.DiskError> =>
+  Effect.gen(function* () {
+    const out: Array<Lock> = []
+    for (const name of yield* disk.list(folder)) {
+      if (!name.startsWith(lockName) || name.endsWith(Disk.temporarySuffix) || name === own) continue
+      const file = path.join(folder, name)
+      const owner = yield* ownerOf(disk, file)
+      if (owner !== undefined && isHeld(owner)) out.push(owner)
+      else yield* disk.remove(file)
+    }
+    return out
+  })
+
+/** How often two processes that come at the same moment step back and try again. */
+const attempts = 6
+
+let taken = 0
+
+/**
+ * Makes this process the owner of a folder and gives the name of its lock file, which stays until someone removes it.
+ *
+ * Every process puts up a file of its own, then looks for others and steps back where it finds one that lives: of two
+ * that come at the same moment the later one to look sees the other, so that they may both step back, but never both
+ * stay. Nothing that another process could still believe to own is ever moved or removed.
+ */
 export const acquireUnscoped = (
   disk: Disk.DiskShape,
   folder: string
-): Effect.Effect<void, RunLocked | Disk.DiskError> =>
+): Effect.Effect<string, RunLocked | Disk.DiskError> =>
   Effect.gen(function* () {
-    const file = path.join(folder, lockName)
-    const now = yield* Clock.currentTimeMillis
-    const mine: Lock = { pid: process.pid, host: os.hostname(), started: startOf(process.pid), since: now }
-    const create = Effect.acquireUseRelease(
-      disk.open(file, "exclusive"),
-      (handle) => disk.write(handle, new TextEncoder().encode(CanonicalJson.pretty(mine))),
-      (handle) => disk.close(handle)
-    )
-    for (let attempt = 0; attempt < 3; attempt++) {
-      const made = yield* Effect.as(create, true).pipe(
-        Effect.catch((error) => (error.code === "EEXIST" ? Effect.succeed(false) : Effect.fail(error)))
-      )
-      if (made) return
-      const text = yield* Disk.readText(disk, file, 4096)
-      if (text === undefined) continue
-      const found = decodeLock(text)
-      // One that does not decode was torn by a crash while it was written: its owner is dead.
-      if (found._tag === "Some" && isHeld(found.value)) {
-        const { host, pid, since } = found.value
-        return yield* new RunLocked({ folder, pid, host, ageSeconds: Math.max(0, now - since) / 1000 })
+    const started = startOf(process.pid)
+    const own = `${lockName}-${process.pid}-${++taken}`
+    const file = path.join(folder, own)
+    for (let attempt = 1; ; attempt++) {
+      const now = yield* Clock.currentTimeMillis
+      const mine: Lock = { pid: process.pid, host: os.hostname(), started, since: now }
+      // Seen by others only when it is whole.
+      yield* Disk.writeTextAtomic(disk, file, CanonicalJson.pretty(mine))
+      const [rival] = yield* Effect.tapError(rivals(disk, folder, own), () => Effect.ignore(disk.remove(file)))
+      if (rival === undefined) return own
+      yield* disk.remove(file)
+      const age = Math.max(0, now - rival.since)
+      if (attempt === attempts || age > 2000) {
+        return yield* new RunLocked({ folder, pid: rival.pid, host: rival.host, ageSeconds: age / 1000 })
       }
-      // Two processes may find the same dead owner. The rename gives its lock to one of them; should it be a newer
-      // lock that was moved, it is put back.
-      const taken = `${file}.${process.pid}${Disk.temporarySuffix}`
-      const moved = yield* Effect.as(disk.rename(file, taken), true).pipe(Effect.catch(() => Effect.succeed(false)))
-      if (!moved) continue
-      if ((yield* Disk.readText(disk, taken, 4096)) === text) yield* disk.remove(taken)
-      else yield* disk.rename(taken, file)
+      // Processes wait for different times, lest they meet again.
+      yield* Effect.sleep(attempt * (5 + (process.pid % 29)))
     }
-    return yield* new RunLocked({ folder, pid: 0, host: os.hostname(), ageSeconds: 0 })
   })
 
 /** Makes this process the owner of a folder until the scope closes. */
 export const acquire = (disk: Disk.DiskShape, folder: string): Effect.Effect<void, RunLocked | Disk.DiskError, Scope> =>
   Effect.asVoid(
-    Effect.acquireRelease(acquireUnscoped(disk, folder), () => Effect.ignore(disk.remove(path.join(folder, lockName))))
+    Effect.acquireRelease(acquireUnscoped(disk, folder), (own) => Effect.ignore(disk.remove(path.join(folder, own))))
   )

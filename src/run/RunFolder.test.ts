@@ -19,18 +19,18 @@ const on =
     Effect.scoped(Effect.provideService(effect, Disk, memory.disk))
 
 describe("RunFolder", () => {
-  it.effect("appears whole, with configuration and manifest, and can be opened again", () =>
+  it.live("appears whole, with configuration and manifest, and can be opened again", () =>
     Effect.gen(function* () {
       const memory = MemoryDisk.make()
       yield* on(memory)(RunFolder.create(options))
       const folder = yield* on(memory)(RunFolder.open("/runs/a"))
       assert.strictEqual(folder.config, "name: a\n")
       assert.deepStrictEqual(folder.manifest, manifest)
-      assert.isFalse([...memory.files().keys()].some((file) => file.endsWith(lockName)))
+      assert.isFalse([...memory.files().keys()].some((file) => file.includes(lockName)))
     })
   )
 
-  it.effect("refuses a folder that holds a run, or anything else, and says what to do", () =>
+  it.live("refuses a folder that holds a run, or anything else, and says what to do", () =>
     Effect.gen(function* () {
       const memory = MemoryDisk.make()
       yield* on(memory)(RunFolder.create(options))
@@ -48,7 +48,33 @@ describe("RunFolder", () => {
     })
   )
 
-  it.effect("is owned by one at a time; the lock tells process and age", () =>
+  it.live("takes the place of an empty folder, and not that of a run that was begun at the same moment", () =>
+    Effect.gen(function* () {
+      const memory = MemoryDisk.make()
+      yield* memory.disk.makeFolder("/runs/a")
+      yield* on(memory)(RunFolder.create(options))
+      const second = MemoryDisk.make()
+      let other = false
+      const late = {
+        ...second.disk,
+        rename: (from: string, to: string) =>
+          to === "/runs/a" && !other
+            ? Effect.gen(function* () {
+                other = true
+                yield* second.disk.makeFolder("/runs/a")
+                yield* writeTextAtomic(second.disk, "/runs/a/config.yaml", "name: quicker\n")
+                yield* second.disk.rename(from, to)
+              })
+            : second.disk.rename(from, to)
+      }
+      const error = yield* Effect.flip(Effect.scoped(Effect.provideService(RunFolder.create(options), Disk, late)))
+      assert.match(error.message, /ENOTEMPTY/)
+      assert.strictEqual(new TextDecoder().decode(second.files().get("/runs/a/config.yaml")), "name: quicker\n")
+      assert.strictEqual(second.files().size, 1)
+    })
+  )
+
+  it.live("is owned by one at a time; the lock tells process and age", () =>
     Effect.gen(function* () {
       const memory = MemoryDisk.make()
       yield* on(memory)(RunFolder.create(options))
@@ -68,7 +94,7 @@ describe("RunFolder", () => {
     })
   )
 
-  it.effect("takes over the lock of a process that is dead, torn or of an earlier life of its number", () =>
+  it.live("takes over the lock of a process that is dead, torn or of an earlier life of its number", () =>
     Effect.gen(function* () {
       const memory = MemoryDisk.make()
       yield* on(memory)(RunFolder.create(options))
@@ -80,21 +106,24 @@ describe("RunFolder", () => {
         '{"pid": 12'
       ]
       for (const lock of locks) {
-        yield* writeTextAtomic(memory.disk, `/runs/a/${lockName}`, lock)
+        yield* writeTextAtomic(memory.disk, `/runs/a/${lockName}-${dead}-1`, lock)
         yield* on(memory)(RunFolder.open("/runs/a"))
         assert.isFalse([...memory.files().keys()].some((file) => file.includes(lockName)))
       }
       yield* writeTextAtomic(
         memory.disk,
-        `/runs/a/${lockName}`,
+        `/runs/a/${lockName}-1-1`,
         JSON.stringify({ pid: 1, host: "elsewhere", started: null, since: 0 })
       )
       const error = yield* Effect.flip(on(memory)(RunFolder.open("/runs/a")))
-      assert.match(error.message, /process 1 on elsewhere.*if that process is gone, remove \/runs\/a\/run\.lock/)
+      assert.match(
+        error.message,
+        /process 1 on elsewhere.*if that process is gone, remove \/runs\/a\/run\.lock-1-\* and try again/
+      )
     })
   )
 
-  it.effect("keeps the newest checkpoints and the named ones", () =>
+  it.live("keeps the newest checkpoints and the named ones", () =>
     Effect.gen(function* () {
       const memory = MemoryDisk.make()
       const folder = yield* on(memory)(RunFolder.create(options))
@@ -116,7 +145,7 @@ describe("RunFolder", () => {
     })
   )
 
-  it.effect("gives the snapshot back, or says what is wrong with it", () =>
+  it.live("gives the snapshot back, or says what is wrong with it", () =>
     Effect.gen(function* () {
       const memory = MemoryDisk.make()
       const snapshot = { value: "searching", context: { a: [1, 0.1, null], b: { c: "x" } } }
@@ -136,7 +165,7 @@ describe("RunFolder", () => {
     })
   )
 
-  it.effect("does all of it on a real disk", () =>
+  it.live("does all of it on a real disk", () =>
     Effect.gen(function* () {
       const home = mkdtempSync(path.join(tmpdir(), "osnas-folder-"))
       const real = <A, E>(effect: Effect.Effect<A, E, Disk | import("effect/Scope").Scope>) =>
@@ -160,7 +189,7 @@ describe("RunFolder", () => {
             "config.yaml",
             "events.jsonl",
             "manifest.json",
-            "run.lock",
+            (yield* folder.disk.list(where)).find((name) => name.startsWith(lockName)) ?? "no lock",
             "search.jsonl",
             "snapshot.json"
           ])

@@ -285,10 +285,10 @@ export const create = (
     }
     const part = `${folder}${partSuffix}`
     yield* disk.makeFolder(part)
-    yield* Lock.acquireUnscoped(disk, part)
+    const lock = yield* Lock.acquireUnscoped(disk, part)
     // From here on the lock travels with the folder into its place.
     yield* Effect.addFinalizer(() =>
-      Effect.all([Effect.ignore(disk.remove(part)), Effect.ignore(disk.remove(path.join(folder, Lock.lockName)))])
+      Effect.all([Effect.ignore(disk.remove(part)), Effect.ignore(disk.remove(path.join(folder, lock)))])
     )
     yield* Disk.writeTextAtomic(disk, path.join(part, files.config), options.config)
     yield* Disk.writeTextAtomic(disk, path.join(part, files.manifest), CanonicalJson.pretty(options.manifest))
@@ -297,7 +297,7 @@ export const create = (
       yield* disk.makeFolder(path.dirname(file))
       yield* Disk.writeAtomic(disk, file, [typeof content === "string" ? new TextEncoder().encode(content) : content])
     }
-    if (existing.length === 0) yield* disk.remove(folder)
+    // Takes the place of an empty folder, and fails where someone was quicker.
     yield* disk.rename(part, folder)
     yield* disk.syncFolder(path.dirname(folder))
     return yield* make(disk, folder, options.config, options.manifest)

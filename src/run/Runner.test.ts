@@ -115,6 +115,19 @@ describe("Runner", () => {
     })
   )
 
+  it.live("pauses when its time is up", () =>
+    Effect.gen(function* () {
+      const config = Trials.shortConfig
+      const memory = MemoryDisk.make()
+      let outcome = yield* Trials.begin(memory.disk, config, { maxMinutes: 0.0001 })
+      assert.strictEqual(outcome._tag, "Paused")
+      for (let lives = 1; outcome._tag === "Paused" && lives < 40; lives++) {
+        outcome = yield* Trials.resume(memory.disk, config, { maxMinutes: lives / 1000 })
+      }
+      assert.deepStrictEqual(Trials.outcome(memory), yield* undisturbed(config))
+    })
+  )
+
   it.live("a finished run stays as it is when resumed", () =>
     Effect.gen(function* () {
       const memory = MemoryDisk.make()

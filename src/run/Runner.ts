@@ -131,6 +131,8 @@ export interface RunOptions {
    * To stop at once, interrupt the run; its folder stays resumable.
    */
   readonly pause?: Effect.Effect<void> | undefined
+  /** Pauses the run after so many minutes; default: never. */
+  readonly maxMinutes?: number | undefined
   /** Hears what the machines do, as XState's inspector does. */
   readonly inspect?: ((event: InspectionEvent) => void) | undefined
 }
@@ -755,10 +757,15 @@ const drive = (
       if (snapshot !== null) actor.send({ type: "resume", stopAfter: config.stopAfter })
       return Effect.sync(() => subscription.unsubscribe())
     })
-    if (options.pause !== undefined) {
+    const wishes = [
+      options.pause,
+      options.maxMinutes === undefined ? undefined : Effect.sleep(options.maxMinutes * 60_000)
+    ]
+    for (const wish of wishes) {
+      if (wish === undefined) continue
       yield* Effect.forkScoped(
         Effect.andThen(
-          options.pause,
+          wish,
           Effect.sync(() => {
             if (actor.getSnapshot().status === "active") actor.send({ type: "pause" })
           })

@@ -87,7 +87,7 @@ const nobody = 2 ** 31 - 2
 export const buryOwner = (memory: MemoryDisk): Effect.Effect<void> =>
   Effect.gen(function* () {
     for (const [file, bytes] of memory.files()) {
-      if (!file.endsWith("run.lock")) continue
+      if (!file.includes("run.lock")) continue
       const text = new TextDecoder().decode(bytes).replace(`"pid": ${process.pid}`, `"pid": ${nobody}`)
       const handle = yield* Effect.orDie(memory.disk.open(file, "create"))
       yield* Effect.orDie(memory.disk.write(handle, new TextEncoder().encode(text)))
