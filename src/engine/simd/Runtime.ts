@@ -75,8 +75,10 @@ const ARGUMENT_FLOATS = 512
 /** Scratch of one thread, enough for every kernel's blocks; untouched pages cost nothing. */
 const SCRATCH = 8 * 2 ** 20
 const GROWTH = 32 * 2 ** 20
-/** A job without any progress for about a minute is taken for dead. */
-const PATIENCE = 30000
+/** A job without any progress for so many milliseconds is taken for dead. */
+const PATIENCE = 120_000
+/** What a job returns that has made no progress for a while. */
+const STALLED = 2
 
 interface Exports {
   readonly heapBase: () => number
@@ -85,9 +87,9 @@ interface Exports {
     args: number,
     pieces: number,
     workers: number,
-    scratch: number,
-    patience: number
+    scratch: number
   ) => number
+  readonly wait: (pieces: number) => number
   readonly quit: () => void
 }
 
@@ -170,7 +172,11 @@ export const makeRuntime = (options: RuntimeOptions): Runtime => {
     for (let i = 0; i < floats.length; i++) floatsAt[i] = floats[i]!
     let code = 0
     try {
-      code = exports.run(id, ARGUMENTS, pieces, workers.length, scratch, PATIENCE)
+      code = exports.run(id, ARGUMENTS, pieces, workers.length, scratch)
+      if (code === STALLED) {
+        const start = performance.now()
+        while (code === STALLED && performance.now() - start < PATIENCE) code = exports.wait(pieces)
+      }
     } catch (error) {
       failure = new EngineCrashError({ kernel, reason: String(error) })
       throw failure
