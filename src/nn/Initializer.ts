@@ -1,5 +1,7 @@
 /** How parameters start. Every value is drawn from the parameter's own key. */
-import * as Key from "../random/Key.ts"
+import { fill, ones, type Tensor, zeros } from "@tensorflow/tfjs-core"
+import * as RandomOps from "../engine/RandomOps.ts"
+import type * as Key from "../random/Key.ts"
 import type { ParameterSpec } from "./Network.ts"
 
 /** A distribution of a weight. Fans as in {@link ParameterSpec}. */
@@ -53,45 +55,42 @@ const deviationOf = (scheme: WeightScheme, spec: ParameterSpec): number => {
 const isUniform = (scheme: WeightScheme): boolean =>
   (scheme._tag === "Kaiming" || scheme._tag === "Xavier") && scheme.distribution === "uniform"
 
-const weights = (scheme: WeightScheme, spec: ParameterSpec, key: Key.Key, size: number): Float32Array => {
+const weights = (scheme: WeightScheme, spec: ParameterSpec, key: Key.Key): Tensor => {
   const deviation = deviationOf(scheme, spec)
-  if (isUniform(scheme)) {
-    // A uniform distribution on [-a, a] has the standard deviation a / sqrt(3).
-    const bound = deviation * Math.sqrt(3)
-    return Float32Array.from(Key.uniforms(key, size), (u) => (2 * u - 1) * bound)
-  }
-  const out = Key.normals(key, size)
-  for (let i = 0; i < size; i++) out[i] = (out[i] as number) * deviation
-  return out
+  // A uniform distribution on [-a, a] has the standard deviation a / sqrt(3).
+  return isUniform(scheme)
+    ? RandomOps.uniforms(key, spec.shape, deviation * Math.sqrt(3))
+    : RandomOps.normals(key, spec.shape, deviation)
 }
 
 /**
- * The starting values of a parameter.
+ * The starting values of a parameter, on the current engine. The same bits on every engine.
  *
  * **Example** (A batch-norm scale starts at one)
  * ```ts
+ * import "@tensorflow/tfjs-backend-cpu"
  * import * as Key from "../random/Key.ts"
  * import * as Initializer from "./Initializer.ts"
  * const spec = { name: "n.gamma", shape: [2], kind: "normScale", trainable: true, fanIn: 2, fanOut: 2 } as const
- * Array.from(Initializer.values(spec, Key.make(1), Initializer.standard)) // => [1, 1]
+ * Array.from(Initializer.start(spec, Key.make(1), Initializer.standard).dataSync()) // => [1, 1]
  * ```
  */
-export const values = (spec: ParameterSpec, key: Key.Key, scheme: Scheme): Float32Array => {
-  const size = spec.shape.reduce((product, side) => product * side, 1)
+export const start = (spec: ParameterSpec, key: Key.Key, scheme: Scheme): Tensor => {
+  const shape = [...spec.shape]
   switch (spec.kind) {
     case "convolution":
     case "depthwise":
-      return weights(scheme.convolution, spec, key, size)
+      return weights(scheme.convolution, spec, key)
     case "linear":
-      return weights(scheme.linear, spec, key, size)
+      return weights(scheme.linear, spec, key)
     case "normScale":
     case "normVariance":
-      return new Float32Array(size).fill(1)
+      return ones(shape)
     case "slope":
-      return new Float32Array(size).fill(0.25)
+      return fill(shape, 0.25)
     case "bias":
     case "normShift":
     case "normMean":
-      return new Float32Array(size)
+      return zeros(shape)
   }
 }

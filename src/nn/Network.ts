@@ -190,8 +190,7 @@ export const initialise = (
   const params: Record<string, Tensor> = {}
   const stats: Record<string, Tensor> = {}
   for (const spec of parameterSpecs(network)) {
-    const values = Initializer.values(spec, Key.derive(key, spec.name), scheme)
-    const tensor = tf.tensor(values, [...spec.shape], "float32")
+    const tensor = Initializer.start(spec, Key.derive(key, spec.name), scheme)
     if (spec.trainable) params[spec.name] = tensor
     else stats[spec.name] = tensor
   }
