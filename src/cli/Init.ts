@@ -7,9 +7,9 @@ import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import type * as Generator from "../../generators/Generator.ts"
 import * as Project from "../../generators/Project.ts"
+import { root, version } from "../Package.ts"
 import { UsageError } from "./Exit.ts"
 import { shown, writeFiles } from "./Generate.ts"
-import { root, version } from "./Package.ts"
 
 /** Flags of the command. */
 export interface Input {

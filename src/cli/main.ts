@@ -6,9 +6,9 @@ import * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
+import { version } from "../Package.ts"
 import { osnas } from "./Commands.ts"
 import * as ExitCode from "./Exit.ts"
-import { version } from "./Package.ts"
 import { Signals } from "./Signals.ts"
 
 /** Mistakes first, on stderr, and where to read on; the whole help only where it is asked for. */

@@ -3,10 +3,20 @@
 import { existsSync } from "node:fs"
 import * as module from "node:module"
 
+const source = new URL("./main.ts", import.meta.url)
+const built = new URL("../../dist/src/cli/main.js", import.meta.url)
+const start = [source, built].find((url) => existsSync(url))
+if (start === undefined) {
+  process.stderr.write("osnas is not built: run `npm run build` in its folder\n")
+  process.exit(1)
+}
+
+// The sources need a Node that strips types. The compiled package runs on Node 20 too, without the relaxed mode.
 const [major = 0, minor = 0] = process.versions.node.split(".").map(Number)
-if (major < 22 || (major === 22 && minor < 19)) {
+const needed = start === source ? [22, 19] : [20, 19]
+if (major < needed[0] || (major === needed[0] && minor < needed[1])) {
   process.stderr.write(
-    `osnas needs Node 22.19 or newer, and this is Node ${process.versions.node} (${process.execPath}).\n` +
+    `osnas needs Node ${needed.join(".")} or newer, and this is Node ${process.versions.node} (${process.execPath}).\n` +
       "Install a newer one from https://nodejs.org, or into this folder: npm install node@24 && npx osnas ...\n"
   )
   process.exit(1)
@@ -20,11 +30,4 @@ process.emitWarning = (warning, ...rest) => {
 
 module.enableCompileCache?.()
 
-const source = new URL("./main.ts", import.meta.url)
-const built = new URL("../../dist/src/cli/main.js", import.meta.url)
-const start = [source, built].find((url) => existsSync(url))
-if (start === undefined) {
-  process.stderr.write("osnas is not built: run `npm run build` in its folder\n")
-  process.exit(1)
-}
 await import(start.href)

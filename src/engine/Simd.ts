@@ -2,24 +2,17 @@
  * The `simd` engine, the embedded default: kernels of our own in WebAssembly SIMD over shared memory and a pool of
  * threads. Loaded only when it is asked for.
  */
-import { readFileSync } from "node:fs"
-import { findPackageJSON } from "node:module"
 import { availableParallelism } from "node:os"
 import * as tf from "@tensorflow/tfjs-core"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import { version } from "../Package.ts"
 import { currentBackend, type EngineOptions } from "./Backends.ts"
 import { EngineError, type EngineShape } from "./Engine.ts"
 import { registerFusedKernels, unregisterFusedKernels } from "./FusedKernels.ts"
 import { registerGradients } from "./Gradients.ts"
 import type { EngineMemoryError } from "./simd/Allocator.ts"
 import type { SimdBackend } from "./simd/Backend.ts"
-
-const version = (): string => {
-  const file = findPackageJSON("..", import.meta.url)
-  if (file === undefined) return "unknown"
-  return (JSON.parse(readFileSync(file, "utf8")) as { readonly version?: string }).version ?? "unknown"
-}
 
 /** The one backend of this process while any scope holds it: its name in tfjs is one, and so is its memory. */
 let open:
@@ -84,7 +77,7 @@ export const acquire = (
     yield* currentBackend("simd", backendName)
     return {
       name: "simd",
-      version: version(),
+      version,
       mode: options.mode,
       threads: backend.runtime.threads,
       portable: options.mode === "strict",
