@@ -121,6 +121,7 @@ describe("what is made", () => {
     const { code, output } = await sandbox.run(Sandbox.scripts.vitest, [
       "run",
       "--maxWorkers=2",
+      "--isolate=false",
       "--testTimeout=60000",
       "--exclude=src/more/**"
     ])
