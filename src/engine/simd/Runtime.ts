@@ -82,13 +82,7 @@ const STALLED = 2
 
 interface Exports {
   readonly heapBase: () => number
-  readonly run: (
-    kernel: number,
-    args: number,
-    pieces: number,
-    workers: number,
-    scratch: number
-  ) => number
+  readonly run: (kernel: number, args: number, pieces: number, workers: number, scratch: number) => number
   readonly wait: (pieces: number) => number
   readonly quit: () => void
 }
