@@ -659,7 +659,8 @@ describe("random numbers", () => {
       fc.property(
         fc.nat(),
         fc.constantFrom(1, 3, 4097, 9000),
-        fc.constantFrom(1, 0.02, Math.sqrt(2 / 96)),
+        // The low words of the last two have their highest bit clear and set.
+        fc.constantFrom(1, 0.02, Math.sqrt(2 / 48), Math.sqrt(2 / 144)),
         (seed, count, factor) => {
           const key = Draws.derive(Draws.make(seed), "weights")
           agrees(() => [normals(key, [count], factor), uniforms(key, [count], factor)], [], { threads: [1, 2, 7] })

@@ -163,7 +163,8 @@ export function drawNumbers(args: usize, piece: i32, scratch: usize): void {
   const key0 = argI(args, 2)
   const key1 = argI(args, 3)
   const uniform = argI(args, 4)
-  const factor = reinterpret<f64>((<u64>(<u32>argI(args, 5))) | ((<u64>(<u32>argI(args, 6))) << 32))
+  // Words are read as addresses, which are unsigned: the low one may have its highest bit set.
+  const factor = reinterpret<f64>((<u64>argP(args, 5)) | ((<u64>argP(args, 6)) << 32))
   const end = min(argI(args, 1), (piece + 1) * BLOCK)
   for (let i = piece * BLOCK; i < end; i++) {
     const words = encrypt(key0, key1, i, uniform ? UNIFORM : NORMAL)
