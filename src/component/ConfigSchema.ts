@@ -83,9 +83,19 @@ export const smallest = {
 const required = (schema: JsonSchema): ReadonlyArray<string> =>
   Array.isArray(schema["required"]) ? (schema["required"] as ReadonlyArray<string>) : []
 
-/** What a component's options are when none is given; only those that have a default. */
-const optionDefaults = (schema: Schema.Codec<unknown, unknown>): unknown => {
-  const decoded = Schema.decodeUnknownOption(schema)({})
+const standIns: Readonly<Record<string, Schema.Json>> = { string: "x", integer: 1, number: 1, boolean: true, array: [] }
+
+/**
+ * What a component's options are when none is given; only those that have a default. A required option needs some
+ * value for the others to be decoded: the simplest of its type.
+ */
+const optionDefaults = (schema: Schema.Codec<unknown, unknown>, node: JsonSchema): unknown => {
+  const properties = isObject(node["properties"]) ? node["properties"] : {}
+  const given = required(node).map((name) => {
+    const property = properties[name]
+    return [name, isObject(property) ? (standIns[String(property["type"])] ?? null) : null] as const
+  })
+  const decoded = Schema.decodeUnknownOption(schema)(Object.fromEntries(given))
   if (decoded._tag === "None") return undefined
   const encoded = Schema.encodeOption(schema)(decoded.value)
   return encoded._tag === "Some" ? encoded.value : undefined
@@ -109,7 +119,7 @@ const withDescriptions = (node: JsonSchema, ast: SchemaAST.AST): JsonSchema => {
 export const optionsSchema = (schema: Schema.Codec<unknown, unknown>): ReturnType<typeof of> => {
   const made = of(schema)
   const described = withDescriptions(made.schema, schema.ast)
-  return { ...made, schema: withDefaults(described as Schema.Json, optionDefaults(schema)) as JsonSchema }
+  return { ...made, schema: withDefaults(described as Schema.Json, optionDefaults(schema, made.schema)) as JsonSchema }
 }
 
 /** The JSON Schema of the whole configuration. */

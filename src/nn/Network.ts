@@ -7,7 +7,7 @@ import type { Tensor } from "@tensorflow/tfjs-core"
 import * as tf from "@tensorflow/tfjs-core"
 import type { BatchStatistics, ConvStageParams } from "../engine/ConvChain.ts"
 import { convChain, isDepthwise, outputSide, weightShape } from "../engine/ConvChainOps.ts"
-import { channelShuffle, globalAveragePool, squeezeExcite } from "../engine/FeatureOps.ts"
+import { channelShuffle, globalAveragePool, splitChannels, squeezeExcite } from "../engine/FeatureOps.ts"
 import * as Key from "../random/Key.ts"
 import type { Block } from "../search-space/blocks/Block.ts"
 import { compile } from "../search-space/blocks/Compile.ts"
@@ -428,12 +428,10 @@ const evaluate = (context: Context, operation: Operation, x: Tensor): Tensor => 
     case "ChannelShuffle":
       return channelShuffle(x as tf.Tensor4D, operation.groups)
     case "Branches": {
-      const image = x as tf.Tensor4D
-      const channels = image.shape[3]
-      const outputs = operation.branches.map(({ from, operations, to }) => {
-        const part = from === 0 && to === channels ? image : tf.slice4d(image, [0, 0, 0, from], [-1, -1, -1, to - from])
-        return evaluateAll(context, operations, part)
-      })
+      const parts = splitChannels(x as tf.Tensor4D, operation.branches)
+      const outputs = operation.branches.map(({ operations }, i) =>
+        evaluateAll(context, operations, parts[i] as tf.Tensor4D)
+      )
       return tf.concat(outputs, 3)
     }
     case "Pool":
