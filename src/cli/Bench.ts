@@ -25,7 +25,7 @@ import * as Trainer from "../run/Trainer.ts"
 import type { Genotype, SearchSpaceShape } from "../search-space/SearchSpace.ts"
 import * as Classification from "../training-agent/Classification.ts"
 import type { Forward } from "../training-agent/TrainingAgent.ts"
-import { UsageError } from "./Exit.ts"
+import { failed, UsageError } from "./Exit.ts"
 import { buildSpace } from "./Inspect.ts"
 
 /** Flags of the command. */
@@ -188,7 +188,27 @@ const defaultPeer = (): ReadonlyArray<string> => {
 /** A process's JSON lines. */
 const jsonLines = (command: string, args: ReadonlyArray<string>) =>
   Effect.callback<ReadonlyArray<Readonly<Record<string, unknown>>>, UsageError>((resume) => {
-    const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"] })
+    // A group of its own, so that what the child has started (an interpreter behind a wrapper) ends with it.
+    const grouped = process.platform !== "win32"
+    const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"], detached: grouped })
+    const end = (): void => {
+      if (child.pid === undefined) return
+      try {
+        if (grouped) process.kill(-child.pid, "SIGKILL")
+        else child.kill("SIGKILL")
+      } catch {
+        // It has ended already.
+      }
+    }
+    // A second signal ends this process without finalizers.
+    process.once("exit", end)
+    // A closed terminal tells only its own group.
+    const hangUp = (): never => process.exit(failed)
+    process.once("SIGHUP", hangUp)
+    const forget = (): void => {
+      process.removeListener("SIGHUP", hangUp)
+      process.removeListener("exit", end)
+    }
     let [out, err] = ["", ""]
     child.stdout.on("data", (chunk) => {
       out += chunk
@@ -198,8 +218,12 @@ const jsonLines = (command: string, args: ReadonlyArray<string>) =>
     })
     const fail = (reason: string): void =>
       resume(Effect.fail(new UsageError({ reason: `${command} ${args.join(" ")}: ${reason}` })))
-    child.on("error", (error) => fail(error.message))
+    child.on("error", (error) => {
+      forget()
+      fail(error.message)
+    })
     child.on("close", (code) => {
+      forget()
       if (code !== 0) return fail(`ended with ${code}\n${err.slice(-2000)}`)
       resume(
         Effect.succeed(
@@ -211,7 +235,8 @@ const jsonLines = (command: string, args: ReadonlyArray<string>) =>
       )
     })
     return Effect.sync(() => {
-      child.kill()
+      end()
+      forget()
     })
   })
 

@@ -27,6 +27,12 @@ const mode = Flag.Literals("mode", ["strict", "relaxed"]).pipe(
   Flag.optional
 )
 
+const maxMinutes = Flag.Finite("max-minutes").pipe(
+  Flag.withSchema(Schema.Finite.check(Schema.isGreaterThan(0))),
+  Flag.withDescription("Pause after so many minutes, as Ctrl-C does; osnas resume goes on"),
+  Flag.optional
+)
+
 const run = Command.make(
   "run",
   {
@@ -51,6 +57,12 @@ const run = Command.make(
     quick: Flag.Boolean("quick").pipe(
       Flag.withDescription("A few steps of every phase, to see that all fits together"),
       Flag.withDefault(false)
+    ),
+    maxMinutes,
+    maxEvaluations: Flag.Int("max-evaluations").pipe(
+      Flag.withSchema(PositiveInt),
+      Flag.withDescription("Candidates the search may score, in place of the file's searchStrategy.evaluations"),
+      Flag.optional
     ),
     overwrite: Flag.Boolean("overwrite").pipe(
       Flag.withDescription("Replace a run that is in the folder already"),
@@ -87,6 +99,7 @@ const resume = Command.make(
   {
     dir: Argument.String("dir").pipe(Argument.withDescription("Folder of the run")),
     threads,
+    maxMinutes,
     json: json("Print events as JSON lines")
   },
   (input) =>
@@ -100,6 +113,44 @@ const resume = Command.make(
   ),
   Command.withShortDescription("Go on with a run"),
   Command.withExamples([{ command: "osnas resume runs/quickstart", description: "Go on where it stopped" }])
+)
+
+const verify = Command.make(
+  "verify",
+  {
+    dir: Argument.String("dir").pipe(Argument.withDescription("Folder of the run")),
+    from: Flag.String("from").pipe(
+      Flag.withMetavar("CHECKPOINT"),
+      Flag.withDescription(
+        "Only a part: train again from this checkpoint of the folder (checkpoints/retraining-000000120.safetensors)"
+      ),
+      Flag.optional
+    ),
+    steps: Flag.Int("steps").pipe(
+      Flag.withSchema(PositiveInt),
+      Flag.withDescription("With --from: training steps to do again; default: to the end of the phase"),
+      Flag.optional
+    ),
+    threads,
+    json: json("Print events and the outcome as JSON lines")
+  },
+  (input) =>
+    Effect.flatMap(
+      Effect.promise(() => import("./Verify.ts")),
+      (module) => module.run(input)
+    )
+).pipe(
+  Command.withDescription(
+    "Do a run again in a temporary folder and compare weights, search and metrics bit for bit: prints the digests where they are equal, the first difference and exit code 1 where not. Damaged files are found first, and named. The folder itself is not changed."
+  ),
+  Command.withShortDescription("Does a run come again, bit for bit?"),
+  Command.withExamples([
+    { command: "osnas verify runs/quickstart", description: "The whole run again" },
+    {
+      command: "osnas verify runs/quickstart --from checkpoints/retraining-000000120.safetensors --steps 100",
+      description: "A hundred steps of its training"
+    }
+  ])
 )
 
 const inspect = Command.make(
@@ -327,6 +378,7 @@ export const osnas = Command.make("osnas").pipe(
   Command.withSubcommands([
     run,
     resume,
+    verify,
     inspect,
     list,
     config,

@@ -84,8 +84,8 @@ describe("elsewhere", () => {
     assert.isTrue(play([phase, ...steps], undefined).every((drawn) => drawn.bar === undefined))
   })
 
-  it("tells pauses with the way on", () => {
+  it("leaves the end of a run to the command, which tells it once", () => {
     const [drawn] = play([{ _tag: "RunPaused", resume: "osnas resume runs/a" }], undefined)
-    assert.deepStrictEqual(drawn?.lines, ["Paused. Go on with: osnas resume runs/a"])
+    assert.deepStrictEqual(drawn?.lines, [])
   })
 })

@@ -125,8 +125,8 @@ export const fold = (state: State, { event, time }: Stamped, columns: number | u
       return line(`Evaluation ${metrics(event.metrics)}`)
     case "PhaseEnded":
       return line(`${titles[event.phase].padEnd(10)} done in ${duration(event.seconds)}`)
+    // How a run ended, the command says itself.
     case "RunPaused":
-      return line(`Paused. Go on with: ${event.resume}`)
     case "RunFailed":
     case "RunDone":
     case "CheckpointSaved":

@@ -37,6 +37,8 @@ export interface RunInput {
   readonly mode: Option.Option<EngineMode>
   readonly engine: Option.Option<"auto" | EngineName>
   readonly quick: boolean
+  readonly maxMinutes: Option.Option<number>
+  readonly maxEvaluations: Option.Option<number>
   readonly overwrite: boolean
   readonly json: boolean
 }
@@ -45,6 +47,7 @@ export interface RunInput {
 export interface ResumeInput {
   readonly dir: string
   readonly threads: Option.Option<number>
+  readonly maxMinutes: Option.Option<number>
   readonly json: boolean
 }
 
@@ -81,7 +84,7 @@ const quickAssignments = (loaded: Load.LoadedRun): ReadonlyArray<Assignment> => 
 const columns = (): number | undefined => (process.stderr.isTTY === true ? (process.stderr.columns ?? 80) : undefined)
 
 /** The event stream, drawn as it flows. */
-const drawnEvents = (json: boolean): Layer.Layer<RunEvents> =>
+export const drawnEvents = (json: boolean): Layer.Layer<RunEvents> =>
   Layer.effect(
     RunEvents,
     Effect.gen(function* () {
@@ -199,9 +202,11 @@ export const run = Effect.fn("Run.run")(function* (input: RunInput) {
     ...given(["engine", "mode"], input.mode, "--mode"),
     ...given(["engine", "name"], input.engine, "--engine")
   ]
-  const asWritten = yield* Load.file(shownFile, { set: input.set, flags })
+  // What is asked for in so many words stands before what --quick would choose.
+  const last = given(["searchStrategy", "evaluations"], input.maxEvaluations, "--max-evaluations")
+  const asWritten = yield* Load.file(shownFile, { set: input.set, flags: [...flags, ...last] })
   const loaded = input.quick
-    ? yield* Load.file(shownFile, { set: input.set, flags: [...flags, ...quickAssignments(asWritten)] })
+    ? yield* Load.file(shownFile, { set: input.set, flags: [...flags, ...quickAssignments(asWritten), ...last] })
     : asWritten
   const folder = Option.getOrElse(input.dir, () => join("runs", `${loaded.config.name}${input.quick ? "-quick" : ""}`))
   const absolute = resolve(folder)
@@ -227,6 +232,7 @@ export const run = Effect.fn("Run.run")(function* (input: RunInput) {
       overwrite: input.overwrite,
       notes: notes(),
       files: { [RunFolder.files.lookupTable]: LookupTable.encode(lookupTable) },
+      maxMinutes: Option.getOrUndefined(input.maxMinutes),
       pause
     })
   })
@@ -237,20 +243,27 @@ export const run = Effect.fn("Run.run")(function* (input: RunInput) {
   )
 })
 
-/** Runs `osnas resume`. */
-export const resume = Effect.fn("Run.resume")(function* (input: ResumeInput) {
-  const folder = resolve(input.dir)
+/** The configuration of a run that began, and the components and costs that it began with. */
+export const ofFolder = Effect.fnUntraced(function* (dir: string, threads: Option.Option<number>) {
+  const folder = resolve(dir)
   const file = join(folder, RunFolder.files.config)
   if (!existsSync(file)) {
-    return yield* new UsageError({ reason: `${input.dir} is no folder of a run: it has no ${RunFolder.files.config}` })
+    return yield* new UsageError({ reason: `${dir} is no folder of a run: it has no ${RunFolder.files.config}` })
   }
-  const loaded = yield* Load.file(file, { flags: given(["engine", "threads"], input.threads, "--threads") })
+  const loaded = yield* Load.file(file, { flags: given(["engine", "threads"], threads, "--threads") })
   const layers = RunLayers.layers(loaded.config, loaded.components, engineOf(loaded), {
     given: join(folder, RunFolder.files.lookupTable)
   })
+  return { loaded, layers }
+})
+
+/** Runs `osnas resume`. */
+export const resume = Effect.fn("Run.resume")(function* (input: ResumeInput) {
+  const { layers, loaded } = yield* ofFolder(input.dir, input.threads)
   const program = Effect.gen(function* () {
     const pause = yield* pauseOnSignal
-    return yield* Runner.resume({ config: loaded.config, folder: input.dir, pause })
+    const maxMinutes = Option.getOrUndefined(input.maxMinutes)
+    return yield* Runner.resume({ config: loaded.config, folder: input.dir, maxMinutes, pause })
   })
   yield* Effect.scoped(program).pipe(
     Effect.provide(layers),

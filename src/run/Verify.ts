@@ -41,6 +41,8 @@ export interface Verification {
 export interface VerifyOptions extends Omit<Runner.RunOptions, "pause"> {
   /** The last phase to do again; default: the last one the run has completed. */
   readonly until?: Phase | undefined
+  /** Folder of the second run, replaced and removed at the end; default: the run's own name with `.verify` behind it. */
+  readonly again?: string | undefined
 }
 
 const readJson = (disk: DiskShape, file: string) =>
@@ -117,7 +119,7 @@ export const checkIntegrity = (folder: string) =>
   })
 
 /**
- * Does a run again beside its folder and compares it, phase by phase. The folder itself is not changed, and the second
+ * Does a run again in a folder of its own and compares it, phase by phase. The folder itself is not changed, and the second
  * run's is removed. Fails where the folder is damaged, or is what it began with no more ({@link Runner.RunMismatch}).
  */
 export const verify = (options: VerifyOptions): Effect.Effect<Verification, Runner.RunError, Runner.RunServices> =>
@@ -143,7 +145,7 @@ export const verify = (options: VerifyOptions): Effect.Effect<Verification, Runn
       architecture: options.config.start.architecture,
       network: copy("network", RunFolder.files.network)
     }
-    const beside = `${folder}.verify`
+    const beside = options.again ?? `${folder}.verify`
     yield* Runner.checkSame({ config: options.config, folder: options.folder })
     return yield* Effect.gen(function* () {
       yield* Runner.run({
