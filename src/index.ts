@@ -43,6 +43,7 @@ export * as Key from "./random/Key.ts"
 export * as RunKey from "./random/RunKey.ts"
 export * as Block from "./search-space/blocks/Block.ts"
 export * as MacroSpace from "./search-space/MacroSpace.ts"
+export * as Distribution from "./search-strategy/Distribution.ts"
 export * as SearchProgress from "./search-strategy/SearchProgress.ts"
 export * as GradientStep from "./training-agent/GradientStep.ts"
 

@@ -3,9 +3,11 @@
  * machine over explicit state: `ask` names candidates, whoever drives it scores them, `tell` takes the scores.
  * State is JSON, so that a search resumes from a snapshot and is tested without a supernet.
  */
+import type { Scalar, Tensor1D } from "@tensorflow/tfjs-core"
 import * as Context from "effect/Context"
 import type * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import type { ParameterTree } from "../nn/ParameterTree.ts"
 import type * as Key from "../random/Key.ts"
 import type { Genotype } from "../search-space/SearchSpace.ts"
 
@@ -31,6 +33,89 @@ export type Scored = typeof Scored.Type
 /** JSON, opaque to everyone but the strategy that made it. */
 export type SearchState = Schema.Json
 
+/**
+ * What a strategy that learns by gradient believes: how probable each option of each layer is, and how a step of
+ * training shall mix the options by it (`Distribution.ts` has the arithmetic).
+ */
+export interface ArchitectureDistribution {
+  /** [layer][option]: logarithms of the probabilities, up to a constant a layer. */
+  readonly logits: ReadonlyArray<ReadonlyArray<number>>
+  /** Above 0. A relaxed draw comes the nearer to a single option the lower it is. */
+  readonly temperature: number
+  readonly relaxation: "softmax" | "gumbel-softmax"
+  /** Whether a relaxed draw is a single option in the forward pass, with the relaxation's gradient (straight-through). */
+  readonly hard: boolean
+}
+
+/**
+ * All that learning has made so far. The tensors are saved as entries `searcher.<name>` of the checkpoint of whatever
+ * is trained at that time, `json` beside them.
+ */
+export interface LearnerState {
+  readonly tensors: ParameterTree
+  readonly json: Schema.Json
+}
+
+/**
+ * When a strategy learns. `WithSupernet`: while the supernet is trained, one step of learning before every
+ * `everySteps`-th of its steps, from epoch `warmupEpochs` on (fractions of an epoch allowed). `AfterSupernet`: in the search
+ * phase, before the first candidate is asked for, on the trained supernet, which stays as it is; `epochs` are passes over
+ * the validation split. Either way a step sees a batch of `batchSize` images of the validation split.
+ */
+export type LearningPlan =
+  | {
+      readonly _tag: "WithSupernet"
+      readonly warmupEpochs: number
+      readonly everySteps: number
+      readonly batchSize: number
+    }
+  | { readonly _tag: "AfterSupernet"; readonly epochs: number; readonly batchSize: number }
+
+/** What a step of learning is given. */
+export interface LearningStep {
+  /**
+   * The task's loss on the step's batch with the options of every layer mixed by the given weights, a tensor [options] a
+   * layer. Differentiable in the weights and in them alone: the supernet is not trained here. To be called within the step.
+   */
+  readonly taskLoss: (weights: ReadonlyArray<Tensor1D>) => Scalar
+  /** Steps of learning before this one. */
+  readonly step: number
+  /** Steps of learning in all. */
+  readonly steps: number
+  /** The step's own. */
+  readonly key: Key.Key
+}
+
+/**
+ * What a step of learning tells people, by name. `loss`, what was minimised, is always there; further `taskLoss`, `cost`
+ * (expected, in the budget's metric), `target` (the cost aimed at), `entropy` (mean over the layers, as a fraction of
+ * the largest there can be) and `temperature`, where a strategy has them, and whatever else it has.
+ */
+export type LearningMetrics = Readonly<Record<string, number>> & { readonly loss: number }
+
+/**
+ * The part of a strategy that learns by gradient: architecture parameters, a generator of architectures. State goes in,
+ * state comes out; whoever drives it saves the state with the run's checkpoints, and begins the search from what was
+ * learned (`conclude`), so that `ask` and `tell` stay functions of JSON.
+ *
+ * Tensors: nothing disposes what it was given. `trainStep` shares what it did not change with the state it was given;
+ * the caller frees the rest.
+ */
+export interface GradientSearch {
+  readonly plan: LearningPlan
+  /** The state before the first step. Its tensors are the caller's. */
+  readonly init: (key: Key.Key) => LearnerState
+  /** One update. Deterministic in its arguments. */
+  readonly trainStep: (
+    state: LearnerState,
+    step: LearningStep
+  ) => readonly [state: LearnerState, metrics: LearningMetrics]
+  /** What is believed now: training strategies that follow the search strategy mix by it, and the report draws it. */
+  readonly distribution: (state: LearnerState) => ArchitectureDistribution
+  /** The state that the search begins with when learning is over; it takes what it needs of the tensors as numbers. */
+  readonly conclude: (state: LearnerState, key: Key.Key) => SearchState
+}
+
 /** The contract. All functions are pure and deterministic in their arguments. */
 export interface SearchStrategyShape {
   readonly name: string
@@ -38,6 +123,9 @@ export interface SearchStrategyShape {
   readonly evaluations: number | undefined
   /** Whether `ask` ever names the same (canonical) architecture twice. */
   readonly distinct: boolean
+  /** Set where the strategy learns by gradient. */
+  readonly gradient?: GradientSearch | undefined
+  /** The state before the first question; of a strategy that learns: as if it had learned nothing. */
   readonly init: (key: Key.Key) => SearchState
   /**
    * The next candidates (a generation, or a chunk of it), each within the budget; empty exactly when the search is

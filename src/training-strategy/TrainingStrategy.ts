@@ -5,6 +5,7 @@
 import * as Context from "effect/Context"
 import type * as Key from "../random/Key.ts"
 import type { Genotype } from "../search-space/SearchSpace.ts"
+import type { ArchitectureDistribution } from "../search-strategy/SearchStrategy.ts"
 
 /**
  * What one optimiser update trains. `Paths`: each path sees the batch, their gradients are summed into one update
@@ -29,9 +30,20 @@ export type SamplerJson =
 /** The contract. */
 export interface TrainingStrategyShape {
   readonly name: string
+  /**
+   * Whether it trains what the search strategy believes, and so needs one that learns while the supernet is trained.
+   * Default: it does not.
+   */
+  readonly follows?: boolean | undefined
   readonly init: (key: Key.Key) => SamplerState
-  /** Deterministic in the state; never changes it. */
-  readonly next: (state: SamplerState) => readonly [step: TrainingStep, state: SamplerState]
+  /**
+   * Deterministic in its arguments; never changes them. `belief` is what the search strategy believes at this step;
+   * undefined where it learns nothing during training.
+   */
+  readonly next: (
+    state: SamplerState,
+    belief?: ArchitectureDistribution | undefined
+  ) => readonly [step: TrainingStep, state: SamplerState]
 }
 
 /** The training strategy of a run. */

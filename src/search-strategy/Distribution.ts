@@ -1,0 +1,157 @@
+/**
+ * Distributions over architectures, layer by layer independent, and how the options of a layer are mixed by one: the
+ * softmax of DARTS (Liu et al. 2019, section 2.2), the Gumbel-softmax of FBNet (Wu et al. 2019, section 3.2; Jang et al.
+ * 2017), and its straight-through form, a single option forward with the relaxation's gradient (Jang et al. 2017, section
+ * 2.2; GDAS: Dong and Yang 2019). Every function comes on numbers, for samplers and reports, or on tensors, for
+ * gradients.
+ *
+ * Costs are expected ones: linear in the probabilities, which sum to 1 in every layer, and never computed from raw
+ * parameters.
+ */
+import type { Scalar, Tensor1D } from "@tensorflow/tfjs-core"
+import * as tf from "@tensorflow/tfjs-core"
+import type { CostEntries } from "../cost/CostModel.ts"
+import * as Deterministic from "../random/Deterministic.ts"
+import * as Key from "../random/Key.ts"
+import type { ArchitectureDistribution } from "./SearchStrategy.ts"
+
+/** A number an option, layer by layer. */
+export type Rows = ReadonlyArray<ReadonlyArray<number>>
+
+const softmax = (row: ReadonlyArray<number>): ReadonlyArray<number> => {
+  const most = Math.max(...row)
+  const powers = row.map((logit) => Deterministic.exp(logit - most))
+  const sum = powers.reduce((total, power) => total + power, 0)
+  return powers.map((power) => power / sum)
+}
+
+const largest = (row: ArrayLike<number>): number => {
+  let best = 0
+  for (let option = 1; option < row.length; option += 1) if (row[option]! > row[best]!) best = option
+  return best
+}
+
+/** Standard Gumbel noise, an independent number an option. */
+const gumbels = (key: Key.Key, layer: number, options: number): ReadonlyArray<number> =>
+  Array.from(Key.uniforms(Key.derive(key, "gumbel", layer), options), (uniform) => {
+    // Uniforms are multiples of 2^-53 below 1; half of one more keeps both logarithms finite.
+    const inside = uniform + 2 ** -54
+    return -Deterministic.log(-Deterministic.log(inside))
+  })
+
+/**
+ * The probability of every option.
+ *
+ * **Example** (Twice as probable)
+ *
+ * ```ts
+ * import * as Distribution from "./Distribution.ts"
+ *
+ * Distribution.probabilities([[0, 0], [Math.log(2), 0]]).map(([first]) => first!.toFixed(3)) // => ["0.500", "0.667"]
+ * ```
+ */
+export const probabilities = (logits: Rows): Rows => logits.map(softmax)
+
+/** Logarithms of the probabilities. */
+export const logProbabilities = (logits: Rows): Rows =>
+  logits.map((row) => {
+    const most = Math.max(...row)
+    const sum = row.reduce((total, logit) => total + Deterministic.exp(logit - most), 0)
+    const log = Deterministic.log(sum)
+    return row.map((logit) => logit - most - log)
+  })
+
+/**
+ * How undecided a distribution is: the entropy of a layer as a fraction of the largest there can be, mean over the layers
+ * that have a choice. 1: every option equally probable; 0: one option a layer.
+ *
+ * **Example** (Undecided and decided)
+ *
+ * ```ts
+ * import * as Distribution from "./Distribution.ts"
+ *
+ * Distribution.entropy([[0, 0, 0]]) // => 1
+ * Distribution.entropy([[1000, 0, 0]]) // => 0
+ * ```
+ */
+export const entropy = (logits: Rows): number => {
+  const searched = logits.filter((row) => row.length > 1)
+  if (searched.length === 0) return 0
+  const sum = searched.reduce((total, row) => {
+    const own = softmax(row).reduce((inner, p) => (p > 0 ? inner - p * Deterministic.log(p) : inner), 0)
+    return total + Math.min(1, own / Deterministic.log(row.length))
+  }, 0)
+  return sum / searched.length
+}
+
+/** The cost that an architecture drawn by these probabilities has on average. */
+export const expectedCost = ({ base, layers }: CostEntries, rows: Rows): number =>
+  rows.reduce((sum, row, layer) => row.reduce((inner, p, option) => inner + p * layers[layer]![option]!, sum), base)
+
+/** An architecture drawn by the probabilities, as an option a layer. */
+export const draw = (logits: Rows, key: Key.Key): ReadonlyArray<number> =>
+  logits.map((row, layer) => {
+    const noise = gumbels(key, layer, row.length)
+    return largest(row.map((logit, option) => logit + noise[option]!))
+  })
+
+/**
+ * The weights by which a step mixes the options. Softmax: of the logits by the temperature, the same whatever the key;
+ * Gumbel-softmax: a relaxed draw; `hard`: 1 for the option with the largest weight, 0 for all others.
+ */
+export const weights = ({ hard, logits, relaxation, temperature }: ArchitectureDistribution, key: Key.Key): Rows =>
+  logits.map((row, layer) => {
+    const noise = relaxation === "softmax" ? undefined : gumbels(key, layer, row.length)
+    const relaxed = softmax(row.map((logit, option) => (logit + (noise?.[option] ?? 0)) / temperature))
+    if (!hard) return relaxed
+    const taken = largest(relaxed)
+    return relaxed.map((_, option) => (option === taken ? 1 : 0))
+  })
+
+// ---- tensors -------------------------------------------------------------------------------------------------------
+
+/** The value of a single option, the gradient of the relaxation. */
+const straightThrough = (relaxed: Tensor1D): Tensor1D => {
+  const values = relaxed.dataSync()
+  const taken = largest(values)
+  return tf.customGrad((_) => ({
+    value: tf.tensor1d(Array.from(values, (__, option) => (option === taken ? 1 : 0))),
+    gradFunc: (dy) => tf.clone(dy as Tensor1D)
+  }))(relaxed) as Tensor1D
+}
+
+/** As {@link weights}, differentiable in the logits: a tensor [options] a layer. The same key draws the same noise. */
+export const weightsOf = (
+  logits: ReadonlyArray<Tensor1D>,
+  { hard, relaxation, temperature }: Omit<ArchitectureDistribution, "logits">,
+  key: Key.Key
+): ReadonlyArray<Tensor1D> =>
+  logits.map((row, layer) => {
+    const noisy =
+      relaxation === "softmax" ? row : tf.add(row, tf.tensor1d([...gumbels(key, layer, row.size)], "float32"))
+    const relaxed = tf.softmax(tf.div(noisy, temperature)) as Tensor1D
+    return hard ? straightThrough(relaxed) : relaxed
+  })
+
+/** The probability of every option, differentiable in the logits. */
+export const probabilitiesOf = (logits: ReadonlyArray<Tensor1D>): ReadonlyArray<Tensor1D> =>
+  logits.map((row) => tf.softmax(row))
+
+/**
+ * As {@link expectedCost}, differentiable in the probabilities, in units of `unit` (the target, say, so that costs of many
+ * digits keep their accuracy in float32).
+ */
+export const expectedCostOf = ({ base, layers }: CostEntries, rows: ReadonlyArray<Tensor1D>, unit: number): Scalar => {
+  const terms = rows.map((row, layer) =>
+    tf.sum(
+      tf.mul(
+        row,
+        tf.tensor1d(
+          layers[layer]!.map((cost) => cost / unit),
+          "float32"
+        )
+      )
+    )
+  )
+  return tf.addN([tf.scalar(base / unit), ...terms]) as Scalar
+}
