@@ -6,6 +6,7 @@ import type { Activation, ConvStage, ConvStageParams } from "../ConvChain.ts"
 import { registerSimdBackend, type SimdBackend } from "./Backend.ts"
 import { convChain } from "./Chain.ts"
 import { guardAllocator } from "./GuardedAllocator.ts"
+import "./StandardKernels.ts"
 
 // A chain in float64, plain loops, forward and backward: the figure the kernels are held against.
 
@@ -604,6 +605,39 @@ describe("convChain on osnas-simd", () => {
     }
     // A change of these is a change of the order in which the engine adds: results of earlier runs come out differently.
     expect([digest(2), digest(19)]).toEqual(["38a959c6b2d24da4", "e9f3b814790c0f08"])
+  })
+
+  it("adds the products of long sums in pieces of 128, each from zero, in order", () => {
+    const { backend, name } = backends[0]!
+    tf.setBackend(name)
+    const sum = (terms: number, term: (k: number) => number): number => {
+      let total = 0
+      for (let start = 0; start < terms; start += 128) {
+        let piece = 0
+        for (let k = start; k < Math.min(terms, start + 128); k++) piece = Math.fround(piece + Math.fround(term(k)))
+        total = start === 0 ? piece : Math.fround(total + piece)
+      }
+      return total
+    }
+    const random = makeRandom(11)
+    const columns = 5
+    for (const inChannels of [127, 128, 129, 131, 300]) {
+      for (const kernel of [1, 3]) {
+        const terms = kernel * kernel * inChannels
+        const x = Float32Array.from(draw(random, terms))
+        const w = Float32Array.from(draw(random, terms * columns))
+        const expected = Array.from({ length: columns }, (_, j) => sum(terms, (k) => x[k]! * w[k * columns + j]!))
+        const actual = tf.tidy(() => {
+          const weight = tf.tensor4d(w, [kernel, kernel, inChannels, columns])
+          const input = tf.tensor4d(x, [1, kernel, kernel, inChannels])
+          const stage = stageOf({ inChannels, outChannels: columns, kernel, norm: false, activation: "none" })
+          const whole = convChain(backend, input, [stage], [{ weight }], { ...options, residual: false }).output
+          const linear = tf.matMul(tf.reshape(input, [1, terms]), tf.reshape(weight, [terms, columns]))
+          return [whole.dataSync(), linear.dataSync()]
+        })
+        for (const values of actual) expect([...values]).toEqual(expected)
+      }
+    }
   })
 
   it("refuses what it cannot do, by name", () => {

@@ -7,7 +7,7 @@
  * dy = k1 dz + k2 y + k3 is made where it is packed.
  *
  * What is added in which order is part of the engine, not of the number of threads or the width of vectors: products run
- * over their taps and channels in order; statistics and the sums of the backward pass over a block of rows of a product (at
+ * over their taps and channels in order, in pieces of 128 that are summed from zero and then added in order; statistics and the sums of the backward pass over a block of rows of a product (at
  * most 96), or over a band of a group of images of a depthwise convolution, then over the blocks in order, in float64;
  * weight gradients over 192 positions, over a fixed number of those, then over these groups in order. The sizes follow
  * from the shapes (`rowTiles`, `weightTiles`, `depthwiseTiles`).

@@ -8,19 +8,28 @@ const lines = (...parts: ReadonlyArray<string | ReadonlyArray<string>>): string 
 
 const ROWS = 6
 const VECTORS = 2
+/**
+ * A product's terms are summed in pieces of so many, each from zero, and the pieces added in order: the rounding error of a sum
+ * over hundreds of channels grows with a piece's length and the number of pieces, not with their product.
+ */
+const K_PIECE = 128
+const PIECE_BYTES = K_PIECE * VECTORS * 16
 
 const accumulators = range(ROWS).flatMap((r) => range(VECTORS).map((v) => ({ r, v, name: `c${r}${v}` })))
 
 /**
  * C[6 rows a group x 8 columns] = A B for consecutive groups of rows: A packed [group][vector][6][4], B one panel [k][8], C
- * [vector][row][4]. Products are added in the order of k.
+ * [vector][row][4]. Products are added in the order of k, in pieces of {@link K_PIECE}.
  */
 const gemmBlock = lines(
   "export function gemmBlock(a: usize, groups: i32, bStart: usize, bEnd: usize, c: usize, cStep: usize): void {",
   "  for (let g = 0; g < groups; g++) {",
-  accumulators.map(({ name }) => `    let ${name} = f32x4.splat(0)`),
   "    let b = bStart",
-  "    while (b < bEnd) {",
+  "    do {",
+  `    const stop = bEnd - b > ${PIECE_BYTES} ? b + ${PIECE_BYTES} : bEnd`,
+  "    const more = b > bStart",
+  accumulators.map(({ name }) => `    let ${name} = f32x4.splat(0)`),
+  "    while (b < stop) {",
   "      let x: v128, b0: v128, b1: v128",
   range(4).flatMap((k) => [
     ...range(VECTORS).map((v) => `      b${v} = v128.load(b, ${32 * k + 16 * v})`),
@@ -34,23 +43,29 @@ const gemmBlock = lines(
   "    }",
   range(VECTORS).flatMap((v) => [
     `    const d${v} = c${v === 0 ? "" : " + cStep"}`,
-    ...range(ROWS).map((r) => `    v128.store(d${v}, c${r}${v}, ${16 * r})`)
+    ...range(ROWS).map(
+      (r) => `    v128.store(d${v}, more ? f32x4.add(v128.load(d${v}, ${16 * r}), c${r}${v}) : c${r}${v}, ${16 * r})`
+    )
   ]),
+  "    } while (b < bEnd)",
   `    c += ${16 * ROWS}`,
   "  }",
   "}"
 )
 
-/** C[6 rows a group x 8] = A B for consecutive groups of rows: A and C row-major, B one panel [k][8]. */
+/** The same with A and C row-major. */
 const gemmPanel = lines(
   "export function gemmPanel(a: usize, lda: usize, groups: i32, bStart: usize, bEnd: usize, c: usize, ldc: usize): void {",
   "  for (let g = 0; g < groups; g++) {",
   "    let a0 = a",
   range(ROWS - 1).map((r) => `    let a${r + 1} = a${r} + lda`),
   `    a = a${ROWS - 1} + lda`,
-  accumulators.map(({ name }) => `    let ${name} = f32x4.splat(0)`),
   "    let b = bStart",
-  "    while (b < bEnd) {",
+  "    do {",
+  `    const stop = bEnd - b > ${PIECE_BYTES} ? b + ${PIECE_BYTES} : bEnd`,
+  "    const more = b > bStart",
+  accumulators.map(({ name }) => `    let ${name} = f32x4.splat(0)`),
+  "    while (b < stop) {",
   "      let x: v128, b0: v128, b1: v128",
   range(4).flatMap((k) => [
     ...range(VECTORS).map((v) => `      b${v} = v128.load(b, ${32 * k + 16 * v})`),
@@ -62,7 +77,15 @@ const gemmPanel = lines(
   "      b += 128",
   range(ROWS).map((r) => `      a${r} += 16`),
   "    }",
-  range(ROWS).flatMap((r) => [...range(VECTORS).map((v) => `    v128.store(c, c${r}${v}, ${16 * v})`), "    c += ldc"]),
+  "    let d = c",
+  range(ROWS).flatMap((r) => [
+    ...range(VECTORS).map(
+      (v) => `    v128.store(d, more ? f32x4.add(v128.load(d, ${16 * v}), c${r}${v}) : c${r}${v}, ${16 * v})`
+    ),
+    "    d += ldc"
+  ]),
+  "    } while (b < bEnd)",
+  `    c += ldc * ${ROWS}`,
   "  }",
   "}"
 )

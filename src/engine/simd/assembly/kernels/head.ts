@@ -7,7 +7,7 @@ import { align64, storeLanes } from "../math"
 
 /**
  * A block of rows of A times a block of columns of B (packed by packPanels), for one of several pairs of matrices. Products
- * are added in the order of k.
+ * are added in pieces of 128 of k, these in order.
  * Ints: 0 A, 1 packed B, 2 out, 3 rows, 4 k, 5 columns, 6 floats from a row of A to the next, 7 floats from a column of A to the
  * next, 8 floats from a matrix of A to the next, 9 floats from a packed B to the next, 10 rows a block (a multiple of 6), 11 blocks
  * of rows, 12 panels of eight columns a block, 13 blocks of columns.
