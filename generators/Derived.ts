@@ -20,7 +20,51 @@ export interface Shipped {
   readonly macro?: (() => MacroSpec) | undefined
   /** Options that its tests give it, as code, where the defaults of its kind would not do. */
   readonly options?: string | undefined
+  /** Data that its tests write, as code that binds `folder`, where none ship. */
+  readonly sample?: Sample | undefined
+  /** Sections of its tests' configuration that are not those of every kind, as code by key. */
+  readonly sections?: Readonly<Record<string, string>> | undefined
 }
+
+/** Code that writes data to test with into a new folder, `folder`; `options` are those of a dataflow that reads it. */
+interface Sample {
+  /** What it takes of `node:fs`. */
+  readonly uses: ReadonlyArray<string>
+  readonly write: string
+  readonly options: string
+}
+
+/** Grey images of 16 x 16 pixels, no two alike: `groups` are folders of so many each. */
+const images = (groups: ReadonlyArray<string>, each: number, options: string): Sample => ({
+  uses: ["mkdirSync"],
+  write: `const groups = ${JSON.stringify(groups).replaceAll(",", ", ")}
+groups.forEach((group, place) => {
+  mkdirSync(join(folder, group), { recursive: true })
+  for (let image = 0; image < ${each}; image += 1) {
+    const pixels = Uint8Array.from({ length: 256 }, (_, at) => (at * (image + 3)) % (60 + 30 * place))
+    writeFileSync(join(folder, group, \`\${image}.pgm\`), Buffer.concat([Buffer.from("P5 16 16 255\\n"), pixels]))
+  }
+})`,
+  options
+})
+
+/** Records of CIFAR's binary files, with so many label bytes. */
+const records = (labelBytes: 1 | 2): Sample => ({
+  uses: [],
+  write: `const record = ${3072 + labelBytes}
+const byte = (_: unknown, at: number) =>
+  at % record < ${labelBytes} ? Math.floor(at / record) % 10 : (at * 7 + (at >> 9)) % 256
+writeFileSync(join(folder, "train.bin"), Uint8Array.from({ length: 60 * record }, byte))
+writeFileSync(join(folder, "test.bin"), Uint8Array.from({ length: 20 * record }, byte))`,
+  options: 'folder, trainFiles: ["train.bin"], testFiles: ["test.bin"], prefetch: 0'
+})
+
+const people = images(
+  ["anna", "bert", "carl", "dora", "emil", "fred"],
+  10,
+  'folder, testPeople: ["emil", "fred"], size: 16, channels: 1, supernetFraction: 0.5, prefetch: 0'
+)
+const faceAgent = { trainingAgent: '{ name: "face-recognition" }' }
 
 const at = (namespace: string, more: Partial<Shipped> = {}): Shipped => ({ namespace, member: "component", ...more })
 const stem = { stemStride: 2 } as const
@@ -52,11 +96,33 @@ export const shipped: { readonly [K in ComponentKind]: Readonly<Record<string, S
     // A wide margin: the loss has a kink where a triplet begins to violate it, and differences there are no gradients.
     triplet: at("Triplet", { options: "{ margin: 60, normalise: false }" })
   },
-  // Those that need files of the user's own have no tests that could pass untouched.
-  dataflow: { "fashion-mnist": at("FashionMnist") },
-  trainingAgent: { classification: at("Classification") },
-  estimator: { supernet: at("Supernet") },
+  dataflow: {
+    "fashion-mnist": at("FashionMnist"),
+    cifar10: at("Cifar10", { sample: records(1) }),
+    cifar100: at("Cifar100", { sample: records(2) }),
+    "image-folder": at("ImageFolder", {
+      sample: images(["train/cat", "train/dog", "val/cat", "val/dog"], 12, "folder, size: 16, prefetch: 0")
+    }),
+    "face-folder": at("FaceFolder", { sample: people, sections: faceAgent })
+  },
+  trainingAgent: {
+    classification: at("Classification"),
+    "face-recognition": at("FaceRecognition", {
+      options: "{}",
+      sample: people,
+      sections: { dataflow: `{ name: "face-folder", ${people.options} }` }
+    })
+  },
+  estimator: {
+    supernet: at("Supernet"),
+    tabular: at("Tabular", { options: "{}", sections: { searchSpace: '{ name: "nas-bench-macro" }' } })
+  },
   engine: {}
+}
+
+/** Components that ship and cannot be started from, and what serves instead. */
+export const notStarted: { readonly [K in ComponentKind]?: Readonly<Record<string, string>> } = {
+  searchSpace: { macro: "it is a space written in YAML, with nothing of its own to change: leave --from out" }
 }
 
 /** What a wrapped component of a kind is made of. */
@@ -144,19 +210,48 @@ const list = (names: ReadonlyArray<string>): string => [...new Set(names)].sort(
 const wrapped = (kind: Exclude<ComponentKind, "engine">, from: string, found: Shipped): Template => {
   const { member, namespace } = found
   const { imports = [], laws, override, service } = contracts[kind]
-  const options = found.options ?? contracts[kind].options ?? "{}"
+  const { sample } = found
+  const ofSample = kind === "dataflow" && sample !== undefined ? `{ ${sample.options} }` : undefined
+  const given = ofSample ?? found.options ?? contracts[kind].options ?? "{}"
+  // As the formatter would have it: what is too long for a line stands in a line of its own.
+  const options =
+    given.length > 60 ? given.replace(/^\{ (.*) \}$/, "{\n  $1\n}").replaceAll(/, (?=\w+:)/g, ",\n  ") : given
+  const sections: Readonly<Record<string, string>> = {
+    engine: '{ name: "cpu" }',
+    dataflow: '{ name: "fashion-mnist", trainLimit: 200, testLimit: 50, prefetch: 0 }',
+    searchSpace: '{ name: "tiny" }',
+    ...found.sections
+  }
+  const nodeImports =
+    sample === undefined
+      ? ""
+      : `import { ${["mkdtempSync", "rmSync", "writeFileSync", ...sample.uses].sort().join(", ")} } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+`
+  const afterAll = sample === undefined ? "" : "afterAll, "
+  const data =
+    sample === undefined
+      ? ""
+      : `/** A little data to test with. */
+const folder = mkdtempSync(join(tmpdir(), "${from}-"))
+afterAll(() => rmSync(folder, { recursive: true }))
+${sample.write}
+
+`
   const law = /^(\w+)\./.exec(laws)?.[1] ?? ""
   const check = from === "triplet" ? laws.replace("classes: 4 }", "classes: 3, orderFree: false }") : laws
-  const agent = (identifier: string) => `const options = Schema.decodeUnknownSync(${identifier}.Options)(${options})
+  const agent = (
+    identifier: string
+  ) => `${data}const options = Schema.decodeUnknownSync(${identifier}.Options)(${options})
 
 /** A whole run that the component is part of. */
 const agent = MainAgent.make(
   {
     name: "test",
-    engine: { name: "cpu" },
-    dataflow: { name: "fashion-mnist", trainLimit: 200, testLimit: 50, prefetch: 0 },
-    searchSpace: { name: "tiny" },
-    budget: { max: 1e9 },
+${Object.entries(sections)
+  .map(([key, code]) => `    ${key}: ${code},\n`)
+  .join("")}    budget: { max: 1e9 },
     supernetTraining: { epochs: 1 },
     retraining: { epochs: 1 }
   },
@@ -195,10 +290,10 @@ export const component = define({
     )
 })
 `,
-    test: ({ identifier, name }) => `import * as Effect from "effect/Effect"
+    test: ({ identifier, name }) => `${nodeImports}import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { ${list(["MainAgent", service])} } from "osnas"
-import { expect, it } from "vitest"
+import { ${afterAll}expect, it } from "vitest"
 import * as ${identifier} from "./${name}.ts"
 
 ${agent(identifier)}
@@ -211,11 +306,11 @@ it("is part of a run in the place of ${from}", async () => {
   expect(found).toBe("${name}")
 })
 `,
-    laws: ({ identifier, name }) => `import * as Effect from "effect/Effect"
+    laws: ({ identifier, name }) => `${nodeImports}import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { ${list(["MainAgent", service, ...imports])} } from "osnas"
 import { ${law} } from "osnas/laws"
-import { it } from "vitest"
+import { ${afterAll}it } from "vitest"
 import * as ${identifier} from "./${name}.ts"
 
 ${agent(identifier)}

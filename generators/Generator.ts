@@ -60,11 +60,16 @@ const templateOf = ({ from, kind }: Request): Result.Result<Template.Template, N
   const found = Derived.template(kinds[kind], from)
   if (found !== undefined) return Result.succeed(found)
   const known = starts(kind)
+  const why = Object.hasOwn(Derived.notStarted[kinds[kind]] ?? {}, from)
+    ? Derived.notStarted[kinds[kind]]?.[from]
+    : undefined
   const guess = closest(from, known)
   const reason =
-    known.length === 0
-      ? `no shipped ${kind} can be started from`
-      : `no ${kind} of that name can be started from${guess === undefined ? "" : `; did you mean ${guess}?`} (there are ${known.join(", ")})`
+    why !== undefined
+      ? why
+      : known.length === 0
+        ? `no shipped ${kind} can be started from`
+        : `no ${kind} of that name can be started from${guess === undefined ? "" : `; did you mean ${guess}?`} (there are ${known.join(", ")})`
   return Result.fail(new Names.NameError({ flag: "--from", name: from, reason }))
 }
 

@@ -5,6 +5,7 @@ import * as CrossEntropy from "../src/criterion/CrossEntropy.ts"
 import * as Key from "../src/random/Key.ts"
 import * as SmallRun from "../src/run/testing/SmallRun.ts"
 import * as Classification from "../src/training-agent/Classification.ts"
+import * as FaceRecognition from "../src/training-agent/FaceRecognition.ts"
 import type { TrainingAgentShape } from "../src/training-agent/TrainingAgent.ts"
 import * as TrainingAgentLaws from "./TrainingAgentLaws.ts"
 
@@ -14,6 +15,9 @@ const options = {
 }
 
 it("classification obeys the laws", () => TrainingAgentLaws.check(Classification.agent, options))
+
+it("face recognition obeys the laws", () =>
+  TrainingAgentLaws.check(FaceRecognition.make({ dimension: 6, normalise: true }), options))
 
 describe("wrong twins are caught", () => {
   const twin = (change: Partial<TrainingAgentShape>, law: string) =>

@@ -88,7 +88,7 @@ export interface Bound<K extends AnyKind> {
 }
 
 /** Keys that a struct's syntax tree knows; none where it is no struct. */
-const optionNames = (ast: SchemaAST.AST): ReadonlyArray<string> =>
+export const optionNames = (ast: SchemaAST.AST): ReadonlyArray<string> =>
   ast._tag === "Objects" ? ast.propertySignatures.map((signature) => String(signature.name)) : []
 
 /** Takes the types off a component. */

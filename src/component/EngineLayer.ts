@@ -14,7 +14,7 @@ export const layer = ({ engine }: Pick<RunConfig, "engine">, folder: string): La
   return Layer.unwrap(
     Effect.gen(function* () {
       const component = yield* Load.fromModule("engine", name, folder)
-      return (yield* Effect.fromResult(component.choose({}))).layer
+      return (yield* Effect.fromResult(component.choose(Load.engineOptions(engine, component)))).layer
     })
   )
 }

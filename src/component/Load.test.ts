@@ -6,10 +6,12 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { afterAll } from "vitest"
+import { Engine } from "../engine/Engine.ts"
 import * as ConfigFile from "../run/ConfigFile.ts"
 import { RunConfig } from "../run/RunConfig.ts"
 import { kinds } from "./Bound.ts"
 import * as ConfigSchema from "./ConfigSchema.ts"
+import * as EngineLayer from "./EngineLayer.ts"
 import * as Load from "./Load.ts"
 import * as Registry from "./Registry.ts"
 
@@ -214,6 +216,57 @@ describe("the JSON Schema", () => {
     const decoded = Schema.decodeUnknownSync(RunConfig)(ConfigSchema.smallest)
     assert.deepStrictEqual(decoded.engine, { name: "auto", mode: "strict", threads: 0 })
   })
+})
+
+describe("the engine", () => {
+  const section = (text: string): string => `${base}engine: ${text}\n`
+  const own = `
+import * as Effect from "${new URL("../../node_modules/effect/dist/Effect.js", import.meta.url).href}"
+import * as Layer from "${new URL("../../node_modules/effect/dist/Layer.js", import.meta.url).href}"
+import * as Schema from "${new URL("../../node_modules/effect/dist/Schema.js", import.meta.url).href}"
+import { Engine } from "${new URL("../engine/Engine.ts", import.meta.url).href}"
+export const component = {
+  kind: "engine", name: "own", description: "Own",
+  options: Schema.Struct({
+    precision: Schema.Int.pipe(Schema.withDecodingDefaultKey(Effect.succeed(7))),
+    threads: Schema.Int.pipe(Schema.withDecodingDefaultKey(Effect.succeed(0)))
+  }),
+  layer: (options) => Layer.succeed(Engine, { name: "own", version: JSON.stringify(options) })
+}
+`
+
+  it.effect("of one's own has options beside its name, and those every engine has where it asks for them", () =>
+    Effect.gen(function* () {
+      write("engine.ts", own)
+      const loaded = yield* Load.file(write("e.yaml", section("{ name: ./engine.ts, precision: 3, threads: 2 }")))
+      assert.deepStrictEqual(loaded.config.engine, { name: "./engine.ts", mode: "strict", threads: 2, precision: 3 })
+      const version = Effect.map(Engine, (engine) => engine.version)
+      const made = yield* Effect.provide(version, EngineLayer.layer(loaded.config, loaded.folder))
+      assert.deepStrictEqual(JSON.parse(made), { precision: 3, threads: 2 })
+      // As a run's folder keeps it, and as it is read again from there.
+      const again = yield* Load.file(write("f.yaml", Load.toYaml(loaded)))
+      assert.deepStrictEqual(again.config.engine, loaded.config.engine)
+    })
+  )
+
+  it.effect("refuses options that its module does not know, and wrong ones", () =>
+    Effect.gen(function* () {
+      write("engine.ts", own)
+      const message = yield* failureOf(section("{ name: ./engine.ts, precisoin: 3, threads: 1.5 }"))
+      assert.include(message, "engine.precisoin")
+      assert.include(message, "did you mean precision?")
+      assert.include(message, "engine.threads")
+    })
+  )
+
+  it.effect("refuses unknown keys of a shipped one, and a module that is not there", () =>
+    Effect.gen(function* () {
+      const message = yield* failureOf(section("{ name: simd, thread: 2 }"))
+      assert.include(message, "line 7")
+      assert.include(message, "engine.thread: unknown key; did you mean threads?")
+      assert.include(yield* failureOf(section("{ name: ./nowhere.ts }")), "does not exist")
+    })
+  )
 })
 
 it("overrides beat the file", () => {

@@ -11,9 +11,9 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Yaml from "yaml"
 import * as ConfigFile from "../run/ConfigFile.ts"
-import { RunConfig } from "../run/RunConfig.ts"
+import { EngineConfig, RunConfig } from "../run/RunConfig.ts"
 import { closest } from "../run/Suggestion.ts"
-import { type AnyKind, type Bound, bind, type Chosen, type Kind, kinds, type ServiceOf } from "./Bound.ts"
+import { type AnyKind, type Bound, bind, type Chosen, type Kind, kinds, optionNames, type ServiceOf } from "./Bound.ts"
 import type { Component } from "./Component.ts"
 import * as Registry from "./Registry.ts"
 
@@ -143,6 +143,44 @@ const choose = Effect.fnUntraced(function* <K extends Kind>(
     : ({ chosen: {}, issues: ConfigFile.issuesOf(chosen.failure.issue, source, [kind]) } as Part)
 })
 
+/**
+ * The options of an engine's section for a module of the user's own: all its keys but the name. What every engine has,
+ * `mode` and `threads`, is left out where the module has no such option.
+ */
+export const engineOptions = (section: Readonly<Record<string, unknown>>, engine: Bound<"engine">): unknown => {
+  const known = optionNames(engine.options.ast)
+  const shared = Object.keys(EngineConfig.fields).filter((key) => key === "name" || !known.includes(key))
+  return Object.fromEntries(Object.entries(section).filter(([key]) => !shared.includes(key)))
+}
+
+/** Decodes the keys of the engine's section that are not every engine's: a module's options, or mistakes. */
+const chooseEngine = Effect.fnUntraced(function* (source: ConfigFile.ConfigSource, folder: string) {
+  const section = source.value["engine"]
+  const none = { options: {}, issues: [] as ReadonlyArray<ConfigFile.ConfigIssue> }
+  if (!isRecord(section)) return none
+  const { name } = section
+  if (typeof name !== "string" || !isModulePath(name)) {
+    const known = Object.keys(EngineConfig.fields)
+    const issues = Object.keys(section)
+      .filter((key) => !known.includes(key))
+      .map((key) => {
+        const path = ["engine", key]
+        return { path: path.join("."), ...source.origin(path), message: ConfigFile.unknownKey(key, known) }
+      })
+    return { options: {}, issues }
+  }
+  const loaded = yield* Effect.result(fromModule("engine", name, folder))
+  if (Result.isFailure(loaded)) {
+    const path = ["engine", "name"]
+    const issue = { path: path.join("."), ...source.origin(path), message: loaded.failure.message }
+    return { options: {}, issues: [issue] }
+  }
+  const chosen = loaded.success.choose(engineOptions(section, loaded.success))
+  return Result.isSuccess(chosen)
+    ? { options: chosen.success.options, issues: [] }
+    : { options: {}, issues: ConfigFile.issuesOf(chosen.failure.issue, source, ["engine"]) }
+})
+
 /** Rules between sections, which no single Schema can tell. */
 const crossChecks = (config: RunConfig, source: ConfigFile.ConfigSource): ReadonlyArray<ConfigFile.ConfigIssue> => {
   const issues: Array<ConfigFile.ConfigIssue> = []
@@ -205,6 +243,8 @@ export const decode = Effect.fn("Load.decode")(function* (given: ConfigFile.Conf
     chosen = { ...chosen, ...part.chosen }
     issues.push(...part.issues)
   }
+  const engine = yield* chooseEngine(source, folder)
+  issues.push(...engine.issues)
   if (Result.isFailure(whole) || issues.length > 0) {
     return yield* new ConfigFile.ConfigError({ file: source.file, issues: [...issues].sort(byLine) })
   }
@@ -212,7 +252,8 @@ export const decode = Effect.fn("Load.decode")(function* (given: ConfigFile.Conf
   const filled = Object.fromEntries(
     kinds.map((kind) => [kind, { name: components[kind].name, ...components[kind].options }])
   )
-  const loaded: LoadedRun = { config: { ...whole.success, ...filled }, components, file: source.file, folder }
+  const config: RunConfig = { ...whole.success, ...filled, engine: { ...whole.success.engine, ...engine.options } }
+  const loaded: LoadedRun = { config, components, file: source.file, folder }
   return loaded
 })
 

@@ -284,6 +284,12 @@ const expectedText = (text: string): string =>
     .map((word) => typeWords[word] ?? word)
     .join(" or ")
 
+/** What is said of a key that is not known where it stands. */
+export const unknownKey = (key: string, known: ReadonlyArray<string>): string => {
+  const guess = closest(key, known)
+  return `unknown key; ${guess === undefined ? `known here: ${known.join(", ") || "no keys"}` : `did you mean ${guess}?`}`
+}
+
 /**
  * The faults of a failed decoding, one for each key.
  *
@@ -326,10 +332,7 @@ export const issuesOf = (
         break
       }
       case "UnexpectedKey": {
-        const known = keysOf(node.ast)
-        const guess = closest(String(path.at(-1) ?? ""), known)
-        const hint = guess === undefined ? `known here: ${known.join(", ") || "no keys"}` : `did you mean ${guess}?`
-        add(path, `unknown key; ${hint}`)
+        add(path, unknownKey(String(path.at(-1) ?? ""), keysOf(node.ast)))
         break
       }
       case "MissingKey": {

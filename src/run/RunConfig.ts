@@ -98,28 +98,36 @@ export const BudgetConfig = Schema.Struct({
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed(null)))
 })
 
+/**
+ * What tensors are computed by. The keys here are those of every engine; a module of the user's own may have options of
+ * its own beside them.
+ */
+export const EngineConfig = Schema.Struct({
+  name: Schema.String.check(
+    Schema.isPattern(/^(auto|simd|cpu|tensorflow|tensorflow-gpu|\.{0,2}\/.*|.*\.[cm]?[jt]s)$/, {
+      expected: "auto, simd, cpu, tensorflow, tensorflow-gpu, or the path of a module of your own"
+    })
+  )
+    .annotate({
+      description:
+        "auto (the best that is present), simd, cpu, tensorflow, tensorflow-gpu, or a module of your own by its path"
+    })
+    .pipe(Schema.withDecodingDefaultKey(Effect.succeed("auto"))),
+  mode: EngineMode.pipe(Schema.withDecodingDefaultKey(Effect.succeed("strict" as const))),
+  threads: NonNegativeInt.annotate({ description: "0: all cores" }).pipe(
+    Schema.withDecodingDefaultKey(Effect.succeed(0))
+  )
+})
+
 /** Everything a run is made of. */
 export const RunConfig = Schema.Struct({
   name: Schema.String.annotate({ description: "Name of the run, and of its folder under runs/" }),
   seed: NonNegativeInt.annotate({ description: "Root of all randomness; the same seed gives the same bits" }).pipe(
     Schema.withDecodingDefaultKey(Effect.succeed(0))
   ),
-  engine: Schema.Struct({
-    name: Schema.String.check(
-      Schema.isPattern(/^(auto|simd|cpu|tensorflow|tensorflow-gpu|\.{0,2}\/.*|.*\.[cm]?[jt]s)$/, {
-        expected: "auto, simd, cpu, tensorflow, tensorflow-gpu, or the path of a module of your own"
-      })
-    )
-      .annotate({
-        description:
-          "auto (the best that is present), simd, cpu, tensorflow, tensorflow-gpu, or a module of your own by its path"
-      })
-      .pipe(Schema.withDecodingDefaultKey(Effect.succeed("auto"))),
-    mode: EngineMode.pipe(Schema.withDecodingDefaultKey(Effect.succeed("strict" as const))),
-    threads: NonNegativeInt.annotate({ description: "0: all cores" }).pipe(
-      Schema.withDecodingDefaultKey(Effect.succeed(0))
-    )
-  }).pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
+  engine: Schema.StructWithRest(EngineConfig, [Schema.Record(Schema.String, Schema.Unknown)]).pipe(
+    Schema.withDecodingDefaultKey(Effect.succeed({}))
+  ),
   dataflow: ComponentRef,
   searchSpace: ComponentRef,
   criterion: ComponentRef.pipe(Schema.withDecodingDefaultKey(Effect.succeed({ name: "cross-entropy" }))),
