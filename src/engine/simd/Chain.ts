@@ -22,6 +22,7 @@ import type {
   ConvStageParams
 } from "../ConvChain.ts"
 import type { SimdBackend } from "./Backend.ts"
+import { panelColumns, panelCount } from "./Operations.ts"
 import type { Runtime } from "./Runtime.ts"
 
 const activationCode: Record<Activation, number> = { none: 0, relu: 1, relu6: 2, hswish: 3, prelu: 4 }
@@ -141,8 +142,9 @@ const rowTiles = (rows: number, k: number, columns: number, groups: number) => {
     ceil(columns, 160),
     Math.min(ceil(PIECES, blocks * groups), Math.max(1, Math.floor(columns / 32)))
   )
-  const blockColumns = roundUp(ceil(columns, wanted), 8)
-  return { depth, blockRows, rowBlocks: blocks, blockColumns, columnBlocks: ceil(columns, blockColumns) }
+  const panels = panelCount(columns)
+  const blockPanels = ceil(panels, wanted)
+  return { blockRows, rowBlocks: blocks, blockPanels, columnBlocks: ceil(panels, blockPanels) }
 }
 
 const POSITIONS = 192
@@ -150,7 +152,7 @@ const POSITIONS = 192
 const weightTiles = (rows: number, k: number, columns: number, groups: number) => {
   const blockA = Math.min(padded(k), 96)
   const blocksA = ceil(k, blockA)
-  const blockD = roundUp(ceil(columns, ceil(columns, 144)), 8)
+  const blockD = roundUp(ceil(columns, ceil(columns, 144)), 12)
   const blocksD = ceil(columns, blockD)
   const positionBlocks = ceil(rows, POSITIONS)
   const groupsWanted = clamp(ceil(2 * PIECES, blocksA * blocksD * groups), 1, positionBlocks)
@@ -324,7 +326,7 @@ const makeJobs = (backend: SimdBackend) => {
   const packPanels = (plan: Plan, weight: number, destination: number, transposed: boolean, scale = 0): void => {
     const { inGroup, outGroup, taps, stage } = plan
     const columns = transposed ? inGroup : outGroup
-    const panels = ceil(columns, 8)
+    const panels = panelCount(columns)
     run("packPanels", panels * plan.groups, [
       weight,
       destination,
@@ -356,7 +358,7 @@ const makeJobs = (backend: SimdBackend) => {
   }
   const panelFloats = (plan: Plan, transposed: boolean): number =>
     plan.groups *
-    roundUp(transposed ? plan.inGroup : plan.outGroup, 8) *
+    panelColumns(transposed ? plan.inGroup : plan.outGroup) *
     roundUp(plan.taps * (transposed ? plan.outGroup : plan.inGroup), 4)
 
   /** Rows times weights, forward or (transposed) backward. */
@@ -378,7 +380,7 @@ const makeJobs = (backend: SimdBackend) => {
       panels,
       t.blockRows,
       t.rowBlocks,
-      t.blockColumns,
+      t.blockPanels,
       t.columnBlocks,
       perPiece
     ])

@@ -6,126 +6,106 @@
 const range = (n: number): ReadonlyArray<number> => Array.from({ length: n }, (_, i) => i)
 const lines = (...parts: ReadonlyArray<string | ReadonlyArray<string>>): string => parts.flat().join("\n")
 
-const ROWS = 6
-const VECTORS = 2
 /**
  * A product's terms are summed in pieces of so many, each from zero, and the pieces added in order: the rounding error of a sum
  * over hundreds of channels grows with a piece's length and the number of pieces, not with their product.
  */
 const K_PIECE = 128
-const PIECE_BYTES = K_PIECE * VECTORS * 16
 
-const accumulators = range(ROWS).flatMap((r) => range(VECTORS).map((v) => ({ r, v, name: `c${r}${v}` })))
+// There are fifteen vector registers, and a separate product needs one more than its operands: nine accumulators (three rows by
+// three vectors) leave no value in memory. Two vectors, what is left of a width, are done six rows at a time, as fewer chains of
+// additions would wait for each other; their second operand is loaded again instead of kept.
 
 /**
- * C[6 rows a group x 8 columns] = A B for consecutive groups of rows: A packed [group][vector][6][4], B one panel [k][8], C
+ * C[groups of 6 rows x vectors of 4 columns] = A B: A packed [group][vector][6][4], B one panel [k][vectors][4], C
  * [vector][row][4]. Products are added in the order of k, in pieces of {@link K_PIECE}.
  */
-const gemmBlock = lines(
-  "export function gemmBlock(a: usize, groups: i32, bStart: usize, bEnd: usize, c: usize, cStep: usize): void {",
-  "  for (let g = 0; g < groups; g++) {",
-  "    let b = bStart",
-  "    do {",
-  `    const stop = bEnd - b > ${PIECE_BYTES} ? b + ${PIECE_BYTES} : bEnd`,
-  "    const more = b > bStart",
-  accumulators.map(({ name }) => `    let ${name} = f32x4.splat(0)`),
-  "    while (b < stop) {",
-  "      let x: v128, b0: v128, b1: v128",
-  range(4).flatMap((k) => [
-    ...range(VECTORS).map((v) => `      b${v} = v128.load(b, ${32 * k + 16 * v})`),
-    ...range(ROWS).flatMap((r) => [
-      `      x = v128.load32_splat(a, ${16 * r + 4 * k})`,
-      ...range(VECTORS).map((v) => `      c${r}${v} = madd(x, b${v}, c${r}${v})`)
-    ])
-  ]),
-  "      b += 128",
-  `      a += ${16 * ROWS}`,
-  "    }",
-  range(VECTORS).flatMap((v) => [
-    `    const d${v} = c${v === 0 ? "" : " + cStep"}`,
-    ...range(ROWS).map(
-      (r) => `    v128.store(d${v}, more ? f32x4.add(v128.load(d${v}, ${16 * r}), c${r}${v}) : c${r}${v}, ${16 * r})`
-    )
-  ]),
-  "    } while (b < bEnd)",
-  `    c += ${16 * ROWS}`,
-  "  }",
-  "}"
-)
-
-/** The same with A and C row-major. */
-const gemmPanel = lines(
-  "export function gemmPanel(a: usize, lda: usize, groups: i32, bStart: usize, bEnd: usize, c: usize, ldc: usize): void {",
-  "  for (let g = 0; g < groups; g++) {",
-  "    let a0 = a",
-  range(ROWS - 1).map((r) => `    let a${r + 1} = a${r} + lda`),
-  `    a = a${ROWS - 1} + lda`,
-  "    let b = bStart",
-  "    do {",
-  `    const stop = bEnd - b > ${PIECE_BYTES} ? b + ${PIECE_BYTES} : bEnd`,
-  "    const more = b > bStart",
-  accumulators.map(({ name }) => `    let ${name} = f32x4.splat(0)`),
-  "    while (b < stop) {",
-  "      let x: v128, b0: v128, b1: v128",
-  range(4).flatMap((k) => [
-    ...range(VECTORS).map((v) => `      b${v} = v128.load(b, ${32 * k + 16 * v})`),
-    ...range(ROWS).flatMap((r) => [
-      `      x = v128.load32_splat(a${r}, ${4 * k})`,
-      ...range(VECTORS).map((v) => `      c${r}${v} = madd(x, b${v}, c${r}${v})`)
-    ])
-  ]),
-  "      b += 128",
-  range(ROWS).map((r) => `      a${r} += 16`),
-  "    }",
-  "    let d = c",
-  range(ROWS).flatMap((r) => [
-    ...range(VECTORS).map(
-      (v) => `    v128.store(d, more ? f32x4.add(v128.load(d, ${16 * v}), c${r}${v}) : c${r}${v}, ${16 * v})`
-    ),
-    "    d += ldc"
-  ]),
-  "    } while (b < bEnd)",
-  `    c += ldc * ${ROWS}`,
-  "  }",
-  "}"
-)
-
-/**
- * C[rows x 8] += A^T D over the positions of `groups` groups of six: the channels of A that lie at `channels` (bytes), eight of
- * D, both packed [group][vector][6][4] with `aStep` and `dStep` bytes a group. The sum over these positions is made first, in their
- * order, and then added to C.
- */
-const gemmOuter = (name: string, channels: ReadonlyArray<number>): string => {
-  const sums = channels.flatMap((_, r) => range(VECTORS).map((v) => `c${r}${v}`))
+const gemmBlock = (rows: number, vectors: number): string => {
+  const bytes = 16 * vectors
+  const piece = K_PIECE * bytes
+  const sums = range(rows).flatMap((r) => range(vectors).map((v) => ({ r, v, name: `c${r}${v}` })))
+  const kept = rows * vectors + vectors < 14 ? vectors : 1
   return lines(
-    `export function ${name}(a: usize, aStep: usize, d: usize, dStep: usize, groups: i32, c: usize, ldc: usize): void {`,
-    sums.map((sum) => `  let ${sum} = f32x4.splat(0)`),
+    `export function gemmBlock${vectors}(a: usize, groups: i32, bStart: usize, bEnd: usize, c: usize, cStep: usize): void {`,
     "  for (; groups > 0; groups--) {",
-    "    let x: v128, d0: v128, d1: v128",
-    range(6).flatMap((p) => [
-      ...range(VECTORS).map((v) => `    d${v} = v128.load(d, ${16 * p + 96 * v})`),
-      ...channels.flatMap((channel, r) => [
-        `    x = v128.load32_splat(a, ${16 * p + channel})`,
-        ...range(VECTORS).map((v) => `    c${r}${v} = madd(x, d${v}, c${r}${v})`)
+    "    let next = a",
+    `    for (let part: usize = 0; part < 96; part += ${16 * rows}) {`,
+    "      let p = a + part",
+    "      let b = bStart",
+    "      do {",
+    `        const stop = bEnd - b > ${piece} ? b + ${piece} : bEnd`,
+    "        const more = b > bStart",
+    sums.map(({ name }) => `        let ${name} = f32x4.splat(0)`),
+    "        while (b < stop) {",
+    `          let x: v128, ${range(kept)
+      .map((v) => `b${v}: v128`)
+      .join(", ")}`,
+    range(4).flatMap((k) => [
+      ...range(kept).map((v) => `          b${v} = v128.load(b, ${bytes * k + 16 * v})`),
+      ...range(rows).flatMap((r) => [
+        `          x = v128.load32_splat(p, ${16 * r + 4 * k})`,
+        ...range(vectors).map((v) => {
+          const operand = v < kept ? `b${v}` : `v128.load(b, ${bytes * k + 16 * v})`
+          return `          c${r}${v} = madd(x, ${operand}, c${r}${v})`
+        })
       ])
     ]),
-    "    a += aStep",
+    `          b += ${4 * bytes}`,
+    "          p += 96",
+    "        }",
+    "        let d = c",
+    "        if (more) {",
+    range(vectors).flatMap((v) => [
+      ...range(rows).map((r) => `          v128.store(d, f32x4.add(v128.load(d, ${16 * r}), c${r}${v}), ${16 * r})`),
+      "          d += cStep"
+    ]),
+    "        } else {",
+    range(vectors).flatMap((v) => [
+      ...range(rows).map((r) => `          v128.store(d, c${r}${v}, ${16 * r})`),
+      "          d += cStep"
+    ]),
+    "        }",
+    "      } while (b < bEnd)",
+    `      c += ${16 * rows}`,
+    "      next = p - part",
+    "    }",
+    "    a = next",
+    "  }",
+    "}"
+  )
+}
+
+/**
+ * C[3 x vectors of columns] += A^T D over the positions of `groups` groups of six: the channels of A whose first position is at
+ * a0, a1 and a2, some vectors of D, both packed [group][vector][6][4] with `aStep` and `dStep` bytes a group. The sum over these
+ * positions is made first, in their order, and then added to C.
+ */
+const gemmOuter = (vectors: number): string => {
+  const sums = range(3).flatMap((r) => range(vectors).map((v) => `c${r}${v}`))
+  return lines(
+    `export function gemmOuter${vectors}(a0: usize, a1: usize, a2: usize, aStep: usize, d: usize, dStep: usize, groups: i32, c: usize, ldc: usize): void {`,
+    sums.map((sum) => `  let ${sum} = f32x4.splat(0)`),
+    "  for (; groups > 0; groups--) {",
+    `    let x: v128, ${range(vectors)
+      .map((v) => `d${v}: v128`)
+      .join(", ")}`,
+    range(6).flatMap((p) => [
+      ...range(vectors).map((v) => `    d${v} = v128.load(d, ${16 * p + 96 * v})`),
+      ...range(3).flatMap((r) => [
+        `    x = v128.load32_splat(a${r}, ${16 * p})`,
+        ...range(vectors).map((v) => `    c${r}${v} = madd(x, d${v}, c${r}${v})`)
+      ])
+    ]),
+    range(3).map((r) => `    a${r} += aStep`),
     "    d += dStep",
     "  }",
-    channels.flatMap((_, r) => [
-      ...range(VECTORS).map((v) => `  v128.store(c, f32x4.add(v128.load(c, ${16 * v}), c${r}${v}), ${16 * v})`),
+    range(3).flatMap((r) => [
+      ...range(vectors).map((v) => `  v128.store(c, f32x4.add(v128.load(c, ${16 * v}), c${r}${v}), ${16 * v})`),
       "  c += ldc"
     ]),
     "}"
   )
 }
-
-// Four channels are one vector; three vectors are two times six channels.
-const gemmOuters = lines(
-  gemmOuter("gemmOuter4", [0, 4, 8, 12]),
-  gemmOuter("gemmOuter6", [0, 4, 8, 12, 96, 100]),
-  gemmOuter("gemmOuter6b", [104, 108, 192, 196, 200, 204])
-)
 
 /**
  * `images` at once, four channels: acc[image] = sum over rows and columns of taps of x[image] * w. `x` and `w` step by `xStep`,
@@ -182,9 +162,10 @@ export const microkernels = (): string =>
   lines(
     "// Written by build.ts.",
     'import { madd } from "../math"',
-    gemmBlock,
-    gemmPanel,
-    gemmOuters,
+    gemmBlock(3, 3),
+    gemmBlock(6, 2),
+    gemmOuter(3),
+    gemmOuter(2),
     depthwisePoint(8),
     depthwisePoint(1),
     depthwiseOuter(8),

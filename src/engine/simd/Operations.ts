@@ -445,9 +445,14 @@ export const spreadRows = (
   return out
 }
 
-/** Rows of A a piece copies and multiplies, and panels of eight columns of B it multiplies them by. */
+/** Panels a product's columns are packed into, of three vectors or (the last ones) two; see assembly/kernels/gemm.ts. */
+export const panelCount = (columns: number): number => Math.ceil(columns / 12)
+/** Columns of all panels of a matrix: filled up to whole vectors, two at least. */
+export const panelColumns = (columns: number): number => Math.max(8, Math.ceil(columns / 4) * 4)
+
+/** Rows of A a piece copies and multiplies, and panels of B it multiplies them by. */
 const ROW_BLOCK = 24
-const PANEL_BLOCK = 8
+const PANEL_BLOCK = 5
 /** A piece's rows of A must fit in its thread's scratch. */
 const LONGEST_PRODUCT = 60000
 
@@ -479,8 +484,8 @@ export const matMul = (
     backend.view(out).fill(0)
     return out
   }
-  const panels = Math.ceil(columns / 8)
-  const packed = panels * Math.ceil(k / 4) * 4 * 8
+  const panels = panelCount(columns)
+  const packed = panelColumns(columns) * Math.ceil(k / 4) * 4
   withBlocks(backend, [batchB * packed], (place) => {
     backend.runtime.run("packPanels", batchB * panels, [
       backend.address(b),

@@ -2,13 +2,42 @@
 
 import { argI, argP } from "../abi"
 import { ACTIVATE_NHWC, epilogue } from "../epilogue"
-import { gemmBlock, gemmOuter4, gemmOuter6, gemmOuter6b } from "../generated/microkernels"
+import { gemmBlock2, gemmBlock3, gemmOuter2, gemmOuter3 } from "../generated/microkernels"
 import { align64 } from "../math"
 import { GATHER, packRows } from "../rows"
 
+// Columns are done in panels of three vectors; two panels at most, the last ones, are of two vectors, so that no width but a
+// single vector is filled up.
+
+/** Panels of `columns` columns. */
+// @ts-ignore: decorator
+@inline
+export function panelCount(columns: i32): i32 {
+  return (((columns + 3) >> 2) + 2) / 3
+}
+
+/** The first column of a panel; of the one after the last, the end of the columns. */
+// @ts-ignore: decorator
+@inline
+export function panelStart(columns: i32, panel: i32): i32 {
+  const vectors = max(2, (columns + 3) >> 2)
+  const count = (vectors + 2) / 3
+  const wide = vectors - 2 * count
+  return (2 * panel + min(panel, wide)) << 2
+}
+
+/** C [vector][row][4] = packed A times one panel, and the panel's vectors. */
+// @ts-ignore: decorator
+@inline
+export function gemmPanel(a: usize, groups: i32, b: usize, depth: i32, vectors: i32, c: usize, cStep: usize): void {
+  const end = b + (<usize>(depth * vectors) << 4)
+  if (vectors == 3) gemmBlock3(a, groups, b, end, c, cStep)
+  else gemmBlock2(a, groups, b, end, c, cStep)
+}
+
 /**
- * Packs a matrix B of `groups` x [taps * inner, columns] into panels of eight columns, [k][8], k filled up to a multiple
- * of four, zeros where there is nothing. One piece is one panel.
+ * Packs a matrix B of `groups` x [taps * inner, columns] into panels, [k][vectors][4], k filled up to a multiple of four, zeros
+ * where there is nothing. One piece is one panel.
  * Ints: 0 source, 1 destination, 2 taps, 3 inner, 4 columns, 5 floats a tap, 6 floats an inner step, 7 floats a column,
  * 8 floats a group, 9 scale of the columns (or 0), 10 panels a group.
  */
@@ -21,39 +50,40 @@ export function packPanels(args: usize, piece: i32, scratch: usize): void {
   const stepColumn = (<usize>argI(args, 7)) << 2
   const panels = argI(args, 10)
   const group = piece / panels
-  const panel = piece % panels
-  const first = panel * 8
-  const live = min(8, columns - first)
+  const panel = piece - group * panels
+  const first = panelStart(columns, panel)
+  const width = panelStart(columns, panel + 1) - first
+  const live = min(width, columns - first)
   const depth = (taps * inner + 3) & ~3
-  let dst = argP(args, 1) + ((<usize>piece * <usize>depth) << 5)
-  const end = dst + ((<usize>depth) << 5)
+  const row = (<usize>width) << 2
+  let dst = argP(args, 1) + ((<usize>(group * panelStart(columns, panels) + first) * <usize>depth) << 2)
+  const end = dst + <usize>depth * row
   const source = argP(args, 0) + ((<usize>group * <usize>argI(args, 8)) << 2) + (<usize>first) * stepColumn
   const scales = argP(args, 9)
   const scale = scales + ((<usize>(group * columns + first)) << 2)
   for (let tap = 0; tap < taps; tap++) {
     let s = source + (<usize>tap) * stepTap
-    if (live == 8 && stepColumn == 4) {
-      const s0 = scales ? v128.load(scale) : f32x4.splat(1)
-      const s1 = scales ? v128.load(scale, 16) : f32x4.splat(1)
+    if (live == width && stepColumn == 4) {
       for (let k = 0; k < inner; k++) {
-        v128.store(dst, f32x4.mul(v128.load(s), s0))
-        v128.store(dst, f32x4.mul(v128.load(s, 16), s1), 16)
+        for (let j: usize = 0; j < row; j += 16) {
+          const v = v128.load(s + j)
+          v128.store(dst + j, scales ? f32x4.mul(v, v128.load(scale + j)) : v)
+        }
         s += stepInner
-        dst += 32
+        dst += row
       }
     } else {
       let k = 0
-      if (live == 8 && stepInner == 4 && !scales) {
+      if (live == width && stepInner == 4 && !scales) {
         for (; k + 4 <= inner; k += 4) {
-          transpose4(s, stepColumn, dst)
-          transpose4(s + 4 * stepColumn, stepColumn, dst + 16)
+          for (let j = 0; j < width; j += 4) transpose4(s + <usize>j * stepColumn, stepColumn, dst + ((<usize>j) << 2), row)
           s += 16
-          dst += 128
+          dst += row << 2
         }
       }
       for (; k < inner; k++) {
         let p = s
-        for (let j = 0; j < 8; j++) {
+        for (let j = 0; j < width; j++) {
           let v: f32 = 0
           if (j < live) {
             v = load<f32>(p)
@@ -63,17 +93,17 @@ export function packPanels(args: usize, piece: i32, scratch: usize): void {
           store<f32>(dst + ((<usize>j) << 2), v)
         }
         s += stepInner
-        dst += 32
+        dst += row
       }
     }
   }
   for (; dst < end; dst += 16) v128.store(dst, f32x4.splat(0))
 }
 
-// Four rows of four, `step` bytes apart, to four rows 32 bytes apart.
+// Four rows of four, `step` bytes apart, to four columns, `row` bytes apart.
 // @ts-ignore: decorator
 @inline
-function transpose4(s: usize, step: usize, dst: usize): void {
+function transpose4(s: usize, step: usize, dst: usize, row: usize): void {
   const a = v128.load(s)
   const b = v128.load(s + step)
   const c = v128.load(s + 2 * step)
@@ -83,17 +113,19 @@ function transpose4(s: usize, step: usize, dst: usize): void {
   const ef = v128.shuffle<f32>(a, b, 2, 6, 3, 7)
   const gh = v128.shuffle<f32>(c, d, 2, 6, 3, 7)
   v128.store(dst, v128.shuffle<f32>(ab, cd, 0, 1, 4, 5))
-  v128.store(dst, v128.shuffle<f32>(ab, cd, 2, 3, 6, 7), 32)
-  v128.store(dst, v128.shuffle<f32>(ef, gh, 0, 1, 4, 5), 64)
-  v128.store(dst, v128.shuffle<f32>(ef, gh, 2, 3, 6, 7), 96)
+  dst += row
+  v128.store(dst, v128.shuffle<f32>(ab, cd, 2, 3, 6, 7))
+  dst += row
+  v128.store(dst, v128.shuffle<f32>(ef, gh, 0, 1, 4, 5))
+  dst += row
+  v128.store(dst, v128.shuffle<f32>(ef, gh, 2, 3, 6, 7))
 }
 
 /**
  * Rows of a source times packed B, and an epilogue. A piece is a strip of blocks of rows, and a block of columns of one group;
  * strips keep the threads from writing side by side.
  * Ints: 0-19 source, 20-39 epilogue, 40 rows, 41 k, 42 columns a group, 43 source channels a group, 44 packed B,
- * 45 rows a block (a multiple of 6), 46 blocks of rows, 47 columns a block (a multiple of 8), 48 blocks of columns, 49 blocks
- * of rows a piece.
+ * 45 rows a block (a multiple of 6), 46 blocks of rows, 47 panels a block, 48 blocks of columns, 49 blocks of rows a piece.
  */
 export function gemmRows(args: usize, piece: i32, scratch: usize): void {
   const rowBlocks = argI(args, 46)
@@ -110,11 +142,10 @@ function productBlock(args: usize, scratch: usize, rowBlock: i32, colBlock: i32,
   const k = argI(args, 41)
   const columns = argI(args, 42)
   const blockRows = argI(args, 45)
-  const blockCols = argI(args, 47)
+  const firstPanel = colBlock * argI(args, 47)
+  const lastPanel = min(panelCount(columns), firstPanel + argI(args, 47))
   const row = rowBlock * blockRows
   const rows = min(blockRows, argI(args, 40) - row)
-  const col = colBlock * blockCols
-  const cols = min(blockCols, columns - col)
   const depth = (k + 3) & ~3
 
   const line = scratch
@@ -124,25 +155,34 @@ function productBlock(args: usize, scratch: usize, rowBlock: i32, colBlock: i32,
   packRows(args, row, rows, group * argI(args, 43), k, a, line)
 
   const e = args + 80
-  const panels = (cols + 7) >> 3
   const cStep = <usize>groups6 * 96
-  const panelBytes = (<usize>depth) << 5
-  const panelsInGroup = (columns + 7) >> 3
-  const vector = (group * columns + col) >> 2
-  const vectors = (cols + 3) >> 2
-  // Planes are finished two vectors at a time, while they are in the first cache; NHWC wants whole rows.
+  const width = panelStart(columns, panelCount(columns))
+  const weights = argP(args, 44) + ((<usize>(group * width) * <usize>depth) << 2)
+  const vector = (group * columns) >> 2
+  const vectors = (columns + 3) >> 2
+  const start = panelStart(columns, firstPanel)
+  // Planes are finished panel by panel, while they are in the first cache; NHWC wants whole rows.
   const atOnce = argI(e, 0) == ACTIVATE_NHWC
-  let b = argP(args, 44) + <usize>(group * panelsInGroup + (col >> 3)) * panelBytes
-  for (let p = 0; p < panels; p++) {
-    const target = atOnce ? c + <usize>(2 * p) * cStep : c
-    gemmBlock(a, groups6, b, b + panelBytes, target, cStep)
-    b += panelBytes
-    if (!atOnce) epilogue(e, target, cStep, row, rows, vector + 2 * p, min(2, vectors - 2 * p), rowBlock)
+  for (let p = firstPanel; p < lastPanel; p++) {
+    const first = panelStart(columns, p)
+    const panelVectors = (panelStart(columns, p + 1) - first) >> 2
+    const target = atOnce ? c + <usize>((first - start) >> 2) * cStep : c
+    gemmPanel(a, groups6, weights + ((<usize>first * <usize>depth) << 2), depth, panelVectors, target, cStep)
+    if (!atOnce) epilogue(e, target, cStep, row, rows, vector + (first >> 2), min(panelVectors, vectors - (first >> 2)), rowBlock)
   }
-  if (atOnce) epilogue(e, c, cStep, row, rows, vector, vectors, rowBlock)
+  if (atOnce) {
+    const end = min(vectors, panelStart(columns, lastPanel) >> 2)
+    epilogue(e, c, cStep, row, rows, vector + (start >> 2), end - (start >> 2), rowBlock)
+  }
 }
 
 const POSITIONS: i32 = 192
+
+// @ts-ignore: decorator
+@inline
+function channelAt(packed: usize, channel: i32): usize {
+  return packed + <usize>(channel >> 2) * 96 + ((<usize>(channel & 3)) << 2)
+}
 
 /**
  * The weight gradient: A^T D summed over a group of positions, for a block of A's columns and of D's. Sums are made over
@@ -173,7 +213,6 @@ export function gemmWeights(args: usize, piece: i32, scratch: usize): void {
   // Patches are packed whole.
   const gathers = argI(args, 0) >= GATHER
   const packedA = gathers ? k : colsA
-  const vectorsA = (colsA + 3) >> 2
   const vectorsD = (colsD + 3) >> 2
   const aStep = <usize>((packedA + 3) >> 2) * 96
   const dStep = <usize>vectorsD * 96
@@ -181,10 +220,12 @@ export function gemmWeights(args: usize, piece: i32, scratch: usize): void {
   const line = scratch
   const a = align64(line + ((<usize>k) << 2) + 64)
   const d = align64(a + aStep * (POSITIONS / 6))
-  // A single last vector of D is done with the one behind it, into columns that are dropped.
+  // Channels are done in threes and columns in panels: what there is too much goes into rows and columns that are dropped.
+  const panelsD = panelCount(colsD)
   const c = align64(d + dStep * (POSITIONS / 6) + 256)
-  const ldc = (<usize>(vectorsD + 1)) << 4
-  memory.fill(c, 0, <usize>(vectorsA * 4) * ldc)
+  const ldc = (<usize>panelStart(colsD, panelsD)) << 2
+  const threes = (colsA + 2) / 3
+  memory.fill(c, 0, <usize>(threes * 3) * ldc)
 
   const end = min(argI(args, 40), (positionGroup + 1) * perGroup)
   for (let row = positionGroup * perGroup; row < end; row += POSITIONS) {
@@ -193,20 +234,20 @@ export function gemmWeights(args: usize, piece: i32, scratch: usize): void {
     packRows(args, row, rows, group * argI(args, 43) + (gathers ? 0 : colA), packedA, a, line)
     packRows(args + 80, row, rows, group * columns + colD, colsD, d, line)
     const a0 = gathers ? a + <usize>(colA >> 2) * 96 : a
-    let i = 0
-    while (i < vectorsA) {
-      const three = i + 3 <= vectorsA
-      const x = a0 + <usize>i * 96
-      const target = c + <usize>(i * 4) * ldc
-      for (let j = 0; j < vectorsD; j += 2) {
-        const y = d + <usize>j * 96
-        const t = target + ((<usize>j) << 4)
-        if (three) {
-          gemmOuter6(x, aStep, y, dStep, groups6, t, ldc)
-          gemmOuter6b(x, aStep, y, dStep, groups6, t + 6 * ldc, ldc)
-        } else gemmOuter4(x, aStep, y, dStep, groups6, t, ldc)
+    // A panel of D stays in the first cache while A goes by.
+    for (let p = 0; p < panelsD; p++) {
+      const first = panelStart(colsD, p)
+      const three = panelStart(colsD, p + 1) - first == 12
+      const y = d + <usize>(first >> 2) * 96
+      let target = c + ((<usize>first) << 2)
+      for (let i = 0; i < colsA; i += 3) {
+        const x0 = channelAt(a0, i)
+        const x1 = channelAt(a0, min(i + 1, colsA - 1))
+        const x2 = channelAt(a0, min(i + 2, colsA - 1))
+        if (three) gemmOuter3(x0, x1, x2, aStep, y, dStep, groups6, target, ldc)
+        else gemmOuter2(x0, x1, x2, aStep, y, dStep, groups6, target, ldc)
+        target += 3 * ldc
       }
-      i += three ? 3 : 1
     }
   }
 

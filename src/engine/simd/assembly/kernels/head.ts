@@ -2,15 +2,15 @@
 
 import { argF, argI, argP } from "../abi"
 import { exp4, log4 } from "../functions"
-import { gemmPanel } from "../generated/microkernels"
 import { align64, storeLanes } from "../math"
+import { gemmPanel, panelCount, panelStart } from "./gemm"
 
 /**
  * A block of rows of A times a block of columns of B (packed by packPanels), for one of several pairs of matrices. Products
  * are added in pieces of 128 of k, these in order.
  * Ints: 0 A, 1 packed B, 2 out, 3 rows, 4 k, 5 columns, 6 floats from a row of A to the next, 7 floats from a column of A to the
  * next, 8 floats from a matrix of A to the next, 9 floats from a packed B to the next, 10 rows a block (a multiple of 6), 11 blocks
- * of rows, 12 panels of eight columns a block, 13 blocks of columns.
+ * of rows, 12 panels a block, 13 blocks of columns.
  */
 export function matMulBlock(args: usize, piece: i32, scratch: usize): void {
   const k = argI(args, 4)
@@ -28,50 +28,51 @@ export function matMulBlock(args: usize, piece: i32, scratch: usize): void {
   const matrix = rest / rowBlocks
   const rows = min(rowBlock, argI(args, 3) - row)
   const depth = (k + 3) & ~3
-  const lda = (<usize>depth) << 2
+  const groups6 = (rows + 5) / 6
+  const group = (<usize>depth) * 24
 
-  // The block of A with k filled up by zeros; rows beyond the last are whatever scratch holds and go nowhere.
+  // The block of A as products want it, k filled up by zeros; rows beyond the last are whatever scratch holds and go nowhere.
   const a = scratch
-  const c = align64(a + <usize>rowBlock * lda)
-  let s = argP(args, 0) + ((<usize>matrix * <usize>argI(args, 8)) << 2) + <usize>row * stepRow
-  let d = a
-  if (stepColumn == 4) {
-    for (let r = 0; r < rows; r++) {
-      memory.copy(d, s, (<usize>k) << 2)
-      for (let i = k; i < depth; i++) store<f32>(d + ((<usize>i) << 2), 0)
-      s += stepRow
-      d += lda
-    }
-  } else {
-    for (let i = 0; i < k; i++) {
-      let p = s
-      let q = d
-      for (let r = 0; r < rows; r++) {
-        store<f32>(q, load<f32>(p))
-        p += stepRow
-        q += lda
+  const c = align64(a + <usize>groups6 * group)
+  const source = argP(args, 0) + ((<usize>matrix * <usize>argI(args, 8)) << 2) + <usize>row * stepRow
+  for (let r = 0; r < rows; r++) {
+    let s = source + <usize>r * stepRow
+    let d = a + <usize>(r / 6) * group + ((<usize>(r % 6)) << 4)
+    let i = 0
+    if (stepColumn == 4) {
+      for (; i + 4 <= k; i += 4) {
+        v128.store(d, v128.load(s))
+        s += 16
+        d += 96
       }
-      s += stepColumn
-      d += 4
     }
-    for (let i = k; i < depth; i++) {
-      for (let r = 0; r < rows; r++) store<f32>(a + <usize>r * lda + ((<usize>i) << 2), 0)
+    for (; i < depth; i += 4, d += 96) {
+      v128.store(d, f32x4.splat(0))
+      for (let j = 0; j < min(4, k - i); j++) {
+        store<f32>(d + ((<usize>j) << 2), load<f32>(s))
+        s += stepColumn
+      }
     }
   }
 
-  const first = columnAt * panelBlock
-  const panels = min(panelBlock, ((columns + 7) >> 3) - first)
-  const panelBytes = (<usize>depth) << 5
-  const ldc = (<usize>panels) << 5
-  let b = argP(args, 1) + ((<usize>matrix * <usize>argI(args, 9)) << 2) + <usize>first * panelBytes
-  for (let p = 0; p < panels; p++) {
-    gemmPanel(a, lda, (rows + 5) / 6, b, b + panelBytes, c + ((<usize>p) << 5), ldc)
-    b += panelBytes
+  const firstPanel = columnAt * panelBlock
+  const lastPanel = min(panelCount(columns), firstPanel + panelBlock)
+  const cStep = <usize>groups6 * 96
+  const start = panelStart(columns, firstPanel)
+  const b = argP(args, 1) + ((<usize>matrix * <usize>argI(args, 9)) << 2)
+  for (let p = firstPanel; p < lastPanel; p++) {
+    const first = panelStart(columns, p)
+    const vectors = (panelStart(columns, p + 1) - first) >> 2
+    gemmPanel(a, groups6, b + ((<usize>first * <usize>depth) << 2), depth, vectors, c + <usize>((first - start) >> 2) * cStep, cStep)
   }
-  const live = min(panels << 3, columns - (first << 3))
-  let out = argP(args, 2) + (((<usize>matrix * <usize>argI(args, 3) + <usize>row) * <usize>columns + <usize>(first << 3)) << 2)
+  const live = min(panelStart(columns, lastPanel), columns) - start
+  let out = argP(args, 2) + (((<usize>matrix * <usize>argI(args, 3) + <usize>row) * <usize>columns + <usize>start) << 2)
   for (let r = 0; r < rows; r++) {
-    memory.copy(out, c + <usize>r * ldc, (<usize>live) << 2)
+    let p = c + ((<usize>r) << 4)
+    for (let j = 0; j < live; j += 4) {
+      storeLanes(out + ((<usize>j) << 2), v128.load(p), min(4, live - j))
+      p += cStep
+    }
     out += (<usize>columns) << 2
   }
 }
