@@ -37,7 +37,9 @@ export const EpochRecord = Schema.Struct({
   /** Learning rate of the epoch's last step. */
   learningRate: Schema.Finite,
   /** Digest of the weights at its end (SHA-256, hex), by which a part of a run can be verified; null: not taken. */
-  weights: Schema.NullOr(Schema.String)
+  weights: Schema.NullOr(Schema.String),
+  /** Means over what the search strategy learned in it, where it learns while the supernet is trained. */
+  learned: Schema.optionalKey(Schema.Record(Schema.String, Schema.Finite))
 })
 /** What an epoch of training looked like. */
 export type EpochRecord = typeof EpochRecord.Type
@@ -56,12 +58,27 @@ export const TrainingPosition = Schema.Struct({
 /** Where a training phase stands. */
 export type TrainingPosition = typeof TrainingPosition.Type
 
+/** Where the learning of a search strategy on the trained supernet stands. */
+export const LearningPosition = Schema.Struct({
+  /** Steps of learning done. */
+  step: Count,
+  /** Steps of learning in all. */
+  steps: Count,
+  checkpoint: CheckpointRef,
+  /** Pass by pass over the validation split: means over its steps. */
+  history: Schema.Array(Schema.Record(Schema.String, Schema.Finite))
+})
+/** Where the learning of a search strategy on the trained supernet stands. */
+export type LearningPosition = typeof LearningPosition.Type
+
 /** The winner of a search. */
 export const SearchResult = Schema.Struct({
   architecture: Schema.Array(Count),
   /** How many candidates were scored. Null: the architecture was given, not searched. */
   evaluations: Schema.NullOr(Count),
-  best: Schema.NullOr(Scored)
+  best: Schema.NullOr(Scored),
+  /** Where the search strategy learned on the trained supernet before it asked: what came of it. */
+  learning: Schema.optionalKey(LearningPosition)
 })
 /** The winner of a search. */
 export type SearchResult = typeof SearchResult.Type

@@ -1,11 +1,22 @@
 /**
- * The machine of the search: ask for candidates, score them one by one, tell the scores, save; generation by
- * generation until the strategy asks for nothing more.
+ * The machine of the search: let the strategy learn on the supernet, piece after piece, if it does; then ask for
+ * candidates, score them one by one, tell the scores, save; generation by generation until the strategy asks for nothing
+ * more.
  */
+import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { assign, sendTo, setup } from "xstate"
 import { hole } from "./fromEffect.ts"
-import { CheckpointRef, Failure, type SavePiece, type Score, Scored, type SearchResult, toFailure } from "./RunState.ts"
+import {
+  CheckpointRef,
+  Failure,
+  LearningPosition,
+  type SavePiece,
+  type Score,
+  Scored,
+  type SearchResult,
+  toFailure
+} from "./RunState.ts"
 
 const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 const Digits = Schema.Array(Count)
@@ -21,6 +32,8 @@ export type SearchingInput = typeof SearchingInput.Type
 /** What the machine remembers. */
 export const SearchingContext = Schema.Struct({
   ...SearchingInput.fields,
+  /** Where learning stands; null before its first piece, and of a strategy that does not learn here. */
+  learning: Schema.NullOr(LearningPosition).pipe(Schema.withDecodingDefaultKey(Effect.succeed(null))),
   /** The strategy's own state; null before the first question. */
   state: Schema.NullOr(Schema.Json),
   generation: Count,
@@ -48,8 +61,15 @@ export type SearchingOutput =
   | { readonly _tag: "Paused" }
   | { readonly _tag: "Failed"; readonly failure: Failure }
 
+/** Input of the hole `learn`: continue from `position` (null: from the beginning) to the end of a piece. */
+export interface LearnPiece extends SearchingInput {
+  readonly position: LearningPosition | null
+}
+
 /** Input of the hole `ask`. */
-export interface AskCandidates {
+export interface AskCandidates extends SearchingInput {
+  /** What was learned on the supernet; null: nothing. */
+  readonly learning: LearningPosition | null
   /** Null: the strategy has not begun. */
   readonly state: Schema.Json | null
 }
@@ -87,6 +107,11 @@ export const searchingMachine = setup({
     output: {} as SearchingOutput
   },
   actors: {
+    /**
+     * A piece of the strategy's learning, with its checkpoint; ends early when told to pause. Null: there is nothing (more)
+     * to learn.
+     */
+    learn: hole<LearningPosition | null, LearnPiece>("learn"),
     /** The next generation's candidates; state null: from the strategy's beginning. */
     ask: hole<
       { readonly candidates: ReadonlyArray<ReadonlyArray<number>>; readonly state: Schema.Json },
@@ -97,6 +122,7 @@ export const searchingMachine = setup({
     save: hole<void, SavePiece>("save")
   },
   guards: {
+    hasLearned: (_, params: { position: LearningPosition | null }) => params.position === null,
     isExhausted: (_, params: { candidates: number }) => params.candidates === 0,
     isLastCandidate: ({ context }) => context.scored.length + 1 >= context.candidates.length,
     hasCandidates: ({ context }) => context.scored.length < context.candidates.length,
@@ -104,6 +130,7 @@ export const searchingMachine = setup({
     isPausing: ({ context }) => context.pausing
   },
   actions: {
+    advanceLearning: assign((_, params: { position: LearningPosition | null }) => ({ learning: params.position })),
     begin: assign((_, params: { candidates: ReadonlyArray<ReadonlyArray<number>>; state: Schema.Json }) => ({
       candidates: params.candidates,
       state: params.state,
@@ -126,7 +153,10 @@ export const searchingMachine = setup({
     exhaust: assign({ exhausted: true }),
     askToPause: assign({ pausing: true }),
     forgetPause: assign({ pausing: false }),
-    forwardPause: sendTo("score", { type: "pause" }),
+    forwardPause: sendTo(
+      (_, params: { actor: "learn" | "score" }) => params.actor,
+      () => ({ type: "pause" }) as const
+    ),
     recordFailure: assign((_, params: { error: unknown }) => ({ failure: toFailure(params.error) })),
     recordNothingFound: assign({ failure: toFailure(new NothingFound()) })
   }
@@ -134,6 +164,7 @@ export const searchingMachine = setup({
   id: "searching",
   context: ({ input }) => ({
     ...input,
+    learning: null,
     state: null,
     generation: 0,
     candidates: [],
@@ -144,7 +175,7 @@ export const searchingMachine = setup({
     pausing: false,
     failure: null
   }),
-  initial: "asking",
+  initial: "learning",
   on: {
     pause: { actions: "askToPause" },
     resume: { actions: "forgetPause" }
@@ -155,15 +186,54 @@ export const searchingMachine = setup({
       : context.best !== null && context.exhausted
         ? {
             _tag: "Found",
-            result: { architecture: context.best.genotype, evaluations: context.evaluations, best: context.best }
+            result: {
+              architecture: context.best.genotype,
+              evaluations: context.evaluations,
+              best: context.best,
+              ...(context.learning === null ? {} : { learning: context.learning })
+            }
           }
         : { _tag: "Paused" },
   states: {
+    learning: {
+      on: { pause: { actions: ["askToPause", { type: "forwardPause", params: { actor: "learn" } }] } },
+      invoke: {
+        id: "learn",
+        src: "learn",
+        input: ({ context }) => ({ supernet: context.supernet, position: context.learning }),
+        onDone: [
+          {
+            guard: { type: "hasLearned", params: ({ event }) => ({ position: event.output }) },
+            target: "asking"
+          },
+          {
+            target: "savingLearned",
+            actions: { type: "advanceLearning", params: ({ event }) => ({ position: event.output }) }
+          }
+        ],
+        onError: {
+          target: "failed",
+          actions: { type: "recordFailure", params: ({ event }) => ({ error: event.error }) }
+        }
+      }
+    },
+    savingLearned: {
+      invoke: {
+        id: "save",
+        src: "save",
+        input: { phase: "searching" },
+        onDone: [{ guard: "isPausing", target: "paused" }, { target: "learning" }],
+        onError: {
+          target: "failed",
+          actions: { type: "recordFailure", params: ({ event }) => ({ error: event.error }) }
+        }
+      }
+    },
     asking: {
       invoke: {
         id: "ask",
         src: "ask",
-        input: ({ context }) => ({ state: context.state }),
+        input: ({ context }) => ({ supernet: context.supernet, learning: context.learning, state: context.state }),
         onDone: [
           {
             guard: { type: "isExhausted", params: ({ event }) => ({ candidates: event.output.candidates.length }) },
@@ -185,7 +255,7 @@ export const searchingMachine = setup({
       }
     },
     scoring: {
-      on: { pause: { actions: ["askToPause", "forwardPause"] } },
+      on: { pause: { actions: ["askToPause", { type: "forwardPause", params: { actor: "score" } }] } },
       invoke: {
         id: "score",
         src: "score",

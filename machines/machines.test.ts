@@ -84,6 +84,9 @@ const cases: Readonly<Record<string, Case>> = {
     events: [
       { type: "pause" },
       { type: "resume" },
+      done("learn", { step: 1, steps: 2, checkpoint: ref, history: [{ loss: 1 }] }),
+      done("learn", null),
+      failed("learn"),
       done("ask", {
         candidates: [
           [0, 1],
@@ -100,8 +103,13 @@ const cases: Readonly<Record<string, Case>> = {
       done("save", undefined),
       failed("save")
     ],
-    key: ({ best, pausing, scored }: SearchingContext) => [pausing, scored.length, best !== null],
-    states: ["asking", "scoring", "telling", "saving"],
+    key: ({ best, learning, pausing, scored }: SearchingContext) => [
+      pausing,
+      learning?.step,
+      scored.length,
+      best !== null
+    ],
+    states: ["learning", "savingLearned", "asking", "scoring", "telling", "saving"],
     ends: ["found", "paused", "failed"]
   },
   evaluating: {

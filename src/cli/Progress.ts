@@ -3,7 +3,7 @@
  * step worth telling. A pure fold over events; whoever draws keeps the state.
  */
 import type { Phase } from "../../machines/RunState.ts"
-import { duration, metric } from "../report/Format.ts"
+import { duration, metric, si } from "../report/Format.ts"
 import type { RunEvent, Stamped } from "../run/RunEvents.ts"
 
 /** What is remembered between two events. */
@@ -16,10 +16,12 @@ export interface State {
   /** When the last line was written. */
   readonly told: number
   readonly best: string
+  /** What a search strategy that learns by gradient told last. */
+  readonly learned: string
 }
 
 /** Before the first event. */
-export const initial: State = { phase: undefined, since: 0, doneBefore: 0, told: 0, best: "" }
+export const initial: State = { phase: undefined, since: 0, doneBefore: 0, told: 0, best: "", learned: "" }
 
 /** What to draw: lines that stay, and the bar that is redrawn (undefined: none, or as it was). */
 export interface Drawn {
@@ -61,6 +63,14 @@ const metrics = (values: Readonly<Record<string, number>>): string =>
     .map(([name, value]) => `${name} ${metric(name, value)}`)
     .join("  ")
 
+/** What of a search strategy's learning fits into a line. */
+const learnedWords = ({ cost, entropy, target, temperature }: Readonly<Record<string, number>>): string =>
+  [
+    cost === undefined ? "" : `  expected cost ${si(cost)}${target === undefined ? "" : ` of ${si(target)}`}`,
+    entropy === undefined ? "" : `  entropy ${entropy.toFixed(3)}`,
+    temperature === undefined ? "" : `  temperature ${temperature.toPrecision(3)}`
+  ].join("")
+
 const drawBar = (title: string, fraction: number, rest: string, columns: number): string => {
   const head = `${title.padEnd(10)} `
   const percent = `${String(Math.floor(fraction * 100)).padStart(3)} %`
@@ -79,12 +89,12 @@ export const fold = (state: State, { event, time }: Stamped, columns: number | u
       )
     case "PhaseStarted":
       return {
-        state: { ...state, phase: event.phase, since: time, told: time, doneBefore: event.done },
+        state: { ...state, phase: event.phase, since: time, told: time, doneBefore: event.done, learned: "" },
         lines: columns === undefined ? [`${titles[event.phase]} begins`] : [],
         bar: undefined
       }
     case "StepDone": {
-      const rest = `epoch ${event.epoch.toFixed(1)}  loss ${event.loss.toFixed(4)}${accuracy(event.accuracy)}  ${Math.round(event.imagesPerSecond)} images/s  ${duration(event.remainingSeconds)} left`
+      const rest = `epoch ${event.epoch.toFixed(1)}  loss ${event.loss.toFixed(4)}${accuracy(event.accuracy)}  ${Math.round(event.imagesPerSecond)} images/s${state.learned}  ${duration(event.remainingSeconds)} left`
       if (columns !== undefined) {
         return { ...none, bar: drawBar(titles[event.phase], event.step / Math.max(1, event.steps), rest, columns) }
       }
@@ -94,8 +104,25 @@ export const fold = (state: State, { event, time }: Stamped, columns: number | u
     }
     case "EpochDone":
       return line(
-        `${titles[event.phase].padEnd(10)} epoch ${event.epoch}/${event.epochs}  loss ${event.loss.toFixed(4)}${accuracy(event.accuracy)}`
+        `${titles[event.phase].padEnd(10)} epoch ${event.epoch}/${event.epochs}  loss ${event.loss.toFixed(4)}${accuracy(event.accuracy)}${state.learned}`
       )
+    case "Learned": {
+      const learned = learnedWords(event.metrics)
+      if (event.phase !== "searching") return { ...none, state: { ...state, learned } }
+      const here = (time - state.since) / Math.max(1, event.step)
+      const rest = `step ${event.step}/${event.steps}  loss ${event.metrics["loss"]?.toFixed(4) ?? ""}${learned}`
+      const left = `  ${duration(((event.steps - event.step) * here) / 1000)} left`
+      if (event.probabilities !== null) {
+        const over = event.step >= event.steps ? { since: time } : {}
+        return { state: { ...state, told: time, ...over }, lines: [`Learning   ${rest}`], bar: undefined }
+      }
+      if (columns !== undefined) {
+        return { ...none, bar: drawBar("Learning", event.step / Math.max(1, event.steps), `${rest}${left}`, columns) }
+      }
+      return time - state.told >= lineEvery * 1000 ? line(`Learning   ${rest}${left}`) : none
+    }
+    case "Remarked":
+      return line(`${titles[event.phase].padEnd(10)} epoch ${event.epoch}, step ${event.step}: ${event.remark}`)
     case "CandidateScored": {
       const done = event.evaluation + 1
       const here = done - state.doneBefore

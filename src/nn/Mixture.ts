@@ -38,6 +38,8 @@ export interface MixtureOptions {
   readonly memory?: "keep" | "recompute" | "auto"
   /** 1 GiB unless said. */
   readonly maxBytes?: number
+  /** Whether the parameters are constants: recomputation then spares their gradients. Default false. */
+  readonly frozen?: boolean
 }
 
 const defaultMaxBytes = 2 ** 30
@@ -74,6 +76,7 @@ interface LayerCall {
   readonly variables: Variables
   readonly mode: Mode
   readonly statistics: Record<string, BatchStatistics>
+  readonly frozen: boolean
 }
 
 const optionOutput = (call: LayerCall, option: LayerOption, x: Tensor): Tensor =>
@@ -112,7 +115,7 @@ const trainedNames = (option: LayerOption): ReadonlyArray<string> =>
 /** As {@link keepAll}, but nothing inside an option outlives the forward pass. */
 const recomputeAll = (call: LayerCall, x: Tensor, weights: LayerWeights): Tensor => {
   const row = asTensor(weights)
-  const names = [...new Set(call.layer.options.flatMap(trainedNames))]
+  const names = call.frozen ? [] : [...new Set(call.layer.options.flatMap(trainedNames))]
   const params = names.map((name) => call.variables.params[name] as Tensor)
   const forward = tf.customGrad((...inputs) => {
     const save = inputs.at(-1) as tf.GradSaveFunc
@@ -159,12 +162,13 @@ const backward = (
   const dWeights: Array<Tensor> = []
   const dParams = new Map<string, Tensor>()
   call.layer.options.forEach((option, i) => {
-    const trained = trainedNames(option)
+    const trained = call.frozen ? [] : trainedNames(option)
     const params = Object.fromEntries(trained.map((name) => [name, call.variables.params[name] as Tensor]))
+    const variables = call.frozen ? call.variables : { ...call.variables, params }
     const { gradients, loss } = nested(() =>
       valueAndGradient(
         () => {
-          const output = applyBlockUnsafe(option.block, { ...call.variables, params }, x, call.mode, {})
+          const output = applyBlockUnsafe(option.block, variables, x, call.mode, {})
           return { loss: tf.sum(tf.mul(output, dy)), rest: {} }
         },
         { ...params, "#x": x }
@@ -311,7 +315,7 @@ export const applyMixture = (
     space.layers.forEach((layer, i) => {
       const row = weights[i] as LayerWeights
       const own: Record<string, BatchStatistics> = {}
-      const call: LayerCall = { layer, variables, mode, statistics: own }
+      const call: LayerCall = { layer, variables, mode, statistics: own, frozen: options.frozen ?? false }
       const unified = unifiedOf(layer)
       if (unified !== undefined) x = unifiedMixture(call, unified, x, row)
       else if (recompute) {

@@ -1,5 +1,5 @@
 /** What a training step names - paths of the supernet, or a mixture of all its options - as functions of the variables. */
-import { applyMixture } from "../nn/Mixture.ts"
+import { applyMixture, type LayerWeights } from "../nn/Mixture.ts"
 import * as Network from "../nn/Network.ts"
 import type { SearchSpaceShape } from "../search-space/SearchSpace.ts"
 import type { Forward } from "../training-agent/TrainingAgent.ts"
@@ -10,6 +10,15 @@ export const ofNetwork =
   (network: Network.Network): Forward =>
   (variables, images, mode) =>
     Network.apply(network, variables, images, mode)
+
+/**
+ * A mixture of all options as a function of the supernet's variables, which are not trained: differentiable in the weights
+ * alone.
+ */
+export const ofWeights =
+  (space: SearchSpaceShape, weights: ReadonlyArray<LayerWeights>): Forward =>
+  (variables, images, mode) =>
+    applyMixture(space, variables, images, weights, mode, { frozen: true })
 
 /** What one optimiser step of a supernet trains. */
 export const ofStep =

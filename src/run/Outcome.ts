@@ -55,6 +55,14 @@ export const metricsOf = (
       search === null || search.evaluations === null
         ? undefined
         : {
+            learning:
+              search.learning === undefined
+                ? undefined
+                : {
+                    steps: search.learning.step,
+                    epochs: search.learning.history,
+                    file: search.learning.checkpoint.file
+                  },
             evaluations: search.evaluations,
             best: search.best === null ? null : { cost: search.best.cost, ...search.best.score },
             log: searchDigest

@@ -79,9 +79,32 @@ export const GenerationDone = Schema.TaggedStruct("GenerationDone", {
     Schema.Struct({ architecture: Schema.String, cost: Schema.Finite, objective: Schema.Finite, metrics: Metrics })
   )
 })
+/**
+ * A search strategy has learned by gradient: between two steps of the supernet's training, or in the search phase before
+ * it asks for candidates. Not every step is told.
+ */
+export const Learned = Schema.TaggedStruct("Learned", {
+  phase: Phase,
+  /** Steps of learning done, of all. */
+  step: Schema.Int,
+  steps: Schema.Int,
+  /** Of the last step; where `probabilities` are told, means over the epoch (the pass over the validation split). */
+  metrics: Metrics,
+  /** At the end of an epoch: [layer][option]; else null. */
+  probabilities: Schema.NullOr(Schema.Array(Schema.Array(Schema.Finite)))
+})
+/** The criterion had something to say about a batch, say that no triplet could be formed; only the first time in an epoch. */
+export const Remarked = Schema.TaggedStruct("Remarked", {
+  phase: TrainingPhase,
+  /** From 1. */
+  epoch: Schema.Int,
+  /** Of the epoch, from 1. */
+  step: Schema.Int,
+  remark: Schema.String
+})
 /** Tensors are on disk. */
 export const CheckpointSaved = Schema.TaggedStruct("CheckpointSaved", {
-  phase: TrainingPhase,
+  phase: Phase,
   step: Schema.Int,
   file: Schema.String,
   digest: Schema.String
@@ -111,6 +134,8 @@ export const RunEvent = Schema.Union([
   PhaseStarted,
   StepDone,
   EpochDone,
+  Learned,
+  Remarked,
   CandidateScored,
   GenerationDone,
   CheckpointSaved,

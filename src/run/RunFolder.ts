@@ -88,6 +88,7 @@ export const files = {
   search: "search.jsonl",
   checkpoints: "checkpoints",
   supernet: "checkpoints/supernet.safetensors",
+  searcher: "checkpoints/searcher.safetensors",
   lookupTable: "lookup-table.json",
   architecture: "architecture.json",
   network: "network.safetensors",

@@ -22,6 +22,7 @@ import { fromEffect, type Tools } from "../../machines/fromEffect.ts"
 import { AgentInput, agentMachine } from "../../machines/MainAgent.ts"
 import type {
   CheckpointRef,
+  LearningPosition,
   Phase,
   RecordResults,
   Results,
@@ -29,7 +30,13 @@ import type {
   TrainingPhase,
   TrainingPosition
 } from "../../machines/RunState.ts"
-import { type AskCandidates, type ScoreCandidate, searchingMachine, type TellScores } from "../../machines/Searching.ts"
+import {
+  type AskCandidates,
+  type LearnPiece,
+  type ScoreCandidate,
+  searchingMachine,
+  type TellScores
+} from "../../machines/Searching.ts"
 import { type TrainingInput, type TrainPiece, trainingMachine } from "../../machines/Training.ts"
 import { type Budget, CostModel } from "../cost/CostModel.ts"
 import { Criterion } from "../criterion/Criterion.ts"
@@ -43,7 +50,14 @@ import * as Schedule from "../nn/Schedule.ts"
 import * as Key from "../random/Key.ts"
 import { RunKey } from "../random/RunKey.ts"
 import { type Genotype, type GenotypeError, SearchSpace } from "../search-space/SearchSpace.ts"
-import { Score, SearchStrategy } from "../search-strategy/SearchStrategy.ts"
+import * as Distribution from "../search-strategy/Distribution.ts"
+import {
+  type GradientSearch,
+  type LearnerState,
+  Score,
+  type SearchState,
+  SearchStrategy
+} from "../search-strategy/SearchStrategy.ts"
 import { TrainingAgent } from "../training-agent/TrainingAgent.ts"
 import { TrainingStrategy } from "../training-strategy/TrainingStrategy.ts"
 import * as CanonicalJson from "./CanonicalJson.ts"
@@ -52,12 +66,15 @@ import { Disk, type DiskError } from "./Disk.ts"
 import * as Forwards from "./Forwards.ts"
 import { HeldSupernet } from "./HeldSupernet.ts"
 import { JournalError } from "./Journal.ts"
+import * as Learner from "./Learner.ts"
 import type { RunLocked } from "./Lock.ts"
 import * as Outcome from "./Outcome.ts"
+import * as Pairing from "./Pairing.ts"
 import type { RunConfig, TrainingConfig } from "./RunConfig.ts"
 import { type RunEvent, RunEvents } from "./RunEvents.ts"
 import * as RunFolder from "./RunFolder.ts"
 import { SnapshotError } from "./RunFolder.ts"
+import * as SafeJson from "./SafeJson.ts"
 import * as Snapshot from "./Snapshot.ts"
 import * as Trainer from "./Trainer.ts"
 
@@ -88,6 +105,8 @@ export class RunMismatch extends Schema.TaggedError<RunMismatch>()("RunMismatch"
 /** Any way a run can fail. */
 export type RunError =
   | Trainer.TrainingDiverged
+  | Learner.LearningDiverged
+  | Pairing.PairingError
   | DatasetError
   | EstimationError
   | GenotypeError
@@ -245,6 +264,17 @@ const shapesOf = (network: Network.Network): Trainer.Shapes =>
 const networkOf = (s: Services, input: Pick<TrainPiece, "architecture">): Network.Network =>
   input.architecture === null ? s.space.supernet : s.space.network(input.architecture)
 
+/** A search strategy's learning; undefined where it does not learn by gradient. */
+const learnerOf = (
+  s: Services,
+  when: GradientSearch["plan"]["_tag"]
+): NonNullable<Trainer.TrainerSetup["learner"]> | undefined => {
+  const { gradient, name } = s.searchStrategy
+  if (gradient === undefined || gradient.plan._tag !== when) return undefined
+  const key = Key.derive(s.key, "learning")
+  return { key, gradient, space: s.space, criterion: s.criterion, dataflow: s.dataflow, strategy: name }
+}
+
 /** How a phase trains, by configuration and services. */
 const setupOf = (s: Services, config: RunConfig, input: TrainingInput): Trainer.TrainerSetup => {
   const training: TrainingConfig = config[input.phase]
@@ -270,6 +300,7 @@ const setupOf = (s: Services, config: RunConfig, input: TrainingInput): Trainer.
       architecture === null
         ? s.trainingStrategy
         : { init: () => ({}), next: (state) => [{ _tag: "Paths", paths: [architecture] }, state] },
+    learner: architecture === null ? learnerOf(s, "WithSupernet") : undefined,
     forwards: Forwards.ofStep(s.space),
     updateStatistics: Network.updateStatistics,
     classifies: s.space.interface.head._tag === "Classifier"
@@ -289,6 +320,12 @@ interface Live {
   readonly state: Trainer.TrainingState
 }
 
+/** What a search strategy has learned, in memory, and the checkpoint it equals; digest undefined: in none yet. */
+interface Taught {
+  readonly digest: string | undefined
+  readonly state: LearnerState
+}
+
 const disposeWeights = ({ criterion, variables }: Trainer.Weights): void => {
   Parameters.disposeUnsafe(variables.params)
   Parameters.disposeUnsafe(variables.stats)
@@ -302,12 +339,43 @@ const isFiniteTree = (tensors: ReadonlyMap<string, Checkpoint.TensorEntry>): boo
   return true
 }
 
+/** What was told of a pass that is not over yet, beside a search strategy's state. */
+const sumsKey = "osnas.learning"
+const Sums = Schema.Struct({ steps: Schema.Int, metrics: Schema.Record(Schema.String, Schema.Finite) })
+const decodeSums = Schema.decodeUnknownOption(Sums)
+const noSums: typeof Sums.Type = { steps: 0, metrics: {} }
+
+const probabilitiesOf = (gradient: GradientSearch, state: LearnerState) =>
+  Distribution.probabilities(gradient.distribution(state).logits)
+
+/** The state of a search from the file that holds what was learned. */
+const concluded = (
+  s: Services,
+  file: string,
+  checkpoint: Checkpoint.Checkpoint,
+  key: Key.Key
+): Effect.Effect<SearchState, Checkpoint.CheckpointError> =>
+  Effect.gen(function* () {
+    const { gradient, name } = s.searchStrategy
+    const state = yield* Learner.fromCheckpoint(file, checkpoint)
+    return yield* Effect.try({
+      try: () => gradient?.conclude(state, key) ?? s.searchStrategy.init(key),
+      catch: (cause) =>
+        new Checkpoint.CheckpointError({
+          file,
+          tensor: null,
+          reason: `what it holds was not learned by searchStrategy ${name} in this search space: ${cause instanceof Error ? cause.message : String(cause)}`
+        })
+    }).pipe(Effect.ensuring(Effect.sync(() => Parameters.disposeUnsafe(state.tensors))))
+  })
+
 /** The Effects behind the machines' holes, over the memory of one life of the run. */
 const makeWork = (s: Services, config: RunConfig, folder: RunFolder.RunFolderShape) =>
   Effect.gen(function* () {
     const budget: Budget = config.budget
     let live: Live | undefined
     let held: Held | undefined
+    let taught: Taught | undefined
     let phaseOpen: { readonly phase: Phase; readonly since: number } | undefined
 
     const emit = (event: RunEvent, sync = false) =>
@@ -340,10 +408,15 @@ const makeWork = (s: Services, config: RunConfig, folder: RunFolder.RunFolderSha
       disposeWeights(held.weights)
       held = undefined
     }
+    const dropTaught = () => {
+      if (taught !== undefined) Parameters.disposeUnsafe(taught.state.tensors)
+      taught = undefined
+    }
     yield* Effect.addFinalizer(() =>
       Effect.sync(() => {
         dropLive()
         dropHeld()
+        dropTaught()
       })
     )
 
@@ -383,16 +456,24 @@ const makeWork = (s: Services, config: RunConfig, folder: RunFolder.RunFolderSha
         const { everyMinutes, everySteps } = config.checkpoint
         let told = Number.NEGATIVE_INFINITY
         let noted = Number.NEGATIVE_INFINITY
+        let remarked = false
         while (state.step < steps) {
-          const batch = yield* Trainer.nextBatch(setup, state)
+          const batches = yield* Trainer.nextBatches(setup, state)
           const [next, report] = yield* Effect.uninterruptible(
-            Effect.map(Trainer.update(setup, state, batch), (stepped) => {
+            Effect.map(Trainer.update(setup, state, batches), (stepped) => {
               live = { phase: input.phase, digest: undefined, state: stepped[0] }
               Trainer.disposeReplacedUnsafe(state, stepped[0])
               return stepped
             })
           )
           state = next
+          if (report.remark !== undefined && !remarked) {
+            remarked = true
+            const before = state.step - 1
+            const place = { epoch: Math.floor(before / setup.stepsPerEpoch), step: before % setup.stepsPerEpoch }
+            const remark = report.remark
+            yield* emit({ _tag: "Remarked", phase: input.phase, epoch: place.epoch + 1, step: place.step + 1, remark })
+          }
           const now = yield* Clock.currentTimeMillis
           if (now - told >= progressInterval || report.epochDone !== undefined) {
             told = now
@@ -400,6 +481,19 @@ const makeWork = (s: Services, config: RunConfig, folder: RunFolder.RunFolderSha
             const last = report.epochDone
             const keep = now - noted >= journalInterval || last !== undefined
             if (keep) noted = now
+            const learned = last?.learned ?? report.learned
+            if (setup.learner !== undefined && state.learner !== null && learned !== undefined) {
+              const { gradient } = setup.learner
+              const event: RunEvent = {
+                _tag: "Learned",
+                phase: input.phase,
+                step: Learner.stepsWith(gradient, state.step, setup.stepsPerEpoch),
+                steps: Learner.stepsWith(gradient, steps, setup.stepsPerEpoch),
+                metrics: learned,
+                probabilities: last === undefined ? null : probabilitiesOf(gradient, state.learner)
+              }
+              yield* keep ? emit(event) : s.events.publish(event)
+            }
             const progress: RunEvent = {
               _tag: "StepDone",
               phase: input.phase,
@@ -415,7 +509,7 @@ const makeWork = (s: Services, config: RunConfig, folder: RunFolder.RunFolderSha
             yield* keep ? emit(progress) : s.events.publish(progress)
           }
           if (report.epochDone !== undefined) {
-            const { weights: _, ...means } = report.epochDone
+            const { learned: __, weights: _, ...means } = report.epochDone
             yield* emit({ _tag: "EpochDone", phase: input.phase, epochs: setup.epochs, ...means })
           }
           yield* breathe
@@ -468,6 +562,7 @@ const makeWork = (s: Services, config: RunConfig, folder: RunFolder.RunFolderSha
           // Of no use any more: the optimiser's memory. The weights stay for the phases that follow.
           dropHeld()
           for (const tree of Object.values(state.optimizer.slots)) Parameters.disposeUnsafe(tree)
+          if (state.learner !== null) Parameters.disposeUnsafe(state.learner.tensors)
           held = { ref, weights: { variables: state.variables, criterion: state.criterion } }
           live = undefined
         } else live = { phase: input.phase, digest, state }
@@ -494,14 +589,142 @@ const makeWork = (s: Services, config: RunConfig, folder: RunFolder.RunFolderSha
         return weights
       })
 
+    // ---- learning on the trained supernet ------------------------------------------------------------------------
+
+    /** The state a piece of learning continues from, with the sums of the pass it stands in. */
+    const taughtFor = (setup: Learner.LearnerSetup, position: LearningPosition | null) =>
+      Effect.gen(function* () {
+        const digest = position?.checkpoint.digest
+        const known = taught?.digest === digest && digest !== undefined ? taught : undefined
+        if (known === undefined) dropTaught()
+        if (position === null) return { state: Learner.init(setup), sums: noSums }
+        const file = folder.path(position.checkpoint.file)
+        const checkpoint = yield* Checkpoint.read(s.disk, file, digest)
+        const state = known?.state ?? (yield* Learner.fromCheckpoint(file, checkpoint))
+        const sums = Option.getOrElse(
+          Option.flatMap(Result.getSuccess(SafeJson.parse(checkpoint.metadata[sumsKey] ?? "")), decodeSums),
+          () => noSums
+        )
+        return { state, sums }
+      })
+
+    const learn = ({ position, supernet }: LearnPiece, tools: Tools) =>
+      Effect.gen(function* () {
+        const setup = learnerOf(s, "AfterSupernet")
+        if (setup === undefined || supernet === null) return null
+        const steps = Learner.stepsAfter(setup)
+        const perPass = Learner.stepsPerPass(setup)
+        const first = position?.step ?? 0
+        if (first >= steps) return null
+        yield* openPhase("searching", 0, s.searchStrategy.evaluations ?? null)
+        const weights = yield* hold(supernet, s.space.supernet)
+        const from = yield* taughtFor(setup, position)
+        let { state, sums } = from
+        taught = { digest: undefined, state }
+        const history = [...(position?.history ?? [])]
+        const began = yield* Clock.currentTimeMillis
+        const { everyMinutes, everySteps } = config.checkpoint
+        let told = Number.NEGATIVE_INFINITY
+        let noted = Number.NEGATIVE_INFINITY
+        let step = first
+        while (step < steps) {
+          const batch = yield* Learner.nextBatch(setup, step)
+          const metrics = yield* Effect.uninterruptible(
+            Effect.map(
+              Learner.update(setup, state, { step, steps }, batch, weights, setup.strategy),
+              ([next, metrics]) => {
+                taught = { digest: undefined, state: next }
+                Parameters.disposeReplacedUnsafe(state.tensors, next.tensors)
+                state = next
+                return metrics
+              }
+            )
+          )
+          step += 1
+          sums = {
+            steps: sums.steps + 1,
+            metrics: Object.fromEntries(
+              Object.entries(metrics).map(([name, value]) => [name, (sums.metrics[name] ?? 0) + value])
+            )
+          }
+          const passDone = step % perPass === 0 || step === steps
+          const means = passDone
+            ? Object.fromEntries(Object.entries(sums.metrics).map(([name, sum]) => [name, sum / sums.steps]))
+            : undefined
+          if (means !== undefined) {
+            history.push(means)
+            sums = noSums
+          }
+          const now = yield* Clock.currentTimeMillis
+          if (now - told >= progressInterval || passDone) {
+            told = now
+            const keep = now - noted >= journalInterval || passDone
+            if (keep) noted = now
+            const event: RunEvent = {
+              _tag: "Learned",
+              phase: "searching",
+              step,
+              steps,
+              metrics: means ?? metrics,
+              probabilities: passDone ? probabilitiesOf(setup.gradient, state) : null
+            }
+            yield* keep ? emit(event) : s.events.publish(event)
+          }
+          yield* breathe
+          if (
+            passDone ||
+            tools.pausing() ||
+            (everySteps > 0 && step % everySteps === 0) ||
+            (everyMinutes > 0 && now - began >= everyMinutes * 60_000)
+          ) {
+            break
+          }
+        }
+        const { metadata, tensors } = yield* Learner.toEntries(state)
+        if (!isFiniteTree(tensors)) {
+          return yield* new Learner.LearningDiverged({
+            searchStrategy: setup.strategy,
+            step,
+            loss: "a number, but a parameter of the search is none"
+          })
+        }
+        const file = step >= steps ? RunFolder.files.searcher : RunFolder.checkpointName("searching", step)
+        const digest = yield* Checkpoint.write(s.disk, folder.path(file), {
+          tensors,
+          metadata: {
+            format: "osnas",
+            phase: "searching",
+            space: s.space.name,
+            ...metadata,
+            [sumsKey]: CanonicalJson.stringify(sums)
+          }
+        })
+        const ref: CheckpointRef = { file, digest }
+        yield* emit({ _tag: "CheckpointSaved", phase: "searching", step, ...ref }, true)
+        taught = { digest, state }
+        const reached: LearningPosition = { step, steps, checkpoint: ref, history }
+        return reached
+      })
+
     // ---- search --------------------------------------------------------------------------------------------------
 
     const searchKey = Key.derive(s.key, "searching")
 
-    const ask = ({ state }: AskCandidates) =>
+    /** The state that the search begins with. */
+    const begin = ({ learning, supernet }: AskCandidates) =>
+      Effect.gen(function* () {
+        const { gradient } = s.searchStrategy
+        const from = gradient?.plan._tag === "WithSupernet" ? supernet : (learning?.checkpoint ?? null)
+        dropTaught()
+        if (gradient === undefined || from === null) return s.searchStrategy.init(searchKey)
+        const file = folder.path(from.file)
+        return yield* concluded(s, file, yield* Checkpoint.read(s.disk, file, from.digest), searchKey)
+      })
+
+    const ask = (question: AskCandidates) =>
       Effect.gen(function* () {
         yield* openPhase("searching", folder.search.lines.length, s.searchStrategy.evaluations ?? null)
-        const [candidates, next] = s.searchStrategy.ask(state ?? s.searchStrategy.init(searchKey))
+        const [candidates, next] = s.searchStrategy.ask(question.state ?? (yield* begin(question)))
         for (const candidate of candidates) yield* Effect.fromResult(s.space.validate(candidate))
         return { candidates, state: next }
       })
@@ -638,7 +861,7 @@ const makeWork = (s: Services, config: RunConfig, folder: RunFolder.RunFolderSha
         )
       )
 
-    return { emit, closePhase, train, ask, score, tell, evaluate, writeResults, costsOf }
+    return { emit, closePhase, train, learn, ask, score, tell, evaluate, writeResults, costsOf }
   })
 
 /** All checkpoints that a snapshot names, however deep. */
@@ -692,6 +915,7 @@ const drive = (
         retraining: trainingMachine.provide({ actors }),
         searching: searchingMachine.provide({
           actors: {
+            learn: fromEffect({ runFork }, (piece: LearnPiece, tools) => noting(work.learn(piece, tools))),
             ask: fromEffect({ runFork }, (question: AskCandidates) => noting(work.ask(question))),
             score: fromEffect({ runFork }, (candidate: ScoreCandidate) => noting(work.score(candidate))),
             tell: fromEffect({ runFork }, (told: TellScores) => noting(work.tell(told))),
@@ -814,11 +1038,19 @@ const readStart = (s: Services, config: RunConfig, baseFolder: string) =>
       start.architecture === null
         ? null
         : yield* Effect.fromResult(Result.flatMap(s.space.parse(start.architecture), s.space.validate))
+    if (architecture === null) {
+      const unfit = Pairing.check({ ...s, given: start.supernet !== null })
+      if (unfit !== undefined) return yield* unfit
+    }
     const load = (file: string | null, name: string, network: () => Network.Network) =>
       Effect.gen(function* () {
         if (file === null) return null
         const absolute = path.resolve(baseFolder, file)
         const checkpoint = yield* Checkpoint.read(s.disk, absolute)
+        const learns = s.searchStrategy.gradient?.plan._tag === "WithSupernet" && architecture === null
+        if (learns && name === RunFolder.files.supernet) {
+          yield* concluded(s, absolute, checkpoint, Key.derive(s.key, "searching"))
+        }
         const weights = yield* Trainer.weightsFromCheckpoint(absolute, checkpoint, shapesOf(network()))
         disposeWeights(weights)
         const { bytes, digest } = Checkpoint.encode(checkpoint)
@@ -918,9 +1150,9 @@ export const replay = (options: ReplayOptions): Effect.Effect<Replayed, RunError
     const last = Math.min(Trainer.totalSteps(setup), from + (options.steps ?? Number.POSITIVE_INFINITY))
     const train = Effect.gen(function* () {
       while (state.step < last) {
-        const batch = yield* Trainer.nextBatch(setup, state)
+        const batches = yield* Trainer.nextBatches(setup, state)
         yield* Effect.uninterruptible(
-          Effect.map(Trainer.update(setup, state, batch), ([next]) => {
+          Effect.map(Trainer.update(setup, state, batches), ([next]) => {
             Trainer.disposeReplacedUnsafe(state, next)
             state = next
           })

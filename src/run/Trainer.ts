@@ -16,10 +16,12 @@ import type { Optimizer, OptimizerState } from "../nn/Optimizer.ts"
 import type { ParameterTree, Variables } from "../nn/ParameterTree.ts"
 import * as Parameters from "../nn/ParameterTree.ts"
 import * as Key from "../random/Key.ts"
+import type { LearnerState, LearningMetrics } from "../search-strategy/SearchStrategy.ts"
 import type { Forward, TrainingAgentShape } from "../training-agent/TrainingAgent.ts"
 import type { SamplerState, TrainingStep, TrainingStrategyShape } from "../training-strategy/TrainingStrategy.ts"
 import * as CanonicalJson from "./CanonicalJson.ts"
 import * as Checkpoint from "./Checkpoint.ts"
+import * as Learner from "./Learner.ts"
 import * as SafeJson from "./SafeJson.ts"
 
 /** A loss that is no number any more. */
@@ -41,6 +43,8 @@ interface EpochSums {
   readonly steps: number
   readonly loss: number
   readonly accuracy: number
+  /** What a search strategy that learns meanwhile told, and in how many of its steps. */
+  readonly learned?: { readonly steps: number; readonly metrics: Readonly<Record<string, number>> } | undefined
 }
 
 /** All that training has made so far. */
@@ -52,6 +56,8 @@ export interface TrainingState {
   readonly criterion: ParameterTree
   readonly optimizer: OptimizerState
   readonly sampler: SamplerState
+  /** What a search strategy that learns meanwhile has learned; null: there is none. */
+  readonly learner: LearnerState | null
   readonly sums: EpochSums
   readonly history: ReadonlyArray<EpochRecord>
 }
@@ -77,6 +83,8 @@ export interface TrainerSetup {
   readonly criterion: CriterionShape
   readonly dataflow: DataflowShape
   readonly sampler: Pick<TrainingStrategyShape, "init" | "next">
+  /** A search strategy that learns between the steps, and its name; undefined: there is none. */
+  readonly learner?: (Learner.LearnerSetup & { readonly strategy: string }) | undefined
   /** What a step trains, as functions of the variables; their gradients are summed. */
   readonly forwards: (step: TrainingStep) => ReadonlyArray<Forward>
   readonly updateStatistics: (
@@ -99,6 +107,7 @@ export const init = (setup: TrainerSetup, variables: Variables, criterion: Param
   criterion,
   optimizer: setup.optimizer.init(),
   sampler: setup.sampler.init(Key.derive(setup.key, "sampler")),
+  learner: setup.learner === undefined ? null : Learner.init(setup.learner),
   sums: { steps: 0, loss: 0, accuracy: 0 },
   history: []
 })
@@ -178,6 +187,10 @@ export interface StepReport {
   readonly loss: number
   readonly accuracy: number | null
   readonly learningRate: number
+  /** What the criterion had to say about the batch, or a part of it. */
+  readonly remark: string | undefined
+  /** What the search strategy told of its own step, where one was due. */
+  readonly learned: LearningMetrics | undefined
   /** The epoch that this step ended. */
   readonly epochDone: EpochRecord | undefined
 }
@@ -188,39 +201,103 @@ const placeOf = (setup: TrainerSetup, step: number) => ({
   inEpoch: step % setup.stepsPerEpoch
 })
 
-/** The batch that the next step of a state trains on. */
-export const nextBatch = (setup: TrainerSetup, state: TrainingState): Effect.Effect<Batch, DatasetError> => {
-  const { epoch, inEpoch } = placeOf(setup, state.step)
-  return setup.dataflow.batch({
-    split: setup.split,
-    epoch,
-    step: inEpoch,
-    batchSize: setup.batchSize,
-    training: true
-  })
+/** What the next step of a state sees. */
+export interface Batches {
+  readonly training: Batch
+  /** For the search strategy's own step, where one is due. */
+  readonly validation: Batch | undefined
 }
+
+/** Where the search strategy's learning stands, where a step of it is due now. */
+const learningPlace = (setup: TrainerSetup, state: TrainingState): Learner.Place | undefined => {
+  if (setup.learner === undefined || state.learner === null) return undefined
+  const stepsWith = (steps: number) => Learner.stepsWith(setup.learner!.gradient, steps, setup.stepsPerEpoch)
+  const before = stepsWith(state.step)
+  return stepsWith(state.step + 1) > before ? { step: before, steps: stepsWith(totalSteps(setup)) } : undefined
+}
+
+/** The batches that the next step of a state trains on. */
+export const nextBatches = (setup: TrainerSetup, state: TrainingState): Effect.Effect<Batches, DatasetError> =>
+  Effect.gen(function* () {
+    const { epoch, inEpoch } = placeOf(setup, state.step)
+    const training = yield* setup.dataflow.batch({
+      split: setup.split,
+      epoch,
+      step: inEpoch,
+      batchSize: setup.batchSize,
+      training: true
+    })
+    const place = learningPlace(setup, state)
+    const validation =
+      place === undefined || setup.learner === undefined
+        ? undefined
+        : yield* Learner.nextBatch(setup.learner, place.step)
+    return { training, validation }
+  })
+
+/** The search strategy's own step, before that of the supernet. */
+const learn = (
+  setup: TrainerSetup,
+  state: TrainingState,
+  batch: Batch | undefined
+): Effect.Effect<
+  { readonly learner: LearnerState | null; readonly metrics: LearningMetrics | undefined },
+  Learner.LearningDiverged
+> => {
+  const { learner, variables } = state
+  const place = learningPlace(setup, state)
+  if (setup.learner === undefined || learner === null || place === undefined || batch === undefined) {
+    return Effect.succeed({ learner, metrics: undefined })
+  }
+  const supernet = { variables, criterion: state.criterion }
+  return Effect.map(
+    Learner.update(setup.learner, learner, place, batch, supernet, setup.learner.strategy),
+    ([next, metrics]) => ({ learner: next, metrics })
+  )
+}
+
+const addMetrics = (sums: EpochSums["learned"], metrics: LearningMetrics | undefined): EpochSums["learned"] => {
+  if (metrics === undefined) return sums
+  const before = sums?.metrics ?? {}
+  return {
+    steps: (sums?.steps ?? 0) + 1,
+    metrics: Object.fromEntries(Object.entries(metrics).map(([name, value]) => [name, (before[name] ?? 0) + value]))
+  }
+}
+
+const meansOf = (sums: EpochSums["learned"]): Pick<EpochRecord, "learned"> =>
+  sums === undefined
+    ? {}
+    : { learned: Object.fromEntries(Object.entries(sums.metrics).map(([name, sum]) => [name, sum / sums.steps])) }
 
 /**
  * One optimiser step: the next batch, the gradients of everything the sampler names, summed, one update of what had a
- * gradient. A loss that is no number fails before anything is updated; the given state stays good.
+ * gradient; before it, where one is due, a step of a search strategy that learns meanwhile. A loss that is no number
+ * fails before anything is updated; the given state stays good.
  */
 export const step = (
   setup: TrainerSetup,
   state: TrainingState
-): Effect.Effect<readonly [TrainingState, StepReport], TrainingDiverged | DatasetError> =>
-  Effect.flatMap(nextBatch(setup, state), (batch) => Effect.uninterruptible(update(setup, state, batch)))
+): Effect.Effect<readonly [TrainingState, StepReport], StepFailure | DatasetError> =>
+  Effect.flatMap(nextBatches(setup, state), (batches) => Effect.uninterruptible(update(setup, state, batches)))
 
-/** The step without the batch. Interrupted halfway it would leave tensors behind: to be run uninterruptible. */
+/** A step that came to no number. */
+export type StepFailure = TrainingDiverged | Learner.LearningDiverged
+
+/** The step without the batches. Interrupted halfway it would leave tensors behind: to be run uninterruptible. */
 export const update = (
   setup: TrainerSetup,
   state: TrainingState,
-  batch: Batch
-): Effect.Effect<readonly [TrainingState, StepReport], TrainingDiverged> =>
+  { training: batch, validation }: Batches
+): Effect.Effect<readonly [TrainingState, StepReport], StepFailure> =>
   Effect.gen(function* () {
     const { epoch, inEpoch } = placeOf(setup, state.step)
     const key = Key.derive(setup.key, epoch, inEpoch, "step")
     const learningRate = setup.learningRate * setup.schedule(state.step)
-    const [training, sampler] = setup.sampler.next(state.sampler)
+    const { learner, metrics: learned } = yield* learn(setup, state, validation)
+    const belief =
+      setup.learner === undefined || learner === null ? undefined : setup.learner.gradient.distribution(learner)
+    const [training, sampler] = setup.sampler.next(state.sampler, belief)
     const forwards = setup.forwards(training)
     const parts = partsOf(batch, setup.accumulate)
 
@@ -228,7 +305,9 @@ export const update = (
     let stats = state.variables.stats
     let loss = 0
     let accuracy = 0
+    let remark: string | undefined
     const release = () => {
+      if (learner !== null) Parameters.disposeReplacedUnsafe(learner.tensors, state.learner?.tensors ?? {})
       Parameters.disposeUnsafe(gradients)
       Parameters.disposeReplacedUnsafe(stats, state.variables.stats)
     }
@@ -253,6 +332,7 @@ export const update = (
         labels.dispose()
         result.loss.dispose()
         result.output.dispose()
+        remark ??= result.remark
         const value = lossValues[0] as number
         if (!Number.isFinite(value)) {
           Parameters.disposeUnsafe(result.gradients)
@@ -292,7 +372,8 @@ export const update = (
     const sums: EpochSums = {
       steps: state.sums.steps + 1,
       loss: state.sums.loss + loss,
-      accuracy: state.sums.accuracy + accuracy
+      accuracy: state.sums.accuracy + accuracy,
+      learned: addMetrics(state.sums.learned, learned)
     }
     const epochDone: EpochRecord | undefined =
       inEpoch + 1 === setup.stepsPerEpoch
@@ -301,7 +382,8 @@ export const update = (
             loss: sums.loss / sums.steps,
             accuracy: setup.classifies ? sums.accuracy / sums.steps : null,
             learningRate,
-            weights: null
+            weights: null,
+            ...meansOf(sums.learned)
           }
         : undefined
     const next: TrainingState = {
@@ -318,18 +400,27 @@ export const update = (
         : state.criterion,
       optimizer: updated.state,
       sampler,
+      learner,
       sums: epochDone === undefined ? sums : { steps: 0, loss: 0, accuracy: 0 },
       history: epochDone === undefined ? state.history : [...state.history, epochDone]
     }
-    return [next, { loss, accuracy: setup.classifies ? accuracy : null, learningRate, epochDone }] as const
+    const told = setup.classifies ? accuracy : null
+    return [next, { loss, accuracy: told, learningRate, remark, learned, epochDone }] as const
   })
 
-/** Digest of a state's weights (parameters and running statistics), noted with its last epoch where that has just ended. */
+/**
+ * Digest of a state's weights (parameters and running statistics, and what a search strategy has learned beside them), noted
+ * with its last epoch where that has just ended.
+ */
 export const noteWeights = (
   setup: TrainerSetup,
   state: TrainingState
 ): Effect.Effect<readonly [state: TrainingState, digest: string]> =>
-  Effect.map(weightsOf(state.variables), (tensors) => {
+  Effect.gen(function* () {
+    const tensors = new Map(yield* weightsOf(state.variables))
+    if (state.learner !== null) {
+      for (const [name, entry] of (yield* Learner.toEntries(state.learner)).tensors) tensors.set(name, entry)
+    }
     const weights = Checkpoint.digestOf(tensors)
     const last = state.history.at(-1)
     const atEnd = last !== undefined && last.epoch * setup.stepsPerEpoch === state.step
@@ -341,6 +432,7 @@ const trees = (state: TrainingState): Readonly<Record<string, ParameterTree>> =>
   params: state.variables.params,
   stats: state.variables.stats,
   criterion: state.criterion,
+  learner: state.learner?.tensors ?? {},
   ...prefixedTrees(state.optimizer.slots)
 })
 
@@ -369,7 +461,12 @@ export const disposeUnsafe = (state: TrainingState): void => {
 
 const stateKey = "osnas.state"
 
-const Sums = Schema.Struct({ steps: Schema.Int, loss: Schema.Finite, accuracy: Schema.Finite })
+const Sums = Schema.Struct({
+  steps: Schema.Int,
+  loss: Schema.Finite,
+  accuracy: Schema.Finite,
+  learned: Schema.optional(Schema.Struct({ steps: Schema.Int, metrics: Schema.Record(Schema.String, Schema.Finite) }))
+})
 
 const Json = Schema.Struct({
   step: Schema.Int,
@@ -402,9 +499,9 @@ export const weightsOf = (variables: Variables): Effect.Effect<ReadonlyMap<strin
 const slotPrefix = "optimizer."
 
 /**
- * A state as a checkpoint: weights and running statistics under their own names, the criterion's under `criterion.`, the
- * optimiser's slots under `optimizer.<slot>.`, all else as JSON in the metadata. With `weightsOnly` the optimiser's
- * memory is left out, as it is of no use when training is over.
+ * A state as a checkpoint: weights and running statistics under their own names, the criterion's under `criterion.`, what
+ * a search strategy has learned under `searcher.`, the optimiser's slots under `optimizer.<slot>.`, all else as JSON in the
+ * metadata. With `weightsOnly` the optimiser's memory is left out, as it is of no use when training is over.
  */
 export const toCheckpoint = (
   state: TrainingState,
@@ -414,7 +511,10 @@ export const toCheckpoint = (
   Effect.gen(function* () {
     const tensors = new Map(yield* weightsOf(state.variables))
     yield* addTree(tensors, criterionPrefix, state.criterion)
-    if (weightsOnly) return { tensors, metadata }
+    const learned = state.learner === null ? undefined : yield* Learner.toEntries(state.learner)
+    for (const [name, entry] of learned?.tensors ?? []) tensors.set(name, entry)
+    const told = { ...metadata, ...learned?.metadata }
+    if (weightsOnly) return { tensors, metadata: told }
     for (const [slot, tree] of Object.entries(state.optimizer.slots)) {
       yield* addTree(tensors, `${slotPrefix}${slot}.`, tree)
     }
@@ -425,7 +525,7 @@ export const toCheckpoint = (
       sums: state.sums,
       history: state.history
     }
-    return { tensors, metadata: { ...metadata, [stateKey]: CanonicalJson.stringify(json) } }
+    return { tensors, metadata: { ...told, [stateKey]: CanonicalJson.stringify(json) } }
   })
 
 const statisticsPattern = /\.(mean|variance)$/
@@ -459,6 +559,7 @@ const restore = (
       const criterion: Record<string, tf.Tensor> = {}
       const slots: Record<string, Record<string, tf.Tensor>> = {}
       for (const [name, entry] of checkpoint.tensors) {
+        if (name.startsWith(Learner.prefix)) continue
         const tensor = yield* tensorOf(file, name, entry)
         made.push(tensor)
         if (name.startsWith(slotPrefix)) {
@@ -567,12 +668,18 @@ export const fromCheckpoint = (
     yield* Effect.tapError(checkShapes(file, restored.variables, shapes), () =>
       Effect.sync(() => freeRestored(restored))
     )
+    const learner = Learner.isIn(checkpoint)
+      ? yield* Effect.tapError(Learner.fromCheckpoint(file, checkpoint), () =>
+          Effect.sync(() => freeRestored(restored))
+        )
+      : null
     return {
       step: json.step,
       variables: restored.variables,
       criterion: restored.criterion,
       optimizer: { slots: restored.slots, counts: json.counts },
       sampler: json.sampler as SamplerState,
+      learner,
       sums: json.sums,
       history: json.history
     }

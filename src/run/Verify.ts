@@ -85,6 +85,7 @@ const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
 
 const weightFiles: ReadonlyArray<readonly [Phase, string]> = [
   ["supernetTraining", RunFolder.files.supernet],
+  ["searching", RunFolder.files.searcher],
   ["retraining", RunFolder.files.network]
 ]
 
@@ -179,6 +180,7 @@ export const verify = (options: VerifyOptions): Effect.Effect<Verification, Runn
         differences.push(...compareLeaves(RunFolder.files.metrics, part, again.get(phase)))
         for (const [of, name] of weightFiles) {
           if (of !== phase || metrics[phase] === undefined) continue
+          if ((yield* disk.size(path.join(folder, name))) === undefined) continue
           const [was, is] = yield* Effect.all(
             [folder, beside].map((where) => Checkpoint.read(disk, path.join(where, name)))
           )

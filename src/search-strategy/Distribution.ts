@@ -70,7 +70,7 @@ export const logProbabilities = (logits: Rows): Rows =>
  * ```ts
  * import * as Distribution from "./Distribution.ts"
  *
- * Distribution.entropy([[0, 0, 0]]) // => 1
+ * Distribution.entropy([[0, 0], [3, 3]]) // => 1
  * Distribution.entropy([[1000, 0, 0]]) // => 0
  * ```
  */

@@ -1,0 +1,166 @@
+/**
+ * Drives the part of a search strategy that learns by gradient: batches of the validation split, the supernet as a
+ * function of the mixture's weights, the state as entries of a checkpoint. While the supernet is trained the training loop
+ * calls it between two steps; otherwise the search does, before it asks for candidates.
+ */
+import * as tf from "@tensorflow/tfjs-core"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import type { CriterionShape } from "../criterion/Criterion.ts"
+import type { Batch, DataflowShape, DatasetError } from "../dataflow/Dataflow.ts"
+import type { Variables } from "../nn/ParameterTree.ts"
+import * as Parameters from "../nn/ParameterTree.ts"
+import { names, type ParameterTree } from "../nn/ParameterTree.ts"
+import * as Key from "../random/Key.ts"
+import type { SearchSpaceShape } from "../search-space/SearchSpace.ts"
+import type { GradientSearch, LearnerState, LearningMetrics } from "../search-strategy/SearchStrategy.ts"
+import * as CanonicalJson from "./CanonicalJson.ts"
+import * as Checkpoint from "./Checkpoint.ts"
+import * as Forwards from "./Forwards.ts"
+import * as SafeJson from "./SafeJson.ts"
+
+/** What learns, and by what. */
+export interface LearnerSetup {
+  /** The learning's own key. */
+  readonly key: Key.Key
+  readonly gradient: GradientSearch
+  readonly space: SearchSpaceShape
+  readonly criterion: CriterionShape
+  readonly dataflow: DataflowShape
+}
+
+/** Learning that came to a loss that is no number any more. */
+export class LearningDiverged extends Schema.TaggedError<LearningDiverged>()("LearningDiverged", {
+  searchStrategy: Schema.String,
+  /** From 1. */
+  step: Schema.Int,
+  loss: Schema.String
+}) {
+  override get message(): string {
+    return `search strategy ${this.searchStrategy} diverged in step ${this.step} of its learning: the loss is ${this.loss}; lower its optimizer.learningRate, or let the supernet warm up longer`
+  }
+}
+
+/** Steps of one pass over the validation split. */
+export const stepsPerPass = ({ dataflow, gradient }: Pick<LearnerSetup, "dataflow" | "gradient">): number =>
+  dataflow.steps("validation", gradient.plan.batchSize, true)
+
+/** Steps of learning that are done when so many steps of the supernet are. */
+export const stepsWith = (gradient: GradientSearch, supernetSteps: number, stepsPerEpoch: number): number => {
+  if (gradient.plan._tag !== "WithSupernet") return 0
+  const first = Math.round(gradient.plan.warmupEpochs * stepsPerEpoch)
+  return Math.max(0, Math.ceil((supernetSteps - first) / gradient.plan.everySteps))
+}
+
+/** Steps of learning on the trained supernet. */
+export const stepsAfter = (setup: Pick<LearnerSetup, "dataflow" | "gradient">): number => {
+  const { plan } = setup.gradient
+  return plan._tag === "AfterSupernet" ? Math.max(1, Math.round(plan.epochs * stepsPerPass(setup))) : 0
+}
+
+/** The state before the first step. */
+export const init = ({ gradient, key }: LearnerSetup): LearnerState => gradient.init(Key.derive(key, "initialise"))
+
+/** The batch of a step of learning, counted from 0. */
+export const nextBatch = (setup: LearnerSetup, step: number): Effect.Effect<Batch, DatasetError> => {
+  const perPass = stepsPerPass(setup)
+  return setup.dataflow.batch({
+    split: "validation",
+    epoch: Math.floor(step / perPass),
+    step: step % perPass,
+    batchSize: setup.gradient.plan.batchSize,
+    training: true
+  })
+}
+
+/** Where learning stands: steps before this one, and in all. */
+export interface Place {
+  readonly step: number
+  readonly steps: number
+}
+
+/**
+ * One step of learning on a batch, with the supernet as it is. The new state's tensors are the caller's; the given state
+ * stays good. A loss that is no number fails, and leaves nothing behind.
+ */
+export const update = (
+  setup: LearnerSetup,
+  state: LearnerState,
+  { step, steps }: Place,
+  batch: Batch,
+  supernet: { readonly variables: Variables; readonly criterion: ParameterTree },
+  strategy: string
+): Effect.Effect<readonly [state: LearnerState, metrics: LearningMetrics], LearningDiverged> =>
+  Effect.suspend(() => {
+    const { criterion, dataflow, gradient, space } = setup
+    const key = Key.derive(setup.key, "step", step)
+    const images = tf.tensor4d(batch.images, [batch.size, ...dataflow.image])
+    const labels = tf.tensor1d(batch.labels, "int32")
+    const [next, metrics] = gradient.trainStep(state, {
+      step,
+      steps,
+      key: Key.derive(key, "search"),
+      taskLoss: (weights) => {
+        const { output } = Forwards.ofWeights(space, weights)(supernet.variables, images, "train")
+        return criterion.loss(supernet.criterion, output as tf.Tensor2D, labels, Key.derive(key, "criterion"))
+      }
+    })
+    images.dispose()
+    labels.dispose()
+    if (Number.isFinite(metrics.loss)) return Effect.succeed([next, metrics] as const)
+    Parameters.disposeReplacedUnsafe(next.tensors, state.tensors)
+    return Effect.fail(new LearningDiverged({ searchStrategy: strategy, step: step + 1, loss: String(metrics.loss) }))
+  })
+
+// ---- checkpoints ---------------------------------------------------------------------------------------------------
+
+/** Separates a search strategy's tensors from all others of a file. */
+export const prefix = "searcher."
+
+const stateKey = "osnas.searcher"
+
+/** A learner's state as entries of a checkpoint and of its metadata. */
+export const toEntries = (
+  state: LearnerState
+): Effect.Effect<{
+  readonly tensors: ReadonlyMap<string, Checkpoint.TensorEntry>
+  readonly metadata: Readonly<Record<string, string>>
+}> =>
+  Effect.gen(function* () {
+    const tensors = new Map<string, Checkpoint.TensorEntry>()
+    for (const name of names(state.tensors)) {
+      const tensor = state.tensors[name] as tf.Tensor
+      const values = yield* Effect.promise(() => tensor.data())
+      tensors.set(prefix + name, Checkpoint.float32(tensor.shape, new Float32Array(values)))
+    }
+    return { tensors, metadata: { [stateKey]: CanonicalJson.stringify(state.json) } }
+  })
+
+/** Whether a checkpoint holds what a search strategy has learned. */
+export const isIn = ({ metadata }: Pick<Checkpoint.Checkpoint, "metadata">): boolean => metadata[stateKey] !== undefined
+
+/** A learner's state from the checkpoint that holds it; its tensors are the caller's. */
+export const fromCheckpoint = (
+  file: string,
+  { metadata, tensors }: Checkpoint.Checkpoint
+): Effect.Effect<LearnerState, Checkpoint.CheckpointError> =>
+  Effect.gen(function* () {
+    const fail = (tensor: string | null, reason: string) => new Checkpoint.CheckpointError({ file, tensor, reason })
+    const text = metadata[stateKey]
+    if (text === undefined) {
+      return yield* fail(null, "it holds nothing that a search strategy has learned")
+    }
+    const json = yield* Effect.mapError(Effect.fromResult(SafeJson.parse(text)), (reason) =>
+      fail(null, `its metadata ${stateKey} is not JSON: ${reason}`)
+    )
+    const made: Record<string, tf.Tensor> = {}
+    for (const [name, entry] of tensors) {
+      if (!name.startsWith(prefix)) continue
+      if (entry.dtype !== "F32") {
+        Parameters.disposeUnsafe(made)
+        return yield* fail(name, `its type is ${entry.dtype}; what is learned is F32`)
+      }
+      made[name.slice(prefix.length)] = tf.tensor(Checkpoint.toFloat32(entry), [...entry.shape], "float32")
+    }
+    return { tensors: made, json: json as Schema.Json }
+  })
