@@ -43,7 +43,23 @@ export const LatencyTable = Schema.Struct({
 /** Measured milliseconds of one image's forward pass in evaluation mode. */
 export type LatencyTable = typeof LatencyTable.Type
 
-/** The costs of a space. */
+/**
+ * The costs of a space.
+ *
+ * **Example** (A table is plain data)
+ *
+ * ```ts
+ * import * as Schema from "effect/Schema"
+ * import * as LookupTable from "./LookupTable.ts"
+ *
+ * const none = { base: 0, layers: [] }
+ * const machine: LookupTable.Machine = { processor: "any", cores: 2, engine: "simd", mode: "strict", threads: 2 }
+ * const latency = { machine, warmUp: 3, runs: 20, entries: none, spread: none }
+ * Schema.is(LookupTable.Machine)(machine) // => true
+ * Schema.is(LookupTable.LatencyTable)(latency) // => true
+ * Schema.is(LookupTable.LookupTable)({ latency }) // => false
+ * ```
+ */
 export const LookupTable = Schema.Struct({
   format: Schema.Literals(["osnas-lookup-table-1"]),
   space: Schema.String,
@@ -73,7 +89,24 @@ export interface PlacedBlock {
   readonly input: ImageShape
 }
 
-/** All blocks of a space with their input shapes: the fixed ones, and every option of every layer. */
+/**
+ * All blocks of a space with their input shapes: the fixed ones, and every option of every layer.
+ *
+ * **Example** (The shape that reaches the last block)
+ *
+ * ```ts
+ * import * as Result from "effect/Result"
+ * import * as Tiny from "../search-space/Tiny.ts"
+ * import * as LookupTable from "./LookupTable.ts"
+ *
+ * const task = { input: [28, 28, 1], head: { _tag: "Classifier", classes: 10 } } as const
+ * const space = Result.getOrThrow(Tiny.make({ stemStride: 2 }, task))
+ * const { first, layers, last } = LookupTable.placedBlocks(space)
+ * first[0]?.input // => [28, 28, 1]
+ * layers[0]?.length // => 7
+ * last.length // => space.last.length
+ * ```
+ */
 export const placedBlocks = (
   space: SearchSpaceShape
 ): {
@@ -98,7 +131,21 @@ export const placedBlocks = (
   return { first, layers, last: chain(space.last) }
 }
 
-/** Identical blocks on identical shapes, under one text. */
+/**
+ * Identical blocks on identical shapes, under one text.
+ *
+ * **Example** (Alike, wherever it stands)
+ *
+ * ```ts
+ * import { conv, place } from "../search-space/blocks/Block.ts"
+ * import * as LookupTable from "./LookupTable.ts"
+ *
+ * const block = place(conv({ kernel: 3 }), 8, 8, 1)
+ * const at = (name: string, side: number) => LookupTable.blockKey({ block: { name, block }, input: [side, side, 8] })
+ * at("a", 14) === at("b", 14) // => true
+ * at("a", 14) === at("a", 7) // => false
+ * ```
+ */
 export const blockKey = ({ block, input }: PlacedBlock): string => CanonicalJson.stringify([block.block, input])
 
 /** The digest by which a table knows its space. */
@@ -158,7 +205,25 @@ const covers = ({ base, layers }: CostEntries, space: SearchSpaceShape): boolean
     (costs, layer) => costs.length === space.layers[layer]!.options.length && costs.every((cost) => cost >= 0)
   )
 
-/** Whether a table was made for this space and input, with an entry for each of its options. */
+/**
+ * Whether a table was made for this space and input, with an entry for each of its options.
+ *
+ * **Example** (Made for another input)
+ *
+ * ```ts
+ * import * as Result from "effect/Result"
+ * import * as Tiny from "../search-space/Tiny.ts"
+ * import * as LookupTable from "./LookupTable.ts"
+ *
+ * const space = (side: number) =>
+ *   Result.getOrThrow(
+ *     Tiny.make({ stemStride: 2 }, { input: [side, side, 1], head: { _tag: "Classifier", classes: 10 } })
+ *   )
+ * const table = LookupTable.fromSpace(space(28))
+ * LookupTable.fits(table, space(28)) // => true
+ * LookupTable.fits(table, space(32)) // => false
+ * ```
+ */
 export const fits = (table: LookupTable, space: SearchSpaceShape): boolean =>
   table.space === space.name &&
   table.input.every((side, axis) => side === space.interface.input[axis]) &&
@@ -174,7 +239,24 @@ export const encode = (table: LookupTable): string =>
 const File = Schema.Struct({ ...LookupTable.fields, digest: Schema.String })
 const decodeFile = Schema.decodeUnknownResult(Schema.fromJsonString(File))
 
-/** Reads the text of a file; says what is wrong with one that is not, or no longer, what was written. */
+/**
+ * Reads the text of a file; says what is wrong with one that is not, or no longer, what was written.
+ *
+ * **Example** (Through a file, and a changed one)
+ *
+ * ```ts
+ * import * as Result from "effect/Result"
+ * import * as Tiny from "../search-space/Tiny.ts"
+ * import * as LookupTable from "./LookupTable.ts"
+ *
+ * const task = { input: [28, 28, 1], head: { _tag: "Classifier", classes: 10 } } as const
+ * const table = LookupTable.fromSpace(Result.getOrThrow(Tiny.make({ stemStride: 2 }, task)))
+ * const text = LookupTable.encode(table)
+ * Result.getOrThrow(LookupTable.decode(text, "table.json")) // => table
+ * const wrong = LookupTable.decode(text.replace('"tiny"', '"tinY"'), "table.json")
+ * Result.isFailure(wrong) && wrong.failure instanceof LookupTable.LookupTableError // => true
+ * ```
+ */
 export const decode = (text: string, file: string): Result.Result<LookupTable, LookupTableError> => {
   const fail = (reason: string) => Result.fail(new LookupTableError({ file, reason }))
   const decoded = decodeFile(text)
@@ -198,6 +280,29 @@ export interface LatencyMeasurement<E, R> {
 /**
  * The table of a space by way of a file: the file's where it fits, otherwise a new one, written to the file. A table of
  * another space, input or (where latency is asked for) machine is replaced; a broken one is an error, for somebody may want to know.
+ *
+ * **Example** (Made once, used again)
+ *
+ * ```ts
+ * import * as fs from "node:fs"
+ * import * as os from "node:os"
+ * import * as path from "node:path"
+ * import * as Effect from "effect/Effect"
+ * import * as Result from "effect/Result"
+ * import { Disk } from "../run/Disk.ts"
+ * import * as Tiny from "../search-space/Tiny.ts"
+ * import * as LookupTable from "./LookupTable.ts"
+ *
+ * const task = { input: [28, 28, 1], head: { _tag: "Classifier", classes: 10 } } as const
+ * const space = Result.getOrThrow(Tiny.make({ stemStride: 2 }, task))
+ * const folder = fs.mkdtempSync(path.join(os.tmpdir(), "table-"))
+ * const once = LookupTable.obtain(path.join(folder, "table.json"), space).pipe(Effect.provide(Disk.layer))
+ * const first = await Effect.runPromise(once)
+ * const second = await Effect.runPromise(once)
+ * fs.rmSync(folder, { recursive: true })
+ * first.origin // => "made"
+ * second.origin // => "reused"
+ * ```
  */
 export const obtain = Effect.fn("LookupTable.obtain")(function* <E = never, R = never>(
   file: string,
@@ -227,7 +332,24 @@ const metricEntries = (table: LookupTable, metric: CostMetric): CostEntries => {
   return table.latency.entries
 }
 
-/** The cost model of a table. `cost` throws a `GenotypeError` for a genotype that is not of the space. */
+/**
+ * The cost model of a table. `cost` throws a `GenotypeError` for a genotype that is not of the space.
+ *
+ * **Example** (A sum of entries)
+ *
+ * ```ts
+ * import * as Result from "effect/Result"
+ * import * as Network from "../nn/Network.ts"
+ * import * as Tiny from "../search-space/Tiny.ts"
+ * import * as LookupTable from "./LookupTable.ts"
+ *
+ * const task = { input: [28, 28, 1], head: { _tag: "Classifier", classes: 10 } } as const
+ * const space = Result.getOrThrow(Tiny.make({ stemStride: 2 }, task))
+ * const costs = LookupTable.costModel(space, LookupTable.fromSpace(space))
+ * const genotype = [0, 1, 2, 3, 4, 5]
+ * costs.cost("flops", genotype) // => Network.count(space.network(genotype)).macs
+ * ```
+ */
 export const costModel = (space: LayerOptions.LayeredSpace, table: LookupTable): CostModelShape => {
   const { indicesUnsafe } = LayerOptions.make(space)
   return {
@@ -247,7 +369,28 @@ export const layer = (table: LookupTable): Layer.Layer<CostModel, never, SearchS
     Effect.map(SearchSpace, (space) => CostModel.of(costModel(space, table)))
   )
 
-/** FLOPs and parameters of the run's space, counted on the spot. */
+/**
+ * FLOPs and parameters of the run's space, counted on the spot.
+ *
+ * **Example** (Costs of the run's space)
+ *
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as Layer from "effect/Layer"
+ * import * as Result from "effect/Result"
+ * import { SearchSpace } from "../search-space/SearchSpace.ts"
+ * import * as Tiny from "../search-space/Tiny.ts"
+ * import { CostModel } from "./CostModel.ts"
+ * import * as LookupTable from "./LookupTable.ts"
+ *
+ * const task = { input: [28, 28, 1], head: { _tag: "Classifier", classes: 10 } } as const
+ * const space = Result.getOrThrow(Tiny.make({ stemStride: 2 }, task))
+ * const cost = Effect.map(CostModel, (costs) => costs.cost("params", [0, 0, 0, 0, 0, 0]))
+ * const by = (costs: Layer.Layer<CostModel, never, SearchSpace>) =>
+ *   Effect.runSync(Effect.provide(cost, costs.pipe(Layer.provide(Layer.succeed(SearchSpace, space)))))
+ * by(LookupTable.layerCounted) // => by(LookupTable.layer(LookupTable.fromSpace(space)))
+ * ```
+ */
 export const layerCounted: Layer.Layer<CostModel, never, SearchSpace> = Layer.effect(
   CostModel,
   Effect.map(SearchSpace, (space) => CostModel.of(costModel(space, fromSpace(space))))

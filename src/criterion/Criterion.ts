@@ -29,5 +29,19 @@ export interface CriterionShape {
   readonly remark?: (params: ParameterTree, outputs: Tensor2D, labels: Tensor1D, key: Key.Key) => string | undefined
 }
 
-/** The criterion of a run. */
+/**
+ * The criterion of a run.
+ *
+ * **Example** (One that asks for nothing)
+ *
+ * ```ts
+ * import * as tf from "@tensorflow/tfjs-core"
+ * import * as Effect from "effect/Effect"
+ * import * as Criterion from "./Criterion.ts"
+ *
+ * const indifferent = Criterion.Criterion.of({ name: "none", init: () => ({}), loss: () => tf.scalar(0) })
+ * const name = Effect.map(Criterion.Criterion, (criterion) => criterion.name)
+ * Effect.runSync(Effect.provideService(name, Criterion.Criterion, indifferent)) // => "none"
+ * ```
+ */
 export class Criterion extends Context.Service<Criterion, CriterionShape>()("osnas/criterion/Criterion") {}

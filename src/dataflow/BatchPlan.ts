@@ -4,6 +4,41 @@
  *
  * Keys: order of an epoch `order, split, epoch`; augmentation of an image `augment, split, epoch, index`. Both from the
  * plan's key, none from the past.
+ *
+ * **Example** (Three images, two splits)
+ *
+ * ```ts
+ * import * as Key from "../random/Key.ts"
+ * import * as BatchPlan from "./BatchPlan.ts"
+ *
+ * const labels = Int32Array.from([0, 1, 1])
+ * const images: BatchPlan.ImageBytes = { pixels: Uint8Array.from([0, 127, 255]), labels }
+ * const all = { part: "train", indices: Uint32Array.from([0, 1, 2]) } as const
+ * const plan: BatchPlan.BatchPlan = {
+ *   stored: [1, 1, 1],
+ *   image: [1, 1, 1],
+ *   train: images,
+ *   test: images,
+ *   splits: { supernet: all, validation: all, train: all, test: { part: "test", indices: Uint32Array.from([2]) } },
+ *   table: BatchPlan.normalisation([0], [1]),
+ *   augmentation: { crop: 0, flip: false, cutout: 0 },
+ *   perIdentity: 0,
+ *   files: null,
+ *   key: Key.make(1)
+ * }
+ * BatchPlan.count(plan, "test") // => 1
+ * BatchPlan.steps(plan, "train", 2, true) // => 1
+ * BatchPlan.steps(plan, "train", 2, false) // => 2
+ * const request = { split: "train", epoch: 0, step: 1, batchSize: 2, training: false } as const
+ * Array.from(BatchPlan.indices(plan, request)) // => [2]
+ * const last = BatchPlan.batch(plan, request)
+ * Array.from(last.images) // => [1]
+ * Array.from(last.labels) // => [1]
+ * BatchPlan.assemble(plan, request, Uint32Array.from([2]), images.pixels, () => 2) // => last
+ * BatchPlan.refusal(plan, request) // => undefined
+ * BatchPlan.refusal(plan, { ...request, step: 2 }) // => "step 2 of split train, which has 2 batches of 2 (3 images)"
+ * BatchPlan.augmentationKey(plan, request, 2, 0) // => Key.derive(plan.key, "augment", "train", 0, 2)
+ * ```
  */
 import type { ImageShape } from "../nn/Network.ts"
 import * as Draws from "../random/Draws.ts"
@@ -160,6 +195,18 @@ export const steps = (plan: BatchPlan, split: Split, batchSize: number, training
 /**
  * Splits 0 .. n-1 in two, so that the first has `fraction` of every label's images, rounded to the nearest image, and
  * never all or none of them where there are two. Drawn by key, label by label; both halves in ascending order.
+ *
+ * **Example** (Half of every label)
+ *
+ * ```ts
+ * import * as Key from "../random/Key.ts"
+ * import * as BatchPlan from "./BatchPlan.ts"
+ *
+ * const labels = Int32Array.from([0, 0, 1, 1, 1, 1])
+ * const [first, second] = BatchPlan.stratified(labels, 0.5, Key.make(1))
+ * Array.from(first, (index) => labels[index]) // => [0, 1, 1]
+ * Array.from(second, (index) => labels[index]) // => [0, 1, 1]
+ * ```
  */
 export const stratified = (
   labels: Int32Array,
@@ -180,6 +227,14 @@ export const stratified = (
 /**
  * The first `limit` of the given labels' indices when the labels take turns, in ascending order: a subset as balanced as
  * the data allow, and the same for every key. All of them where `limit` is null.
+ *
+ * **Example** (Labels take turns)
+ *
+ * ```ts
+ * import * as BatchPlan from "./BatchPlan.ts"
+ *
+ * Array.from(BatchPlan.balanced(Int32Array.from([7, 7, 7, 8, 9]), 3)) // => [0, 3, 4]
+ * ```
  */
 export const balanced = (labels: Int32Array, limit: number | null): Uint32Array => {
   if (limit === null || limit >= labels.length) return Uint32Array.from(labels, (_, index) => index)

@@ -74,5 +74,26 @@ export interface DataflowShape {
   }
 }
 
-/** The dataflow of a run. */
+/**
+ * The dataflow of a run.
+ *
+ * **Example** (Reading the run's)
+ *
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as Dataflow from "./Dataflow.ts"
+ *
+ * const flow = Dataflow.Dataflow.of({
+ *   name: "noise",
+ *   image: [8, 8, 1],
+ *   classes: ["a", "b"],
+ *   count: () => 100,
+ *   steps: (_split, batchSize, training) => (training ? Math.floor : Math.ceil)(100 / batchSize),
+ *   batch: () => Effect.fail(new Dataflow.DatasetError({ dataset: "noise", file: "none", reason: "has no images" })),
+ *   digest: ""
+ * })
+ * const steps = Effect.map(Dataflow.Dataflow, (data) => data.steps("test", 32, false))
+ * Effect.runSync(Effect.provideService(steps, Dataflow.Dataflow, flow)) // => 4
+ * ```
+ */
 export class Dataflow extends Context.Service<Dataflow, DataflowShape>()("osnas/dataflow/Dataflow") {}

@@ -1,6 +1,33 @@
 /**
  * Dataflows whose images all fit into memory as bytes: CIFAR, Fashion-MNIST, small face collections. Parsing is the
  * data set's own; splits, order, augmentation, normalisation and prefetching are here, once.
+ *
+ * **Example** (Two images of a program's own)
+ *
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as Schema from "effect/Schema"
+ * import * as Key from "../random/Key.ts"
+ * import * as InMemory from "./InMemory.ts"
+ *
+ * const Options = Schema.Struct(InMemory.optionFields({ mean: [0.5], std: [0.5], crop: 0, flip: false, side: 8 }))
+ * const options = { ...Schema.decodeUnknownSync(Options)({}), prefetch: 0 }
+ * const images = (count: number) => {
+ *   const pixels = InMemory.sharedBytes(64 * count).map((_, at) => at)
+ *   return { pixels, labels: InMemory.sharedLabels(count).map((_, at) => at % 2) }
+ * }
+ * const data: InMemory.ImageData = {
+ *   name: "stripes",
+ *   stored: [8, 8, 1],
+ *   classes: ["even", "odd"],
+ *   train: images(20),
+ *   test: images(4)
+ * }
+ * const flow = await Effect.runPromise(Effect.scoped(InMemory.make(data, options, Key.make(1))))
+ * flow.count("supernet") // => 16
+ * flow.steps("test", 3, false) // => 2
+ * InMemory.plan(data, options, Key.make(1)).image // => [8, 8, 1]
+ * ```
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"

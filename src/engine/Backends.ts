@@ -12,7 +12,27 @@ export interface EngineOptions {
   readonly threads: number
 }
 
-/** Makes a registered tfjs backend the current one while the scope is open, then the previous one again. */
+/**
+ * Makes a registered tfjs backend the current one while the scope is open, then the previous one again.
+ *
+ * **Example** (Current for a scope, and its memory)
+ *
+ * ```ts
+ * import * as tf from "@tensorflow/tfjs-core"
+ * import * as Effect from "effect/Effect"
+ * import "@tensorflow/tfjs-backend-cpu"
+ * import * as Backends from "./Backends.ts"
+ *
+ * const program = Effect.gen(function* () {
+ *   yield* Backends.currentBackend("mine", "cpu")
+ *   const memory = yield* Backends.trackedMemory
+ *   const before = memory().bytes
+ *   tf.dispose(tf.zeros([256]))
+ *   return { name: tf.getBackend(), rose: memory().peakBytes - before, left: memory().bytes - before }
+ * })
+ * await Effect.runPromise(Effect.scoped(program)) // => { name: "cpu", rose: 1024, left: 0 }
+ * ```
+ */
 export const currentBackend = (engine: string, backend: string): Effect.Effect<void, EngineError, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.tryPromise({

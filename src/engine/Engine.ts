@@ -5,7 +5,18 @@
 import * as Context from "effect/Context"
 import * as Schema from "effect/Schema"
 
-/** `simd`: the embedded default; `cpu`: tfjs's reference in plain JavaScript; the others are optional packages. */
+/**
+ * `simd`: the embedded default; `cpu`: tfjs's reference in plain JavaScript; the others are optional packages.
+ *
+ * **Example** (The engines that ship)
+ *
+ * ```ts
+ * import * as Engine from "./Engine.ts"
+ *
+ * Engine.EngineName.literals // => ["simd", "cpu", "tensorflow", "tensorflow-gpu"]
+ * Engine.EngineMode.literals // => ["strict", "relaxed"]
+ * ```
+ */
 export const EngineName = Schema.Literals(["simd", "cpu", "tensorflow", "tensorflow-gpu"])
 /** The name of an engine. */
 export type EngineName = typeof EngineName.Type
@@ -39,5 +50,26 @@ export interface EngineShape {
   readonly memory: () => { readonly bytes: number; readonly peakBytes: number }
 }
 
-/** The engine of a run. */
+/**
+ * The engine of a run.
+ *
+ * **Example** (What a run is computed by)
+ *
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as Engine from "./Engine.ts"
+ *
+ * const engine = Engine.Engine.of({
+ *   name: "mine",
+ *   version: "1.0.0",
+ *   mode: "strict",
+ *   threads: 1,
+ *   portable: true,
+ *   memory: () => ({ bytes: 0, peakBytes: 0 })
+ * })
+ * const told = Effect.map(Engine.Engine, ({ name, threads }) => `${name}, ${threads} thread`)
+ * Effect.runSync(Effect.provideService(told, Engine.Engine, engine)) // => "mine, 1 thread"
+ * new Engine.EngineError({ engine: "mine", reason: "is missing" }).engine // => "mine"
+ * ```
+ */
 export class Engine extends Context.Service<Engine, EngineShape>()("osnas/engine/Engine") {}

@@ -15,7 +15,19 @@ export type { EngineOptions } from "./Backends.ts"
 /** All engines, in the order they are listed. */
 export const engineNames: ReadonlyArray<EngineName> = ["simd", "cpu", "tensorflow", "tensorflow-gpu"]
 
-/** Starts an engine for a scope; see {@link layer}. */
+/**
+ * Starts an engine for a scope; see {@link layer}.
+ *
+ * **Example** (In a scope of one's own)
+ *
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as Engines from "./Engines.ts"
+ *
+ * const name = Effect.map(Engines.acquire("cpu", { mode: "strict", threads: 1 }), (engine) => engine.name)
+ * await Effect.runPromise(Effect.scoped(name)) // => "cpu"
+ * ```
+ */
 export const acquire = (
   name: "auto" | EngineName,
   options: EngineOptions
@@ -117,6 +129,17 @@ const report = (name: EngineName, options: EngineOptions): Effect.Effect<EngineR
 /**
  * Tries every engine: present or why not, version, mode, threads, and the result of a self-test. Optional packages are
  * loaded only if they are installed; engines are started one after the other and stopped again.
+ *
+ * **Example** (Names and whether they are there)
+ *
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as Engines from "./Engines.ts"
+ *
+ * const reports = await Effect.runPromise(Engines.probe({ mode: "strict", threads: 1 }))
+ * reports.map((report) => report.name) // => Engines.engineNames
+ * reports.find((report) => report.name === "cpu")?.selfTest?.passed // => true
+ * ```
  */
 export const probe = (
   options: EngineOptions = { mode: "strict", threads: 0 }

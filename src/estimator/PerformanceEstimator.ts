@@ -25,7 +25,32 @@ export interface PerformanceEstimatorShape {
   readonly score: (genotype: Genotype) => Effect.Effect<Score, EstimationError>
 }
 
-/** The performance estimator of a search. */
+/**
+ * The performance estimator of a search.
+ *
+ * **Example** (One that knows a single architecture)
+ *
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as PerformanceEstimator from "./PerformanceEstimator.ts"
+ *
+ * const estimator = PerformanceEstimator.PerformanceEstimator.of({
+ *   name: "single",
+ *   needsSupernet: false,
+ *   score: (genotype) =>
+ *     genotype.join() === "0,1"
+ *       ? Effect.succeed({ objective: 0.2, metrics: { top1: 0.8 } })
+ *       : Effect.fail(
+ *           new PerformanceEstimator.EstimationError({
+ *             estimator: "single",
+ *             genotype: genotype.join(),
+ *             reason: "is not the one"
+ *           })
+ *         )
+ * })
+ * Effect.runSync(estimator.score([0, 1])).metrics // => { top1: 0.8 }
+ * ```
+ */
 export class PerformanceEstimator extends Context.Service<PerformanceEstimator, PerformanceEstimatorShape>()(
   "osnas/estimator/PerformanceEstimator"
 ) {}

@@ -10,7 +10,23 @@ export interface SupernetHandleShape {
   readonly criterionParams: () => ParameterTree
 }
 
-/** The supernet of a run. */
+/**
+ * The supernet of a run.
+ *
+ * **Example** (The parameters of the run's supernet)
+ *
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as SupernetHandle from "./SupernetHandle.ts"
+ *
+ * const handle = SupernetHandle.SupernetHandle.of({
+ *   variables: () => ({ params: {}, stats: {} }),
+ *   criterionParams: () => ({})
+ * })
+ * const params = Effect.map(SupernetHandle.SupernetHandle, (supernet) => supernet.variables().params)
+ * Effect.runSync(Effect.provideService(params, SupernetHandle.SupernetHandle, handle)) // => {}
+ * ```
+ */
 export class SupernetHandle extends Context.Service<SupernetHandle, SupernetHandleShape>()(
   "osnas/estimator/SupernetHandle"
 ) {}

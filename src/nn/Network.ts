@@ -1,6 +1,38 @@
 /**
  * A network is data: a list of named blocks. What it computes, which parameters it has, how they start and what it
  * costs are all functions of that data, so that a cost table and the built network cannot disagree.
+ *
+ * **Example** (A convolution and a linear layer, from nothing to a trained step's statistics)
+ *
+ * ```ts
+ * import "@tensorflow/tfjs-backend-cpu"
+ * import * as tf from "@tensorflow/tfjs-core"
+ * import * as Key from "../random/Key.ts"
+ * import { classifier, conv, globalAverage, place } from "../search-space/blocks/Block.ts"
+ * import * as Network from "./Network.ts"
+ *
+ * const network: Network.Network = {
+ *   input: [8, 8, 3],
+ *   blocks: [
+ *     { name: "first", block: place(conv({ kernel: 3 }), 3, 4, 2) },
+ *     { name: "average", block: place(globalAverage, 4, 4, 1) },
+ *     { name: "linear", block: place(classifier, 4, 10, 1) }
+ *   ]
+ * }
+ * Network.trainableNames(network).length // => 5
+ * Network.blockParameterSpecs(network.blocks[2]).map((spec) => spec.shape) // => [[4, 10], [10]]
+ * Network.outputShape(network.blocks[0].block, network.input) // => [4, 4, 4]
+ * Network.count(network) // => { macs: 4 * 4 * 27 * 4 + 4 * 10, params: 27 * 4 + 8 + 50 }
+ * const variables = Network.initialise(network, Key.make(1))
+ * const images = tf.ones([2, 8, 8, 3])
+ * const applied = Network.apply(network, variables, images, "train")
+ * applied.output.shape // => [2, 10]
+ * const moved = Network.updateStatistics(variables.stats, applied.statistics, 0.1)
+ * Object.keys(moved) // => ["first.conv.norm.mean", "first.conv.norm.variance"]
+ * Object.keys(Network.recalibrated([applied.statistics])) // => Object.keys(moved)
+ * const first = (epsilon: number) => epsilon > 0 && Network.applyBlockUnsafe(network.blocks[0], variables, images, "eval", {})
+ * first(Network.normEpsilon).shape // => [2, 4, 4, 4]
+ * ```
  */
 
 import type { Tensor } from "@tensorflow/tfjs-core"

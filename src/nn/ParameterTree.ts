@@ -4,6 +4,24 @@
  *
  * Memory: a function never disposes a tensor it was given. Whoever replaces a tree by its successor frees what only
  * the old one held, with {@link disposeReplacedUnsafe}.
+ *
+ * **Example** (Two trees)
+ *
+ * ```ts
+ * import * as tf from "@tensorflow/tfjs-core"
+ * import "@tensorflow/tfjs-backend-cpu"
+ * import * as ParameterTree from "./ParameterTree.ts"
+ *
+ * const before = { "b.weight": tf.zeros([2]), "a.weight": tf.ones([2]) }
+ * const after = ParameterTree.merge(before, { "a.weight": tf.zeros([2]) })
+ * ParameterTree.names(after) // => ["a.weight", "b.weight"]
+ * ParameterTree.names(ParameterTree.pick(after, ["a.weight", "c.weight"])) // => ["a.weight"]
+ * ParameterTree.disposeReplacedUnsafe(before, after)
+ * before["a.weight"].isDisposed // => true
+ * after["b.weight"].isDisposed // => false
+ * ParameterTree.disposeUnsafe(after)
+ * after["b.weight"].isDisposed // => true
+ * ```
  */
 import type { Tensor } from "@tensorflow/tfjs-core"
 

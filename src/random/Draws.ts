@@ -183,7 +183,18 @@ export const make = (seed: number): Key => {
   return derive({ k0: 0, k1: 0 }, seed)
 }
 
-/** The `index`-th 32-bit word of a key, an integer in [0, 2^32). */
+/**
+ * The `index`-th 32-bit word of a key, an integer in [0, 2^32).
+ *
+ * **Example** (The same word, however often it is drawn)
+ *
+ * ```ts
+ * import * as Key from "./Draws.ts"
+ *
+ * Key.uint32(Key.make(1), 5) === Key.uint32(Key.make(1), 5) // => true
+ * Key.uint32(Key.make(1), 5) === Key.uint32(Key.make(1), 6) // => false
+ * ```
+ */
 export const uint32 = (key: Key, index = 0): number => {
   checkIndex(index)
   draw(key, kindWords, Math.floor(index / 2), 0)
@@ -201,7 +212,17 @@ export const uniform = (key: Key, index = 0): number => {
   return uniformUnchecked(key, index)
 }
 
-/** The first `count` uniform numbers of a key. */
+/**
+ * The first `count` uniform numbers of a key.
+ *
+ * **Example** (The first few are the indexed ones)
+ *
+ * ```ts
+ * import * as Key from "./Draws.ts"
+ *
+ * Array.from(Key.uniforms(Key.make(3), 2)) // => [Key.uniform(Key.make(3), 0), Key.uniform(Key.make(3), 1)]
+ * ```
+ */
 export const uniforms = (key: Key, count: number): Float64Array => {
   checkCount(count)
   const out = new Float64Array(count)
@@ -221,7 +242,17 @@ export const normal = (key: Key, index = 0): number => {
   return normalUnchecked(key, index)
 }
 
-/** The first `count` standard normal numbers of a key, rounded to float32. */
+/**
+ * The first `count` standard normal numbers of a key, rounded to float32.
+ *
+ * **Example** (The first few are the indexed ones, as float32)
+ *
+ * ```ts
+ * import * as Key from "./Draws.ts"
+ *
+ * Array.from(Key.normals(Key.make(3), 2)) // => [0, 1].map((index) => Math.fround(Key.normal(Key.make(3), index)))
+ * ```
+ */
 export const normals = (key: Key, count: number): Float32Array => {
   checkCount(count)
   const out = new Float32Array(count)
@@ -252,6 +283,16 @@ const integerUnchecked = (key: Key, bound: number, index: number): number => {
 /**
  * The `index`-th integer of a key, uniform and without bias in [0, bound); `bound` an integer from 1 to 2^53 (anything
  * else throws a RangeError).
+ *
+ * **Example** (A die)
+ *
+ * ```ts
+ * import * as Key from "./Draws.ts"
+ *
+ * const throws = Array.from({ length: 600 }, (_, index) => Key.integer(Key.make(1), 6, index))
+ * Math.min(...throws) // => 0
+ * Math.max(...throws) // => 5
+ * ```
  */
 export const integer = (key: Key, bound: number, index = 0): number => {
   if (!(Number.isInteger(bound) && bound >= 1 && bound <= two53)) {
@@ -261,7 +302,18 @@ export const integer = (key: Key, bound: number, index = 0): number => {
   return integerUnchecked(key, bound, index)
 }
 
-/** An integer uniform in [0, bound), of any size; a bound below 1 throws a RangeError. */
+/**
+ * An integer uniform in [0, bound), of any size; a bound below 1 throws a RangeError.
+ *
+ * **Example** (One of all architectures of a large space)
+ *
+ * ```ts
+ * import * as Key from "./Draws.ts"
+ *
+ * const size = 7n ** 21n
+ * Key.bigint(Key.make(1), size) < size // => true
+ * ```
+ */
 export const bigint = (key: Key, bound: bigint): bigint => {
   if (bound < 1n) throw new RangeError(`Key.bigint: the bound must be at least 1, got ${bound}`)
   const length = bound === 1n ? 0 : (bound - 1n).toString(2).length
@@ -304,7 +356,17 @@ export const permutation = (key: Key, n: number): Uint32Array => {
   return order
 }
 
-/** One of the items, each equally likely; an empty list throws a RangeError. */
+/**
+ * One of the items, each equally likely; an empty list throws a RangeError.
+ *
+ * **Example** (One of three)
+ *
+ * ```ts
+ * import * as Key from "./Draws.ts"
+ *
+ * ["k3", "k5", "k7"].includes(Key.choice(Key.make(1), ["k3", "k5", "k7"])) // => true
+ * ```
+ */
 export const choice = <A>(key: Key, items: ReadonlyArray<A>, index = 0): A => {
   if (items.length === 0) throw new RangeError("Key.choice: there is nothing to choose from")
   return items[integer(key, items.length, index)]!

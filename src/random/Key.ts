@@ -31,7 +31,19 @@ export {
 
 const Word = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 0xffffffff }))
 
-/** Two 32-bit words, as plain data: it goes into JSON and comes back. */
+/**
+ * Two 32-bit words, as plain data: it goes into JSON and comes back.
+ *
+ * **Example** (Through JSON and back)
+ *
+ * ```ts
+ * import * as Schema from "effect/Schema"
+ * import * as Key from "./Key.ts"
+ *
+ * const text = JSON.stringify(Key.derive(Key.make(7), "epoch", 3))
+ * Schema.decodeUnknownSync(Key.Key)(JSON.parse(text)) // => Key.derive(Key.make(7), "epoch", 3)
+ * ```
+ */
 export type Key = Draws.Key
 
 /** The Schema of a key. */

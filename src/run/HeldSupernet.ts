@@ -24,7 +24,25 @@ const held = (handle: HeldSupernetShape): Weights => {
   return weights
 }
 
-/** Both ends. To be given to the estimator and to the run alike, as one Layer, so that they share the place. */
+/**
+ * Both ends. To be given to the estimator and to the run alike, as one Layer, so that they share the place.
+ *
+ * **Example** (Both ends of one place)
+ *
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import { SupernetHandle } from "../estimator/SupernetHandle.ts"
+ * import * as HeldSupernet from "./HeldSupernet.ts"
+ *
+ * const program = Effect.gen(function* () {
+ *   const held = yield* HeldSupernet.HeldSupernet
+ *   const handle = yield* SupernetHandle
+ *   held.set({ variables: { params: {}, stats: {} }, criterion: {} })
+ *   return handle.variables()
+ * })
+ * Effect.runSync(Effect.provide(program, HeldSupernet.layer)) // => { params: {}, stats: {} }
+ * ```
+ */
 export const layer: Layer.Layer<HeldSupernet | SupernetHandle> = Layer.effect(
   SupernetHandle,
   Effect.map(HeldSupernet, (handle) =>

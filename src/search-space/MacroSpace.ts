@@ -106,7 +106,26 @@ export const parseDigits = (space: string, text: string): Result.Result<Genotype
   return Result.succeed(parts.map(Number))
 }
 
-/** Checks length and range. */
+/**
+ * Checks length and range.
+ *
+ * **Example** (Digits of two layers)
+ *
+ * ```ts
+ * import * as Result from "effect/Result"
+ * import * as MacroSpace from "./MacroSpace.ts"
+ *
+ * const choices = [
+ *   ["skip", "k3"],
+ *   ["skip", "k3"]
+ * ]
+ * const check = (text: string) =>
+ *   Result.flatMap(MacroSpace.parseDigits("small", text), (digits) => MacroSpace.validateDigits("small", choices, digits))
+ * Result.map(check("1, 0"), MacroSpace.format) // => Result.succeed("1,0")
+ * const failed = check("1,2")
+ * Result.isFailure(failed) && failed.failure.reason // => "position 1 is 2, and its choices are 0 to 1 (skip, k3)"
+ * ```
+ */
 export const validateDigits = (
   space: string,
   choices: ReadonlyArray<ReadonlyArray<string>>,
@@ -154,7 +173,30 @@ const shapeError = (name: string, blocks: ReadonlyArray<NamedBlock>, input: Imag
   return undefined
 }
 
-/** Makes a space of its parts, or says why it cannot be: an image too small, options of a layer that differ in shape. */
+/**
+ * Makes a space of its parts, or says why it cannot be: an image too small, options of a layer that differ in shape.
+ *
+ * **Example** (A space of one block)
+ *
+ * ```ts
+ * import * as Result from "effect/Result"
+ * import * as Block from "./blocks/Block.ts"
+ * import * as MacroSpace from "./MacroSpace.ts"
+ *
+ * const task = { input: [8, 8, 3], head: { _tag: "Embedding", dimension: 4 } } as const
+ * const block = (name: string, kernel: number) => ({ name, block: Block.place(Block.conv({ kernel }), 3, 4, 1) })
+ * const options = [1, 3].map((kernel, at) => ({ selection: [at], label: `k${kernel}`, block: block(`search.0.${at}`, kernel) }))
+ * const space = MacroSpace.assemble({
+ *   name: "one",
+ *   interface: task,
+ *   first: [],
+ *   layers: [{ name: "search.0", width: 1, options }],
+ *   last: [],
+ *   choices: [["k1", "k3"]]
+ * })
+ * Result.map(space, ({ size }) => size) // => Result.succeed(2n)
+ * ```
+ */
 export const assemble = (parts: SpaceParts): Result.Result<SearchSpaceShape, SearchSpaceError> => {
   const { choices, first, last, layers, name } = parts
   const fail = (reason: string) => Result.fail(new SearchSpaceError({ space: name, reason }))
@@ -240,7 +282,23 @@ export const assemble = (parts: SpaceParts): Result.Result<SearchSpaceShape, Sea
   })
 }
 
-/** The stride that images of an interface get. */
+/**
+ * The stride that images of an interface get.
+ *
+ * **Example** (Images as large as ImageNet's)
+ *
+ * ```ts
+ * import * as MacroSpace from "./MacroSpace.ts"
+ *
+ * const image = (side: number) =>
+ *   ({ input: [side, side, 3], head: { _tag: "Embedding", dimension: 128 } }) as const
+ * const layer = { stride: 1, largeStride: 2 }
+ * MacroSpace.strideFor(layer, image(32)) // => 1
+ * MacroSpace.strideFor(layer, image(224)) // => 2
+ * MacroSpace.isImageNetSize(image(MacroSpace.imageNetSide)) // => true
+ * MacroSpace.headSize(image(112).head) // => 128
+ * ```
+ */
 export const strideFor = (
   { largeStride, stride }: { readonly stride: number; readonly largeStride: number | null },
   networkInterface: NetworkInterface
@@ -270,6 +328,36 @@ export const widthAfter = (blocks: ReadonlyArray<NamedBlock>, inChannels: number
 /**
  * The search space of a description, for images and a head. Parameters are named `first.i…`, `search.layer.option…`,
  * `last.i…`.
+ *
+ * **Example** (A space of two layers)
+ *
+ * ```ts
+ * import * as Result from "effect/Result"
+ * import * as Schema from "effect/Schema"
+ * import * as Block from "./blocks/Block.ts"
+ * import * as MacroSpace from "./MacroSpace.ts"
+ *
+ * const spec: MacroSpace.MacroSpec = {
+ *   name: "small",
+ *   first: [MacroSpace.fixed(Block.conv({ kernel: 3 }), 8, 2)],
+ *   search: MacroSpace.layersOf([
+ *     [16, 2],
+ *     [16, 1, 2]
+ *   ]),
+ *   choices: [Block.skip, Block.mobile({ kernel: 3, expansion: 3 })],
+ *   last: [MacroSpace.fixed(Block.globalAverage), MacroSpace.fixed(Block.classifier, "head")]
+ * }
+ * Schema.is(MacroSpace.MacroSpec)(spec) // => true
+ * Schema.is(MacroSpace.FixedBlock)(spec.first[0]) // => true
+ * Schema.is(MacroSpace.SearchedLayer)(spec.search[0]) // => true
+ * const task = { input: [32, 32, 3], head: { _tag: "Classifier", classes: 10 } } as const
+ * const space = Result.getOrThrow(MacroSpace.fromMacro(spec, task))
+ * space.size // => 4n
+ * space.choices[0] // => ["skip", "k3 e3"]
+ * MacroSpace.component.name // => "macro"
+ * MacroSpace.widthAfter(space.first, 3) // => 8
+ * MacroSpace.placeFixed("first", spec.first, 3, task) // => space.first
+ * ```
  */
 export const fromMacro = (
   spec: MacroSpec,
@@ -308,7 +396,27 @@ export type Make<Options> = (
   networkInterface: NetworkInterface
 ) => Result.Result<SearchSpaceShape, SearchSpaceError>
 
-/** The Layer of a space: made for the interface of the run. */
+/**
+ * The Layer of a space: made for the interface of the run.
+ *
+ * **Example** (A Layer for whatever the task asks)
+ *
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as Layer from "effect/Layer"
+ * import * as Schema from "effect/Schema"
+ * import { SearchSpace, TaskInterface } from "./SearchSpace.ts"
+ * import * as Tiny from "./Tiny.ts"
+ * import * as MacroSpace from "./MacroSpace.ts"
+ *
+ * const Options = Schema.Struct({ stemStride: MacroSpace.stemStrideOption })
+ * const options = Schema.decodeUnknownSync(Options)({})
+ * options.stemStride // => 2
+ * const task = TaskInterface.of({ input: [32, 32, 3], head: { _tag: "Classifier", classes: 10 } })
+ * const layer = MacroSpace.layerOf(Tiny.make)(options).pipe(Layer.provide(Layer.succeed(TaskInterface, task)))
+ * Effect.runSync(Effect.provide(Effect.map(SearchSpace, (space) => space.name), layer)) // => "tiny"
+ * ```
+ */
 export const layerOf =
   <Options>(make: Make<Options>) =>
   (options: Options): Layer.Layer<SearchSpace, SearchSpaceError, TaskInterface> =>

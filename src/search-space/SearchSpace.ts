@@ -46,7 +46,20 @@ export interface SuperLayer {
   readonly options: ReadonlyArray<LayerOption>
 }
 
-/** A genotype that does not belong to the space, and why. */
+/**
+ * A genotype that does not belong to the space, and why.
+ *
+ * **Example** (What it says)
+ *
+ * ```ts
+ * import * as SearchSpace from "./SearchSpace.ts"
+ *
+ * const error = new SearchSpace.GenotypeError({ space: "tiny", genotype: "9", reason: "it is too short" })
+ * error.message // => "architecture 9 is not in search space tiny: it is too short"
+ * const small = new SearchSpace.SearchSpaceError({ space: "tiny", reason: "the image is too small" })
+ * small.message // => "search space tiny: the image is too small"
+ * ```
+ */
 export class GenotypeError extends Schema.TaggedError<GenotypeError>()("GenotypeError", {
   space: Schema.String,
   genotype: Schema.String,
@@ -92,5 +105,21 @@ export interface SearchSpaceShape {
   readonly supernet: Network
 }
 
-/** The search space of a run. */
+/**
+ * The search space of a run.
+ *
+ * **Example** (Reading the run's)
+ *
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as Layer from "effect/Layer"
+ * import * as Tiny from "./Tiny.ts"
+ * import * as SearchSpace from "./SearchSpace.ts"
+ *
+ * const task = SearchSpace.TaskInterface.of({ input: [28, 28, 1], head: { _tag: "Classifier", classes: 10 } })
+ * const layer = Tiny.component.layer({ stemStride: 2 }).pipe(Layer.provide(Layer.succeed(SearchSpace.TaskInterface, task)))
+ * const size = Effect.map(SearchSpace.SearchSpace, (space) => space.size)
+ * Effect.runSync(Effect.provide(size, layer)) // => 117649n
+ * ```
+ */
 export class SearchSpace extends Context.Service<SearchSpace, SearchSpaceShape>()("osnas/search-space/SearchSpace") {}

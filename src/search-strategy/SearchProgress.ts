@@ -2,6 +2,33 @@
  * What ask/tell searchers share: candidates asked and not yet told, the architectures seen, the best so far. All of it
  * is JSON. Scores are taken up in the order in which candidates were asked, whatever the order they arrive in, so that
  * a generation scored by several workers ends in the same state.
+ *
+ * **Example** (A generation of two)
+ *
+ * ```ts
+ * import * as Option from "effect/Option"
+ * import * as Schema from "effect/Schema"
+ * import * as Key from "../random/Key.ts"
+ * import * as SearchProgress from "./SearchProgress.ts"
+ *
+ * const scored = (genotype: ReadonlyArray<number>, objective: number) => ({
+ *   genotype,
+ *   cost: 1,
+ *   score: { objective, metrics: {} }
+ * })
+ * const begun = SearchProgress.begin(SearchProgress.initial(Key.make(1)), [[0], [1]], (genotype) => genotype)
+ * begun.seen // => ["0", "1"]
+ * const half = SearchProgress.tell(begun, [scored([1], 0.3)], (progress) => progress)
+ * SearchProgress.pending(half).map(SearchProgress.text) // => ["0"]
+ * const whole = SearchProgress.tell(half, [scored([0], 0.3)], (progress, generation) => ({
+ *   ...progress,
+ *   generation: progress.generation + generation.length
+ * }))
+ * whole.generation // => 3
+ * Option.map(SearchProgress.best(whole), ({ genotype }) => genotype) // => Option.some([0])
+ * SearchProgress.compare(scored([0], 0.3), scored([1], 0.3)) < 0 // => true
+ * Schema.is(SearchProgress.SearchProgress)(JSON.parse(JSON.stringify(whole))) // => true
+ * ```
  */
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"

@@ -21,7 +21,20 @@ export const Score = Schema.Struct({
 /** How good a candidate is. */
 export type Score = typeof Score.Type
 
-/** A scored candidate with its cost in the budget's metric. */
+/**
+ * A scored candidate with its cost in the budget's metric.
+ *
+ * **Example** (Plain data)
+ *
+ * ```ts
+ * import * as Schema from "effect/Schema"
+ * import * as SearchStrategy from "./SearchStrategy.ts"
+ *
+ * const score: SearchStrategy.Score = { objective: 0.4, metrics: { top1: 0.6 } }
+ * Schema.is(SearchStrategy.Score)(score) // => true
+ * Schema.is(SearchStrategy.Scored)({ genotype: [0, 1], cost: 12, score }) // => true
+ * ```
+ */
 export const Scored = Schema.Struct({
   genotype: Schema.Array(Schema.Int),
   cost: Schema.Finite,
@@ -138,7 +151,29 @@ export interface SearchStrategyShape {
   readonly best: (state: SearchState) => Option.Option<Scored>
 }
 
-/** The search strategy of a run. */
+/**
+ * The search strategy of a run.
+ *
+ * **Example** (Reading the run's)
+ *
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as Option from "effect/Option"
+ * import * as SearchStrategy from "./SearchStrategy.ts"
+ *
+ * const idle = SearchStrategy.SearchStrategy.of({
+ *   name: "idle",
+ *   evaluations: 0,
+ *   distinct: true,
+ *   init: () => null,
+ *   ask: (state) => [[], state],
+ *   tell: (state) => state,
+ *   best: () => Option.none()
+ * })
+ * const asked = Effect.map(SearchStrategy.SearchStrategy, (strategy) => strategy.ask(null)[0])
+ * Effect.runSync(Effect.provideService(asked, SearchStrategy.SearchStrategy, idle)) // => []
+ * ```
+ */
 export class SearchStrategy extends Context.Service<SearchStrategy, SearchStrategyShape>()(
   "osnas/search-strategy/SearchStrategy"
 ) {}

@@ -7,6 +7,34 @@ import type { StepInput, StepResult } from "./TrainingAgent.ts"
  * Forward pass in training mode, loss, and the gradients of the parameters that took part: a parameter the forward pass
  * did not use, or that the loss does not depend on, has no entry. Nothing given is disposed, and nothing made here
  * outlives the call but the result, even where the forward pass throws.
+ *
+ * **Example** (One linear layer)
+ *
+ * ```ts
+ * import "@tensorflow/tfjs-backend-cpu"
+ * import * as tf from "@tensorflow/tfjs-core"
+ * import * as CrossEntropy from "../criterion/CrossEntropy.ts"
+ * import * as Key from "../random/Key.ts"
+ * import * as GradientStep from "./GradientStep.ts"
+ *
+ * const weight = tf.zeros([4, 2])
+ * const result = GradientStep.gradientStep({
+ *   forward: ({ params }, images) => ({
+ *     output: tf.matMul(tf.reshape(images, [-1, 4]), params["weight"] as tf.Tensor2D),
+ *     statistics: {}
+ *   }),
+ *   variables: { params: { weight }, stats: {} },
+ *   criterion: CrossEntropy.make({ labelSmoothing: 0 }),
+ *   criterionParams: {},
+ *   images: tf.ones([2, 2, 2, 1]),
+ *   labels: tf.tensor1d([0, 1], "int32"),
+ *   key: Key.make(1)
+ * })
+ * result.gradients["weight"].shape // => [4, 2]
+ * result.output.shape // => [2, 2]
+ * GradientStep.disposeStepUnsafe(result)
+ * result.loss.isDisposed // => true
+ * ```
  */
 export const gradientStep = (input: StepInput): StepResult => {
   const { criterion, criterionParams, forward, images, key, labels, variables } = input

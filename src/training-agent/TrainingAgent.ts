@@ -68,7 +68,20 @@ export interface TrainingAgentShape {
   readonly headline: string
 }
 
-/** The training agent of a run. */
+/**
+ * The training agent of a run.
+ *
+ * **Example** (Reading the run's)
+ *
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as Classification from "./Classification.ts"
+ * import * as TrainingAgent from "./TrainingAgent.ts"
+ *
+ * const headline = Effect.map(TrainingAgent.TrainingAgent, (agent) => agent.headline)
+ * Effect.runSync(Effect.provideService(headline, TrainingAgent.TrainingAgent, Classification.agent)) // => "top1"
+ * ```
+ */
 export class TrainingAgent extends Context.Service<TrainingAgent, TrainingAgentShape>()(
   "osnas/training-agent/TrainingAgent"
 ) {}

@@ -46,7 +46,25 @@ export interface TrainingStrategyShape {
   ) => readonly [step: TrainingStep, state: SamplerState]
 }
 
-/** The training strategy of a run. */
+/**
+ * The training strategy of a run.
+ *
+ * **Example** (One that trains the first path over and over)
+ *
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as Key from "../random/Key.ts"
+ * import * as TrainingStrategy from "./TrainingStrategy.ts"
+ *
+ * const first = TrainingStrategy.TrainingStrategy.of({
+ *   name: "first",
+ *   init: () => ({}),
+ *   next: (state) => [{ _tag: "Paths", paths: [[0, 0]] }, state]
+ * })
+ * const step = Effect.map(TrainingStrategy.TrainingStrategy, (strategy) => strategy.next(strategy.init(Key.make(1)))[0])
+ * Effect.runSync(Effect.provideService(step, TrainingStrategy.TrainingStrategy, first)) // => { _tag: "Paths", paths: [[0, 0]] }
+ * ```
+ */
 export class TrainingStrategy extends Context.Service<TrainingStrategy, TrainingStrategyShape>()(
   "osnas/training-strategy/TrainingStrategy"
 ) {}

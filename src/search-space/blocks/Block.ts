@@ -123,7 +123,33 @@ export const GlobalAverageSpec = Schema.TaggedStruct("GlobalAverage", {})
 /** A linear layer on vectors. */
 export const ClassifierSpec = Schema.TaggedStruct("Classifier", { bias: flag(true) })
 
-/** Every kind of block, without its place. Decodes from YAML with the defaults filled in. */
+/**
+ * Every kind of block, without its place. Decodes from YAML with the defaults filled in.
+ *
+ * **Example** (As YAML writes them)
+ *
+ * ```ts
+ * import * as Schema from "effect/Schema"
+ * import * as Block from "./Block.ts"
+ *
+ * const decode = Schema.decodeUnknownSync(Block.BlockSpec)
+ * decode({ _tag: "Conv", kernel: 3 }) // => Block.conv({ kernel: 3 })
+ * const is = (schema: Schema.Constraint, spec: Block.BlockSpec) => Schema.is(schema)(spec)
+ * is(Block.ConvSpec, decode({ _tag: "Conv", kernel: 1 })) // => true
+ * is(Block.SeparableSpec, decode({ _tag: "Separable", kernel: 5 })) // => true
+ * is(Block.MobileSpec, decode({ _tag: "Mobile", kernel: 3, expansion: 6 })) // => true
+ * is(Block.MixedSpec, decode({ _tag: "Mixed", kernels: [3, 5], expansion: 6 })) // => true
+ * is(Block.UnifiedSpec, decode({ _tag: "Unified", slots: [3, 0] })) // => true
+ * is(Block.ShuffleSpec, decode({ _tag: "Shuffle", kernel: 3 })) // => true
+ * is(Block.SkipSpec, decode({ _tag: "Skip" })) // => true
+ * is(Block.ZeroSpec, decode({ _tag: "Zero" })) // => true
+ * is(Block.AveragePoolSpec, decode({ _tag: "AveragePool", kernel: 3 })) // => true
+ * is(Block.MaxPoolSpec, decode({ _tag: "MaxPool", kernel: 3 })) // => true
+ * is(Block.AsppSpec, decode({ _tag: "Aspp", kernel: 3, rates: [2] })) // => true
+ * is(Block.GlobalAverageSpec, decode({ _tag: "GlobalAverage" })) // => true
+ * is(Block.ClassifierSpec, decode({ _tag: "Classifier" })) // => true
+ * ```
+ */
 export const BlockSpec = Schema.Union([
   ConvSpec,
   SeparableSpec,
@@ -176,7 +202,18 @@ export const place = (spec: BlockSpec, inChannels: number, outChannels: number, 
   stride
 })
 
-/** A convolution; ReLU6 and batch normalisation unless said. */
+/**
+ * A convolution; ReLU6 and batch normalisation unless said.
+ *
+ * **Example** (Defaults, and settings of one's own)
+ *
+ * ```ts
+ * import * as Block from "./Block.ts"
+ *
+ * Block.conv({ kernel: 3 }).activation // => "relu6"
+ * Block.label(Block.conv({ kernel: 3, groups: "depthwise", activation: "prelu" })) // => "conv k3 dw prelu"
+ * ```
+ */
 export const conv = (settings: Partially<typeof ConvSpec.Type, "kernel">): typeof ConvSpec.Type => ({
   _tag: "Conv",
   activation: "relu6",
@@ -188,7 +225,17 @@ export const conv = (settings: Partially<typeof ConvSpec.Type, "kernel">): typeo
   ...settings
 })
 
-/** An inverted residual. */
+/**
+ * An inverted residual.
+ *
+ * **Example** (The inverted residual of MobileNetV3)
+ *
+ * ```ts
+ * import * as Block from "./Block.ts"
+ *
+ * Block.label(Block.mobile({ kernel: 5, expansion: 3, squeezeExcite: true })) // => "k5 e3 se"
+ * ```
+ */
 export const mobile = (
   settings: Partially<typeof MobileSpec.Type, "kernel" | "expansion">
 ): typeof MobileSpec.Type => ({
@@ -200,7 +247,17 @@ export const mobile = (
   ...settings
 })
 
-/** An inverted residual with mixed kernels. */
+/**
+ * An inverted residual with mixed kernels.
+ *
+ * **Example** (Two kernels)
+ *
+ * ```ts
+ * import * as Block from "./Block.ts"
+ *
+ * Block.label(Block.mixed({ kernels: [3, 5], expansion: 6 })) // => "k3+5 e6"
+ * ```
+ */
 export const mixed = (settings: Partially<typeof MixedSpec.Type, "kernels" | "expansion">): typeof MixedSpec.Type => ({
   _tag: "Mixed",
   activation: "relu6",
@@ -209,7 +266,17 @@ export const mixed = (settings: Partially<typeof MixedSpec.Type, "kernels" | "ex
   ...settings
 })
 
-/** A unified block. */
+/**
+ * A unified block.
+ *
+ * **Example** (Three of four sub-blocks)
+ *
+ * ```ts
+ * import * as Block from "./Block.ts"
+ *
+ * Block.label(Block.unified({ slots: [3, 3, 7, 0] })) // => "k3 k3 k7 -"
+ * ```
+ */
 export const unified = (settings: Partially<typeof UnifiedSpec.Type, "slots">): typeof UnifiedSpec.Type => ({
   _tag: "Unified",
   activation: "relu6",
@@ -217,7 +284,17 @@ export const unified = (settings: Partially<typeof UnifiedSpec.Type, "slots">): 
   ...settings
 })
 
-/** A separable convolution. */
+/**
+ * A separable convolution.
+ *
+ * **Example** (A dilated one)
+ *
+ * ```ts
+ * import * as Block from "./Block.ts"
+ *
+ * Block.label(Block.separable({ kernel: 3, dilation: 2 })) // => "separable k3 d2"
+ * ```
+ */
 export const separable = (settings: Partially<typeof SeparableSpec.Type, "kernel">): typeof SeparableSpec.Type => ({
   _tag: "Separable",
   activation: "relu6",
@@ -226,7 +303,18 @@ export const separable = (settings: Partially<typeof SeparableSpec.Type, "kernel
   ...settings
 })
 
-/** A shuffle block. */
+/**
+ * A shuffle block.
+ *
+ * **Example** (The two kinds)
+ *
+ * ```ts
+ * import * as Block from "./Block.ts"
+ *
+ * Block.label(Block.shuffle({ kernel: 7 })) // => "shuffle k7"
+ * Block.label(Block.shuffle({ kernel: 3, xception: true })) // => "xception"
+ * ```
+ */
 export const shuffle = (settings: Partially<typeof ShuffleSpec.Type, "kernel">): typeof ShuffleSpec.Type => ({
   _tag: "Shuffle",
   xception: false,
@@ -235,7 +323,17 @@ export const shuffle = (settings: Partially<typeof ShuffleSpec.Type, "kernel">):
   ...settings
 })
 
-/** Atrous spatial pyramid pooling. */
+/**
+ * Atrous spatial pyramid pooling.
+ *
+ * **Example** (Three rates)
+ *
+ * ```ts
+ * import * as Block from "./Block.ts"
+ *
+ * Block.label(Block.aspp({ rates: [6, 12, 18] })) // => "aspp k3 d6+12+18"
+ * ```
+ */
 export const aspp = (settings: Partially<typeof AsppSpec.Type, "rates">): typeof AsppSpec.Type => ({
   _tag: "Aspp",
   kernel: 3,
@@ -245,7 +343,17 @@ export const aspp = (settings: Partially<typeof AsppSpec.Type, "rates">): typeof
 
 /** The skip block. */
 export const skip: typeof SkipSpec.Type = { _tag: "Skip" }
-/** The zero block. */
+/**
+ * The zero block.
+ *
+ * **Example** (Blocks without settings)
+ *
+ * ```ts
+ * import * as Block from "./Block.ts"
+ *
+ * [Block.skip, Block.zero, Block.globalAverage, Block.classifier].map(Block.label) // => ["skip", "zero", "global average", "linear"]
+ * ```
+ */
 export const zero: typeof ZeroSpec.Type = { _tag: "Zero" }
 /** Global average pooling. */
 export const globalAverage: typeof GlobalAverageSpec.Type = { _tag: "GlobalAverage" }
