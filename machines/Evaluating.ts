@@ -1,6 +1,25 @@
 /**
  * The machine of the evaluation on the test set. It has nothing to save on the way: a pause ends it at once, and a
  * resumed run evaluates again.
+ *
+ * **Example** (From its beginning to its end, stepped by hand)
+ *
+ * ```ts
+ * import * as Schema from "effect/Schema"
+ * import { initialTransition, transition } from "xstate"
+ * import * as Evaluating from "./Evaluating.ts"
+ *
+ * const input: Evaluating.EvaluatingInput = {
+ *   architecture: [0, 1],
+ *   network: { file: "network.safetensors", digest: "ab" }
+ * }
+ * Schema.is(Evaluating.EvaluatingInput)(input) // => true
+ * const [begun] = initialTransition(Evaluating.evaluatingMachine, input)
+ * const done = { type: "xstate.done.actor.evaluate", output: { top1: 0.9 } } as never
+ * const [ended] = transition(Evaluating.evaluatingMachine, begun, done)
+ * ended.output // => { _tag: "Evaluated", metrics: { top1: 0.9 } }
+ * Schema.is(Evaluating.EvaluatingContext)(ended.context) // => true
+ * ```
  */
 import * as Schema from "effect/Schema"
 import { assign, setup } from "xstate"

@@ -5,6 +5,24 @@
  *
  * The machine is pure data. `src/run/Runner.ts` fills the holes of the phases, and the persisted snapshot it takes
  * after every piece of work is the state of the run.
+ *
+ * **Example** (Which phase comes first)
+ *
+ * ```ts
+ * import * as Schema from "effect/Schema"
+ * import { initialTransition } from "xstate"
+ * import { noResults } from "./RunState.ts"
+ * import * as MainAgent from "./MainAgent.ts"
+ *
+ * const start = { supernet: null, architecture: null, network: null }
+ * const input: MainAgent.AgentInput = { start, needsSupernet: true, stopAfter: "evaluating" }
+ * Schema.is(MainAgent.AgentInput)(input) // => true
+ * const [snapshot] = initialTransition(MainAgent.agentMachine, input)
+ * snapshot.value // => "supernetTraining"
+ * Schema.is(MainAgent.AgentContext)(snapshot.context) // => true
+ * const given = { completed: null, needsSupernet: false, results: noResults, stopAfter: "evaluating" } as const
+ * MainAgent.nextPhase(given) // => "searching"
+ * ```
  */
 import * as Schema from "effect/Schema"
 import { assign, sendTo, setup } from "xstate"

@@ -2,6 +2,24 @@
  * The data that the machines pass around and that a run's snapshot holds: JSON all of it, tensors by reference to a
  * checkpoint file and its digest. Every type is a Schema, because a snapshot read from disk is decoded before it is
  * believed.
+ *
+ * **Example** (Parts of a snapshot)
+ *
+ * ```ts
+ * import * as Schema from "effect/Schema"
+ * import * as RunState from "./RunState.ts"
+ *
+ * RunState.phases // => RunState.Phase.literals
+ * Schema.is(RunState.TrainingPhase)("searching") // => false
+ * const checkpoint = { file: "checkpoints/supernetTraining-000000004.safetensors", digest: "ab" }
+ * Schema.is(RunState.CheckpointRef)(checkpoint) // => true
+ * const epoch = { epoch: 1, loss: 2.3, accuracy: 0.1, learningRate: 0.05, weights: null }
+ * Schema.is(RunState.EpochRecord)(epoch) // => true
+ * Schema.is(RunState.TrainingPosition)({ step: 4, steps: 8, checkpoint, weights: "cd", history: [epoch] }) // => true
+ * Schema.is(RunState.SearchResult)({ architecture: [0, 1], evaluations: null, best: null }) // => true
+ * Schema.is(RunState.Failure)({ tag: "DiskError", message: "the disk is full" }) // => true
+ * Schema.is(RunState.Results)(RunState.noResults) // => true
+ * ```
  */
 import * as Schema from "effect/Schema"
 import { Score, Scored } from "../src/search-strategy/SearchStrategy.ts"

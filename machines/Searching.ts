@@ -2,6 +2,21 @@
  * The machine of the search: let the strategy learn on the supernet, piece after piece, if it does; then ask for
  * candidates, score them one by one, tell the scores, save; generation by generation until the strategy asks for nothing
  * more.
+ *
+ * **Example** (Before the first question)
+ *
+ * ```ts
+ * import * as Schema from "effect/Schema"
+ * import { initialTransition } from "xstate"
+ * import * as Searching from "./Searching.ts"
+ *
+ * const input: Searching.SearchingInput = { supernet: null }
+ * Schema.is(Searching.SearchingInput)(input) // => true
+ * const [snapshot] = initialTransition(Searching.searchingMachine, input)
+ * snapshot.value // => "asking"
+ * Schema.is(Searching.SearchingContext)(snapshot.context) // => true
+ * new Searching.NothingFound().message // => "the search ended without scoring a single architecture"
+ * ```
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"

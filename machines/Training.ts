@@ -1,6 +1,21 @@
 /**
  * The machine of a training phase: piece after piece, each saved before the next begins. A piece is an epoch or, where
  * checkpoints are asked for more often, a part of one; who fills the hole `train` decides.
+ *
+ * **Example** (The first piece of a phase, stepped by hand)
+ *
+ * ```ts
+ * import * as Schema from "effect/Schema"
+ * import { initialTransition } from "xstate"
+ * import * as Training from "./Training.ts"
+ *
+ * const input: Training.TrainingInput = { phase: "supernetTraining", architecture: null }
+ * Schema.is(Training.TrainingInput)(input) // => true
+ * const [snapshot] = initialTransition(Training.trainingMachine, input)
+ * snapshot.value // => "training"
+ * Schema.is(Training.TrainingContext)(snapshot.context) // => true
+ * Training.isComplete(snapshot.context.position) // => false
+ * ```
  */
 import * as Schema from "effect/Schema"
 import { assign, sendTo, setup } from "xstate"

@@ -4,6 +4,29 @@
  *
  * What the actor keeps in its persisted snapshot is its input alone, so a restored actor starts its Effect again from
  * that input: an Effect given to a machine must be safe to repeat.
+ *
+ * **Example** (An Effect as an actor, in the place of a hole)
+ *
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import { createActor, setup, toPromise } from "xstate"
+ * import * as fromEffect from "./fromEffect.ts"
+ *
+ * const machine = setup({
+ *   types: { output: {} as number },
+ *   actors: { double: fromEffect.hole<number, number>("double") }
+ * }).createMachine({
+ *   initial: "doubling",
+ *   states: {
+ *     doubling: { invoke: { src: "double", input: 21, onDone: { target: "over" } } },
+ *     over: { type: "final", output: ({ event }) => event["output"] }
+ *   },
+ *   output: ({ event }) => event["output"]
+ * })
+ * const double = fromEffect.fromEffect(Effect, (input: number) => Effect.succeed(2 * input))
+ * const actor = createActor(machine.provide({ actors: { double } })).start()
+ * await toPromise(actor) // => 42
+ * ```
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"

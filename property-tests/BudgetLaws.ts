@@ -58,6 +58,23 @@ const checkFrequencies = (
  * Checks all laws: the same key draws the same; every draw lies within the band; ranks name different architectures of the band, as many as
  * `count`; in spaces small enough to enumerate, `count` is right and the options of each layer are drawn as often
  * as they occur in the band, by a chi-square test.
+ *
+ * **Example** (Ten draws in a band)
+ *
+ * ```ts
+ * import * as Result from "effect/Result"
+ * import * as BudgetSampler from "../src/cost/BudgetSampler.ts"
+ * import * as LookupTable from "../src/cost/LookupTable.ts"
+ * import * as Tiny from "../src/search-space/Tiny.ts"
+ * import * as BudgetLaws from "./BudgetLaws.ts"
+ *
+ * const task = { input: [28, 28, 1], head: { _tag: "Classifier", classes: 10 } } as const
+ * const space = Result.getOrThrow(Tiny.make({ stemStride: 2 }, task))
+ * const entries = LookupTable.fromSpace(space).flops
+ * const budget = { metric: "flops", min: 0, max: 2.5e6 } as const
+ * const sampler = Result.getOrThrow(BudgetSampler.make(space, entries, budget))
+ * BudgetLaws.check(sampler, { space, entries, budget, draws: 10 }) // => undefined
+ * ```
  */
 export const check = (sampler: Sampler, { budget, draws = 4000, entries, seed = 1, space }: Options): void => {
   const translate = LayerOptions.make(space)

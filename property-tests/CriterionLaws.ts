@@ -113,6 +113,16 @@ const checkBatch = (criterion: CriterionShape, drawn: Drawn, options: Required<O
 /**
  * Checks all laws on the current engine; throws with the first that is broken and the smallest batch that shows it. The
  * gradient's law can fail by chance where a hinge lies within a finite difference's step; another seed tells.
+ *
+ * **Example** (Cross entropy)
+ *
+ * ```ts
+ * import "@tensorflow/tfjs-backend-cpu"
+ * import * as CrossEntropy from "../src/criterion/CrossEntropy.ts"
+ * import * as CriterionLaws from "./CriterionLaws.ts"
+ *
+ * CriterionLaws.check(CrossEntropy.make({ labelSmoothing: 0.1 }), { outputs: 4, classes: 4 }) // => undefined
+ * ```
  */
 export const check = (criterion: CriterionShape, options: Options = {}): void => {
   const settled = {

@@ -187,7 +187,26 @@ const refusesBeyondTheEnd = async (flow: DataflowShape, split: Split, batchSize:
   }
 }
 
-/** Checks all laws; rejects with the first that is broken. */
+/**
+ * Checks all laws; rejects with the first that is broken.
+ *
+ * **Example** (The images that ship)
+ *
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as Schema from "effect/Schema"
+ * import * as FashionMnist from "../src/dataflow/FashionMnist.ts"
+ * import * as InMemory from "../src/dataflow/InMemory.ts"
+ * import * as Key from "../src/random/Key.ts"
+ * import * as DataflowLaws from "./DataflowLaws.ts"
+ *
+ * const decode = Schema.decodeUnknownSync(FashionMnist.Options)
+ * const options = decode({ trainLimit: 40, testLimit: 10, prefetch: 0 })
+ * const data = await Effect.runPromise(FashionMnist.load(null))
+ * const flow = await Effect.runPromise(Effect.scoped(InMemory.make(data, options, Key.make(1))))
+ * await DataflowLaws.check(flow, { batchSizes: [8], runs: 2 })
+ * ```
+ */
 export const check = async (flow: DataflowShape, options: Options = {}): Promise<void> => {
   const batchSizes = options.batchSizes ?? [1, 7, 32]
   const splits = options.splits ?? everySplit
@@ -201,7 +220,29 @@ export const check = async (flow: DataflowShape, options: Options = {}): Promise
   }
 }
 
-/** Every training batch of an epoch holds exactly `perIdentity` images of each of its identities. */
+/**
+ * Every training batch of an epoch holds exactly `perIdentity` images of each of its identities.
+ *
+ * **Example** (Four images of each of two people)
+ *
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import type { DataflowShape } from "../src/dataflow/Dataflow.ts"
+ * import * as DataflowLaws from "./DataflowLaws.ts"
+ *
+ * const flow: DataflowShape = {
+ *   name: "two",
+ *   image: [1, 1, 1],
+ *   classes: ["a", "b"],
+ *   count: () => 8,
+ *   steps: () => 1,
+ *   batch: () =>
+ *     Effect.succeed({ images: new Float32Array(8), labels: Int32Array.from([0, 0, 0, 0, 1, 1, 1, 1]), size: 8 }),
+ *   digest: ""
+ * }
+ * await DataflowLaws.balanced(flow, "supernet", 8, 4) // => undefined
+ * ```
+ */
 export const balanced = async (
   flow: DataflowShape,
   split: Split,

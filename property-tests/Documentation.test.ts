@@ -10,7 +10,8 @@ import.meta.glob(
     "../generators/**/*.ts",
     "./*.ts",
     "!../**/*.test.ts",
-    "!../src/engine/simd/assembly/**"
+    "!../src/engine/simd/assembly/**",
+    "!./doctest.ts"
   ],
   { query: "?doctest", eager: true }
 )

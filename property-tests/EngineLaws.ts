@@ -92,6 +92,15 @@ const checkOpen = (engine: EngineShape, before: string, options: Options): void 
 /**
  * Checks all laws; rejects with the first that is broken. Laws: while its scope is open the engine is the current one,
  * passes the self-test, gives what the reference gives and counts its memory; afterwards the one before is current again.
+ *
+ * **Example** (tfjs's reference)
+ *
+ * ```ts
+ * import * as Engines from "../src/engine/Engines.ts"
+ * import * as EngineLaws from "./EngineLaws.ts"
+ *
+ * await EngineLaws.check(Engines.layer("cpu", { mode: "strict", threads: 1 }))
+ * ```
  */
 export const check = async <E>(layer: Layer.Layer<Engine, E>, options: Options = {}): Promise<void> => {
   await ensureBackend()

@@ -24,6 +24,22 @@ const law = (holds: boolean, name: string, about: string): void => {
 /**
  * Checks all laws on the given architectures; rejects with the first that is broken. Laws: scores are finite numbers; an
  * architecture scores the same whenever and after whatever it is asked; what cannot be scored is an `EstimationError`.
+ *
+ * **Example** (A tabular one)
+ *
+ * ```ts
+ * import * as Result from "effect/Result"
+ * import * as NasBenchMacroTable from "../src/estimator/NasBenchMacroTable.ts"
+ * import * as Tabular from "../src/estimator/Tabular.ts"
+ * import * as EstimatorLaws from "./EstimatorLaws.ts"
+ *
+ * const estimator = Tabular.make(Result.getOrThrow(NasBenchMacroTable.load()))
+ * const genotypes = [
+ *   [0, 1, 2, 0, 1, 2, 0, 1],
+ *   [2, 2, 2, 2, 2, 2, 2, 2]
+ * ]
+ * await EstimatorLaws.check(estimator, genotypes, { refused: [[9, 9]] })
+ * ```
  */
 export const check = async (
   estimator: PerformanceEstimatorShape,

@@ -63,6 +63,23 @@ const checkRestores = (machine: AnyStateMachine, snapshot: Stepped, path: string
 /**
  * Checks all laws; throws the first that is broken. Laws: every snapshot that can be reached survives being written and
  * read; from every state an end can be reached. Answers with the states' values it has seen.
+ *
+ * **Example** (A machine of two states)
+ *
+ * ```ts
+ * import { setup } from "xstate"
+ * import * as MachineLaws from "./MachineLaws.ts"
+ *
+ * const machine = setup({}).createMachine({
+ *   initial: "working",
+ *   states: {
+ *     working: { on: { "xstate.done.actor.work": { target: "over" }, "xstate.error.actor.work": { target: "over" } } },
+ *     over: { type: "final" }
+ *   }
+ * })
+ * const events = [MachineLaws.done("work"), MachineLaws.failed("work", new Error("no"))]
+ * MachineLaws.check(machine, { input: {}, events }) // => ["over", "working"]
+ * ```
  */
 export const check = (machine: AnyStateMachine, options: Options): ReadonlyArray<string> => {
   const key =

@@ -163,6 +163,17 @@ const checkNetwork = (space: SearchSpaceShape, genotype: Genotype, seed: number)
  * Checks all laws; rejects with the first that is broken. Laws: text form and back; what is out of range is refused;
  * the size is the number of valid genotypes; canonical forms are valid, and stay; costs add up; a path of the supernet
  * equals the stand-alone network with the same weights, and ends in what the task asks for.
+ *
+ * **Example** (A shipped space)
+ *
+ * ```ts
+ * import * as Result from "effect/Result"
+ * import * as Tiny from "../src/search-space/Tiny.ts"
+ * import * as SearchSpaceLaws from "./SearchSpaceLaws.ts"
+ *
+ * const task = { input: [28, 28, 1], head: { _tag: "Classifier", classes: 10 } } as const
+ * await SearchSpaceLaws.check(Result.getOrThrow(Tiny.make({ stemStride: 2 }, task)), { runs: 5, networks: 0 })
+ * ```
  */
 export const check = async (space: SearchSpaceShape, options: Options = {}): Promise<void> => {
   await ensureBackend()

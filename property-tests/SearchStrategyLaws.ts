@@ -135,6 +135,24 @@ const watch = (strategy: SearchStrategyShape, options: Options, seed: number, wo
  * on a state that went through JSON; candidates in the space and never outside the budget; where `distinct`, no
  * architecture asked for twice; the best is the best told; the order of scores within a generation, unless told
  * otherwise, makes no difference; the search ends, and stays over.
+ *
+ * **Example** (Random search)
+ *
+ * ```ts
+ * import * as Result from "effect/Result"
+ * import * as BudgetSampler from "../src/cost/BudgetSampler.ts"
+ * import * as LookupTable from "../src/cost/LookupTable.ts"
+ * import * as Tiny from "../src/search-space/Tiny.ts"
+ * import * as Random from "../src/search-strategy/Random.ts"
+ * import * as SearchStrategyLaws from "./SearchStrategyLaws.ts"
+ *
+ * const task = { input: [28, 28, 1], head: { _tag: "Classifier", classes: 10 } } as const
+ * const space = Result.getOrThrow(Tiny.make({ stemStride: 2 }, task))
+ * const budget = { metric: "flops", min: 0, max: 2.5e6 } as const
+ * const sampler = Result.getOrThrow(BudgetSampler.make(space, LookupTable.fromSpace(space).flops, budget))
+ * const make = () => Random.make(space, sampler, { evaluations: 20, generation: 10 })
+ * await SearchStrategyLaws.check(make, { space, sampler, runs: 2 })
+ * ```
  */
 export const check = (make: () => SearchStrategyShape, options: Options): void => {
   fc.assert(

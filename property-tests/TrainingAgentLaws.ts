@@ -88,6 +88,25 @@ const checkStep = (agent: TrainingAgentShape, input: StepInput): void => {
  * Checks all laws; rejects with the first that is broken. Laws: the head is one; gradients have the shapes of their
  * parameters and are those of the loss; nothing leaks; an evaluation has `loss`, the headline and the objective's
  * metric, all finite, the same whenever and in whatever batches it is made.
+ *
+ * **Example** (Classification of the images that ship)
+ *
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as Schema from "effect/Schema"
+ * import * as CrossEntropy from "../src/criterion/CrossEntropy.ts"
+ * import * as FashionMnist from "../src/dataflow/FashionMnist.ts"
+ * import * as InMemory from "../src/dataflow/InMemory.ts"
+ * import * as Key from "../src/random/Key.ts"
+ * import * as Classification from "../src/training-agent/Classification.ts"
+ * import * as TrainingAgentLaws from "./TrainingAgentLaws.ts"
+ *
+ * const options = Schema.decodeUnknownSync(FashionMnist.Options)({ trainLimit: 60, testLimit: 20, prefetch: 0 })
+ * const data = await Effect.runPromise(FashionMnist.load(null))
+ * const dataflow = await Effect.runPromise(Effect.scoped(InMemory.make(data, options, Key.make(1))))
+ * const criterion = CrossEntropy.make({ labelSmoothing: 0 })
+ * await TrainingAgentLaws.check(Classification.agent, { dataflow, criterion })
+ * ```
  */
 export const check = async (agent: TrainingAgentShape, options: Options): Promise<void> => {
   await ensureBackend()

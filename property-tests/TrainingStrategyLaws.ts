@@ -134,6 +134,19 @@ const checkFairness = (paths: ReadonlyArray<Genotype>, space: Options["space"], 
  * Checks all laws. They are: deterministic from its key; `next` pure, and resumable from the state's JSON; paths in the space,
  * mixtures of the right form; unless told otherwise, marginals uniform by a chi-square test; where asked for, strict
  * fairness, exactly.
+ *
+ * **Example** (Uniform sampling)
+ *
+ * ```ts
+ * import * as Result from "effect/Result"
+ * import * as Tiny from "../src/search-space/Tiny.ts"
+ * import * as Uniform from "../src/training-strategy/Uniform.ts"
+ * import * as TrainingStrategyLaws from "./TrainingStrategyLaws.ts"
+ *
+ * const task = { input: [28, 28, 1], head: { _tag: "Classifier", classes: 10 } } as const
+ * const space = Result.getOrThrow(Tiny.make({ stemStride: 2 }, task))
+ * await TrainingStrategyLaws.check(Uniform.make(space), { space, steps: 300 })
+ * ```
  */
 export const check = (strategy: TrainingStrategyShape, options: Options): void => {
   const { fairCycle, space, steps = 400, uniform = true } = options

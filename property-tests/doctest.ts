@@ -30,7 +30,7 @@ export const examplesOf = (source: string, file: string): string => {
       .map((line) =>
         line.startsWith("import ")
           ? dynamicImport(line, dirname(file))
-          : line.replace(/^(.*?);?\s*\/\/ => (.*)$/, ";expect($1).toEqual($2)")
+          : line.replace(/^;?(.*?);?\s*\/\/ => (.*)$/, ";expect($1).toEqual($2)")
       )
       .join("\n")
     return `it(${JSON.stringify(title)}, async () => {\n${code}\n})`

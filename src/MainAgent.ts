@@ -167,7 +167,47 @@ const folderOf = (agent: MainAgent, options: Options): string => options.folder 
 /** Any way a run of an agent can fail. */
 export type MainAgentError = Runner.RunError | ComponentFailure
 
-/** Begins a run in a new folder and goes through its phases, to the end or to a pause. */
+/**
+ * Begins a run in a new folder and goes through its phases, to the end or to a pause.
+ *
+ * **Example** (A whole search, stopped after the supernet and taken up again)
+ *
+ * ```ts
+ * import * as fs from "node:fs"
+ * import * as os from "node:os"
+ * import * as path from "node:path"
+ * import * as Effect from "effect/Effect"
+ * import * as Random from "./search-strategy/Random.ts"
+ * import { SearchStrategy } from "./search-strategy/SearchStrategy.ts"
+ * import * as MainAgent from "./MainAgent.ts"
+ *
+ * const folder = fs.mkdtempSync(path.join(os.tmpdir(), "agent-"))
+ * const config = {
+ *   name: "example",
+ *   dataflow: { name: "fashion-mnist", trainLimit: 60, testLimit: 20, prefetch: 0 },
+ *   searchSpace: { name: "tiny" },
+ *   estimator: { name: "supernet", recalibration: 1, recalibrationBatchSize: 16 },
+ *   budget: { max: 2.5e6 },
+ *   supernetTraining: { epochs: 1, batchSize: 16 },
+ *   retraining: { epochs: 1, batchSize: 16 },
+ *   engine: { threads: 1 }
+ * }
+ * fs.writeFileSync(path.join(folder, "search.yaml"), JSON.stringify(config))
+ * const agent = await Effect.runPromise(MainAgent.fromFile(path.join(folder, "search.yaml")))
+ * const searchStrategy = Random.component.layer({ evaluations: 2, generation: 2 })
+ * const mine = MainAgent.replace(agent, { searchStrategy })
+ * const strategy = Effect.map(SearchStrategy, ({ name }) => name)
+ * const first = await MainAgent.make({ ...config, stopAfter: "supernetTraining" }, { searchStrategy }).pipe(Effect.runPromise)
+ * await Effect.runPromise(Effect.provide(strategy, MainAgent.layer(first))) // => "random"
+ * const runs = { folder: path.join(folder, "run") }
+ * ;(await Effect.runPromise(MainAgent.run(first, runs)))._tag // => "Done"
+ * const second = await MainAgent.make(config, { searchStrategy }).pipe(Effect.runPromise)
+ * const outcome = await Effect.runPromise(MainAgent.resume(second, runs))
+ * fs.rmSync(folder, { recursive: true })
+ * outcome.results.search?.evaluations // => 2
+ * mine.config.searchStrategy.name // => second.config.searchStrategy.name
+ * ```
+ */
 export const run = (agent: MainAgent, options: StartOptions = {}): Effect.Effect<Runner.RunOutcome, MainAgentError> =>
   Effect.gen(function* () {
     const table = yield* RunLayers.RunTable

@@ -31,7 +31,31 @@ export interface Component<Kind extends ComponentKind, Service, Options, E = nev
   readonly layer: (options: Options) => Layer.Layer<Service, E, R>
 }
 
-/** Keeps the types of a definition while checking it. */
+/**
+ * Keeps the types of a definition while checking it.
+ *
+ * **Example** (A loss of one's own)
+ *
+ * ```ts
+ * import * as tf from "@tensorflow/tfjs-core"
+ * import * as Effect from "effect/Effect"
+ * import * as Layer from "effect/Layer"
+ * import * as Schema from "effect/Schema"
+ * import { Criterion } from "../criterion/Criterion.ts"
+ * import * as Component from "./Component.ts"
+ *
+ * const Options = Schema.Struct({ factor: Schema.Finite.pipe(Schema.withDecodingDefaultKey(Effect.succeed(1))) })
+ * const component = Component.define({
+ *   kind: "criterion",
+ *   name: "constant",
+ *   description: "The same loss whatever happens",
+ *   options: Options,
+ *   layer: ({ factor }: typeof Options.Type) =>
+ *     Layer.succeed(Criterion, { name: "constant", init: () => ({}), loss: () => tf.scalar(factor) })
+ * })
+ * component.name // => "constant"
+ * ```
+ */
 export const define = <Kind extends ComponentKind, Service, Options, E = never, R = never>(
   component: Component<Kind, Service, Options, E, R>
 ): Component<Kind, Service, Options, E, R> => component

@@ -46,7 +46,24 @@ const widened = (cosine: tf.Tensor2D, margin: number): tf.Tensor2D => {
   return tf.where(tf.greater(cosine, -cos), turned, tf.sub(cosine, sin * margin))
 }
 
-/** Angular softmax; see the module's description. Its weights start as random directions. */
+/**
+ * Angular softmax; see the module's description. Its weights start as random directions.
+ *
+ * **Example** (Directions of three identities)
+ *
+ * ```ts
+ * import "@tensorflow/tfjs-backend-cpu"
+ * import * as tf from "@tensorflow/tfjs-core"
+ * import * as Key from "../random/Key.ts"
+ * import * as Angular from "./Angular.ts"
+ *
+ * const criterion = Angular.make({ scale: 30, margin: 0.35, marginOn: "cosine" })
+ * const params = criterion.init(Key.make(1), { outputs: 8, classes: 3 })
+ * params[Angular.weightName].shape // => [8, 3]
+ * const loss = criterion.loss(params, tf.ones([2, 8]), tf.tensor1d([0, 2], "int32"), Key.make(2))
+ * loss.dataSync()[0] > 0 // => true
+ * ```
+ */
 export const make = (options: Options): CriterionShape => ({
   name: "angular",
   init: (key, { classes, outputs }) => ({
@@ -75,7 +92,23 @@ export const make = (options: Options): CriterionShape => ({
 /** The criterion as a Layer. */
 export const layer = (options: Options): Layer.Layer<Criterion> => Layer.succeed(Criterion, make(options))
 
-/** The component `angular`. */
+/**
+ * The component `angular`.
+ *
+ * **Example** (As a configuration names it)
+ *
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as Schema from "effect/Schema"
+ * import { Criterion } from "./Criterion.ts"
+ * import * as Angular from "./Angular.ts"
+ *
+ * const options = Schema.decodeUnknownSync(Angular.Options)({})
+ * options // => { scale: null, margin: 0, marginOn: "cosine" }
+ * const name = Effect.map(Criterion, (criterion) => criterion.name)
+ * Effect.runSync(Effect.provide(name, Angular.layer(options))) // => Angular.component.name
+ * ```
+ */
 export const component = define({
   kind: "criterion",
   name: "angular",

@@ -41,7 +41,23 @@ export const make = (options: Options): CriterionShape => ({
 /** The criterion as a Layer. */
 export const layer = (options: Options): Layer.Layer<Criterion> => Layer.succeed(Criterion, make(options))
 
-/** The component `cross-entropy`. */
+/**
+ * The component `cross-entropy`.
+ *
+ * **Example** (As a configuration names it)
+ *
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as Schema from "effect/Schema"
+ * import { Criterion } from "./Criterion.ts"
+ * import * as CrossEntropy from "./CrossEntropy.ts"
+ *
+ * const options = Schema.decodeUnknownSync(CrossEntropy.Options)({})
+ * options // => { labelSmoothing: 0 }
+ * const name = Effect.map(Criterion, (criterion) => criterion.name)
+ * Effect.runSync(Effect.provide(name, CrossEntropy.layer(options))) // => CrossEntropy.component.name
+ * ```
+ */
 export const component = define({
   kind: "criterion",
   name: "cross-entropy",

@@ -82,7 +82,23 @@ export const make = ({ alpha, gamma }: Options): CriterionShape => ({
 /** The criterion as a Layer. */
 export const layer = (options: Options): Layer.Layer<Criterion> => Layer.succeed(Criterion, make(options))
 
-/** The component `focal`. */
+/**
+ * The component `focal`.
+ *
+ * **Example** (As a configuration names it)
+ *
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as Schema from "effect/Schema"
+ * import { Criterion } from "./Criterion.ts"
+ * import * as Focal from "./Focal.ts"
+ *
+ * const options = Schema.decodeUnknownSync(Focal.Options)({})
+ * options // => { gamma: 2, alpha: 1 }
+ * const name = Effect.map(Criterion, (criterion) => criterion.name)
+ * Effect.runSync(Effect.provide(name, Focal.layer(options))) // => Focal.component.name
+ * ```
+ */
 export const component = define({
   kind: "criterion",
   name: "focal",

@@ -58,6 +58,20 @@ export const squaredDistances = (rows: ReadonlyArray<Float64Array>): ReadonlyArr
  * that the order of the batch does not matter. A negative violates the margin where
  * `d(anchor, positive) - d(anchor, negative) + margin` is above 0; it is semihard where that is also below the margin.
  * Empty where the batch holds no pair, no other label, or no violation.
+ *
+ * **Example** (The one triplet of three points on a line)
+ *
+ * ```ts
+ * import * as Key from "../random/Key.ts"
+ * import * as Triplet from "./Triplet.ts"
+ *
+ * const rows = [[0], [1], [1.5]].map((row) => Float64Array.from(row))
+ * const distances = Triplet.squaredDistances(rows)
+ * distances[0][2] // => 2.25
+ * const options = { margin: 2, negatives: "hardest" } as const
+ * const triplets = Triplet.select(distances, [7, 7, 8], options, Key.make(1))
+ * triplets // => [[0, 1, 2], [1, 0, 2]]
+ * ```
  */
 export const select = (
   distances: ReadonlyArray<Float64Array>,
@@ -191,7 +205,23 @@ export const make = (options: Options): CriterionShape => {
 /** The criterion as a Layer. */
 export const layer = (options: Options): Layer.Layer<Criterion> => Layer.succeed(Criterion, make(options))
 
-/** The component `triplet`. */
+/**
+ * The component `triplet`.
+ *
+ * **Example** (As a configuration names it)
+ *
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as Schema from "effect/Schema"
+ * import { Criterion } from "./Criterion.ts"
+ * import * as Triplet from "./Triplet.ts"
+ *
+ * const options = Schema.decodeUnknownSync(Triplet.Options)({})
+ * options // => { margin: 0.3, negatives: "random-hard", normalise: true }
+ * const name = Effect.map(Criterion, (criterion) => criterion.name)
+ * Effect.runSync(Effect.provide(name, Triplet.layer(options))) // => Triplet.component.name
+ * ```
+ */
 export const component = define({
   kind: "criterion",
   name: "triplet",

@@ -24,7 +24,27 @@ export const Options = Cifar.options(variant)
 /** The dataflow as a Layer. */
 export const layer = Cifar.layer(variant)
 
-/** The component `cifar10`. */
+/**
+ * The component `cifar10`.
+ *
+ * **Example** (As a configuration names it)
+ *
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as Layer from "effect/Layer"
+ * import * as Schema from "effect/Schema"
+ * import * as Key from "../random/Key.ts"
+ * import { RunKey } from "../random/RunKey.ts"
+ * import { Dataflow } from "./Dataflow.ts"
+ * import * as Cifar10 from "./Cifar10.ts"
+ *
+ * Cifar10.variant.classes.length // => 10
+ * const options = Schema.decodeUnknownSync(Cifar10.Options)({ folder: "nowhere" })
+ * const flow = Cifar10.layer(options).pipe(Layer.provide(Layer.succeed(RunKey, Key.make(1))))
+ * const failure = Effect.runPromise(Effect.flip(Effect.provide(Effect.map(Dataflow, (data) => data.name), flow)))
+ * ;(await failure).dataset // => Cifar10.component.name
+ * ```
+ */
 export const component = define({
   kind: "dataflow",
   name: variant.name,

@@ -36,7 +36,27 @@ export const Options = Cifar.options(variant)
 /** The dataflow as a Layer. */
 export const layer = Cifar.layer(variant)
 
-/** The component `cifar100`. */
+/**
+ * The component `cifar100`.
+ *
+ * **Example** (As a configuration names it)
+ *
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as Layer from "effect/Layer"
+ * import * as Schema from "effect/Schema"
+ * import * as Key from "../random/Key.ts"
+ * import { RunKey } from "../random/RunKey.ts"
+ * import { Dataflow } from "./Dataflow.ts"
+ * import * as Cifar100 from "./Cifar100.ts"
+ *
+ * Cifar100.variant.classes.length // => 100
+ * const options = Schema.decodeUnknownSync(Cifar100.Options)({ folder: "nowhere" })
+ * const flow = Cifar100.layer(options).pipe(Layer.provide(Layer.succeed(RunKey, Key.make(1))))
+ * const failure = Effect.runPromise(Effect.flip(Effect.provide(Effect.map(Dataflow, (data) => data.name), flow)))
+ * ;(await failure).dataset // => Cifar100.component.name
+ * ```
+ */
 export const component = define({
   kind: "dataflow",
   name: variant.name,

@@ -289,7 +289,28 @@ export const layer = (options: Options): Layer.Layer<Dataflow, DatasetError, Run
     })
   )
 
-/** The component `face-folder`. */
+/**
+ * The component `face-folder`.
+ *
+ * **Example** (As a configuration names it)
+ *
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as Layer from "effect/Layer"
+ * import * as Schema from "effect/Schema"
+ * import * as Key from "../random/Key.ts"
+ * import { RunKey } from "../random/RunKey.ts"
+ * import { Dataflow } from "./Dataflow.ts"
+ * import * as FaceFolder from "./FaceFolder.ts"
+ *
+ * const options = Schema.decodeUnknownSync(FaceFolder.Options)({ folder: "nowhere", perIdentity: 4 })
+ * options.size // => 112
+ * const flow = FaceFolder.layer(options).pipe(Layer.provide(Layer.succeed(RunKey, Key.make(1))))
+ * const failure = Effect.runPromise(Effect.flip(Effect.provide(Effect.map(Dataflow, (data) => data.name), flow)))
+ * ;(await failure).dataset // => FaceFolder.component.name
+ * ;(await Effect.runPromise(Effect.flip(Effect.scoped(FaceFolder.make(options, Key.make(1)))))).file // => "nowhere"
+ * ```
+ */
 export const component = define({
   kind: "dataflow",
   name,

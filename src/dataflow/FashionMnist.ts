@@ -127,7 +127,30 @@ export const layer = (options: Options): Layer.Layer<Dataflow, DatasetError, Run
     })
   )
 
-/** The component `fashion-mnist`. */
+/**
+ * The component `fashion-mnist`.
+ *
+ * **Example** (The images that ship)
+ *
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as Layer from "effect/Layer"
+ * import * as Schema from "effect/Schema"
+ * import * as Key from "../random/Key.ts"
+ * import { RunKey } from "../random/RunKey.ts"
+ * import { Dataflow } from "./Dataflow.ts"
+ * import * as FashionMnist from "./FashionMnist.ts"
+ *
+ * const data = await Effect.runPromise(FashionMnist.load(null))
+ * data.classes // => FashionMnist.classes
+ * Object.keys(FashionMnist.shippedDigests).includes(`${FashionMnist.files.test.labels}.gz`) // => true
+ * FashionMnist.shippedFolder.includes("fashion-mnist-mini") // => true
+ * const options = Schema.decodeUnknownSync(FashionMnist.Options)({ trainLimit: 100, prefetch: 0 })
+ * const flow = FashionMnist.layer(options).pipe(Layer.provide(Layer.succeed(RunKey, Key.make(1))))
+ * const told = Effect.map(Dataflow, ({ count, name }) => [name, count("train"), count("supernet")])
+ * await Effect.runPromise(Effect.provide(told, flow)) // => [FashionMnist.component.name, 100, 80]
+ * ```
+ */
 export const component = define({
   kind: "dataflow",
   name,

@@ -199,7 +199,28 @@ export const layer = (options: Options): Layer.Layer<Dataflow, DatasetError, Run
     })
   )
 
-/** The component `image-folder`. */
+/**
+ * The component `image-folder`.
+ *
+ * **Example** (As a configuration names it)
+ *
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as Layer from "effect/Layer"
+ * import * as Schema from "effect/Schema"
+ * import * as Key from "../random/Key.ts"
+ * import { RunKey } from "../random/RunKey.ts"
+ * import { Dataflow } from "./Dataflow.ts"
+ * import * as ImageFolder from "./ImageFolder.ts"
+ *
+ * const options = Schema.decodeUnknownSync(ImageFolder.Options)({ folder: "nowhere" })
+ * options.size // => 224
+ * const flow = ImageFolder.layer(options).pipe(Layer.provide(Layer.succeed(RunKey, Key.make(1))))
+ * const failure = Effect.runPromise(Effect.flip(Effect.provide(Effect.map(Dataflow, (data) => data.name), flow)))
+ * ;(await failure).dataset // => ImageFolder.component.name
+ * ;(await Effect.runPromise(Effect.flip(Effect.scoped(ImageFolder.make(options, Key.make(1)))))).file // => "nowhere/train"
+ * ```
+ */
 export const component = define({
   kind: "dataflow",
   name,

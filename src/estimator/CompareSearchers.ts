@@ -122,7 +122,33 @@ export const distinct = (space: SearchSpaceShape, sampler: BudgetSampler): Reado
   ).values()
 ]
 
-/** Compares strategies. Deterministic in its arguments. */
+/**
+ * Compares strategies. Deterministic in its arguments.
+ *
+ * **Example** (Random search on NAS-Bench-Macro, three seeds)
+ *
+ * ```ts
+ * import * as Option from "effect/Option"
+ * import * as Result from "effect/Result"
+ * import * as BudgetSampler from "../cost/BudgetSampler.ts"
+ * import * as LookupTable from "../cost/LookupTable.ts"
+ * import * as Key from "../random/Key.ts"
+ * import * as Random from "../search-strategy/Random.ts"
+ * import * as NasBenchMacroTable from "./NasBenchMacroTable.ts"
+ * import * as CompareSearchers from "./CompareSearchers.ts"
+ *
+ * const table = Result.getOrThrow(NasBenchMacroTable.load())
+ * const { flops } = LookupTable.fromSpace(table.space)
+ * const sampler = Result.getOrThrow(BudgetSampler.make(table.space, flops, { metric: "flops", min: 0, max: 30e6 }))
+ * const make = (evaluations: number) => Random.make(table.space, sampler, { evaluations, generation: 5 })
+ * const contestants = [{ name: "random", make: (_space: unknown, _sampler: unknown, count: number) => make(count) }]
+ * const { architectures, rows } = CompareSearchers.compare({ table, sampler, contestants, evaluations: [5], seeds: 3 })
+ * architectures // => CompareSearchers.distinct(table.space, sampler).length
+ * rows[0].worst <= rows[0].mean // => true
+ * const best = CompareSearchers.search(make(5), table, sampler, Key.make(0))
+ * Option.isSome(best) && best.value.cost <= 30e6 // => true
+ * ```
+ */
 export const compare = ({ contestants, evaluations, sampler, seeds, table }: CompareOptions): ComparisonTable => {
   const judge = ({ metrics }: Score) => metrics[table.judged] ?? Number.NaN
   const resultOf = (genotype: Genotype) => {

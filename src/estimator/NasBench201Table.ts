@@ -29,7 +29,21 @@ export const space: SearchSpaceShape = TabularSpace.make({
   layers: Array.from({ length: edges }, () => operations)
 })
 
-/** Reads the table from the text of a file. */
+/**
+ * Reads the table from the text of a file.
+ *
+ * **Example** (A file that is none)
+ *
+ * ```ts
+ * import * as Result from "effect/Result"
+ * import * as NasBench201Table from "./NasBench201Table.ts"
+ *
+ * NasBench201Table.DataSet.literals // => ["c10", "c100", "in16"]
+ * NasBench201Table.space.size // => 15625n
+ * const read = NasBench201Table.parse("ops,c10_val_12ep\n", "results.csv", "c10")
+ * Result.isFailure(read) && read.failure.file // => "results.csv"
+ * ```
+ */
 export const parse = (text: string, file: string, dataSet: DataSet): Result.Result<Table, TableError> =>
   Result.gen(function* () {
     const columns = [`${dataSet}_val_12ep`, `${dataSet}_test_200ep`]

@@ -52,7 +52,22 @@ export const parse = (text: string, file: string): Result.Result<Table, TableErr
     }
   })
 
-/** Reads the table that ships. */
+/**
+ * Reads the table that ships.
+ *
+ * **Example** (The worst network there is)
+ *
+ * ```ts
+ * import * as Result from "effect/Result"
+ * import * as NasBenchMacroTable from "./NasBenchMacroTable.ts"
+ *
+ * const table = Result.getOrThrow(NasBenchMacroTable.load())
+ * table.space.size // => NasBenchMacroTable.space().size
+ * const accuracy = table.score([0, 0, 0, 0, 0, 0, 0, 0])?.metrics["test"] ?? 0
+ * accuracy > 0 && accuracy < 93 // => true
+ * Result.isFailure(NasBenchMacroTable.parse("a,b", "x.csv")) // => true
+ * ```
+ */
 export const load = (): Result.Result<Table, TableError> => {
   const file = fileURLToPath(new URL("./data/nas-bench-macro.csv", import.meta.url))
   return parse(readFileSync(file, "utf8"), file)

@@ -54,6 +54,34 @@ const keptBytes = 256 * 1024 * 1024
 /**
  * The same dataflow, with batches read once and kept up to `limit` bytes. Only for requests that repeat; whoever gets
  * a batch gets a copy.
+ *
+ * **Example** (A batch is read once)
+ *
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import type { BatchRequest, DataflowShape } from "../dataflow/Dataflow.ts"
+ * import * as Supernet from "./Supernet.ts"
+ *
+ * let reads = 0
+ * const source: DataflowShape = {
+ *   name: "one",
+ *   image: [1, 1, 1],
+ *   classes: ["a"],
+ *   count: () => 1,
+ *   steps: () => 1,
+ *   batch: () =>
+ *     Effect.sync(() => {
+ *       reads += 1
+ *       return { images: Float32Array.of(0), labels: Int32Array.of(0), size: 1 }
+ *     }),
+ *   digest: ""
+ * }
+ * const flow = Supernet.keeping(source)
+ * const request: BatchRequest = { split: "validation", epoch: 0, step: 0, batchSize: 1, training: false }
+ * Effect.runSync(flow.batch(request))
+ * Effect.runSync(flow.batch(request))
+ * reads // => 1
+ * ```
  */
 export const keeping = (dataflow: DataflowShape, limit: number = keptBytes): DataflowShape => {
   const kept = new Map<string, Batch>()
@@ -171,7 +199,22 @@ const make = (options: Options) =>
 /** The estimator as a Layer, over the run's supernet. */
 export const layer = (options: Options) => Layer.effect(PerformanceEstimator, make(options))
 
-/** `name: supernet`. */
+/**
+ * `name: supernet`.
+ *
+ * **Example** (As a configuration names it)
+ *
+ * ```ts
+ * import * as Layer from "effect/Layer"
+ * import * as Schema from "effect/Schema"
+ * import * as Supernet from "./Supernet.ts"
+ *
+ * const options = Schema.decodeUnknownSync(Supernet.Options)({})
+ * options.recalibration // => 4
+ * Layer.isLayer(Supernet.layer(options)) // => true
+ * Supernet.component.name // => "supernet"
+ * ```
+ */
 export const component = define({
   kind: "estimator",
   name: "supernet",

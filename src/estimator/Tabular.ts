@@ -87,7 +87,30 @@ export const layer = (options: Options): Layer.Layer<PerformanceEstimator, Table
     })
   )
 
-/** `name: tabular`. */
+/**
+ * `name: tabular`.
+ *
+ * **Example** (A look into the table that ships)
+ *
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as Layer from "effect/Layer"
+ * import * as Result from "effect/Result"
+ * import * as Schema from "effect/Schema"
+ * import { SearchSpace } from "../search-space/SearchSpace.ts"
+ * import { PerformanceEstimator } from "./PerformanceEstimator.ts"
+ * import * as Tabular from "./Tabular.ts"
+ *
+ * const options = Schema.decodeUnknownSync(Tabular.Options)({})
+ * Schema.is(Tabular.TableName)(options.table) // => true
+ * const table = Result.getOrThrow(Tabular.load(options))
+ * const genotype = [1, 2, 1, 2, 1, 2, 1, 2]
+ * Effect.runSync(Tabular.make(table).score(genotype)) // => table.score(genotype)
+ * const layer = Tabular.layer(options).pipe(Layer.provide(Layer.succeed(SearchSpace, table.space)))
+ * const name = Effect.map(PerformanceEstimator, (estimator) => estimator.name)
+ * Effect.runSync(Effect.provide(name, layer)) // => Tabular.component.name
+ * ```
+ */
 export const component = define({
   kind: "estimator",
   name: "tabular",

@@ -509,7 +509,21 @@ export const applyBlockUnsafe = (
   statistics: Record<string, BatchStatistics>
 ): Tensor => evaluateAll({ variables, mode, statistics }, compile(name, block), x)
 
-/** As {@link applyBlockUnsafe}, for operations. */
+/**
+ * As {@link applyBlockUnsafe}, for operations.
+ *
+ * **Example** (A pooling)
+ *
+ * ```ts
+ * import "@tensorflow/tfjs-backend-cpu"
+ * import * as tf from "@tensorflow/tfjs-core"
+ * import * as Network from "./Network.ts"
+ *
+ * const none = { params: {}, stats: {} }
+ * const pooled = Network.applyOperationsUnsafe([{ _tag: "GlobalAverage" }], none, tf.ones([2, 4, 4, 3]), "eval", {})
+ * pooled.shape // => [2, 3]
+ * ```
+ */
 export const applyOperationsUnsafe = (
   operations: ReadonlyArray<Operation>,
   variables: Variables,

@@ -119,7 +119,32 @@ export const EngineConfig = Schema.Struct({
   )
 })
 
-/** Everything a run is made of. */
+/**
+ * Everything a run is made of.
+ *
+ * **Example** (The least there is, and what it becomes)
+ *
+ * ```ts
+ * import * as Schema from "effect/Schema"
+ * import * as RunConfig from "./RunConfig.ts"
+ *
+ * const config = Schema.decodeUnknownSync(RunConfig.RunConfig)({
+ *   name: "mine",
+ *   dataflow: { name: "fashion-mnist" },
+ *   searchSpace: { name: "tiny" },
+ *   budget: { max: 2.5e6 },
+ *   supernetTraining: { epochs: 4 },
+ *   retraining: { epochs: 8, optimizer: { name: "adam", learningRate: 1e-3 } }
+ * })
+ * config.engine // => { name: "auto", mode: "strict", threads: 0 }
+ * Schema.is(RunConfig.EngineConfig)(config.engine) // => true
+ * Schema.is(RunConfig.ComponentRef)(config.searchStrategy) // => true
+ * Schema.is(RunConfig.BudgetConfig)(config.budget) // => true
+ * Schema.is(RunConfig.TrainingConfig)(config.retraining) // => true
+ * Schema.is(RunConfig.OptimizerConfig)(config.retraining.optimizer) // => true
+ * Schema.decodeUnknownSync(RunConfig.ScheduleConfig)({}) // => config.retraining.schedule
+ * ```
+ */
 export const RunConfig = Schema.Struct({
   name: Schema.String.annotate({ description: "Name of the run, and of its folder under runs/" }),
   seed: NonNegativeInt.annotate({ description: "Root of all randomness; the same seed gives the same bits" }).pipe(

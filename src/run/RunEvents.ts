@@ -128,7 +128,25 @@ export const RunDone = Schema.TaggedStruct("RunDone", {
   metrics: Metrics
 })
 
-/** Any event of a run. */
+/**
+ * Any event of a run.
+ *
+ * **Example** (Every kind, by its tag)
+ *
+ * ```ts
+ * import * as Schema from "effect/Schema"
+ * import * as RunEvents from "./RunEvents.ts"
+ *
+ * const told: RunEvents.RunEvent = { _tag: "RunPaused", resume: "osnas resume runs/mine" }
+ * Schema.is(RunEvents.RunPaused)(told) // => true
+ * Schema.is(RunEvents.Stamped)({ time: 0, event: told }) // => true
+ * const { CandidateScored, CheckpointSaved, EpochDone, Evaluated, GenerationDone } = RunEvents
+ * const { PhaseEnded, PhaseStarted, RunDone, RunFailed, RunStarted, StepDone } = RunEvents
+ * const begins = [RunStarted, PhaseStarted, StepDone, EpochDone, CheckpointSaved]
+ * const others = [CandidateScored, GenerationDone, Evaluated, PhaseEnded, RunFailed, RunDone]
+ * ;[...begins, ...others].some((schema) => Schema.is(schema)(told)) // => false
+ * ```
+ */
 export const RunEvent = Schema.Union([
   RunStarted,
   PhaseStarted,
@@ -160,7 +178,26 @@ export interface RunEventsShape {
   readonly subscribe: Effect.Effect<Stream.Stream<Stamped>, never, Scope>
 }
 
-/** The event stream of a run. */
+/**
+ * The event stream of a run.
+ *
+ * **Example** (Hearing what is published)
+ *
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as Stream from "effect/Stream"
+ * import * as RunEvents from "./RunEvents.ts"
+ *
+ * const program = Effect.gen(function* () {
+ *   const events = yield* RunEvents.RunEvents
+ *   const heard = yield* events.subscribe
+ *   yield* events.publish({ _tag: "GenerationDone", generation: 0, best: null })
+ *   return yield* Stream.runCollect(Stream.take(heard, 1))
+ * })
+ * const heard = await Effect.runPromise(Effect.scoped(Effect.provide(program, RunEvents.RunEvents.layer)))
+ * heard.map(({ event }) => event._tag) // => ["GenerationDone"]
+ * ```
+ */
 export class RunEvents extends Context.Service<RunEvents, RunEventsShape>()("osnas/run/RunEvents") {
   /** Within the process. A subscriber that falls far behind loses the oldest events; the journal loses none. */
   static readonly layer: Layer.Layer<RunEvents> = Layer.effect(

@@ -82,7 +82,25 @@ export const makeS: Make<Options> = (options, networkInterface) =>
 export const makeL: Make<Options> = (options, networkInterface) =>
   fromMacro(macro("fbnet-l", 1984, options), networkInterface)
 
-/** `name: fbnet-s`. */
+/**
+ * `name: fbnet-s`.
+ *
+ * **Example** (As a configuration names it)
+ *
+ * ```ts
+ * import * as Result from "effect/Result"
+ * import * as Schema from "effect/Schema"
+ * import * as FbNet from "./FbNet.ts"
+ *
+ * const options = Schema.decodeUnknownSync(FbNet.Options)({})
+ * const task = { input: [32, 32, 3], head: { _tag: "Classifier", classes: 10 } } as const
+ * const space = Result.getOrThrow(FbNet.makeS(options, task))
+ * space.size === 9n ** 22n // => true
+ * space.name // => FbNet.componentS.name
+ * Result.getOrThrow(FbNet.makeL(options, task)).name // => FbNet.componentL.name
+ * FbNet.macro("mine", 1504, options).search.length // => 22
+ * ```
+ */
 export const componentS = define({
   kind: "searchSpace",
   name: "fbnet-s",

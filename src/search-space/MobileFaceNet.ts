@@ -95,7 +95,24 @@ export const make: Make<Options> = (options, networkInterface) => {
   return fromMacro(macro(options, side), networkInterface)
 }
 
-/** `name: mobilefacenet`. */
+/**
+ * `name: mobilefacenet`.
+ *
+ * **Example** (As a configuration names it)
+ *
+ * ```ts
+ * import * as Result from "effect/Result"
+ * import * as Schema from "effect/Schema"
+ * import * as MobileFaceNet from "./MobileFaceNet.ts"
+ *
+ * const options = Schema.decodeUnknownSync(MobileFaceNet.Options)({})
+ * const task = { input: [32, 32, 3], head: { _tag: "Classifier", classes: 10 } } as const
+ * const space = Result.getOrThrow(MobileFaceNet.make(options, task))
+ * space.size === 7n ** 15n // => true
+ * space.name // => MobileFaceNet.component.name
+ * MobileFaceNet.macro(options, 4).search.length // => 15
+ * ```
+ */
 export const component = define({
   kind: "searchSpace",
   name: "mobilefacenet",

@@ -55,7 +55,24 @@ export const canonical = (genotype: Genotype): Genotype =>
 /** The space for images and a head. */
 export const make: Make<Options> = (_, networkInterface) => fromMacro(macro, networkInterface, { canonical })
 
-/** `name: nas-bench-macro`. */
+/**
+ * `name: nas-bench-macro`.
+ *
+ * **Example** (As a configuration names it)
+ *
+ * ```ts
+ * import * as Result from "effect/Result"
+ * import * as Schema from "effect/Schema"
+ * import * as NasBenchMacro from "./NasBenchMacro.ts"
+ *
+ * const options = Schema.decodeUnknownSync(NasBenchMacro.Options)({})
+ * const task = { input: [32, 32, 3], head: { _tag: "Classifier", classes: 10 } } as const
+ * const space = Result.getOrThrow(NasBenchMacro.make(options, task))
+ * space.size // => 6561n
+ * space.name // => NasBenchMacro.component.name
+ * NasBenchMacro.macro.choices.length // => 3
+ * ```
+ */
 export const component = define({
   kind: "searchSpace",
   name: "nas-bench-macro",

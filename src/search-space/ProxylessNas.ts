@@ -100,7 +100,24 @@ export const macro = (options: Options): MacroSpec => {
  */
 export const make: Make<Options> = (options, networkInterface) => fromMacro(macro(options), networkInterface)
 
-/** `name: proxylessnas`. */
+/**
+ * `name: proxylessnas`.
+ *
+ * **Example** (As a configuration names it)
+ *
+ * ```ts
+ * import * as Result from "effect/Result"
+ * import * as Schema from "effect/Schema"
+ * import * as ProxylessNas from "./ProxylessNas.ts"
+ *
+ * const options = Schema.decodeUnknownSync(ProxylessNas.Options)({})
+ * const task = { input: [32, 32, 3], head: { _tag: "Classifier", classes: 10 } } as const
+ * const space = Result.getOrThrow(ProxylessNas.make(options, task))
+ * space.choices[0]?.length // => ProxylessNas.choices.length
+ * space.name // => ProxylessNas.component.name
+ * ProxylessNas.macro(options).search // => ProxylessNas.searchedLayers(ProxylessNas.standardWidths)
+ * ```
+ */
 export const component = define({
   kind: "searchSpace",
   name: "proxylessnas",

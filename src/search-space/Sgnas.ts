@@ -153,7 +153,25 @@ export const make: Make<Options> = (options, networkInterface) => {
   })
 }
 
-/** `name: sgnas`. */
+/**
+ * `name: sgnas`.
+ *
+ * **Example** (As a configuration names it)
+ *
+ * ```ts
+ * import * as Result from "effect/Result"
+ * import * as Schema from "effect/Schema"
+ * import * as Sgnas from "./Sgnas.ts"
+ *
+ * const options = Schema.decodeUnknownSync(Sgnas.Options)({})
+ * const task = { input: [32, 32, 3], head: { _tag: "Classifier", classes: 10 } } as const
+ * const space = Result.getOrThrow(Sgnas.make(options, task))
+ * space.choices.length // => 21 * Sgnas.slots
+ * space.layers[0]?.options.length // => Sgnas.selections(1).length
+ * space.name // => Sgnas.component.name
+ * Sgnas.kernels.length // => 4
+ * ```
+ */
 export const component = define({
   kind: "searchSpace",
   name: "sgnas",

@@ -68,7 +68,24 @@ export const macro = (options: Options): MacroSpec => {
  */
 export const make: Make<Options> = (options, networkInterface) => fromMacro(macro(options), networkInterface)
 
-/** `name: spos`. */
+/**
+ * `name: spos`.
+ *
+ * **Example** (As a configuration names it)
+ *
+ * ```ts
+ * import * as Result from "effect/Result"
+ * import * as Schema from "effect/Schema"
+ * import * as Spos from "./Spos.ts"
+ *
+ * const options = Schema.decodeUnknownSync(Spos.Options)({})
+ * const task = { input: [32, 32, 3], head: { _tag: "Classifier", classes: 10 } } as const
+ * const space = Result.getOrThrow(Spos.make(options, task))
+ * space.size === 4n ** 20n // => true
+ * space.name // => Spos.component.name
+ * Spos.macro(options).choices.length // => 4
+ * ```
+ */
 export const component = define({
   kind: "searchSpace",
   name: "spos",

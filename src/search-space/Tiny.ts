@@ -51,7 +51,24 @@ export const macro = (options: Options): MacroSpec => ({
  */
 export const make: Make<Options> = (options, networkInterface) => fromMacro(macro(options), networkInterface)
 
-/** `name: tiny`. */
+/**
+ * `name: tiny`.
+ *
+ * **Example** (As a configuration names it)
+ *
+ * ```ts
+ * import * as Result from "effect/Result"
+ * import * as Schema from "effect/Schema"
+ * import * as Tiny from "./Tiny.ts"
+ *
+ * const options = Schema.decodeUnknownSync(Tiny.Options)({})
+ * const task = { input: [32, 32, 3], head: { _tag: "Classifier", classes: 10 } } as const
+ * const space = Result.getOrThrow(Tiny.make(options, task))
+ * space.size // => 117649n
+ * space.name // => Tiny.component.name
+ * Tiny.macro(options).search.length // => 6
+ * ```
+ */
 export const component = define({
   kind: "searchSpace",
   name: "tiny",

@@ -7,6 +7,34 @@
  *
  * Costs are expected ones: linear in the probabilities, which sum to 1 in every layer, and never computed from raw
  * parameters.
+ *
+ * **Example** (Two layers)
+ *
+ * ```ts
+ * import "@tensorflow/tfjs-backend-cpu"
+ * import * as tf from "@tensorflow/tfjs-core"
+ * import * as Key from "../random/Key.ts"
+ * import * as Distribution from "./Distribution.ts"
+ *
+ * const logits = [
+ *   [0, 0],
+ *   [1000, 0, 0]
+ * ]
+ * const entries = { base: 10, layers: [[0, 4], [1, 2, 3]] }
+ * const probabilities = Distribution.probabilities(logits)
+ * probabilities // => [[0.5, 0.5], [1, 0, 0]]
+ * Distribution.logProbabilities(logits)[1] // => [0, -1000, -1000]
+ * Distribution.expectedCost(entries, probabilities) // => 13
+ * Distribution.draw(logits, Key.make(1))[1] // => 0
+ * const relaxation = { relaxation: "gumbel", temperature: 1, hard: true } as const
+ * const weights = Distribution.weights({ logits, ...relaxation }, Key.make(1))
+ * weights[1] // => [1, 0, 0]
+ * const tensors = logits.map((row) => tf.tensor1d(row))
+ * const mixed = Distribution.weightsOf(tensors, relaxation, Key.make(1))
+ * mixed.map((row) => Array.from(row.dataSync())) // => weights
+ * const expected = Distribution.expectedCostOf(entries, Distribution.probabilitiesOf(tensors), 10)
+ * expected.dataSync()[0].toFixed(6) // => "1.300000"
+ * ```
  */
 import type { Scalar, Tensor1D } from "@tensorflow/tfjs-core"
 import * as tf from "@tensorflow/tfjs-core"

@@ -83,7 +83,45 @@ export const settings = (options: Options, layers: number) => {
 /** How often another pair of parents, or another set of layers, is tried before the whole band is drawn from. */
 const attempts = 16
 
-/** Evolution over a space's budget. */
+/**
+ * Evolution over a space's budget.
+ *
+ * **Example** (Thirty candidates of a small space)
+ *
+ * ```ts
+ * import * as Option from "effect/Option"
+ * import * as Result from "effect/Result"
+ * import * as Schema from "effect/Schema"
+ * import * as BudgetSampler from "../cost/BudgetSampler.ts"
+ * import * as LookupTable from "../cost/LookupTable.ts"
+ * import * as Key from "../random/Key.ts"
+ * import * as Tiny from "../search-space/Tiny.ts"
+ * import * as Evolution from "./Evolution.ts"
+ *
+ * const task = { input: [28, 28, 1], head: { _tag: "Classifier", classes: 10 } } as const
+ * const space = Result.getOrThrow(Tiny.make({ stemStride: 2 }, task))
+ * const budget = { metric: "flops", min: 0, max: 2.5e6 } as const
+ * const sampler = Result.getOrThrow(BudgetSampler.make(space, LookupTable.fromSpace(space).flops, budget))
+ * const options = Schema.decodeUnknownSync(Evolution.Options)({ evaluations: 30 })
+ * const strategy = Evolution.make(space, sampler, options)
+ * let state = strategy.init(Key.make(1))
+ * let scored = 0
+ * for (;;) {
+ *   const [candidates, asked] = strategy.ask(state)
+ *   if (candidates.length === 0) break
+ *   scored += candidates.length
+ *   const score = (genotype: ReadonlyArray<number>) => {
+ *     const cost = sampler.cost(genotype)
+ *     return { genotype, cost, score: { objective: -cost, metrics: {} } }
+ *   }
+ *   state = strategy.tell(asked, candidates.map(score))
+ * }
+ * scored // => 30
+ * const best = strategy.best(state)
+ * Option.isSome(best) && best.value.cost > 2.4e6 // => true
+ * Evolution.component.name // => strategy.name
+ * ```
+ */
 export const make = (
   space: Pick<SearchSpaceShape, "canonical">,
   sampler: BudgetSampler,

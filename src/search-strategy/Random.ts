@@ -28,7 +28,45 @@ export type Options = typeof Options.Type
 
 const decode = Schema.decodeUnknownSync(SearchProgress.SearchProgress)
 
-/** Random search over a space's budget. It ends early where the budget holds fewer architectures than asked for. */
+/**
+ * Random search over a space's budget. It ends early where the budget holds fewer architectures than asked for.
+ *
+ * **Example** (Thirty candidates of a small space)
+ *
+ * ```ts
+ * import * as Option from "effect/Option"
+ * import * as Result from "effect/Result"
+ * import * as Schema from "effect/Schema"
+ * import * as BudgetSampler from "../cost/BudgetSampler.ts"
+ * import * as LookupTable from "../cost/LookupTable.ts"
+ * import * as Key from "../random/Key.ts"
+ * import * as Tiny from "../search-space/Tiny.ts"
+ * import * as Random from "./Random.ts"
+ *
+ * const task = { input: [28, 28, 1], head: { _tag: "Classifier", classes: 10 } } as const
+ * const space = Result.getOrThrow(Tiny.make({ stemStride: 2 }, task))
+ * const budget = { metric: "flops", min: 0, max: 2.5e6 } as const
+ * const sampler = Result.getOrThrow(BudgetSampler.make(space, LookupTable.fromSpace(space).flops, budget))
+ * const options = Schema.decodeUnknownSync(Random.Options)({ evaluations: 30, generation: 10 })
+ * const strategy = Random.make(space, sampler, options)
+ * let state = strategy.init(Key.make(1))
+ * let scored = 0
+ * for (;;) {
+ *   const [candidates, asked] = strategy.ask(state)
+ *   if (candidates.length === 0) break
+ *   scored += candidates.length
+ *   const score = (genotype: ReadonlyArray<number>) => {
+ *     const cost = sampler.cost(genotype)
+ *     return { genotype, cost, score: { objective: -cost, metrics: {} } }
+ *   }
+ *   state = strategy.tell(asked, candidates.map(score))
+ * }
+ * scored // => 30
+ * const best = strategy.best(state)
+ * Option.isSome(best) && best.value.cost > 2.4e6 // => true
+ * Random.component.name // => strategy.name
+ * ```
+ */
 export const make = (
   space: Pick<SearchSpaceShape, "canonical">,
   sampler: BudgetSampler,

@@ -81,7 +81,23 @@ export const agent: TrainingAgentShape = {
 /** The training agent as a Layer. */
 export const layer = (_options: Options): Layer.Layer<TrainingAgent> => Layer.succeed(TrainingAgent, agent)
 
-/** The component `classification`. */
+/**
+ * The component `classification`.
+ *
+ * **Example** (As a configuration names it)
+ *
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as Schema from "effect/Schema"
+ * import { TrainingAgent } from "./TrainingAgent.ts"
+ * import * as Classification from "./Classification.ts"
+ *
+ * const options = Schema.decodeUnknownSync(Classification.Options)({})
+ * const headline = Effect.map(TrainingAgent, (agent) => agent.headline)
+ * Effect.runSync(Effect.provide(headline, Classification.layer(options))) // => "top1"
+ * Classification.component.name // => Classification.agent.name
+ * ```
+ */
 export const component = define({
   kind: "trainingAgent",
   name: "classification",

@@ -114,7 +114,23 @@ export const make = (options: Options): TrainingAgentShape => ({
 /** The training agent as a Layer. */
 export const layer = (options: Options): Layer.Layer<TrainingAgent> => Layer.succeed(TrainingAgent, make(options))
 
-/** The component `face-recognition`. */
+/**
+ * The component `face-recognition`.
+ *
+ * **Example** (As a configuration names it)
+ *
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as Schema from "effect/Schema"
+ * import { TrainingAgent } from "./TrainingAgent.ts"
+ * import * as FaceRecognition from "./FaceRecognition.ts"
+ *
+ * const options = Schema.decodeUnknownSync(FaceRecognition.Options)({ dimension: 64 })
+ * const headline = Effect.map(TrainingAgent, (agent) => agent.headline)
+ * Effect.runSync(Effect.provide(headline, FaceRecognition.layer(options))) // => "accuracy"
+ * FaceRecognition.component.name // => FaceRecognition.make(options).name
+ * ```
+ */
 export const component = define({
   kind: "trainingAgent",
   name: "face-recognition",

@@ -47,7 +47,28 @@ export const make = (space: LayerOptions.LayeredSpace): TrainingStrategyShape =>
   }
 }
 
-/** `name: uniform`. */
+/**
+ * `name: uniform`.
+ *
+ * **Example** (As a configuration names it)
+ *
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as Layer from "effect/Layer"
+ * import * as Result from "effect/Result"
+ * import * as Schema from "effect/Schema"
+ * import { SearchSpace } from "../search-space/SearchSpace.ts"
+ * import * as Tiny from "../search-space/Tiny.ts"
+ * import { TrainingStrategy } from "./TrainingStrategy.ts"
+ * import * as Uniform from "./Uniform.ts"
+ *
+ * const task = { input: [28, 28, 1], head: { _tag: "Classifier", classes: 10 } } as const
+ * const space = Layer.succeed(SearchSpace, Result.getOrThrow(Tiny.make({ stemStride: 2 }, task)))
+ * const options = Schema.decodeUnknownSync(Uniform.Options)({})
+ * const name = Effect.map(TrainingStrategy, (strategy) => strategy.name)
+ * Effect.runSync(Effect.provide(name, Uniform.component.layer(options).pipe(Layer.provide(space)))) // => Uniform.component.name
+ * ```
+ */
 export const component = define({
   kind: "trainingStrategy",
   name: "uniform",
