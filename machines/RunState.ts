@@ -16,6 +16,7 @@
  * const epoch = { epoch: 1, loss: 2.3, accuracy: 0.1, learningRate: 0.05, weights: null }
  * Schema.is(RunState.EpochRecord)(epoch) // => true
  * Schema.is(RunState.TrainingPosition)({ step: 4, steps: 8, checkpoint, weights: "cd", history: [epoch] }) // => true
+ * Schema.is(RunState.LearningPosition)({ step: 4, steps: 8, checkpoint, history: [] }) // => true
  * Schema.is(RunState.SearchResult)({ architecture: [0, 1], evaluations: null, best: null }) // => true
  * Schema.is(RunState.Failure)({ tag: "DiskError", message: "the disk is full" }) // => true
  * Schema.is(RunState.Results)(RunState.noResults) // => true

@@ -13,7 +13,7 @@
  * const input: Searching.SearchingInput = { supernet: null }
  * Schema.is(Searching.SearchingInput)(input) // => true
  * const [snapshot] = initialTransition(Searching.searchingMachine, input)
- * snapshot.value // => "asking"
+ * snapshot.value // => "learning"
  * Schema.is(Searching.SearchingContext)(snapshot.context) // => true
  * new Searching.NothingFound().message // => "the search ended without scoring a single architecture"
  * ```
