@@ -46,6 +46,19 @@ export const gradientStep = (input: StepInput): StepResult => {
     kept.push(tf.keep(tensor))
     return tensor
   }
+  // tfjs goes through all sources for every input of every operation; a path of a supernet uses few of its parameters.
+  const keepUsed = (): void => {
+    const used = new Set<number>()
+    for (const node of tf.engine().state.activeTape ?? []) {
+      for (const name in node.inputs) used.add(node.inputs[name]!.id)
+    }
+    const kept = sources.flatMap((source, position) => (used.has(source.id) ? [[source, position] as const] : []))
+    // Of none at all tfjs would complain: the first one stays, and gets no gradient.
+    if (kept.length === 0) kept.push([sources[0]!, 0])
+    sources.splice(0, sources.length, ...kept.map(([source]) => source))
+    positions = kept.map(([, position]) => position)
+  }
+  let positions: ReadonlyArray<number> = []
   let applied: ReturnType<typeof forward> | undefined
   let remark: string | undefined
   const loss = (): tf.Scalar => {
@@ -57,15 +70,18 @@ export const gradientStep = (input: StepInput): StepResult => {
     }
     const output = applied.output as tf.Tensor2D
     remark = criterion.remark?.(criterionParams, output, labels, key)
-    return criterion.loss(criterionParams, output, labels, key)
+    const value = criterion.loss(criterionParams, output, labels, key)
+    keepUsed()
+    return value
   }
   try {
     // tf.valueAndGrads insists on a gradient for every parameter; a path of a supernet uses few of them.
     const { grads, value } = tf.engine().gradients(loss, sources, undefined, true)
     const gradients: Record<string, tf.Tensor> = {}
     const criterionGradients: Record<string, tf.Tensor> = {}
-    grads.forEach((gradient: tf.Tensor | null | undefined, position) => {
+    grads.forEach((gradient: tf.Tensor | null | undefined, index) => {
       if (gradient === null || gradient === undefined) return
+      const position = positions[index]!
       if (position < own.length) gradients[own[position]!] = gradient
       else criterionGradients[extra[position - own.length]!] = gradient
     })
