@@ -81,3 +81,25 @@ export interface ConvChainResult {
   /** One entry a stage: in `train` mode the batch statistics of a normalised stage, else undefined. */
   readonly statistics: ReadonlyArray<BatchStatistics | undefined>
 }
+
+/** A chain on the input's channels `from` to `to`. Without stages it is these channels as they are. */
+export interface ConvBranch {
+  readonly from: number
+  readonly to: number
+  readonly stages: ReadonlyArray<ConvStage>
+  readonly params: ReadonlyArray<ConvStageParams>
+}
+
+export interface ConvBranchesOptions extends Omit<ConvChainOptions, "residual"> {
+  /**
+   * false: outputs stand one after the other along the channels. true: they are shuffled by as many groups as there are
+   * branches (ShuffleNet: Zhang et al. 2018, section 3.1), which for outputs of one width takes a channel of each in turn.
+   */
+  readonly shuffled: boolean
+}
+
+export interface ConvBranchesResult {
+  readonly output: Tensor4D
+  /** One entry a branch, of one entry a stage, as in {@link ConvChainResult}. */
+  readonly statistics: ReadonlyArray<ReadonlyArray<BatchStatistics | undefined>>
+}

@@ -8,7 +8,17 @@
  */
 import * as tf from "@tensorflow/tfjs-core"
 import * as Schema from "effect/Schema"
-import type { BatchStatistics, ConvChainOptions, ConvChainResult, ConvStage, ConvStageParams } from "./ConvChain.ts"
+import type {
+  BatchStatistics,
+  ConvBranch,
+  ConvBranchesOptions,
+  ConvBranchesResult,
+  ConvChainOptions,
+  ConvChainResult,
+  ConvStage,
+  ConvStageParams
+} from "./ConvChain.ts"
+import { channelShuffle, splitChannels } from "./FeatureOps.ts"
 import { fusedKernels } from "./FusedKernels.ts"
 import "./Gradients.ts"
 
@@ -55,7 +65,7 @@ const whole = (value: number, least: number): boolean => Number.isInteger(value)
 
 /** Throws a {@link ConvChainError} that names what does not fit. */
 export const checkChain = (
-  x: tf.Tensor4D,
+  x: Pick<tf.Tensor4D, "rank" | "shape">,
   stages: ReadonlyArray<ConvStage>,
   params: ReadonlyArray<ConvStageParams>,
   options: ConvChainOptions
@@ -240,4 +250,72 @@ export const convChain = (
 ): ConvChainResult => {
   checkChain(x, stages, params, options)
   return (fusedKernels().convChain ?? composedConvChain)(x, stages, params, options)
+}
+
+const widthOf = (branch: ConvBranch): number => branch.stages.at(-1)?.outChannels ?? branch.to - branch.from
+
+/** The branches composed of a split, chains, a concatenation and a shuffle, on any engine: what {@link convBranches} means. */
+export const composedConvBranches = (
+  x: tf.Tensor4D,
+  branches: ReadonlyArray<ConvBranch>,
+  options: ConvBranchesOptions
+): ConvBranchesResult => {
+  const { shuffled, ...rest } = options
+  const parts = splitChannels(x, branches)
+  const results = branches.map(
+    ({ params, stages }, i): ConvChainResult =>
+      stages.length === 0
+        ? { output: parts[i]!, statistics: [] }
+        : convChain(parts[i]!, stages, params, { ...rest, residual: false })
+  )
+  const joined = tf.concat(
+    results.map((result) => result.output),
+    3
+  )
+  return {
+    output: shuffled ? channelShuffle(joined, branches.length) : joined,
+    statistics: results.map((result) => result.statistics)
+  }
+}
+
+/**
+ * Chains side by side, each on its channels of x [batch, height, width, channels], their outputs joined along the
+ * channels and, where `options.shuffled`, shuffled: the units of ShuffleNetV2, mixed depthwise convolutions. An engine may do
+ * without the split, the concatenation and the shuffle as tensors of their own.
+ *
+ * Tensors and errors as of {@link convChain}; also throws where the branches' outputs differ in height or width.
+ */
+export const convBranches = (
+  x: tf.Tensor4D,
+  branches: ReadonlyArray<ConvBranch>,
+  options: ConvBranchesOptions
+): ConvBranchesResult => {
+  if (branches.length === 0) throw new ConvChainError({ stage: 0, reason: "no branches" })
+  if (x.rank !== 4) {
+    throw new ConvChainError({
+      stage: 0,
+      reason: `the input has shape [${x.shape}], not [batch, height, width, channels]`
+    })
+  }
+  const [batch, height, width, channels] = x.shape
+  const sizes = branches.map(({ from, params, stages, to }) => {
+    if (!(whole(from, 0) && whole(to, from + 1) && to <= channels)) {
+      throw new RangeError(`convBranches: channels ${from} to ${to} are not within the ${channels} there are`)
+    }
+    const part = { rank: 4, shape: [batch, height, width, to - from] as [number, number, number, number] }
+    if (stages.length > 0)
+      checkChain(part as Pick<tf.Tensor4D, "rank" | "shape">, stages, params, { ...options, residual: false })
+    const side = (length: number): number => stages.reduce((at, stage) => outputSide(stage, at), length)
+    return [side(height), side(width)] as const
+  })
+  const [first] = sizes
+  sizes.forEach(([h, w], i) => {
+    if (h === first![0] && w === first![1]) return
+    throw new RangeError(`convBranches: branch ${i} gives ${h} x ${w}, the first one ${first![0]} x ${first![1]}`)
+  })
+  const all = branches.every(({ from, to }) => from === 0 && to === channels)
+  const split = branches.every(({ from }, i) => from === (branches[i - 1]?.to ?? 0)) && branches.at(-1)!.to === channels
+  const even = branches.every((branch) => widthOf(branch) === widthOf(branches[0]!))
+  const fused = (all || split) && (even || !options.shuffled) ? fusedKernels().convBranches : undefined
+  return (fused ?? composedConvBranches)(x, branches, options)
 }

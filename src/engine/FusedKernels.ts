@@ -5,7 +5,15 @@
  */
 import * as tf from "@tensorflow/tfjs-core"
 import type { Key } from "../random/Draws.ts"
-import type { ConvChainOptions, ConvChainResult, ConvStage, ConvStageParams } from "./ConvChain.ts"
+import type {
+  ConvBranch,
+  ConvBranchesOptions,
+  ConvBranchesResult,
+  ConvChainOptions,
+  ConvChainResult,
+  ConvStage,
+  ConvStageParams
+} from "./ConvChain.ts"
 
 /** Mean loss of a batch and its gradient by the logits (for an upstream gradient of 1). */
 export interface LossWithGradient {
@@ -22,6 +30,12 @@ export interface FusedKernels {
     params: ReadonlyArray<ConvStageParams>,
     options: ConvChainOptions
   ) => ConvChainResult
+  /** Asked only for branches that are all of x's channels each, or split them; shuffled only where all are of one width. */
+  readonly convBranches?: (
+    x: tf.Tensor4D,
+    branches: ReadonlyArray<ConvBranch>,
+    options: ConvBranchesOptions
+  ) => ConvBranchesResult
   readonly softmaxCrossEntropy?: (logits: tf.Tensor2D, labels: tf.Tensor1D, smoothing: number) => LossWithGradient
   /** No gradient of its own: a permutation, whose inverse is the shuffle by `channels / groups`. */
   readonly channelShuffle?: (x: tf.Tensor4D, groups: number) => tf.Tensor4D

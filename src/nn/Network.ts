@@ -38,13 +38,13 @@
 import type { Tensor } from "@tensorflow/tfjs-core"
 import * as tf from "@tensorflow/tfjs-core"
 import type { BatchStatistics, ConvStageParams } from "../engine/ConvChain.ts"
-import { convChain, isDepthwise, outputSide, weightShape } from "../engine/ConvChainOps.ts"
+import { convBranches, convChain, isDepthwise, outputSide, weightShape } from "../engine/ConvChainOps.ts"
 import { channelShuffle, globalAveragePool, splitChannels, squeezeExcite } from "../engine/FeatureOps.ts"
 import * as Key from "../random/Key.ts"
 import type { Block } from "../search-space/blocks/Block.ts"
 import { compile } from "../search-space/blocks/Compile.ts"
 import * as Initializer from "./Initializer.ts"
-import type { NamedStage, Operation } from "./Operation.ts"
+import type { Branches, Chain, NamedStage, Operation } from "./Operation.ts"
 import type { ParameterTree, Variables } from "./ParameterTree.ts"
 import { scoped } from "./Scope.ts"
 
@@ -491,9 +491,61 @@ const evaluate = (context: Context, operation: Operation, x: Tensor): Tensor => 
   }
 }
 
+/** The chain of each branch (undefined: its channels as they are), where every branch is one without a residual. */
+const branchChains = ({ branches }: Branches): ReadonlyArray<Chain | undefined> | undefined => {
+  const chains: Array<Chain | undefined> = []
+  for (const { operations } of branches) {
+    const [only, ...more] = operations
+    if (more.length > 0 || (only !== undefined && (only._tag !== "Chain" || only.residual))) return undefined
+    chains.push(only)
+  }
+  return chains
+}
+
+const evaluateChains = (
+  context: Context,
+  { branches }: Branches,
+  chains: ReadonlyArray<Chain | undefined>,
+  shuffled: boolean,
+  x: tf.Tensor4D
+): Tensor => {
+  const { output, statistics } = convBranches(
+    x,
+    branches.map(({ from, to }, i) => {
+      const named = chains[i]?.stages ?? []
+      return {
+        from,
+        to,
+        stages: named.map(({ stage }) => stage),
+        params: named.map((one) => stageParams(context, one))
+      }
+    }),
+    { mode: context.mode, epsilon: normEpsilon, shuffled }
+  )
+  chains.forEach((chain, i) => {
+    chain?.stages.forEach((named, j) => {
+      const batch = statistics[i]?.[j]
+      if (batch !== undefined) recordStatistics(context, named, batch)
+    })
+  })
+  return output
+}
+
 const evaluateAll = (context: Context, operations: ReadonlyArray<Operation>, x: Tensor): Tensor => {
   let out = x
-  for (const operation of operations) out = evaluate(context, operation, out)
+  for (let i = 0; i < operations.length; i++) {
+    const operation = operations[i] as Operation
+    const chains = operation._tag === "Branches" ? branchChains(operation) : undefined
+    if (operation._tag !== "Branches" || chains === undefined) {
+      out = evaluate(context, operation, out)
+      continue
+    }
+    // Chains side by side and the shuffle that follows are one function of the engine.
+    const next = operations[i + 1]
+    const shuffled = next?._tag === "ChannelShuffle" && next.groups === chains.length
+    out = evaluateChains(context, operation, chains, shuffled, out as tf.Tensor4D)
+    if (shuffled) i++
+  }
   return out
 }
 

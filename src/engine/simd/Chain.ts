@@ -16,6 +16,9 @@ import * as tf from "@tensorflow/tfjs-core"
 import type {
   Activation,
   BatchStatistics,
+  ConvBranch,
+  ConvBranchesOptions,
+  ConvBranchesResult,
   ConvChainOptions,
   ConvChainResult,
   ConvStage,
@@ -205,6 +208,19 @@ const withTemporaries = <A>(runtime: Runtime, f: (temporary: (floats: number) =>
 
 type Words = ReadonlyArray<number>
 
+/** Channels of an NHWC tensor: where the first of them is, the channels of a pixel, of which every so manieth is meant. */
+interface Channels {
+  readonly address: number
+  readonly row: number
+  readonly apart: number
+}
+const allChannels = (address: number, channels: number): Channels => ({ address, row: channels, apart: 1 })
+const channelsFrom = (whole: Channels, from: number, apart = 1): Channels => ({
+  address: whole.address + from * 4,
+  row: whole.row,
+  apart
+})
+
 // Word 9 is the batch, which decides how images are grouped (word 18).
 const sourceWords = (fields: Words): Words => [
   ...fields,
@@ -219,13 +235,13 @@ const plainSource = (kind: number, address: number, channels: number, pixels: nu
 const inPixels = (plan: Plan): number => plan.height * plan.width
 const outPixels = (plan: Plan): number => plan.outHeight * plan.outWidth
 
-const gatherSource = (kind: number, plan: Plan, address: number): Words => {
+const gatherSource = (kind: number, plan: Plan, x: Channels): Words => {
   const { stage } = plan
   const forward = kind === GATHER
   return sourceWords([
     kind,
-    address,
-    forward ? stage.inChannels : stage.outChannels,
+    x.address,
+    x.row,
     0,
     0,
     0,
@@ -260,6 +276,9 @@ interface Epilogue {
   readonly mean?: number
   readonly slope?: number
   readonly residual?: number
+  /** Where NHWC is not just these channels. */
+  readonly row?: number
+  readonly apart?: number
 }
 
 const epilogueWords = (e: Epilogue): Words => [
@@ -279,8 +298,8 @@ const epilogueWords = (e: Epilogue): Words => [
   e.pixels,
   e.batch,
   groupShift(e.batch),
-  0,
-  0,
+  e.row ?? e.channels,
+  e.apart ?? 1,
   0,
   0
 ]
@@ -415,7 +434,7 @@ const makeJobs = (backend: SimdBackend) => {
     kernel: string,
     plan: Plan,
     x: number,
-    out: number,
+    out: Channels,
     vectors: Words,
     residual: number,
     y: number
@@ -426,7 +445,7 @@ const makeJobs = (backend: SimdBackend) => {
     const blocks = ceil(pixels, block)
     run(kernel, groupsOf(plan.batch) * blocks, [
       x,
-      out,
+      out.address,
       stage.outChannels,
       pixels,
       plan.batch,
@@ -436,11 +455,13 @@ const makeJobs = (backend: SimdBackend) => {
       activationCode[stage.activation],
       block,
       blocks,
-      groupShift(plan.batch)
+      groupShift(plan.batch),
+      out.row,
+      out.apart
     ])
   }
 
-  const activateTensor = (plan: Plan, stored: Stored, out: number, residual: number): void =>
+  const activateTensor = (plan: Plan, stored: Stored, out: Channels, residual: number): void =>
     toNhwc(
       "activateTensor",
       plan,
@@ -455,20 +476,20 @@ const makeJobs = (backend: SimdBackend) => {
   const inputSource = (
     plan: Plan,
     previous: { readonly plan: Plan; readonly stored: Stored } | undefined,
-    x: number,
+    x: Channels,
     temporary: (floats: number) => number
   ): Words => {
     const channels = plan.stage.inChannels
     if (previous === undefined) {
       return plan.kind === "gather"
         ? gatherSource(GATHER, plan, x)
-        : plainSource(NHWC, x, channels, inPixels(plan), plan.batch)
+        : plainSource(NHWC, x.address, x.row, inPixels(plan), plan.batch)
     }
     const { stage } = previous.plan
     if (plan.kind === "gather") {
-      const address = temporary(plan.batch * inPixels(plan) * channels)
-      activateTensor(previous.plan, previous.stored, address, 0)
-      return gatherSource(GATHER, plan, address)
+      const a = allChannels(temporary(plan.batch * inPixels(plan) * channels), channels)
+      activateTensor(previous.plan, previous.stored, a, 0)
+      return gatherSource(GATHER, plan, a)
     }
     return !stage.norm && stage.activation === "none"
       ? plainSource(PLAIN, previous.stored.y, channels, inPixels(plan), plan.batch)
@@ -585,7 +606,7 @@ const makeJobs = (backend: SimdBackend) => {
   /** dz and its sums from the gradient of the chain's output. */
   const backwardTensor = (
     plan: Plan,
-    da: number,
+    da: Channels,
     temporary: (floats: number) => number,
     stored: Stored,
     out: number
@@ -595,14 +616,16 @@ const makeJobs = (backend: SimdBackend) => {
     const parts = ceil(plan.outRows, block)
     const partial = temporary(parts * 3 * padded(channels))
     run("activateBackwardTensor", parts, [
-      da,
+      da.address,
       channels,
       plan.outRows,
       block,
       outPixels(plan),
       plan.batch,
       groupShift(plan.batch),
-      ...Array(13).fill(0),
+      da.row,
+      da.apart,
+      ...Array(11).fill(0),
       ...epilogueWords(backwardEpilogue(plan, stored, out, partial))
     ])
     return { partial, parts }
@@ -666,7 +689,7 @@ const makeJobs = (backend: SimdBackend) => {
   }
 
   /** The output of a stage from planes to NHWC, as it is. */
-  const planesToNhwc = (plan: Plan, x: number, out: number, temporary: (floats: number) => number): void => {
+  const planesToNhwc = (plan: Plan, x: number, out: Channels, temporary: (floats: number) => number): void => {
     const channels = padded(plan.stage.outChannels)
     const address = temporary(3 * channels)
     runtime
@@ -689,7 +712,7 @@ const makeJobs = (backend: SimdBackend) => {
     const { stage } = plan
     let source = gradientSource(plan, stored, dz, k)
     if (plan.kind === "gather") {
-      const dy = temporary(plan.batch * outPixels(plan) * stage.outChannels)
+      const dy = allChannels(temporary(plan.batch * outPixels(plan) * stage.outChannels), stage.outChannels)
       if (stage.norm) toNhwc("gradientTensor", plan, dz, dy, gradientVectors(plan, k), 0, stored.y)
       else planesToNhwc(plan, dz, dy, temporary)
       source = gatherSource(GATHER_BACKWARD, plan, dy)
@@ -735,7 +758,24 @@ const makeJobs = (backend: SimdBackend) => {
     if (plan.spread) run("gatherGroups", 1, spreadWords(plan, dw, whole))
   }
 
+  /** Channels as they are from one tensor to another. */
+  const moveChannels = (from: Channels, to: Channels, rows: number, channels: number): void => {
+    const perPiece = Math.max(1, Math.floor(16384 / channels))
+    run("moveChannels", ceil(rows, perPiece), [
+      from.address,
+      to.address,
+      rows,
+      channels,
+      from.row,
+      to.row,
+      from.apart,
+      to.apart,
+      perPiece
+    ])
+  }
+
   return {
+    moveChannels,
     inputSource,
     forward,
     joinStatistics,
@@ -761,15 +801,33 @@ interface TapeEngine {
   }): Array<tf.Tensor>
 }
 
-/** Named tensors of a chain in the order in which tfjs is to ask for their gradients: from the last stage to the first, x at the
- * end. So what a stage keeps can be freed as soon as the pass has gone through it, and is used while it is in cache. */
-const makeInputs = (x: tf.Tensor4D, params: ReadonlyArray<ConvStageParams>): tf.NamedTensorMap => {
+/** A residual is for a single chain only. */
+interface BranchesOptions extends ConvBranchesOptions {
+  readonly residual?: boolean
+}
+
+/** A branch with the shapes that it meets. */
+interface Branch {
+  readonly from: number
+  readonly plans: ReadonlyArray<Plan>
+  readonly params: ReadonlyArray<ConvStageParams>
+  readonly channels: number
+  readonly height: number
+  readonly width: number
+}
+
+/** Named tensors of the branches in the order in which tfjs is to ask for their gradients: from the last branch and stage to the
+ * first, x at the end. So what a stage keeps can be freed as soon as the pass has gone through it, and is used while it is in cache. */
+const makeInputs = (x: tf.Tensor4D, branches: ReadonlyArray<Branch>): tf.NamedTensorMap => {
   const inputs: tf.NamedTensorMap = {}
-  for (let index = params.length - 1; index >= 0; index--) {
-    const stage = params[index]!
-    for (const name of ["weight", "bias", "gamma", "beta", "slope"] as const) {
-      const tensor = stage[name]
-      if (tensor !== undefined) inputs[`${name}.${index}`] = tensor
+  for (let b = branches.length - 1; b >= 0; b--) {
+    const { params } = branches[b]!
+    for (let index = params.length - 1; index >= 0; index--) {
+      const stage = params[index]!
+      for (const name of ["weight", "bias", "gamma", "beta", "slope"] as const) {
+        const tensor = stage[name]
+        if (tensor !== undefined) inputs[`${name}.${b}.${index}`] = tensor
+      }
     }
   }
   inputs["x"] = x
@@ -777,9 +835,54 @@ const makeInputs = (x: tf.Tensor4D, params: ReadonlyArray<ConvStageParams>): tf.
 }
 
 /**
- * The chain of {@link ConvChainResult} on the embedded backend, one node of the tape. In `eval` mode normalisation is folded
- * into the weights and the result has no gradient: asking for one throws.
+ * Chains side by side on channels of x, on the embedded backend: one node of the tape. Their outputs are joined along the
+ * channels, or dealt out in turn (`shuffled`: a channel of each). In `eval` mode normalisations are folded into the weights and the
+ * result has no gradient: asking for one throws.
  */
+export const convBranches = (
+  backend: SimdBackend,
+  x: tf.Tensor4D,
+  given: ReadonlyArray<ConvBranch>,
+  options: BranchesOptions
+): ConvBranchesResult => {
+  const [batch, height, width] = x.shape
+  const branches = given.map(({ from, params, stages, to }): Branch => {
+    const plans = makePlans([batch, height, width, to - from], stages)
+    const last = plans[plans.length - 1]
+    return {
+      from,
+      plans,
+      params,
+      channels: last?.stage.outChannels ?? to - from,
+      height: last?.outHeight ?? height,
+      width: last?.outWidth ?? width
+    }
+  })
+  const first = branches[0]
+  if (first === undefined) throw new Error("a convolution chain needs at least one stage")
+  const channels = branches.reduce((sum, branch) => sum + branch.channels, 0)
+  const outShape: [number, number, number, number] = [batch, first.height, first.width, channels]
+  if (branches.some((branch) => branch.height !== first.height || branch.width !== first.width)) {
+    throw new Error("convolution chains side by side differ in the size of their outputs")
+  }
+  if (options.residual && !(branches.length === 1 && tf.util.arraysEqual(outShape, x.shape))) {
+    throw new Error(`a residual needs the same shape at both ends, but the chain takes [${x.shape}] to [${outShape}]`)
+  }
+  return options.mode === "train"
+    ? train(backend, x, branches, options, outShape)
+    : evaluate(backend, x, branches, options, outShape)
+}
+
+/** Which channels of the output are a branch's. */
+const outputOf = (out: Channels, branches: ReadonlyArray<Branch>, index: number, shuffled: boolean): Channels =>
+  shuffled
+    ? channelsFrom(out, index, branches.length)
+    : channelsFrom(
+        out,
+        branches.slice(0, index).reduce((sum, branch) => sum + branch.channels, 0)
+      )
+
+/** The chain of {@link ConvChainResult} on the embedded backend: {@link convBranches} of one branch. */
 export const convChain = (
   backend: SimdBackend,
   x: tf.Tensor4D,
@@ -787,16 +890,12 @@ export const convChain = (
   params: ReadonlyArray<ConvStageParams>,
   options: ConvChainOptions
 ): ConvChainResult => {
-  const plans = makePlans(x.shape, stages)
-  const last = plans[plans.length - 1]
-  if (last === undefined) throw new Error("a convolution chain needs at least one stage")
-  const outShape: [number, number, number, number] = [last.batch, last.outHeight, last.outWidth, last.stage.outChannels]
-  if (options.residual && !tf.util.arraysEqual(outShape, x.shape)) {
-    throw new Error(`a residual needs the same shape at both ends, but the chain takes [${x.shape}] to [${outShape}]`)
-  }
-  return options.mode === "train"
-    ? train(backend, x, plans, params, options, outShape)
-    : evaluate(backend, x, plans, params, options, outShape)
+  if (stages.length === 0) throw new Error("a convolution chain needs at least one stage")
+  const { output, statistics } = convBranches(backend, x, [{ from: 0, to: x.shape[3], stages, params }], {
+    ...options,
+    shuffled: false
+  })
+  return { output, statistics: statistics[0]! }
 }
 
 const required = (tensor: tf.Tensor | undefined, name: string, index: number): tf.Tensor => {
@@ -804,95 +903,128 @@ const required = (tensor: tf.Tensor | undefined, name: string, index: number): t
   return tensor
 }
 
+type Jobs = ReturnType<typeof makeJobs>
+type Shape4 = [number, number, number, number]
+
 const evaluate = (
   backend: SimdBackend,
   x: tf.Tensor4D,
-  plans: ReadonlyArray<Plan>,
-  params: ReadonlyArray<ConvStageParams>,
-  options: ConvChainOptions,
-  outShape: [number, number, number, number]
-): ConvChainResult => {
+  branches: ReadonlyArray<Branch>,
+  options: BranchesOptions,
+  outShape: Shape4
+): ConvBranchesResult => {
   const jobs = makeJobs(backend)
   const engine = tf.engine() as unknown as TapeEngine
   const [output] = engine.runKernelFunc({
-    inputs: makeInputs(x, params),
+    inputs: makeInputs(x, branches),
     attrs: {},
-    forwardFunc: () =>
-      withTemporaries(backend.runtime, (temporary) => {
-        const out = tf.engine().makeTensorFromTensorInfo(backend.allocate(outShape), backend)
-        let input = backend.address(x)
-        // Between stages activations are planes, already activated.
-        const evalSource = (plan: Plan, index: number): Words => {
-          if (index === 0) return jobs.inputSource(plan, undefined, input, temporary)
-          const { inChannels } = plan.stage
-          if (plan.kind !== "gather") return plainSource(PLAIN, input, inChannels, inPixels(plan), plan.batch)
-          const address = temporary(plan.batch * inPixels(plan) * inChannels)
-          jobs.planesToNhwc(plans[index - 1]!, input, address, temporary)
-          return gatherSource(GATHER, plan, address)
-        }
-        plans.forEach((plan, index) => {
-          const { stage } = plan
-          const final = index === plans.length - 1
-          const stageParams = params[index]!
-          const vector = (tensor: tf.Tensor | undefined): number => {
-            if (tensor === undefined) return 0
-            const address = temporary(padded(stage.outChannels))
-            fillVector(backend, address, tensor)
-            return address
-          }
-          let scale = 0
-          let bias = vector(stageParams.bias)
-          if (stage.norm) {
-            scale = temporary(padded(stage.outChannels))
-            const shift = temporary(padded(stage.outChannels))
-            backend.runtime.run(
-              "foldNorm",
-              1,
-              [
-                stage.outChannels,
-                backend.address(required(stageParams.gamma, "gamma", index)),
-                backend.address(required(stageParams.beta, "beta", index)),
-                backend.address(required(stageParams.mean, "running mean", index)),
-                backend.address(required(stageParams.variance, "running variance", index)),
-                bias,
-                scale,
-                shift
-              ],
-              [options.epsilon]
-            )
-            bias = shift
-          }
-          const destination = final ? backend.address(out) : temporary(plan.outRows * padded(stage.outChannels))
-          jobs.forward(
-            plan,
-            evalSource(plan, index),
-            backend.address(stageParams.weight),
-            scale,
-            () => ({
-              kind: final ? ACTIVATE_NHWC : ACTIVATE,
-              out: destination,
-              channels: stage.outChannels,
-              pixels: outPixels(plan),
-              batch: plan.batch,
-              bias,
-              activation: stage.activation,
-              slope: stage.activation === "prelu" ? vector(required(stageParams.slope, "slope", index)) : 0,
-              residual: final && options.residual ? backend.address(x) : 0
-            }),
-            temporary
-          )
-          input = destination
-        })
-        return [out]
-      }),
+    forwardFunc: () => {
+      const out = tf.engine().makeTensorFromTensorInfo(backend.allocate(outShape), backend)
+      const whole = allChannels(backend.address(out), outShape[3])
+      const input = allChannels(backend.address(x), x.shape[3])
+      branches.forEach((branch, index) => {
+        evaluateBranch(
+          backend,
+          jobs,
+          branch,
+          options,
+          outShape[0] * outShape[1] * outShape[2],
+          channelsFrom(input, branch.from),
+          outputOf(whole, branches, index, options.shuffled)
+        )
+      })
+      return [out]
+    },
     backwardsFunc: () => {
       throw new Error(
         "a convolution chain in eval mode has no gradient on the embedded engine: its normalisation is folded into the weights"
       )
     }
   })
-  return { output: output as tf.Tensor4D, statistics: plans.map(() => undefined) }
+  return {
+    output: output as tf.Tensor4D,
+    statistics: branches.map((branch) => branch.plans.map(() => undefined))
+  }
 }
+
+const evaluateBranch = (
+  backend: SimdBackend,
+  jobs: Jobs,
+  { channels, params, plans }: Branch,
+  options: BranchesOptions,
+  rows: number,
+  x: Channels,
+  out: Channels
+): void =>
+  withTemporaries(backend.runtime, (temporary) => {
+    if (plans.length === 0) {
+      jobs.moveChannels(x, out, rows, channels)
+      return
+    }
+    let input = 0
+    // Between stages activations are planes, already activated.
+    const evalSource = (plan: Plan, index: number): Words => {
+      if (index === 0) return jobs.inputSource(plan, undefined, x, temporary)
+      const { inChannels } = plan.stage
+      if (plan.kind !== "gather") return plainSource(PLAIN, input, inChannels, inPixels(plan), plan.batch)
+      const a = allChannels(temporary(plan.batch * inPixels(plan) * inChannels), inChannels)
+      jobs.planesToNhwc(plans[index - 1]!, input, a, temporary)
+      return gatherSource(GATHER, plan, a)
+    }
+    plans.forEach((plan, index) => {
+      const { stage } = plan
+      const final = index === plans.length - 1
+      const stageParams = params[index]!
+      const vector = (tensor: tf.Tensor | undefined): number => {
+        if (tensor === undefined) return 0
+        const address = temporary(padded(stage.outChannels))
+        fillVector(backend, address, tensor)
+        return address
+      }
+      let scale = 0
+      let bias = vector(stageParams.bias)
+      if (stage.norm) {
+        scale = temporary(padded(stage.outChannels))
+        const shift = temporary(padded(stage.outChannels))
+        backend.runtime.run(
+          "foldNorm",
+          1,
+          [
+            stage.outChannels,
+            backend.address(required(stageParams.gamma, "gamma", index)),
+            backend.address(required(stageParams.beta, "beta", index)),
+            backend.address(required(stageParams.mean, "running mean", index)),
+            backend.address(required(stageParams.variance, "running variance", index)),
+            bias,
+            scale,
+            shift
+          ],
+          [options.epsilon]
+        )
+        bias = shift
+      }
+      const destination = final ? out.address : temporary(plan.outRows * padded(stage.outChannels))
+      jobs.forward(
+        plan,
+        evalSource(plan, index),
+        backend.address(stageParams.weight),
+        scale,
+        () => ({
+          kind: final ? ACTIVATE_NHWC : ACTIVATE,
+          out: destination,
+          channels: stage.outChannels,
+          pixels: outPixels(plan),
+          batch: plan.batch,
+          bias,
+          activation: stage.activation,
+          slope: stage.activation === "prelu" ? vector(required(stageParams.slope, "slope", index)) : 0,
+          ...(final ? { row: out.row, apart: out.apart, residual: options.residual ? x.address : 0 } : {})
+        }),
+        temporary
+      )
+      input = destination
+    })
+  })
 
 // A vector a channel, filled up with zeros to whole vectors.
 const fillVector = (backend: SimdBackend, address: number, tensor: tf.Tensor): void => {
@@ -901,270 +1033,382 @@ const fillVector = (backend: SimdBackend, address: number, tensor: tf.Tensor): v
   view.set(backend.view(tensor))
 }
 
+/** What is saved of each stage for the backward pass: y, vectors, weight and gamma. */
+const SAVED_PER_STAGE = 4
+
 const train = (
   backend: SimdBackend,
   x: tf.Tensor4D,
-  plans: ReadonlyArray<Plan>,
-  params: ReadonlyArray<ConvStageParams>,
-  options: ConvChainOptions,
-  outShape: [number, number, number, number]
-): ConvChainResult => {
+  branches: ReadonlyArray<Branch>,
+  options: BranchesOptions,
+  outShape: Shape4
+): ConvBranchesResult => {
   const jobs = makeJobs(backend)
   const tfEngine = tf.engine()
   const engine = tfEngine as unknown as TapeEngine
-  const count = plans.length
   const tensor = (shape: Array<number>): tf.Tensor =>
     tfEngine.makeTensorFromTensorInfo(backend.allocate(shape), backend)
-  const address = (t: tf.Tensor | undefined): number => (t === undefined ? 0 : backend.address(t))
+  const address = (t: tf.Tensor): number => backend.address(t)
+  const rows = outShape[0] * outShape[1] * outShape[2]
 
   // Made in the caller's scope, and no outputs of the tape's node: each output costs a tensor of zeros going back.
-  const statistics = plans.map((plan): BatchStatistics | undefined =>
-    plan.stage.norm
-      ? {
-          mean: tensor([plan.stage.outChannels]) as tf.Tensor1D,
-          variance: tensor([plan.stage.outChannels]) as tf.Tensor1D,
-          count: plan.batch * outPixels(plan)
-        }
-      : undefined
+  const statistics = branches.map(({ plans }) =>
+    plans.map((plan): BatchStatistics | undefined =>
+      plan.stage.norm
+        ? {
+            mean: tensor([plan.stage.outChannels]) as tf.Tensor1D,
+            variance: tensor([plan.stage.outChannels]) as tf.Tensor1D,
+            count: plan.batch * outPixels(plan)
+          }
+        : undefined
+    )
   )
 
-  // What is saved for the backward pass, in order: x, then y, vectors, weight and gamma of each stage.
-  const SAVED_PER_STAGE = 4
-
+  // Saved: x, then what each stage of each branch saves.
   const forwardFunc = (_: unknown, save: (tensors: Array<tf.Tensor>) => void): Array<tf.Tensor> => {
     const saved: Array<tf.Tensor> = [x]
-    let previous: { plan: Plan; stored: Stored } | undefined
-    plans.forEach((plan, index) => {
-      const { stage } = plan
-      const stageParams = params[index]!
-      const y = tensor([plan.outRows * padded(stage.outChannels)])
-      const vectors = tensor([VECTORS, padded(stage.outChannels)])
-      const stored: Stored = { y: address(y), vectors: address(vectors) }
-      backend.view(vectors).fill(0)
-      if (stage.activation === "prelu")
-        fillVector(backend, vectorAt(stored, stage, SLOPE), required(stageParams.slope, "slope", index))
-      if (stageParams.bias !== undefined) fillVector(backend, vectorAt(stored, stage, BIAS), stageParams.bias)
-      const bias = stageParams.bias === undefined ? 0 : vectorAt(stored, stage, BIAS)
-      const target = { out: stored.y, channels: stage.outChannels, pixels: outPixels(plan), batch: plan.batch, bias }
-      withTemporaries(backend.runtime, (temporary) => {
-        const source = jobs.inputSource(plan, previous, address(x), temporary)
-        const weight = address(stageParams.weight)
-        if (stage.norm) {
-          let partial = 0
-          let counts = 0
-          const parts = jobs.forward(
-            plan,
-            source,
-            weight,
-            0,
-            (parts) => {
-              partial = temporary(parts * 2 * padded(stage.outChannels))
-              counts = temporary(parts)
-              return { ...target, kind: STATISTICS, partial, counts }
-            },
-            temporary
-          )
-          const { mean, variance } = statistics[index]!
-          jobs.joinStatistics(
-            plan,
-            partial,
-            counts,
-            parts,
-            address(required(stageParams.gamma, "gamma", index)),
-            address(required(stageParams.beta, "beta", index)),
-            address(mean),
-            address(variance),
-            stored,
-            options.epsilon
-          )
-        } else {
-          jobs.forward(plan, source, weight, 0, () => ({ ...target, kind: ACTIVATE }), temporary)
-          backend.view(vectors).fill(1, 0, stage.outChannels)
-        }
-      })
-      // A stage always fills its places; x stands in for parameters that it does not have.
-      saved.push(y, vectors, stageParams.weight, stageParams.gamma ?? x)
-      previous = { plan, stored }
-    })
+    const input = allChannels(address(x), x.shape[3])
+    const ends = branches.map((branch, index) =>
+      trainForward(
+        backend,
+        jobs,
+        branch,
+        options.epsilon,
+        channelsFrom(input, branch.from),
+        statistics[index]!,
+        tensor,
+        saved
+      )
+    )
     save(saved)
-    const { plan, stored } = previous!
     const out = tensor(outShape)
-    jobs.activateTensor(plan, stored, address(out), options.residual ? address(x) : 0)
+    const whole = allChannels(address(out), outShape[3])
+    branches.forEach((branch, index) => {
+      const target = outputOf(whole, branches, index, options.shuffled)
+      const end = ends[index]
+      if (end === undefined) jobs.moveChannels(channelsFrom(input, branch.from), target, rows, branch.channels)
+      else jobs.activateTensor(end.plan, end.stored, target, options.residual ? input.address : 0)
+    })
     return [out]
   }
 
   const backwardsFunc = (dout: tf.Tensor, saved: Array<tf.Tensor>): Record<string, () => tf.Tensor> => {
-    const input = saved[0]!
-    const at = (index: number, slot: number): tf.Tensor => saved[1 + index * SAVED_PER_STAGE + slot]!
-    const stored = (index: number): Stored => ({
-      y: address(at(index, 0)),
-      vectors: address(at(index, 1))
-    })
-    const before = (index: number) => (index === 0 ? undefined : { plan: plans[index - 1]!, stored: stored(index - 1) })
+    const input = allChannels(address(saved[0]!), x.shape[3])
+    const upstream = allChannels(address(dout), outShape[3])
     // What outlives one gradient function but not the tape is kept with what the tape has saved, and disposed with it.
     const hold = (t: tf.Tensor): tf.Tensor => {
       saved.push(tf.keep(t))
       return t
     }
-    const held = (shape: Array<number>): tf.Tensor => hold(tensor(shape))
-
-    interface StageGradient {
-      readonly dz: tf.Tensor
-      readonly k: tf.Tensor
-      readonly dbeta: tf.Tensor
-      readonly dgamma: tf.Tensor
-      readonly dslope: tf.Tensor
-    }
-    const gradients: Array<StageGradient | undefined> = plans.map(() => undefined)
-    // A depthwise convolution's two gradients are one job: what the other one has brought is kept here.
-    const depthwiseWeights: Array<tf.Tensor | undefined> = plans.map(() => undefined)
-    let firstInput: tf.Tensor | undefined
-    const left = plans.map(() => 2)
-    /** Frees y and dz of a stage once both its weight's and its input's gradient are there. */
-    const release = (index: number): void => {
-      if (--left[index]! === 0) {
-        at(index, 0).dispose()
-        gradients[index]!.dz.dispose()
-      }
-    }
-
-    const join = (index: number, dz: tf.Tensor, partial: number, parts: number): StageGradient => {
-      const plan = plans[index]!
-      const channels = plan.stage.outChannels
-      const gradient: StageGradient = {
-        dz,
-        k: held([3, padded(channels)]),
-        dbeta: held([channels]),
-        dgamma: held([channels]),
-        dslope: held([channels])
-      }
-      jobs.joinGradients(
-        plan,
-        partial,
-        parts,
-        address(at(index, 3)),
-        stored(index),
-        address(gradient.dbeta),
-        address(gradient.dgamma),
-        address(gradient.dslope),
-        address(gradient.k)
-      )
-      return gradient
-    }
-
-    /** Takes the gradient of a stage's output through the stage, to its input, with an epilogue there. */
-    const through = (
-      index: number,
-      epilogue: (parts: number) => Epilogue,
-      temporary: (floats: number) => number
-    ): number => {
-      const plan = plans[index]!
-      const { dz, k } = gradientOf(index)
-      const kept = stored(index)
-      const weight = address(at(index, 2))
-      if (plan.kind === "depthwise") {
-        const dw = held(params[index]!.weight.shape)
-        depthwiseWeights[index] = dw
-        const dy = jobs.gradientSource(plan, kept, address(dz), address(k))
-        const source = jobs.inputSource(plan, before(index), address(input), temporary)
-        return jobs.depthwiseBackward(plan, dy, source, weight, epilogue, address(dw), temporary)
-      }
-      return jobs.productBackward(plan, kept, address(dz), address(k), weight, epilogue, temporary)
-    }
-
-    const gradientOf = (index: number): StageGradient => {
-      const known = gradients[index]
-      if (known !== undefined) return known
-      const plan = plans[index]!
-      const { stage } = plan
-      const kept = stored(index)
-      const gradient = withTemporaries(backend.runtime, (temporary) => {
-        if (index === count - 1) {
-          const dz = held([plan.outRows * padded(stage.outChannels)])
-          const { partial, parts } = jobs.backwardTensor(plan, address(dout), temporary, kept, address(dz))
-          return join(index, dz, partial, parts)
-        }
-        gradientOf(index + 1)
-        const dz = held([plan.outRows * padded(stage.outChannels)])
-        let partial = 0
-        const parts = through(
-          index + 1,
-          (parts) => {
-            partial = temporary(parts * 3 * padded(stage.outChannels))
-            return jobs.backwardEpilogue(plan, kept, address(dz), partial)
-          },
-          temporary
-        )
-        return join(index, dz, partial, parts)
-      })
-      gradients[index] = gradient
-      if (index < count - 1) {
-        release(index + 1)
-        if (plans[index + 1]!.kind === "depthwise") release(index + 1)
-      }
-      return gradient
-    }
-
+    let dx: tf.Tensor | undefined
     const inputGradient = (): tf.Tensor => {
-      gradientOf(0)
-      const dx = tensor(x.shape)
-      const { stage, batch } = plans[0]!
-      withTemporaries(backend.runtime, (temporary) =>
-        through(
-          0,
-          () => ({
-            kind: ACTIVATE_NHWC,
-            out: address(dx),
-            channels: stage.inChannels,
-            pixels: inPixels(plans[0]!),
-            batch,
-            residual: options.residual ? address(dout) : 0
-          }),
-          temporary
-        )
-      )
-      release(0)
+      dx ??= hold(tensor(x.shape))
       return dx
     }
-
-    const result: Record<string, () => tf.Tensor> = {
-      x: () => (firstInput === undefined ? inputGradient() : tf.clone(firstInput))
+    // Branches that share channels add up theirs, in the order in which they are asked for.
+    const written = new Set<number>()
+    const residualOf = (branch: Branch, target: Channels): number => {
+      if (options.residual) return upstream.address
+      const again = written.has(branch.from)
+      written.add(branch.from)
+      return again ? target.address : 0
     }
-    plans.forEach((plan, index) => {
-      result[`weight.${index}`] = () => {
-        if (plan.kind === "depthwise") {
-          if (index > 0) gradientOf(index - 1)
-          else firstInput = hold(inputGradient())
-          return tf.clone(depthwiseWeights[index]!)
+    const result: Record<string, () => tf.Tensor> = {}
+    let start = 1
+    const passes = branches.map((branch, index) => {
+      const da = outputOf(upstream, branches, index, options.shuffled)
+      if (branch.plans.length === 0) {
+        return () => {
+          const target = channelsFrom(allChannels(address(inputGradient()), x.shape[3]), branch.from)
+          jobs.moveChannels(da, target, rows, branch.channels)
         }
-        const { dz, k } = gradientOf(index)
-        const dw = tensor(params[index]!.weight.shape)
-        withTemporaries(backend.runtime, (temporary) => {
-          const source = jobs.inputSource(plan, before(index), address(input), temporary)
-          const dy = jobs.gradientSource(plan, stored(index), address(dz), address(k))
-          jobs.weightGradient(plan, source, dy, address(dw), temporary)
-        })
-        release(index)
-        return dw
       }
-      result[`beta.${index}`] = () => tf.clone(gradientOf(index).dbeta)
-      result[`gamma.${index}`] = () => tf.clone(gradientOf(index).dgamma)
-      result[`slope.${index}`] = () => tf.clone(gradientOf(index).dslope)
-      // A normalisation takes any constant away again, so the gradient of a bias before it is zero.
-      result[`bias.${index}`] = () =>
-        plan.stage.norm ? tf.zeros([plan.stage.outChannels]) : tf.clone(gradientOf(index).dbeta)
+      const pass = trainBackward(backend, jobs, branch, {
+        x: channelsFrom(input, branch.from),
+        da,
+        saved,
+        start,
+        tensor,
+        hold,
+        dx: () => {
+          const target = channelsFrom(allChannels(address(inputGradient()), x.shape[3]), branch.from)
+          return { target, residual: residualOf(branch, target) }
+        }
+      })
+      start += branch.plans.length * SAVED_PER_STAGE
+      for (const [name, gradient] of Object.entries(pass.gradients)) {
+        const dot = name.indexOf(".")
+        result[`${name.slice(0, dot)}.${index}${name.slice(dot)}`] = gradient
+      }
+      return pass.input
     })
+    result["x"] = () => {
+      for (let index = passes.length - 1; index >= 0; index--) passes[index]!()
+      // Not kept until the end of the whole pass.
+      const whole = tf.clone(inputGradient())
+      inputGradient().dispose()
+      return whole
+    }
     return result
   }
 
   try {
-    const [output] = engine.runKernelFunc({ inputs: makeInputs(x, params), attrs: {}, forwardFunc, backwardsFunc })
+    const [output] = engine.runKernelFunc({ inputs: makeInputs(x, branches), attrs: {}, forwardFunc, backwardsFunc })
     return { output: output as tf.Tensor4D, statistics }
   } catch (error) {
-    for (const found of statistics) {
+    for (const found of statistics.flat()) {
       found?.mean.dispose()
       found?.variance.dispose()
     }
     throw error
   }
+}
+
+/** The forward pass of a branch up to its last raw output; what its backward pass needs is added to `saved`. */
+const trainForward = (
+  backend: SimdBackend,
+  jobs: Jobs,
+  { params, plans }: Branch,
+  epsilon: number,
+  x: Channels,
+  statistics: ReadonlyArray<BatchStatistics | undefined>,
+  tensor: (shape: Array<number>) => tf.Tensor,
+  saved: Array<tf.Tensor>
+): { readonly plan: Plan; readonly stored: Stored } | undefined => {
+  const address = (t: tf.Tensor): number => backend.address(t)
+  let previous: { plan: Plan; stored: Stored } | undefined
+  plans.forEach((plan, index) => {
+    const { stage } = plan
+    const stageParams = params[index]!
+    const y = tensor([plan.outRows * padded(stage.outChannels)])
+    const vectors = tensor([VECTORS, padded(stage.outChannels)])
+    const stored: Stored = { y: address(y), vectors: address(vectors) }
+    backend.view(vectors).fill(0)
+    if (stage.activation === "prelu")
+      fillVector(backend, vectorAt(stored, stage, SLOPE), required(stageParams.slope, "slope", index))
+    if (stageParams.bias !== undefined) fillVector(backend, vectorAt(stored, stage, BIAS), stageParams.bias)
+    const bias = stageParams.bias === undefined ? 0 : vectorAt(stored, stage, BIAS)
+    const target = { out: stored.y, channels: stage.outChannels, pixels: outPixels(plan), batch: plan.batch, bias }
+    withTemporaries(backend.runtime, (temporary) => {
+      const source = jobs.inputSource(plan, previous, x, temporary)
+      const weight = address(stageParams.weight)
+      if (stage.norm) {
+        let partial = 0
+        let counts = 0
+        const parts = jobs.forward(
+          plan,
+          source,
+          weight,
+          0,
+          (parts) => {
+            partial = temporary(parts * 2 * padded(stage.outChannels))
+            counts = temporary(parts)
+            return { ...target, kind: STATISTICS, partial, counts }
+          },
+          temporary
+        )
+        const { mean, variance } = statistics[index]!
+        jobs.joinStatistics(
+          plan,
+          partial,
+          counts,
+          parts,
+          address(required(stageParams.gamma, "gamma", index)),
+          address(required(stageParams.beta, "beta", index)),
+          address(mean),
+          address(variance),
+          stored,
+          epsilon
+        )
+      } else {
+        jobs.forward(plan, source, weight, 0, () => ({ ...target, kind: ACTIVATE }), temporary)
+        backend.view(vectors).fill(1, 0, stage.outChannels)
+      }
+    })
+    // A stage always fills its places; the weight stands in for a scale that it does not have.
+    saved.push(y, vectors, stageParams.weight, stageParams.gamma ?? stageParams.weight)
+    previous = { plan, stored }
+  })
+  return previous
+}
+
+interface BackwardPass {
+  /** The branch's input, and the gradient of its output. */
+  readonly x: Channels
+  readonly da: Channels
+  /** What the forward pass has saved; this branch's from `start`. */
+  readonly saved: ReadonlyArray<tf.Tensor>
+  readonly start: number
+  readonly tensor: (shape: Array<number>) => tf.Tensor
+  readonly hold: (t: tf.Tensor) => tf.Tensor
+  /** Where the input's gradient goes, and what is added to it. */
+  readonly dx: () => { readonly target: Channels; readonly residual: number }
+}
+
+/** The backward pass of a branch: gradients by name and stage, and what writes the input's. All of them may be asked for in any order. */
+const trainBackward = (
+  backend: SimdBackend,
+  jobs: Jobs,
+  { params, plans }: Branch,
+  pass: BackwardPass
+): { readonly gradients: Readonly<Record<string, () => tf.Tensor>>; readonly input: () => void } => {
+  const { hold, saved, tensor } = pass
+  const count = plans.length
+  const address = (t: tf.Tensor): number => backend.address(t)
+  const at = (index: number, slot: number): tf.Tensor => saved[pass.start + index * SAVED_PER_STAGE + slot]!
+  const stored = (index: number): Stored => ({
+    y: address(at(index, 0)),
+    vectors: address(at(index, 1))
+  })
+  const before = (index: number) => (index === 0 ? undefined : { plan: plans[index - 1]!, stored: stored(index - 1) })
+  const held = (shape: Array<number>): tf.Tensor => hold(tensor(shape))
+
+  interface StageGradient {
+    readonly dz: tf.Tensor
+    readonly k: tf.Tensor
+    readonly dbeta: tf.Tensor
+    readonly dgamma: tf.Tensor
+    readonly dslope: tf.Tensor
+  }
+  const gradients: Array<StageGradient | undefined> = plans.map(() => undefined)
+  // A depthwise convolution's two gradients are one job: what the other one has brought is kept here.
+  const depthwiseWeights: Array<tf.Tensor | undefined> = plans.map(() => undefined)
+  let inputDone = false
+  const left = plans.map(() => 2)
+  /** Frees y and dz of a stage once both its weight's and its input's gradient are there. */
+  const release = (index: number): void => {
+    if (--left[index]! === 0) {
+      at(index, 0).dispose()
+      gradients[index]!.dz.dispose()
+    }
+  }
+
+  const join = (index: number, dz: tf.Tensor, partial: number, parts: number): StageGradient => {
+    const plan = plans[index]!
+    const channels = plan.stage.outChannels
+    const gradient: StageGradient = {
+      dz,
+      k: held([3, padded(channels)]),
+      dbeta: held([channels]),
+      dgamma: held([channels]),
+      dslope: held([channels])
+    }
+    jobs.joinGradients(
+      plan,
+      partial,
+      parts,
+      address(at(index, 3)),
+      stored(index),
+      address(gradient.dbeta),
+      address(gradient.dgamma),
+      address(gradient.dslope),
+      address(gradient.k)
+    )
+    return gradient
+  }
+
+  /** Takes the gradient of a stage's output through the stage, to its input, with an epilogue there. */
+  const through = (
+    index: number,
+    epilogue: (parts: number) => Epilogue,
+    temporary: (floats: number) => number
+  ): number => {
+    const plan = plans[index]!
+    const { dz, k } = gradientOf(index)
+    const kept = stored(index)
+    const weight = address(at(index, 2))
+    if (plan.kind === "depthwise") {
+      const dw = held(params[index]!.weight.shape)
+      depthwiseWeights[index] = dw
+      const dy = jobs.gradientSource(plan, kept, address(dz), address(k))
+      const source = jobs.inputSource(plan, before(index), pass.x, temporary)
+      return jobs.depthwiseBackward(plan, dy, source, weight, epilogue, address(dw), temporary)
+    }
+    return jobs.productBackward(plan, kept, address(dz), address(k), weight, epilogue, temporary)
+  }
+
+  const gradientOf = (index: number): StageGradient => {
+    const known = gradients[index]
+    if (known !== undefined) return known
+    const plan = plans[index]!
+    const { stage } = plan
+    const kept = stored(index)
+    const gradient = withTemporaries(backend.runtime, (temporary) => {
+      if (index === count - 1) {
+        const dz = held([plan.outRows * padded(stage.outChannels)])
+        const { partial, parts } = jobs.backwardTensor(plan, pass.da, temporary, kept, address(dz))
+        return join(index, dz, partial, parts)
+      }
+      gradientOf(index + 1)
+      const dz = held([plan.outRows * padded(stage.outChannels)])
+      let partial = 0
+      const parts = through(
+        index + 1,
+        (parts) => {
+          partial = temporary(parts * 3 * padded(stage.outChannels))
+          return jobs.backwardEpilogue(plan, kept, address(dz), partial)
+        },
+        temporary
+      )
+      return join(index, dz, partial, parts)
+    })
+    gradients[index] = gradient
+    if (index < count - 1) {
+      release(index + 1)
+      if (plans[index + 1]!.kind === "depthwise") release(index + 1)
+    }
+    return gradient
+  }
+
+  const inputGradient = (): void => {
+    if (inputDone) return
+    inputDone = true
+    gradientOf(0)
+    const { target, residual } = pass.dx()
+    const { stage, batch } = plans[0]!
+    withTemporaries(backend.runtime, (temporary) =>
+      through(
+        0,
+        () => ({
+          kind: ACTIVATE_NHWC,
+          out: target.address,
+          channels: stage.inChannels,
+          pixels: inPixels(plans[0]!),
+          batch,
+          residual,
+          row: target.row,
+          apart: target.apart
+        }),
+        temporary
+      )
+    )
+    release(0)
+  }
+
+  const result: Record<string, () => tf.Tensor> = {}
+  plans.forEach((plan, index) => {
+    result[`weight.${index}`] = () => {
+      if (plan.kind === "depthwise") {
+        if (index > 0) gradientOf(index - 1)
+        else inputGradient()
+        return tf.clone(depthwiseWeights[index]!)
+      }
+      const { dz, k } = gradientOf(index)
+      const dw = tensor(params[index]!.weight.shape)
+      withTemporaries(backend.runtime, (temporary) => {
+        const source = jobs.inputSource(plan, before(index), pass.x, temporary)
+        const dy = jobs.gradientSource(plan, stored(index), address(dz), address(k))
+        jobs.weightGradient(plan, source, dy, address(dw), temporary)
+      })
+      release(index)
+      return dw
+    }
+    result[`beta.${index}`] = () => tf.clone(gradientOf(index).dbeta)
+    result[`gamma.${index}`] = () => tf.clone(gradientOf(index).dgamma)
+    result[`slope.${index}`] = () => tf.clone(gradientOf(index).dslope)
+    // A normalisation takes any constant away again, so the gradient of a bias before it is zero.
+    result[`bias.${index}`] = () =>
+      plan.stage.norm ? tf.zeros([plan.stage.outChannels]) : tf.clone(gradientOf(index).dbeta)
+  })
+  return { gradients: result, input: inputGradient }
 }

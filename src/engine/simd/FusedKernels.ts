@@ -1,9 +1,9 @@
 /** The fused operations of the embedded engine, under the names ../FusedKernels.ts looks them up by. */
 import * as tf from "@tensorflow/tfjs-core"
-import { composedConvChain } from "../ConvChainOps.ts"
+import { composedConvBranches, composedConvChain } from "../ConvChainOps.ts"
 import type { FusedKernels } from "../FusedKernels.ts"
 import type { SimdBackend } from "./Backend.ts"
-import { convChain } from "./Chain.ts"
+import { convBranches, convChain } from "./Chain.ts"
 import { binary, channelShuffle, crossEntropy, randomNumbers, reduce, spreadRows } from "./Operations.ts"
 import "./StandardKernels.ts"
 
@@ -28,6 +28,10 @@ export const fusedSimdKernels: FusedKernels = {
     options.mode === "eval" && tf.engine().state.gradientDepth > 0
       ? composedConvChain(x, stages, params, options)
       : convChain(tf.backend() as unknown as SimdBackend, x, stages, params, options),
+  convBranches: (x, branches, options) =>
+    options.mode === "eval" && tf.engine().state.gradientDepth > 0
+      ? composedConvBranches(x, branches, options)
+      : convBranches(tf.backend() as unknown as SimdBackend, x, branches, options),
   softmaxCrossEntropy: (logits, labels, smoothing) =>
     tf.tidy(() => {
       const whole = labels.dtype === "int32" ? labels : tf.cast(labels, "int32")

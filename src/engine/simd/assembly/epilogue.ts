@@ -2,7 +2,7 @@
 // gradient before the previous activation with the sums its normalisation needs, or activated.
 
 import { argI, argP } from "./abi"
-import { activate, activateBackward, HSWISH, NONE, PRELU, RELU, RELU6, storeLanes } from "./math"
+import { activate, activateBackward, HSWISH, NONE, PRELU, RELU, RELU6, loadApart, storeApart } from "./math"
 
 /** Stores block + bias to planes; partial mean and squared deviations a channel. */
 export const STATISTICS: i32 = 0
@@ -19,6 +19,7 @@ const SUM_ROWS: i32 = 128
 // An epilogue descriptor is 20 argument words:
 //  0 kind   1 out   2 channels of out   3 partial sums   4 counts   5 bias   6 activation   7 y   8 scale   9 shift
 // 10 mean   11 slope   12 residual   13 pixels   14 images   15 shift (of the images in a group, see rows.ts)
+// 16 channels of NHWC's pixels, of which those of the block are every (17)th one: out is where the first of them is
 // Vectors are filled up to whole vectors with zeros.
 
 /**
@@ -275,6 +276,9 @@ function toNhwc(e: usize, act: i32, c: usize, step: usize, row: i32, rows: i32, 
   const residuals = argP(e, 12)
   const biases = argP(e, 5)
   const slopes = argP(e, 11)
+  const ld = (<usize>argI(e, 16)) << 2
+  const apart = argI(e, 17)
+  const lane = (<usize>apart) << 2
   const zero = f32x4.splat(0)
   const together = 1 << shift
   let group = (row >> shift) / pixels
@@ -282,7 +286,7 @@ function toNhwc(e: usize, act: i32, c: usize, step: usize, row: i32, rows: i32, 
   let n = row & (together - 1)
   for (let r = 0; r < rows; r++, c += 16) {
     const image = (group << shift) + n
-    const start = (<usize>((image * pixels + pixel) * channels)) << 2
+    const start = <usize>(image * pixels + pixel) * ld
     if (++n == together) {
       n = 0
       if (++pixel == pixels) {
@@ -296,8 +300,10 @@ function toNhwc(e: usize, act: i32, c: usize, step: usize, row: i32, rows: i32, 
       const channel = (<usize>(vector + j)) << 4
       const bias = biases ? v128.load(biases + channel) : zero
       let a = activate(f32x4.add(v128.load(p), bias), act, act == PRELU ? v128.load(slopes + channel) : zero)
-      if (residuals) a = f32x4.add(a, v128.load(residuals + start + channel))
-      storeLanes(out + start + channel, a, min(4, channels - (vector + j) * 4))
+      const live = min(4, channels - (vector + j) * 4)
+      const at = start + channel * apart
+      if (residuals) a = f32x4.add(a, apart == 1 ? v128.load(residuals + at) : loadApart(residuals + at, live, lane))
+      storeApart(out + at, a, live, lane)
     }
   }
 }

@@ -60,6 +60,31 @@ export function storeLanes(p: usize, v: v128, n: i32): void {
   }
 }
 
+/** Stores the first n (1 to 4) lanes, `step` bytes apart. */
+// @ts-ignore: decorator
+@inline
+export function storeApart(p: usize, v: v128, n: i32, step: usize): void {
+  if (step == 4) {
+    storeLanes(p, v, n)
+    return
+  }
+  store<f32>(p, f32x4.extract_lane(v, 0))
+  if (n > 1) store<f32>(p + step, f32x4.extract_lane(v, 1))
+  if (n > 2) store<f32>(p + 2 * step, f32x4.extract_lane(v, 2))
+  if (n > 3) store<f32>(p + 3 * step, f32x4.extract_lane(v, 3))
+}
+
+/** Loads the first n (1 to 4) lanes, `step` bytes apart, zero in the others. */
+// @ts-ignore: decorator
+@inline
+export function loadApart(p: usize, n: i32, step: usize): v128 {
+  let v = v128.load_zero<f32>(p)
+  if (n > 1) v = f32x4.replace_lane(v, 1, load<f32>(p + step))
+  if (n > 2) v = f32x4.replace_lane(v, 2, load<f32>(p + 2 * step))
+  if (n > 3) v = f32x4.replace_lane(v, 3, load<f32>(p + 3 * step))
+  return v
+}
+
 /** Keeps the first n (1 to 4) lanes, zero in the others. */
 // @ts-ignore: decorator
 @inline

@@ -1,6 +1,7 @@
 // Moving numbers: blocks with strides, permuted axes, shuffled channels, repeated rows. All of four-byte elements.
 
 import { argF, argI, argP } from "../abi"
+import { loadApart, storeApart } from "../math"
 
 // @ts-ignore: decorator
 @inline
@@ -226,5 +227,38 @@ export function spreadRows(args: usize, piece: i32, scratch: usize): void {
       s += 4
       d += 4
     }
+  }
+}
+
+/**
+ * Channels from one NHWC tensor to another. Ints: 0 source, 1 out (where the first of the channels are), 2 rows, 3 channels,
+ * 4 and 5 channels of a row of the source and of out, 6 and 7 of which every so manieth is meant, 8 rows a piece.
+ */
+export function moveChannels(args: usize, piece: i32, scratch: usize): void {
+  const channels = argI(args, 3)
+  const sourceRow = (<usize>argI(args, 4)) << 2
+  const outRow = (<usize>argI(args, 5)) << 2
+  const from = (<usize>argI(args, 6)) << 2
+  const to = (<usize>argI(args, 7)) << 2
+  const perPiece = argI(args, 8)
+  const last = min(argI(args, 2), (piece + 1) * perPiece)
+  let s = argP(args, 0) + <usize>(piece * perPiece) * sourceRow
+  let d = argP(args, 1) + <usize>(piece * perPiece) * outRow
+  for (let row = piece * perPiece; row < last; row++, s += sourceRow, d += outRow) {
+    if (from == 4 && to == 4) {
+      copyRun(s, d, (<usize>channels) << 2)
+      continue
+    }
+    let a = s
+    let b = d
+    let left = channels
+    for (; left >= 4; left -= 4, a += 4 * from, b += 4 * to) {
+      let v: v128
+      if (from == 4) v = v128.load(a)
+      else if (from == 8) v = i8x16.shuffle(v128.load(a), v128.load(a, 16), 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27)
+      else v = loadApart(a, 4, from)
+      storeApart(b, v, 4, to)
+    }
+    if (left) storeApart(b, loadApart(a, left, from), left, to)
   }
 }

@@ -2,7 +2,7 @@
 
 import { argF, argI, argP } from "../abi"
 import { epilogue } from "../epilogue"
-import { activate, align64, HSWISH, keepLanes, NONE, PRELU, RELU, RELU6, storeLanes } from "../math"
+import { activate, align64, HSWISH, keepLanes, loadApart, NONE, PRELU, RELU, RELU6, storeApart } from "../math"
 
 // @ts-ignore: decorator
 @inline
@@ -132,7 +132,9 @@ function planesToNhwc(args: usize, act: i32, gradient: bool, group: i32, pixel: 
   const shift = argI(args, 13)
   const step = <usize>16 << shift
   const images = min(1 << shift, argI(args, 4) - (group << shift))
-  const ld = (<usize>channels) << 2
+  const ld = (<usize>argI(args, 14)) << 2
+  const apart = argI(args, 15)
+  const lane = (<usize>apart) << 2
   const image = <usize>pixels * ld
   const residuals = argP(args, 8)
   const zero = f32x4.splat(0)
@@ -146,15 +148,15 @@ function planesToNhwc(args: usize, act: i32, gradient: bool, group: i32, pixel: 
     for (let n = 0; n < images; n++) {
       let x = argP(args, 0) + at + ((<usize>n) << 4)
       let y = argP(args, 9) + at + ((<usize>n) << 4)
-      const offset = <usize>((group << shift) + n) * image + <usize>pixel * ld + channel
+      const offset = <usize>((group << shift) + n) * image + <usize>pixel * ld + channel * apart
       let out = argP(args, 1) + offset
       let residual = residuals + offset
       for (let i = 0; i < count; i++) {
         let a = gradient
           ? f32x4.add(f32x4.mul(v128.load(x), v0), f32x4.add(f32x4.mul(v128.load(y), v1), v2))
           : activate(f32x4.add(f32x4.mul(v128.load(x), v0), v1), act, v2)
-        if (residuals) a = f32x4.add(a, v128.load(residual))
-        storeLanes(out, a, live)
+        if (residuals) a = f32x4.add(a, apart == 1 ? v128.load(residual) : loadApart(residual, live, lane))
+        storeApart(out, a, live, lane)
         x += step
         y += step
         out += ld
@@ -167,7 +169,7 @@ function planesToNhwc(args: usize, act: i32, gradient: bool, group: i32, pixel: 
 /**
  * out = act(x * v0 + v1) + residual, from planes to NHWC. A piece is a block of pixels of a group of images.
  * Ints: 0 x, 1 out, 2 channels, 3 pixels, 4 images, 5 v0, 6 v1, 7 slope, 8 residual (or 0), 9 -, 10 activation, 11 pixels a
- * block, 12 blocks, 13 shift.
+ * block, 12 blocks, 13 shift, 14 channels of a pixel of out, 15 of which every so manieth is written.
  */
 export function activateTensor(args: usize, piece: i32, scratch: usize): void {
   const block = argI(args, 11)
@@ -194,7 +196,8 @@ export function gradientTensor(args: usize, piece: i32, scratch: usize): void {
 
 /**
  * The gradient before an activation, and the sums the normalisation needs, from a gradient in NHWC. A piece is a block of
- * rows. Ints: 0 da, 1 channels, 2 rows, 3 rows a block, 4 pixels, 5 images, 6 shift, 20-39 an epilogue (BACKWARD).
+ * rows. Ints: 0 da, 1 channels, 2 rows, 3 rows a block, 4 pixels, 5 images, 6 shift, 7 channels of a pixel of da, 8 of which every so
+ * manieth is read, 20-39 an epilogue (BACKWARD).
  */
 export function activateBackwardTensor(args: usize, piece: i32, scratch: usize): void {
   const channels = argI(args, 1)
@@ -208,13 +211,15 @@ export function activateBackwardTensor(args: usize, piece: i32, scratch: usize):
   const step = (<usize>rows) << 4
   const c = align64(scratch)
   const tail = channels & 3
+  const ld = (<usize>argI(args, 7)) << 2
+  const apart = argI(args, 8)
   const together = 1 << shift
   let group = (row >> shift) / pixels
   let pixel = (row >> shift) - group * pixels
   let n = row & (together - 1)
   for (let r = 0; r < rows; r++) {
     const image = (group << shift) + n
-    const start = (<usize>((image * pixels + pixel) * channels)) << 2
+    const start = <usize>(image * pixels + pixel) * ld
     if (++n == together) {
       n = 0
       if (++pixel == pixels) {
@@ -228,6 +233,16 @@ export function activateBackwardTensor(args: usize, piece: i32, scratch: usize):
       continue
     }
     let x = argP(args, 0) + start
+    if (apart == 2) {
+      for (let j = channels >> 2; j > 0; j--, p += step, x += 32) v128.store(p, i8x16.shuffle(v128.load(x), v128.load(x, 16), 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27))
+      if (tail) v128.store(p, loadApart(x, tail, 8))
+      continue
+    }
+    if (apart != 1) {
+      const lane = (<usize>apart) << 2
+      for (let j = 0; j < planes; j++, p += step, x += 4 * lane) v128.store(p, loadApart(x, min(4, channels - j * 4), lane))
+      continue
+    }
     for (let j = channels >> 2; j > 0; j--, p += step, x += 16) v128.store(p, v128.load(x))
     if (tail) v128.store(p, keepLanes(v128.load(x), tail))
   }
