@@ -10,6 +10,7 @@ import * as Schema from "effect/Schema"
 import { compareSearchers } from "./CompareSearchersCommand.ts"
 import { generate, init } from "./ComponentCommands.ts"
 import { help as exitCodes } from "./Exit.ts"
+import { exportWeights, importWeights } from "./WeightsCommands.ts"
 
 const PositiveInt = Schema.Int.check(Schema.isGreaterThan(0))
 const NonNegativeInt = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
@@ -386,6 +387,8 @@ export const osnas = Command.make("osnas").pipe(
     engines,
     bench,
     compareSearchers,
+    importWeights,
+    exportWeights,
     init,
     generate
   ])

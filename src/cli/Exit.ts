@@ -43,6 +43,7 @@ const usageTags: ReadonlySet<string> = new Set([
   "ComponentLoadError",
   "GenotypeError",
   "SearchSpaceError",
+  "TorchStateError",
   "BudgetInfeasible"
 ])
 

@@ -221,6 +221,23 @@ const theirShape = ({ ours, pointwise }: TorchEntry): ReadonlyArray<number> => {
   }
 }
 
+/**
+ * PyTorch's shape of a whole tensor that holds the given ones of ours: where these are slices of it, up to the last.
+ *
+ * **Example** (A convolution)
+ * ```ts
+ * import { conv, place } from "../search-space/blocks/Block.ts"
+ * import { entries, theirWholeShape } from "./TorchNames.ts"
+ * const stem = { name: "first.0", block: place(conv({ kernel: 3 }), 3, 16, 2) }
+ * theirWholeShape(entries([stem], "network").slice(0, 1)) // => [16, 3, 3, 3]
+ * ```
+ */
+export const theirWholeShape = (parts: ReadonlyArray<TorchEntry>): ReadonlyArray<number> => {
+  const first = parts[0] as TorchEntry
+  const end = parts.reduce((most, { slice }) => Math.max(most, slice?.end ?? 0), 0)
+  return theirShape(first).map((side, axis) => (axis === first.slice?.axis ? end : side))
+}
+
 /** Position of our element `index` in PyTorch's tensor of the same elements. */
 const theirIndex = ({ ours, pointwise }: TorchEntry): ((index: number) => number) => {
   const [height = 1, width = 1, c = 1, d = 1] = ours.shape
@@ -304,9 +321,8 @@ export const toTorch = (
   const out = new Map<string, HostTensor>()
   for (const [name, parts] of byTensor) {
     const first = parts[0] as TorchEntry
-    const end = parts.reduce((most, { slice }) => Math.max(most, slice?.end ?? 0), 0)
-    const axis = first.slice?.axis
-    const shape = theirShape(first).map((side, i) => (i === axis ? end : side))
+    const shape = theirWholeShape(parts)
+    const end = first.slice === undefined ? 0 : (shape[first.slice.axis] as number)
     const data = new Float32Array(sizeOf(shape))
     for (const entry of parts) {
       const ours = tensors[entry.ours.name]

@@ -1,0 +1,277 @@
+/** `osnas import-weights` and `osnas export-weights`: weights from PyTorch's networks, and back. */
+import { closeSync, existsSync, openSync, readFileSync, readSync, statSync } from "node:fs"
+import { join } from "node:path"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as TorchNames from "../nn/TorchNames.ts"
+import { grouped } from "../report/Format.ts"
+import * as Checkpoint from "../run/Checkpoint.ts"
+import * as ConfigFile from "../run/ConfigFile.ts"
+import { Disk } from "../run/Disk.ts"
+import * as RunFolder from "../run/RunFolder.ts"
+import * as TorchState from "../run/TorchState.ts"
+import * as Presets from "../search-space/Presets.ts"
+import type { SearchSpaceShape } from "../search-space/SearchSpace.ts"
+import { UsageError } from "./Exit.ts"
+import { buildSpace } from "./Inspect.ts"
+
+/** Flags that both commands have. */
+interface Common {
+  readonly file: string
+  readonly arch: Option.Option<string>
+  readonly supernet: boolean
+  readonly size: Option.Option<number>
+  readonly channels: number
+  readonly classes: Option.Option<number>
+  readonly set: ReadonlyArray<string>
+  readonly out: string
+  readonly force: boolean
+  readonly json: boolean
+}
+
+/** Flags of `import-weights`. */
+export interface ImportInput extends Common {
+  readonly space: string
+}
+
+/** Flags of `export-weights`. */
+export interface ExportInput extends Common {
+  readonly space: Option.Option<string>
+}
+
+/** A network whose weights are read or written: a space, and one of its architectures or its supernet. */
+interface Target {
+  readonly space: SearchSpaceShape
+  /** Undefined: the supernet. */
+  readonly architecture: string | undefined
+  readonly entries: ReadonlyArray<TorchNames.TorchEntry>
+  /** For messages. */
+  readonly text: string
+}
+
+const formOf = ({ architecture }: Target): TorchNames.TorchForm => (architecture === undefined ? "supernet" : "network")
+
+/** Images that a space is usually built for: its global convolution is as large as what is left of them. */
+const usualSize = (name: string): number => (name === "mobilefacenet" ? 112 : 32)
+
+/** A space's name, and its options. */
+interface SpaceRef {
+  readonly name: string
+  readonly [option: string]: unknown
+}
+
+/** A target for a number of outputs. */
+const targetFor = Effect.fnUntraced(function* (
+  { name, ...own }: SpaceRef,
+  input: Pick<Common, "arch" | "channels" | "set" | "size">,
+  outputs: number
+) {
+  const preset = Presets.find(name)
+  const isPublished =
+    preset !== undefined && (preset.searchSpace.name !== name || Option.contains(input.arch, "published"))
+  const { name: spaceName, ...options } = isPublished ? preset.searchSpace : { name, ...own }
+  const size = Option.getOrElse(input.size, () => (isPublished ? preset.interface.input[0] : usualSize(spaceName)))
+  const head = { _tag: "Classifier", classes: outputs } as const
+  const space = yield* buildSpace(spaceName, options, input.set, [size, size, input.channels], head)
+  if (Option.isNone(input.arch)) {
+    const entries = TorchNames.entries(space.supernet.blocks, "supernet")
+    return { space, architecture: undefined, entries, text: `the supernet of ${space.name}` } satisfies Target as Target
+  }
+  const genotype =
+    input.arch.value === "published" && isPublished
+      ? preset.genotype
+      : yield* Effect.fromResult(space.parse(input.arch.value))
+  const architecture = space.format(genotype)
+  const entries = TorchNames.entries(space.network(genotype).blocks, "network")
+  return {
+    space,
+    architecture,
+    entries,
+    text: `the network ${architecture} of ${space.name}`
+  } satisfies Target as Target
+})
+
+/** The tensor that grows with the number of outputs. */
+const headOf = (small: Target, large: Target): number => {
+  const shape = (target: Target, index: number) => TorchNames.theirWholeShape([target.entries[index]!])
+  return small.entries.findIndex((_, index) => shape(small, index)[0] !== shape(large, index)[0])
+}
+
+/** The target with as many outputs as asked for, or as many as `outputsOf` finds for the tensor of the head. */
+const resolveTarget = Effect.fnUntraced(function* (
+  name: SpaceRef,
+  input: Common,
+  outputsOf: (entry: TorchNames.TorchEntry) => number | undefined
+) {
+  if (input.supernet === Option.isSome(input.arch)) {
+    return yield* new UsageError({
+      reason: "expected either --arch with its digits (one network) or --supernet (all of the space's weights)"
+    })
+  }
+  if (Option.isSome(input.classes)) return yield* targetFor(name, input, input.classes.value)
+  const [small, large] = [yield* targetFor(name, input, 100), yield* targetFor(name, input, 101)]
+  const entry = small.entries[headOf(small, large)]
+  const outputs = entry === undefined ? undefined : outputsOf(entry)
+  // Without a head in the file the shapes of the rest are told against any number.
+  return outputs === undefined || outputs < 1 ? small : yield* targetFor(name, input, outputs)
+})
+
+const refuseOverwrite = Effect.fnUntraced(function* (out: string, force: boolean) {
+  if (!existsSync(out)) return
+  if (statSync(out).isDirectory()) return yield* new UsageError({ reason: `--out ${out}: this is a folder` })
+  if (!force) return yield* new UsageError({ reason: `${out} exists already; --force overwrites it` })
+})
+
+const headBytes = (file: string): Uint8Array => {
+  const bytes = new Uint8Array(16)
+  const descriptor = openSync(file, "r")
+  try {
+    return bytes.subarray(0, readSync(descriptor, bytes, 0, bytes.length, 0))
+  } finally {
+    closeSync(descriptor)
+  }
+}
+
+const tensorCount = (count: number): string => (count === 1 ? "1 tensor" : `${grouped(String(count))} tensors`)
+
+const numberCount = (tensors: ReadonlyMap<string, Checkpoint.TensorEntry>): string =>
+  grouped(
+    String(
+      [...tensors.values()].reduce((sum, { shape }) => sum + shape.reduce((product, side) => product * side, 1), 0)
+    )
+  )
+
+const typeNames: Readonly<Record<string, string>> = { F16: "float16", BF16: "bfloat16", F64: "float64" }
+
+const remarks = (imported: TorchState.Imported): ReadonlyArray<string> => [
+  ...Object.entries(imported.converted).map(
+    ([type, count]) =>
+      `${tensorCount(count)} of ${typeNames[type] ?? type} ${type === "F64" ? "rounded" : "converted"} to float32`
+  ),
+  ...(imported.prefixed ? ["the prefix module. left off"] : []),
+  ...(imported.withoutStatistics
+    ? [
+        "no running statistics in the file (bn_track_running_stats: False): candidates are scored with statistics of their own (estimator.recalibration)"
+      ]
+    : []),
+  ...(imported.kept.size > 0 ? [`${tensorCount(imported.kept.size)} that are no weights here kept for export`] : [])
+]
+
+/** Runs `osnas import-weights`. */
+export const importWeights = Effect.fn("Weights.import")(function* (input: ImportInput) {
+  const { file, force, out } = input
+  yield* refuseOverwrite(out, force)
+  if (!existsSync(file)) return yield* new UsageError({ reason: `${file}: the file does not exist` })
+  if (statSync(file).isDirectory()) {
+    return yield* new UsageError({ reason: `${file}: this is a folder; expected a .safetensors file` })
+  }
+  if (TorchState.isPickle(file, headBytes(file))) {
+    return yield* new UsageError({
+      reason: `${file} is PyTorch's pickle format, which can run any code when it is read, and is not read here. Write it as safetensors (pip install safetensors):\n${TorchState.howToConvert(file)}`
+    })
+  }
+  const disk = yield* Disk
+  const state = yield* Checkpoint.read(disk, file)
+  const target = yield* resolveTarget({ name: input.space }, input, (entry) => {
+    for (const [name, { shape }] of state.tensors) if (TorchState.bareName(name) === entry.theirs) return shape[0]
+    return undefined
+  })
+  const { architecture, entries, space, text } = target
+  const imported = yield* Effect.fromResult(TorchState.fromTorch(file, text, entries, formOf(target), state.tensors))
+  const metadata = {
+    format: "osnas",
+    phase: architecture === undefined ? "supernetTraining" : "retraining",
+    space: space.name,
+    ...(architecture === undefined ? {} : { architecture })
+  }
+  yield* Checkpoint.write(disk, out, TorchState.toCheckpoint(imported, metadata))
+  const notes = remarks(imported)
+  const start = architecture === undefined ? { supernet: out } : { architecture, network: out }
+  if (input.json) {
+    return yield* Console.log(
+      JSON.stringify({
+        file: out,
+        space: space.name,
+        ...(architecture === undefined ? {} : { architecture }),
+        tensors: imported.tensors.size,
+        converted: imported.converted,
+        kept: imported.kept.size,
+        start
+      })
+    )
+  }
+  const lines = Object.entries(start).map(([key, value]) => `    ${key}: ${value}`)
+  yield* Console.log(
+    [
+      `${out}: ${text}, ${tensorCount(imported.tensors.size)}, ${numberCount(imported.tensors)} numbers`,
+      ...notes.map((note) => `  ${note}`),
+      `${architecture === undefined ? "To search it" : "To evaluate it"}, in a configuration (paths are relative to its file):`,
+      "  start:",
+      ...lines
+    ].join("\n")
+  )
+}, Effect.provide(Disk.layer))
+
+/** A file of weights, or a run's folder: its network, or its supernet; and what its configuration says of the space. */
+const weightsOf = (path: string, supernet: boolean) =>
+  Effect.gen(function* () {
+    const none = { file: path, space: undefined, size: undefined }
+    if (!existsSync(path) || !statSync(path).isDirectory()) return none
+    const config = join(path, RunFolder.files.config)
+    if (!existsSync(config)) {
+      return yield* new UsageError({ reason: `${path} is no folder of a run: it has no ${RunFolder.files.config}` })
+    }
+    const { value } = yield* Effect.fromResult(ConfigFile.parse(config, readFileSync(config, "utf8")))
+    const space = value["searchSpace"] as SpaceRef | undefined
+    const size = (value["dataflow"] as Readonly<Record<string, unknown>> | undefined)?.["size"]
+    return {
+      file: join(path, supernet ? RunFolder.files.supernet : RunFolder.files.network),
+      space: space !== undefined && typeof space.name === "string" ? space : undefined,
+      size: typeof size === "number" ? size : undefined
+    }
+  })
+
+/** Runs `osnas export-weights`. */
+export const exportWeights = Effect.fn("Weights.export")(function* (input: ExportInput) {
+  yield* refuseOverwrite(input.out, input.force)
+  const { file, ...run } = yield* weightsOf(input.file, input.supernet)
+  if (!existsSync(file)) return yield* new UsageError({ reason: `${file}: the file does not exist` })
+  const disk = yield* Disk
+  const checkpoint = yield* Checkpoint.read(disk, file)
+  const { metadata } = checkpoint
+  if (metadata["format"] !== "osnas") {
+    return yield* new UsageError({ reason: `${file} is no file of osnas: its metadata do not say so` })
+  }
+  // What the file says of itself need not be said again.
+  const named = Option.getOrElse(input.space, () => metadata["space"])
+  const ref =
+    Option.isNone(input.space) && run.space !== undefined
+      ? run.space
+      : named === undefined
+        ? undefined
+        : { name: named }
+  if (ref === undefined) return yield* new UsageError({ reason: `${file} does not name its space; expected --space` })
+  const arch =
+    input.supernet || Option.isSome(input.arch) ? input.arch : Option.fromUndefinedOr(metadata["architecture"])
+  const supernet = input.supernet || (Option.isNone(arch) && metadata["phase"] === "supernetTraining")
+  const size = Option.orElse(input.size, () => Option.fromUndefinedOr(run.size))
+  const target = yield* resolveTarget(ref, { ...input, arch, supernet, size }, (entry) =>
+    checkpoint.tensors.get(entry.ours.name)?.shape.at(-1)
+  )
+  const { architecture, entries, space, text } = target
+  const tensors = yield* Effect.fromResult(TorchState.toTorch(file, text, entries, checkpoint))
+  const own = { format: "pt", space: space.name, ...(architecture === undefined ? {} : { architecture }) }
+  yield* Checkpoint.write(disk, input.out, { tensors, metadata: own })
+  if (input.json) {
+    return yield* Console.log(JSON.stringify({ file: input.out, ...own, tensors: tensors.size }))
+  }
+  yield* Console.log(
+    [
+      `${input.out}: ${text} under PyTorch's names, ${tensorCount(tensors.size)}`,
+      "In Python:",
+      "  from safetensors.torch import load_file",
+      `  network.load_state_dict(load_file(${JSON.stringify(input.out)}))`
+    ].join("\n")
+  )
+}, Effect.provide(Disk.layer))

@@ -1,0 +1,368 @@
+/**
+ * A PyTorch state as a file of safetensors: read into our names and layouts, and written back. What of it is no weight
+ * of a network here (counters of batches, parameters of an architecture, a normalisation that no architecture reaches)
+ * is kept in the metadata, so that a file that comes back is the one that went in, bit for bit.
+ */
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import { weightName as identityWeights } from "../criterion/Angular.ts"
+import * as TorchNames from "../nn/TorchNames.ts"
+import { slots } from "../search-space/Sgnas.ts"
+import * as Checkpoint from "./Checkpoint.ts"
+
+type Tensors = ReadonlyMap<string, Checkpoint.TensorEntry>
+
+/** Names of a fault are told up to so many; then their number. */
+const told = 5
+
+const listed = (what: string, lines: ReadonlyArray<string>): ReadonlyArray<string> => {
+  if (lines.length === 0) return []
+  const more = lines.length > told ? [`    and ${lines.length - told} more`] : []
+  return [`  ${lines.length} ${what}`, ...lines.slice(0, told).map((line) => `    ${line}`), ...more]
+}
+
+/** A file that does not fit the network it is read for: everything that is missing, unknown or of another shape. */
+export class TorchStateError extends Schema.TaggedError<TorchStateError>()("TorchStateError", {
+  file: Schema.String,
+  /** What the file was read for: `the supernet of proxylessnas`. */
+  network: Schema.String,
+  missing: Schema.Array(Schema.String),
+  unknown: Schema.Array(Schema.String),
+  misshapen: Schema.Array(Schema.String),
+  /** Types that are no numbers of a weight, values that are no numbers. */
+  unreadable: Schema.Array(Schema.String),
+  /** What to try. */
+  advice: Schema.NullOr(Schema.String)
+}) {
+  override get message(): string {
+    const tensors = (count: number) => (count === 1 ? "tensor" : "tensors")
+    return [
+      `${this.file} is not ${this.network}`,
+      ...listed(`${tensors(this.missing.length)} missing:`, this.missing),
+      ...listed(`${tensors(this.misshapen.length)} of another shape:`, this.misshapen),
+      ...listed(`${tensors(this.unknown.length)} that it has no place for:`, this.unknown),
+      ...listed(`${tensors(this.unreadable.length)} that cannot be weights:`, this.unreadable),
+      ...(this.advice === null ? [] : [this.advice])
+    ].join("\n")
+  }
+}
+
+/** How to write a PyTorch file as safetensors: three lines of Python. */
+export const howToConvert = (file: string): string => {
+  const out = `${file.replace(/\.[^./\\]*$/, "")}.safetensors`
+  return [
+    "  import torch; from safetensors.torch import save_file",
+    `  c = torch.load(${JSON.stringify(file)}, map_location="cpu"); s = {**c.get("model", c), **{f"criterion.{k}": v for k, v in c.get("criterion", {}).items()}}`,
+    `  save_file({k: v.contiguous() for k, v in s.items()}, ${JSON.stringify(out)})`
+  ].join("\n")
+}
+
+/**
+ * What a file is, where it is PyTorch's own and not safetensors: a zip archive (since 1.6), or a pickle. Such files run
+ * code when they are read, which is why they are not read here.
+ */
+export const isPickle = (file: string, head: Uint8Array): boolean => {
+  const zip = head[0] === 0x50 && head[1] === 0x4b
+  const pickle = head[0] === 0x80 && (head[1] ?? 0xff) <= 5
+  // A safetensors header begins with a brace behind its length.
+  const safetensors = head[8] === 0x7b
+  return !safetensors && (zip || pickle || /\.(pt|pth|bin|ckpt)$/i.test(file))
+}
+
+const halfToFloat = (bits: number): number => {
+  const sign = bits & 0x8000 ? -1 : 1
+  const exponent = (bits >> 10) & 0x1f
+  const fraction = bits & 0x3ff
+  if (exponent === 0) return sign * fraction * 2 ** -24
+  if (exponent === 31) return fraction === 0 ? sign * Number.POSITIVE_INFINITY : Number.NaN
+  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15)
+}
+
+const aligned = (entry: Checkpoint.TensorEntry): ArrayBuffer => entry.data.slice().buffer
+
+/** Elements of a tensor as float32; undefined where its type is none of a weight's. float64 is rounded. */
+const toFloat32 = (entry: Checkpoint.TensorEntry): Float32Array<ArrayBuffer> | undefined => {
+  switch (entry.dtype) {
+    case "F32":
+      return Checkpoint.toFloat32(entry)
+    case "F64":
+      return Float32Array.from(new Float64Array(aligned(entry)))
+    case "F16":
+      return Float32Array.from(new Uint16Array(aligned(entry)), halfToFloat)
+    case "BF16": {
+      const bits = Uint32Array.from(new Uint16Array(aligned(entry)), (half) => half << 16)
+      return new Float32Array(bits.buffer)
+    }
+    default:
+      return undefined
+  }
+}
+
+/** What `DataParallel` and compiled modules put before every name. */
+const prefix = /^(?:module\.|_orig_mod\.)+/
+
+/**
+ * A tensor's name without what wrappers of a module put before it.
+ *
+ * **Example** (A supernet saved from within `DataParallel`)
+ * ```ts
+ * import { bareName } from "./TorchState.ts"
+ * bareName("module.first_stages.0.conv.weight") // => "first_stages.0.conv.weight"
+ * ```
+ */
+export const bareName = (name: string): string =>
+  name.startsWith("criterion.") ? `criterion.${name.slice(10).replace(prefix, "")}` : name.replace(prefix, "")
+
+const counter = /\.num_batches_tracked$/
+/** No weights of a network here; kept as they are. */
+const keptNames = [counter, /\.arch_param$/, /\.sbn\.\d+\.(weight|bias|running_mean|running_var)$/]
+
+/** OSNASLib's name of the angular criterion's weights, and ours. Both are [dimension, identities]. */
+const criterionNames = { theirs: "criterion.identity_weights", ours: `criterion.${identityWeights}` } as const
+
+/** What a PyTorch file brought. */
+export interface Imported {
+  /** Our tensors by our names, all float32. */
+  readonly tensors: Tensors
+  /** Tensors of the file that are no weights here. */
+  readonly kept: Tensors
+  /** How many tensors had another type than float32, by safetensors' name of it. */
+  readonly converted: Readonly<Record<string, number>>
+  /** Whether the names began with `module.`. */
+  readonly prefixed: boolean
+  /** Whether the file had no running statistics (`bn_track_running_stats: False`), and got those of a fresh network. */
+  readonly withoutStatistics: boolean
+}
+
+const sizeOf = (shape: ReadonlyArray<number>): number => shape.reduce((product, side) => product * side, 1)
+
+const startOf = (kind: TorchNames.TorchEntry["ours"]["kind"]): number => (kind === "normVariance" ? 1 : 0)
+
+const isStatistic = ({ ours }: TorchNames.TorchEntry): boolean =>
+  ours.kind === "normMean" || ours.kind === "normVariance"
+
+const adviceFor = (names: ReadonlyArray<string>, form: TorchNames.TorchForm): string | null => {
+  const isSupernet = names.some((name) => name.startsWith("search_stages."))
+  const isNetwork = names.some((name) => name.startsWith("stages."))
+  if (form === "network" && isSupernet) return "It has the names of a supernet (search_stages.…): give --supernet"
+  if (form === "supernet" && isNetwork) {
+    return "It has the names of a single network (stages.…): give --arch and its digits in place of --supernet"
+  }
+  return null
+}
+
+/**
+ * Our tensors out of a PyTorch state. Every tensor that is missing, too many, misshapen or no weight is found before the
+ * failure is told.
+ */
+export const fromTorch = (
+  file: string,
+  network: string,
+  entries: ReadonlyArray<TorchNames.TorchEntry>,
+  form: TorchNames.TorchForm,
+  state: Tensors
+): Result.Result<Imported, TorchStateError> => {
+  const found = new Map<string, Checkpoint.TensorEntry>()
+  const unknown: Array<string> = []
+  for (const [name, entry] of state) {
+    const bare = bareName(name)
+    if (found.has(bare)) unknown.push(`${name} (beside ${bare})`)
+    found.set(bare, entry)
+  }
+  const placed = new Map<string, Array<TorchNames.TorchEntry>>()
+  for (const entry of entries) placed.set(entry.theirs, [...(placed.get(entry.theirs) ?? []), entry])
+
+  const statistics = entries.filter(isStatistic)
+  const withoutStatistics =
+    form === "supernet" && statistics.length > 0 && !statistics.some(({ theirs }) => found.has(theirs))
+
+  const missing: Array<string> = []
+  const misshapen: Array<string> = []
+  const unreadable: Array<string> = []
+  const converted: Record<string, number> = {}
+  const tensors = new Map<string, Checkpoint.TensorEntry>()
+
+  /** The values, or undefined where they are no weights, which is then noted. */
+  const values = (name: string, entry: Checkpoint.TensorEntry): Float32Array<ArrayBuffer> | undefined => {
+    const data = toFloat32(entry)
+    if (data === undefined) {
+      unreadable.push(`${name} (${entry.dtype}; weights are F32, or F64, F16, BF16, which are converted)`)
+      return undefined
+    }
+    if (!data.every(Number.isFinite)) {
+      const overflown = entry.dtype === "F64" ? " as float32" : ""
+      unreadable.push(`${name} (holds values that are no finite numbers${overflown})`)
+      return undefined
+    }
+    if (entry.dtype !== "F32") converted[entry.dtype] = (converted[entry.dtype] ?? 0) + 1
+    return data
+  }
+
+  for (const [name, parts] of placed) {
+    const entry = found.get(name)
+    if (entry === undefined) {
+      if (withoutStatistics && isStatistic(parts[0]!)) {
+        for (const { ours } of parts) {
+          const data = new Float32Array(sizeOf(ours.shape)).fill(startOf(ours.kind))
+          tensors.set(ours.name, Checkpoint.float32(ours.shape, data))
+        }
+      } else missing.push(name)
+      continue
+    }
+    const wanted = TorchNames.theirWholeShape(parts)
+    if (wanted.length !== entry.shape.length || wanted.some((side, axis) => side !== entry.shape[axis])) {
+      misshapen.push(`${name} (the file: [${entry.shape.join(", ")}], here: [${wanted.join(", ")}])`)
+      continue
+    }
+    const data = values(name, entry)
+    if (data === undefined) continue
+    for (const part of parts) {
+      const ours = TorchNames.toOurs(part, { shape: entry.shape, data })
+      if (Result.isFailure(ours)) misshapen.push(ours.failure.message)
+      else tensors.set(part.ours.name, Checkpoint.float32(ours.success.shape, Float32Array.from(ours.success.data)))
+    }
+  }
+
+  const kept = new Map<string, Checkpoint.TensorEntry>()
+  for (const [name, entry] of found) {
+    if (placed.has(name)) continue
+    if (name === criterionNames.theirs) {
+      const data = values(name, entry)
+      if (data !== undefined) tensors.set(criterionNames.ours, Checkpoint.float32(entry.shape, data))
+    } else if (keptNames.some((pattern) => pattern.test(name))) kept.set(name, entry)
+    else unknown.push(name)
+  }
+
+  if (missing.length + misshapen.length + unknown.length + unreadable.length > 0) {
+    const advice = adviceFor([...found.keys()], form)
+    return Result.fail(new TorchStateError({ file, network, missing, unknown, misshapen, unreadable, advice }))
+  }
+  const prefixed = [...state.keys()].some((name) => prefix.test(name))
+  return Result.succeed({ tensors, kept, converted, prefixed, withoutStatistics })
+}
+
+const keptKey = "osnas.torch"
+
+const KeptJson = Schema.fromJsonString(
+  Schema.Struct({
+    withoutStatistics: Schema.Boolean,
+    tensors: Schema.Record(
+      Schema.String,
+      Schema.Struct({ dtype: Schema.String, shape: Schema.Array(Schema.Int), base64: Schema.String })
+    )
+  })
+)
+
+/** Imported weights as a checkpoint of ours, which a run takes as `start.supernet` or `start.network`. */
+export const toCheckpoint = (imported: Imported, metadata: Readonly<Record<string, string>>): Checkpoint.Checkpoint => {
+  const tensors = Object.fromEntries(
+    [...imported.kept].map(([name, { data, dtype, shape }]) => [
+      name,
+      { dtype, shape, base64: Buffer.from(data).toString("base64") }
+    ])
+  )
+  const kept = Schema.encodeSync(KeptJson)({ withoutStatistics: imported.withoutStatistics, tensors })
+  return { tensors: imported.tensors, metadata: { ...metadata, [keptKey]: kept } }
+}
+
+/** An integer of a counter's type. */
+const scalar = (value: bigint): Checkpoint.TensorEntry => ({
+  dtype: "I64",
+  shape: [],
+  data: new Uint8Array(BigInt64Array.of(value).buffer)
+})
+
+const normalisation = { weight: 1, bias: 0, running_mean: 0, running_var: 1 } as const
+
+/**
+ * SGNAS's normalisation for a layer of no sub-block at all: no architecture here reaches it, and PyTorch's network has
+ * it. That of a fresh network, unless the file it came from had another.
+ */
+const unreached = (entries: ReadonlyArray<TorchNames.TorchEntry>): Tensors => {
+  const byLayer = new Map<string, number>()
+  for (const { ours, theirs } of entries) {
+    const path = /^(.*\.sbn)\.\d+\.weight$/.exec(theirs)?.[1]
+    if (path !== undefined) byLayer.set(path, ours.shape[0] ?? 0)
+  }
+  const out = new Map<string, Checkpoint.TensorEntry>()
+  for (const [path, width] of byLayer) {
+    for (let empty = 0; empty <= slots; empty++) {
+      for (const [leaf, value] of Object.entries(normalisation)) {
+        out.set(`${path}.${empty}.${leaf}`, Checkpoint.float32([width], new Float32Array(width).fill(value)))
+      }
+      out.set(`${path}.${empty}.num_batches_tracked`, scalar(0n))
+    }
+  }
+  return out
+}
+
+/** A checkpoint of ours as a PyTorch state, with all that `load_state_dict` asks for. */
+export const toTorch = (
+  file: string,
+  network: string,
+  entries: ReadonlyArray<TorchNames.TorchEntry>,
+  checkpoint: Checkpoint.Checkpoint
+): Result.Result<Tensors, TorchStateError> => {
+  const fault = (part: Partial<Pick<TorchStateError, "missing" | "unknown" | "misshapen" | "unreadable">>) =>
+    Result.fail(
+      new TorchStateError({
+        file,
+        network,
+        missing: [],
+        unknown: [],
+        misshapen: [],
+        unreadable: [],
+        advice: null,
+        ...part
+      })
+    )
+  const raw = checkpoint.metadata[keptKey]
+  const parsed = raw === undefined ? undefined : Schema.decodeUnknownResult(KeptJson)(raw)
+  if (parsed !== undefined && Result.isFailure(parsed)) return fault({ unreadable: [`the metadata ${keptKey}`] })
+  const kept = parsed?.success
+  const withoutStatistics = kept?.withoutStatistics ?? false
+
+  const held = new Map(entries.map((entry) => [entry.ours.name, entry]))
+  const missing: Array<string> = []
+  const misshapen: Array<string> = []
+  const unreadable: Array<string> = []
+  const tensors: Record<string, TorchNames.HostTensor> = {}
+  for (const { ours } of held.values()) {
+    const entry = checkpoint.tensors.get(ours.name)
+    if (entry === undefined) missing.push(ours.name)
+    else if (entry.dtype !== "F32") unreadable.push(`${ours.name} (${entry.dtype}; weights are F32)`)
+    else if (entry.shape.join() !== ours.shape.join()) {
+      misshapen.push(`${ours.name} (the file: [${entry.shape.join(", ")}], here: [${ours.shape.join(", ")}])`)
+    } else tensors[ours.name] = { shape: entry.shape, data: Checkpoint.toFloat32(entry) }
+  }
+  // What training left beside the weights is of no use to PyTorch's network.
+  const ofTraining = (name: string) => name.startsWith("optimizer.") || name.startsWith("criterion.")
+  const unknown = [...checkpoint.tensors.keys()].filter((name) => !held.has(name) && !ofTraining(name))
+  if (missing.length + misshapen.length + unknown.length + unreadable.length > 0) {
+    return fault({ missing, misshapen, unknown, unreadable })
+  }
+  const state = TorchNames.toTorch(entries, tensors)
+  if (Result.isFailure(state)) return fault({ unreadable: [state.failure.message] })
+
+  const out = new Map<string, Checkpoint.TensorEntry>()
+  for (const [name, entry] of unreached(entries)) out.set(name, entry)
+  for (const name of TorchNames.counterNames(entries)) out.set(name, scalar(0n))
+  for (const [name, { data, shape }] of state.success) {
+    out.set(name, Checkpoint.float32(shape, Float32Array.from(data)))
+  }
+  const identities = checkpoint.tensors.get(criterionNames.ours)
+  if (identities !== undefined) out.set(criterionNames.theirs, identities)
+  if (kept !== undefined) {
+    // The file it came from had these and no others.
+    const given = new Set(Object.keys(kept.tensors))
+    const isOurs = new Set(state.success.keys())
+    for (const name of [...out.keys()]) {
+      if (!isOurs.has(name) && name !== criterionNames.theirs && !given.has(name)) out.delete(name)
+    }
+    for (const [name, { base64, dtype, shape }] of Object.entries(kept.tensors)) {
+      out.set(name, { dtype, shape, data: new Uint8Array(Buffer.from(base64, "base64")) })
+    }
+    if (withoutStatistics) for (const { theirs } of entries.filter(isStatistic)) out.delete(theirs)
+  }
+  return Result.succeed(out)
+}
