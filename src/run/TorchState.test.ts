@@ -89,9 +89,9 @@ describe("a PyTorch state", () => {
     const entries = TorchNames.entries(blocks, "supernet")
     const state = stateOf(entries)
     for (const leaf of ["weight", "bias", "running_mean", "running_var"]) {
-      state.set(`search_stages.0.sbn.6.${leaf}`, Checkpoint.float32([24], fill(leaf, 24)))
+      state.set(`search_stages.0.sbn.6.${leaf}`, Checkpoint.float32([24], Float32Array.from(fill(leaf, 24))))
     }
-    state.set("search_stages.0.arch_param", Checkpoint.float32([1, 4], fill("alpha", 4)))
+    state.set("search_stages.0.arch_param", Checkpoint.float32([1, 4], Float32Array.from(fill("alpha", 4))))
     expect(bytesOf(roundTrip(state, entries, "supernet"))).toEqual(bytesOf(state))
     // A supernet that was trained here gets that of a fresh network, as load_state_dict asks for it.
     const { tensors } = Result.getOrThrow(read(state, "supernet", entries))
@@ -171,7 +171,7 @@ describe("a PyTorch state", () => {
   })
 
   it("brings the weights of the angular criterion along", () => {
-    const identities = Checkpoint.float32([3, 9], fill("identities", 27))
+    const identities = Checkpoint.float32([3, 9], Float32Array.from(fill("identities", 27)))
     const state = stateOf(supernet).set("criterion.module.identity_weights", identities)
     const imported = Result.getOrThrow(read(state))
     expect(imported.tensors.get("criterion.identities.weight")).toEqual(identities)
