@@ -54,14 +54,16 @@ export const dot = (mermaid: string): string => {
   const node = (name: string, end: boolean): string => (name !== "[*]" ? `"${name}"` : end ? '"(end)"' : '"(start)"')
   const edges = [...mermaid.matchAll(/^\s*(\S+) --> (\S+?)(?:: (.*))?$/gm)].map(
     ([, from = "", to = "", label = ""]) => {
-      const text = label.replaceAll(", ", "\\n").replaceAll('"', "'")
-      return `  ${node(from, false)} -> ${node(to, true)} [label="${text}"]`
+      // An event a line, its guard below it: narrow labels leave the drawing large enough to be read.
+      const text = label.replaceAll(", ", "\\n").replaceAll(" [", "\\n[").replaceAll('"', "'")
+      const aside = /^(failed|paused)$/.test(to) ? ", color=\"#c3ccd6\", fontcolor=\"#75828f\"" : ""
+      return `  ${node(from, false)} -> ${node(to, true)} [label=" ${text} "${aside}]`
     }
   )
   return `digraph {
-  graph [rankdir=TB, bgcolor=transparent, nodesep=0.35, ranksep=0.55]
-  node [shape=box, style="rounded,filled", fillcolor="#f2f5f9", color="#47617d", fontname="sans-serif", fontsize=12]
-  edge [color="#6b7f95", fontname="sans-serif", fontsize=10, fontcolor="#333333"]
+  graph [rankdir=TB, bgcolor=transparent, nodesep=0.25, ranksep=0.5]
+  node [shape=box, style="rounded,filled", fillcolor="#f2f5f9", color="#47617d", fontname="sans-serif", fontsize=13]
+  edge [color="#6b7f95", fontname="sans-serif", fontsize=11, fontcolor="#333333"]
   "(start)" [shape=circle, label="", width=0.15, fillcolor="#333333"]
   "(end)" [shape=doublecircle, label="", width=0.12, fillcolor="#333333"]
 ${edges.join("\n")}
