@@ -56,7 +56,7 @@ export const dot = (mermaid: string): string => {
     ([, from = "", to = "", label = ""]) => {
       // An event a line, its guard below it: narrow labels leave the drawing large enough to be read.
       const text = label.replaceAll(", ", "\\n").replaceAll(" [", "\\n[").replaceAll('"', "'")
-      const aside = /^(failed|paused)$/.test(to) ? ", color=\"#c3ccd6\", fontcolor=\"#75828f\"" : ""
+      const aside = /^(failed|paused)$/.test(to) ? ', color="#c3ccd6", fontcolor="#75828f"' : ""
       return `  ${node(from, false)} -> ${node(to, true)} [label=" ${text} "${aside}]`
     }
   )
