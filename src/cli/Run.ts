@@ -15,7 +15,7 @@ import * as LookupTable from "../cost/LookupTable.ts"
 import type { EngineMode, EngineName } from "../engine/Engine.ts"
 import { quickstart, version } from "../Package.ts"
 import { networkText } from "../report/Drawing.ts"
-import { cost, metric, si } from "../report/Format.ts"
+import { cost, figures, si } from "../report/Format.ts"
 import type { ReportData } from "../report/ReportData.ts"
 import { Disk } from "../run/Disk.ts"
 import { RunEvents } from "../run/RunEvents.ts"
@@ -160,8 +160,9 @@ const closing = (data: ReportData, folder: string, page: string): string => {
     lines.push(`  cost    ${costs.join(", ")} (budget: ${limit})`)
   }
   if (test !== undefined) {
-    const figures = Object.entries(test).map(([name, value]) => `${name} ${metric(name, value)}`)
-    lines.push(`  test    ${figures.join(", ")}`)
+    figures(test).forEach(([name, value], at) => {
+      lines.push(`  ${at === 0 ? "test" : "    "}    ${name} ${value}`)
+    })
   }
   lines.push(`  folder  ${shown(folder)}`, `  report  ${shown(page)}`)
   return lines.join("\n")

@@ -43,6 +43,7 @@
 import type { ImageShape } from "../nn/Network.ts"
 import * as Draws from "../random/Draws.ts"
 import type { Batch, BatchRequest, Split } from "./Dataflow.ts"
+import * as Distortion from "./Distortion.ts"
 
 /** Images as stored: bytes, one image after the other, channels last. */
 export interface ImageBytes {
@@ -62,6 +63,10 @@ export interface Augmentation {
    * Taylor: "Improved regularization of convolutional neural networks with cutout", 2017).
    */
   readonly cutout: number
+  /** Window of 1 - zoom to 1 + zoom of the image, a little off its middle (`Distortion.zoomed`). Default 0. */
+  readonly zoom?: number | undefined
+  /** Brightness and contrast by a factor of 1 - jitter to 1 + jitter (`Distortion.jittered`). Default 0. */
+  readonly jitter?: number | undefined
 }
 
 /** Where the images of a split lie: in which part, and there at which indices. */
@@ -225,6 +230,26 @@ export const stratified = (
 }
 
 /**
+ * Splits 0 .. n-1 in two by whole labels: the first has `fraction` of them, rounded, the second the others, each at
+ * least two. Fewer than four labels are refused with undefined. Drawn by key; both halves in ascending order.
+ */
+export const byWholeLabels = (
+  labels: Int32Array,
+  fraction: number,
+  key: Draws.Key
+): readonly [first: Uint32Array, second: Uint32Array] | undefined => {
+  const groups = byLabel(labels, labels.keys())
+  if (groups.length < 4) return undefined
+  const wanted = Math.min(Math.max(Math.round(groups.length * fraction), 2), groups.length - 2)
+  const first: Array<number> = []
+  const second: Array<number> = []
+  Draws.permutation(key, groups.length).forEach((at, rank) => {
+    ;(rank < wanted ? first : second).push(...groups[at]![1])
+  })
+  return [Uint32Array.from(first).sort(), Uint32Array.from(second).sort()]
+}
+
+/**
  * The first `limit` of the given labels' indices when the labels take turns, in ascending order: a subset as balanced as
  * the data allow, and the same for every key. All of them where `limit` is null.
  *
@@ -346,6 +371,24 @@ const placement = (plan: BatchPlan, request: BatchRequest, index: number, showin
   }
 }
 
+/** The stored bytes of an image as an epoch sees them, or undefined where they stay as they are. */
+const distorted = (
+  plan: BatchPlan,
+  request: BatchRequest,
+  index: number,
+  showing: number,
+  pixels: Uint8Array,
+  at: number
+): Uint8Array | undefined => {
+  const { jitter = 0, zoom = 0 } = plan.augmentation
+  if (!request.training || (jitter === 0 && zoom === 0)) return undefined
+  const length = plan.stored[0] * plan.stored[1] * plan.stored[2]
+  const key = augmentationKey(plan, request, index, showing)
+  const own = pixels.subarray(at * length, (at + 1) * length)
+  const moved = zoom === 0 ? own : Distortion.zoomed(own, plan.stored, zoom, key)
+  return jitter === 0 ? moved : Distortion.jittered(moved, plan.stored[2], jitter, key)
+}
+
 /** Writes one image at `at`: its upper left corner at (top, left), black around it, mirrored after that. */
 const place = (plan: BatchPlan, out: Float32Array, at: number, pixels: Uint8Array, index: number, how: Placement) => {
   const [height, width, channels] = plan.image
@@ -414,7 +457,8 @@ export const assemble = (
   const shown = showings(chosen)
   chosen.forEach((index, position) => {
     const how = placement(plan, request, index, shown[position]!)
-    place(plan, images, position * length, pixels, at(position), how)
+    const own = distorted(plan, request, index, shown[position]!, pixels, at(position))
+    place(plan, images, position * length, own ?? pixels, own === undefined ? at(position) : 0, how)
   })
   return { images, labels: Int32Array.from(chosen, (index) => labels[index]!), size: chosen.length }
 }

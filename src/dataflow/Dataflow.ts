@@ -71,6 +71,8 @@ export interface DataflowShape {
   readonly verification?: {
     readonly identities: ReadonlyArray<string>
     readonly pairs: ReadonlyArray<Pair>
+    /** Whether the validation split, too, shows identities that the supernet is not trained on. Default false. */
+    readonly newInValidation?: boolean | undefined
   }
 }
 

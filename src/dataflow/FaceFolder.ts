@@ -58,8 +58,13 @@ export const Options = Schema.Struct({
     .annotate({ description: "Images of each person in a training batch (triplet loss: 2 or more); 0: shuffled" })
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed(0))),
   supernetFraction: Schema.Finite.check(Schema.isGreaterThan(0), Schema.isLessThan(1))
-    .annotate({ description: "Fraction of every person's training images that trains the supernet; the rest scores" })
+    .annotate({ description: "Fraction of the training images that trains the supernet; the rest scores" })
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed(0.8))),
+  splitBy: Schema.Literals(["image", "person"])
+    .annotate({
+      description: "image: every person's images are split; person: whole people are, who then are new when they score"
+    })
+    .pipe(Schema.withDecodingDefaultKey(Effect.succeed("image" as const))),
   crop: Pixels.annotate({ description: "Random crop from the image framed by so many pixels; 0: off" }).pipe(
     Schema.withDecodingDefaultKey(Effect.succeed(0))
   ),
@@ -69,6 +74,12 @@ export const Options = Schema.Struct({
   cutout: Pixels.annotate({ description: "Side of a blanked square in training images; 0: off" }).pipe(
     Schema.withDecodingDefaultKey(Effect.succeed(0))
   ),
+  zoom: Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 0.5 }))
+    .annotate({ description: "Training images nearer, farther and off the middle by up to this fraction; 0: off" })
+    .pipe(Schema.withDecodingDefaultKey(Effect.succeed(0))),
+  jitter: Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1 }))
+    .annotate({ description: "Brightness, contrast, saturation by a factor of 1 - jitter to 1 + jitter; 0: off" })
+    .pipe(Schema.withDecodingDefaultKey(Effect.succeed(0))),
   mean: Schema.Finite.annotate({ description: "Mean of the pixels, from 0 to 1" }).pipe(
     Schema.withDecodingDefaultKey(Effect.succeed(0.5))
   ),
@@ -234,11 +245,15 @@ export const make = Effect.fn("FaceFolder.make")(function* (options: Options, ru
     return yield* fail(testRoot, "no pairs can be made: needs two people to verify, one of them with two images")
   }
   const key = Key.derive(runKey, "dataflow")
-  const [supernet, validation] = BatchPlan.stratified(
-    trainPart.labels,
-    options.supernetFraction,
-    Key.derive(key, "split")
-  )
+  const split = options.splitBy === "image" ? BatchPlan.stratified : BatchPlan.byWholeLabels
+  const parts = split(trainPart.labels, options.supernetFraction, Key.derive(key, "split"))
+  if (parts === undefined) {
+    return yield* fail(
+      options.folder,
+      `splitBy: person needs 4 people to train on, there are ${train.length}; use splitBy: image`
+    )
+  }
+  const [supernet, validation] = parts
   const files: BatchPlan.ImageFiles = {
     root: "",
     train: trainPart.paths.map((path) => join(trainPart.root, path)),
@@ -261,7 +276,13 @@ export const make = Effect.fn("FaceFolder.make")(function* (options: Options, ru
       Array.from({ length: channels }, () => options.mean),
       Array.from({ length: channels }, () => options.std)
     ),
-    augmentation: { crop: options.crop, flip: options.flip, cutout: options.cutout },
+    augmentation: {
+      crop: options.crop,
+      flip: options.flip,
+      cutout: options.cutout,
+      zoom: options.zoom,
+      jitter: options.jitter
+    },
     perIdentity: options.perIdentity,
     files: inMemory ? null : files,
     key
@@ -276,7 +297,11 @@ export const make = Effect.fn("FaceFolder.make")(function* (options: Options, ru
     prefetch: options.prefetch,
     workers: inMemory ? 1 : options.workers,
     digest: Files.sha256(listDigest, JSON.stringify(pairs)),
-    verification: { identities: test.map((group) => group.name), pairs }
+    verification: {
+      identities: test.map((group) => group.name),
+      pairs,
+      newInValidation: options.splitBy === "person"
+    }
   })
 })
 

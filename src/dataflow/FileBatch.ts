@@ -5,6 +5,7 @@ import * as Draws from "../random/Draws.ts"
 import * as BatchPlan from "./BatchPlan.ts"
 import type { Batch, BatchRequest } from "./Dataflow.ts"
 import * as DecodeImage from "./DecodeImage.ts"
+import * as Distortion from "./Distortion.ts"
 import type { RawImage } from "./Netpbm.ts"
 import * as Resample from "./Resample.ts"
 
@@ -70,46 +71,6 @@ export const randomBox = (
   return { left: (image.width - width) >> 1, top: (image.height - height) >> 1, width, height }
 }
 
-/**
- * Brightness, contrast and saturation, in an order drawn, each by a factor of 1 - jitter to 1 + jitter (Krizhevsky et
- * al. and later torchvision's ColorJitter, without hue).
- */
-export const jittered = (pixels: Uint8Array, channels: number, jitter: number, key: Draws.Key): Uint8Array => {
-  const own = Draws.derive(key, "jitter")
-  const size = pixels.length
-  const values = new Float64Array(size)
-  for (let at = 0; at < size; at += 1) values[at] = pixels[at]!
-  const factor = (which: number) => 1 - jitter + 2 * jitter * Draws.uniform(own, which)
-  const grey = (at: number) =>
-    channels === 1 ? values[at]! : 0.299 * values[at]! + 0.587 * values[at + 1]! + 0.114 * values[at + 2]!
-  const clamp = (value: number) => Math.min(Math.max(value, 0), 255)
-  const change = [
-    () => {
-      const by = factor(0)
-      for (let at = 0; at < size; at += 1) values[at] = clamp(by * values[at]!)
-    },
-    () => {
-      const by = factor(1)
-      let sum = 0
-      for (let at = 0; at < size; at += channels) sum += grey(at)
-      const base = (sum / (size / channels)) * (1 - by)
-      for (let at = 0; at < size; at += 1) values[at] = clamp(base + by * values[at]!)
-    },
-    () => {
-      if (channels !== 3) return
-      const by = factor(2)
-      for (let at = 0; at < size; at += 3) {
-        const base = grey(at) * (1 - by)
-        for (let c = at; c < at + 3; c += 1) values[c] = clamp(base + by * values[c]!)
-      }
-    }
-  ]
-  for (const which of Draws.permutation(own, change.length)) change[which]!()
-  const out = new Uint8Array(size)
-  for (let at = 0; at < size; at += 1) out[at] = values[at]! + 0.5
-  return out
-}
-
 const evaluationBox = (image: RawImage, side: number, width: number, height: number): Resample.Box => {
   const scale = Math.min(image.width, image.height) / side
   const box = { width: width * scale, height: height * scale }
@@ -129,7 +90,7 @@ export const view = (
   if (how._tag === "Whole") return whole(image, how.fit, width, height)
   if (!training) return Resample.resize(image, evaluationBox(image, how.evaluationSide, width, height), width, height)
   const cropped = Resample.resize(image, randomBox(image, how, key), width, height)
-  return how.jitter > 0 ? jittered(cropped, channels, how.jitter, key) : cropped
+  return how.jitter > 0 ? Distortion.jittered(cropped, channels, how.jitter, key) : cropped
 }
 
 /**

@@ -11,6 +11,7 @@ import * as DataflowLaws from "../../property-tests/DataflowLaws.ts"
 import * as Key from "../random/Key.ts"
 import type { BatchRequest, DatasetError } from "./Dataflow.ts"
 import * as DecodeImage from "./DecodeImage.ts"
+import * as Distortion from "./Distortion.ts"
 import * as FileBatch from "./FileBatch.ts"
 import * as ImageFolder from "./ImageFolder.ts"
 import * as ImageListing from "./ImageListing.ts"
@@ -283,9 +284,9 @@ describe("views", () => {
 
   it("jitters colours by their factors, and not at all by 0", () => {
     const pixels = Uint8Array.of(10, 100, 200, 50, 60, 70)
-    expect(FileBatch.jittered(pixels, 3, 0, Key.make(1))).toEqual(pixels)
+    expect(Distortion.jittered(pixels, 3, 0, Key.make(1))).toEqual(pixels)
     const changed = new Set(
-      Array.from({ length: 20 }, (_, i) => FileBatch.jittered(pixels, 3, 0.5, Key.make(i)).join())
+      Array.from({ length: 20 }, (_, i) => Distortion.jittered(pixels, 3, 0.5, Key.make(i)).join())
     )
     expect(changed.size).toBe(20)
   })

@@ -88,7 +88,39 @@ export const grouped = (digits: string): string => digits.replaceAll(/\B(?=(\d{3
 
 /** A metric by its name: accuracies (`top1`, `accuracy`, …) are fractions and shown as percentages. */
 export const metric = (name: string, value: number): string =>
-  /^(top\d+|accuracy|acc|tar|auc)/i.test(name) && value >= 0 && value <= 1 ? percent(value) : trim(value.toPrecision(5))
+  /^(top\d+|acc|tar|auc)|accuracy/i.test(name) && value >= 0 && value <= 1 ? percent(value) : trim(value.toPrecision(5))
+
+/** What a metric can be measured on beside the trained network, by the prefix of its name. */
+const yardsticks = [
+  ["pixel", "raw pixels"],
+  ["untrained", "untrained network"]
+] as const
+
+/**
+ * Metrics by name as people read them; a figure measured on raw pixels or on the untrained network stands beside the
+ * one it is a yardstick for.
+ *
+ * **Example** (Verification of faces)
+ *
+ * ```ts
+ * import { figures } from "./Format.ts"
+ *
+ * figures({ accuracy: 0.9, pixelAccuracy: 0.8 })[0] // => ["accuracy", "90.00 % (raw pixels 80.00 %)"]
+ * ```
+ */
+export const figures = (metrics: Readonly<Record<string, number>>): ReadonlyArray<readonly [string, string]> => {
+  const named = (prefix: string, name: string) => `${prefix}${name[0]!.toUpperCase()}${name.slice(1)}`
+  const beside = new Set(Object.keys(metrics).flatMap((name) => yardsticks.map(([prefix]) => named(prefix, name))))
+  return Object.entries(metrics)
+    .filter(([name]) => !beside.has(name))
+    .map(([name, value]) => {
+      const others = yardsticks.flatMap(([prefix, title]) => {
+        const other = metrics[named(prefix, name)]
+        return other === undefined ? [] : [`${title} ${metric(name, other)}`]
+      })
+      return [name, metric(name, value) + (others.length === 0 ? "" : ` (${others.join(", ")})`)]
+    })
+}
 
 /** The unit a cost metric is counted in. */
 export const costUnit = (name: string): string =>

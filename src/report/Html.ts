@@ -4,7 +4,7 @@
  */
 import * as Charts from "./Charts.ts"
 import { choiceLabels, colourOf, escapeText, networkSvg, pathSvg, shapeText } from "./Drawing.ts"
-import { cost, duration, grouped, metric, percent, si } from "./Format.ts"
+import { cost, duration, figures, grouped, metric, percent, si } from "./Format.ts"
 import { type CurvePoint, type FoundArchitecture, paretoFront, type ReportData } from "./ReportData.ts"
 
 const style = `
@@ -206,8 +206,8 @@ const architecture = (found: FoundArchitecture): string => {
 
 const results = (data: ReportData): string => {
   if (data.test === undefined) return ""
-  const rows = Object.entries(data.test).map(
-    ([name, value]) => `<tr><td>${escapeText(name)}</td><td class="n">${escapeText(metric(name, value))}</td></tr>`
+  const rows = figures(data.test).map(
+    ([name, value]) => `<tr><td>${escapeText(name)}</td><td class="n">${escapeText(value)}</td></tr>`
   )
   return card("Test", "the retrained network on images no phase before it has seen", `<table>${rows.join("")}</table>`)
 }

@@ -1,6 +1,6 @@
 /** The report as text, for terminals and logs. */
 import { networkText } from "./Drawing.ts"
-import { cost, duration, grouped, metric, si } from "./Format.ts"
+import { cost, duration, figures, grouped, metric, si } from "./Format.ts"
 import { paretoFront, type ReportData } from "./ReportData.ts"
 
 const table = (rows: ReadonlyArray<readonly [string, string]>): string => {
@@ -24,7 +24,7 @@ export const text = (data: ReportData, width = 100): string => {
   const section = (title: string, body: string): void => {
     out.push(`${title}\n${body}`)
   }
-  const test = data.test === undefined ? undefined : Object.entries(data.test)
+  const test = data.test === undefined ? undefined : figures(data.test)
   section(
     `${data.name}: ${data.status}${data.failure === undefined ? "" : ` (${data.failure})`}`,
     table([
@@ -48,10 +48,10 @@ export const text = (data: ReportData, width = 100): string => {
   ] as const) {
     const [first, last] = [points[0], points.at(-1)]
     if (first === undefined || last === undefined) continue
-    const figures = Object.entries(last.metrics).map(([name, value]) => `, ${name} ${metric(name, value)}`)
+    const told = Object.entries(last.metrics).map(([name, value]) => `, ${name} ${metric(name, value)}`)
     section(
       title,
-      `  loss ${first.loss.toPrecision(4)} → ${last.loss.toPrecision(4)} ${sparkline(points.map((p) => p.loss))}${figures.join("")}`
+      `  loss ${first.loss.toPrecision(4)} → ${last.loss.toPrecision(4)} ${sparkline(points.map((p) => p.loss))}${told.join("")}`
     )
   }
   if (data.search.length > 0) {
@@ -60,8 +60,8 @@ export const text = (data: ReportData, width = 100): string => {
       `Search: ${data.search.length} candidates; the best for their cost`,
       front
         .map((c) => {
-          const figures = Object.entries(c.metrics).map(([name, value]) => `${name} ${metric(name, value)}`)
-          return `  ${cost(data.budget.metric, c.cost).padStart(14)}  ${figures.join("  ")}  ${c.architecture}`
+          const told = Object.entries(c.metrics).map(([name, value]) => `${name} ${metric(name, value)}`)
+          return `  ${cost(data.budget.metric, c.cost).padStart(14)}  ${told.join("  ")}  ${c.architecture}`
         })
         .join("\n")
     )
@@ -77,7 +77,7 @@ export const text = (data: ReportData, width = 100): string => {
     )
   }
   if (test !== undefined) {
-    section("Test", table(test.map(([name, value]) => [name, metric(name, value)] as const)))
+    section("Test", table(test))
   }
   return `${out.join("\n\n")}\n`
 }

@@ -7,6 +7,7 @@
  * candidate that was scored and logged but not yet told is read from the log.
  */
 import * as path from "node:path"
+import { keep, type Tensor2D, type Tensor4D } from "@tensorflow/tfjs-core"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -817,9 +818,19 @@ const makeWork = (s: Services, config: RunConfig, folder: RunFolder.RunFolderSha
           outputs: outputsOf(s),
           classes: s.dataflow.classes.length
         })
+        // Made when the agent asks for it: the weights that retraining begins with.
+        let initial: Parameters.Variables | undefined
+        const untrained = (images: Tensor4D): Tensor2D => {
+          if (initial === undefined) {
+            initial = Network.initialise(network, Key.derive(s.key, "retraining", "initialise"))
+            for (const tree of [initial.params, initial.stats]) for (const tensor of Object.values(tree)) keep(tensor)
+          }
+          return forward(initial, images, "eval").output as Tensor2D
+        }
         const metrics = yield* s.agent
           .evaluate({
             infer: (images) => forward(variables, images, "eval").output as never,
+            untrained,
             criterion: s.criterion,
             criterionParams: Parameters.merge(made, criterion),
             dataflow: s.dataflow,
@@ -828,7 +839,13 @@ const makeWork = (s: Services, config: RunConfig, folder: RunFolder.RunFolderSha
             batches: undefined,
             key
           })
-          .pipe(Effect.ensuring(Effect.sync(() => Parameters.disposeUnsafe(made))))
+          .pipe(
+            Effect.ensuring(
+              Effect.sync(() => {
+                for (const tree of [made, initial?.params ?? {}, initial?.stats ?? {}]) Parameters.disposeUnsafe(tree)
+              })
+            )
+          )
         yield* emit({ _tag: "Evaluated", metrics })
         return metrics
       })

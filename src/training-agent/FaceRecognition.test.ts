@@ -129,7 +129,7 @@ const evaluate = (
   batches?: number
 ) =>
   Effect.runPromise(
-    FaceRecognition.make({ dimension: 12, normalise: true }).evaluate({
+    FaceRecognition.make({ dimension: 12, normalise: true, mirror: false, objective: "loss" }).evaluate({
       infer: (x) => tf.reshape(x, [x.shape[0], 12]) as tf.Tensor2D,
       criterion,
       criterionParams,

@@ -17,7 +17,15 @@ export const Options = Schema.Struct({
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed(128))),
   normalise: Schema.Boolean.annotate({ description: "Compare embeddings scaled to unit length" }).pipe(
     Schema.withDecodingDefaultKey(Effect.succeed(true))
-  )
+  ),
+  mirror: Schema.Boolean.annotate({
+    description: "Verify by the mean of the embeddings of an image and of its mirror image"
+  }).pipe(Schema.withDecodingDefaultKey(Effect.succeed(false))),
+  objective: Schema.Literals(["loss", "accuracy", "auc"])
+    .annotate({
+      description: "What the search goes by, on validation images: the loss, or how pairs of them are verified"
+    })
+    .pipe(Schema.withDecodingDefaultKey(Effect.succeed("loss" as const)))
 })
 /** Options of the training agent `face-recognition`. */
 export type Options = typeof Options.Type
@@ -35,8 +43,9 @@ const madePairs = 3000
  * The agent. Metrics of a split: `loss`; and of its pairs (those of the dataflow for the test split, made from the
  * labels otherwise) `accuracy`, `accuracyStd`, `bestAccuracy`, `threshold`, `auc`, `tarAtFar0.1`, `tarAtFar0.01`,
  * `tarAtFar0.001`. Where the pairs are too few to judge, `loss` stands alone. For people never seen, unless their images
- * are too many to keep, also the yardstick `pixelAccuracy` and `pixelBestAccuracy`: what the same judgement reaches on
- * the input pixels instead of embeddings.
+ * are too many to keep, also two yardsticks: `pixelAccuracy` and `pixelBestAccuracy`, what the same judgement reaches on
+ * the input pixels instead of embeddings, and `untrainedAccuracy` and `untrainedBestAccuracy`, what it reaches on the
+ * embeddings of the network before its first training step, where the evaluation is given that network.
  *
  * The loss is the criterion's, every image counting alike; where the split shows identities that a criterion with
  * identity weights has none for, it is the share of pairs judged wrongly.
@@ -46,9 +55,10 @@ export const make = (options: Options): TrainingAgentShape => ({
   head: () => ({ _tag: "Embedding", dimension: options.dimension }),
   step: gradientStep,
   evaluate: Effect.fn("FaceRecognition.evaluate")(function* (input) {
-    const { batchSize, criterion, criterionParams, dataflow, infer, key, split } = input
+    const { batchSize, criterion, criterionParams, dataflow, infer, key, split, untrained } = input
     const unseen = split === "test" ? dataflow.verification : undefined
-    const hasLoss = unseen === undefined || Object.keys(criterionParams).length === 0
+    const isNew = unseen !== undefined || (split === "validation" && dataflow.verification?.newInValidation === true)
+    const hasLoss = !isNew || Object.keys(criterionParams).length === 0
     const available = dataflow.steps(split, batchSize, false)
     const steps = Math.min(available, input.batches ?? available)
     const inputLength = dataflow.image[0] * dataflow.image[1] * dataflow.image[2]
@@ -57,19 +67,31 @@ export const make = (options: Options): TrainingAgentShape => ({
     const hasYardstick = unseen !== undefined && most * inputLength <= mostPixels
     const pixels: Array<Float32Array> = []
     const rows: Array<Float32Array> = []
+    const before: Array<Float32Array> = []
     let dimension = 0
     let images = 0
     let loss = 0
     for (let step = 0; step < steps; step += 1) {
       const batch = yield* dataflow.batch({ split, epoch: 0, step, batchSize, training: false })
       const measured = tf.tidy(() => {
-        const output = infer(tf.tensor4d(batch.images, [batch.size, ...dataflow.image]))
+        const shown = tf.tensor4d(batch.images, [batch.size, ...dataflow.image])
+        const output = infer(shown)
         const mean = hasLoss
           ? criterion
               .loss(criterionParams, output, tf.tensor1d(batch.labels, "int32"), Key.derive(key, "evaluate", step))
               .dataSync()[0]!
           : 0
-        return { rows: Float32Array.from(output.dataSync()), loss: mean, dimension: output.shape[1] }
+        const mirrored = (by: typeof infer, own: tf.Tensor2D): tf.Tensor2D =>
+          options.mirror ? tf.mul(tf.add(own, by(tf.reverse(shown, 2))), 0.5) : own
+        return {
+          rows: Float32Array.from(mirrored(infer, output).dataSync()),
+          before:
+            hasYardstick && untrained !== undefined
+              ? Float32Array.from(mirrored(untrained, untrained(shown)).dataSync())
+              : undefined,
+          loss: mean,
+          dimension: output.shape[1]
+        }
       })
       labels.set(batch.labels, images)
       images += batch.size
@@ -77,6 +99,7 @@ export const make = (options: Options): TrainingAgentShape => ({
       dimension = measured.dimension
       rows.push(measured.rows)
       if (hasYardstick) pixels.push(batch.images)
+      if (measured.before !== undefined) before.push(measured.before)
       yield* Effect.yieldNow
     }
     if (images === 0) return { loss: Number.NaN }
@@ -100,14 +123,16 @@ export const make = (options: Options): TrainingAgentShape => ({
     const result = Verification.judge(judged)
     if (result === undefined) return { loss: hasLoss ? loss / images : Number.NaN }
     const plain = hasYardstick ? Verification.judge(judgedBy(pixels, inputLength, false)) : undefined
+    const raw = before.length > 0 ? Verification.judge(judgedBy(before, dimension, options.normalise)) : undefined
     return {
-      loss: hasLoss ? loss / images : 1 - result.accuracy,
       ...result,
+      loss: hasLoss ? loss / images : 1 - result.accuracy,
       ...Object.fromEntries(rates.map((rate) => [`tarAtFar${rate}`, Verification.tarAtFar(judged, rate)])),
-      ...(plain === undefined ? {} : { pixelAccuracy: plain.accuracy, pixelBestAccuracy: plain.bestAccuracy })
+      ...(plain === undefined ? {} : { pixelAccuracy: plain.accuracy, pixelBestAccuracy: plain.bestAccuracy }),
+      ...(raw === undefined ? {} : { untrainedAccuracy: raw.accuracy, untrainedBestAccuracy: raw.bestAccuracy })
     }
   }),
-  objective: { metric: "loss", direction: "minimise" },
+  objective: { metric: options.objective, direction: options.objective === "loss" ? "minimise" : "maximise" },
   headline: "accuracy"
 })
 

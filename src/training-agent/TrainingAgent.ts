@@ -45,6 +45,8 @@ export interface StepInput {
 export interface EvaluateInput {
   /** Maps images [batch, h, w, c] to outputs [batch, n], in evaluation mode. */
   readonly infer: (images: Tensor4D) => Tensor2D
+  /** The same network as it was before its first training step, where a yardstick is wanted: the final evaluation. */
+  readonly untrained?: ((images: Tensor4D) => Tensor2D) | undefined
   readonly criterion: CriterionShape
   readonly criterionParams: ParameterTree
   readonly dataflow: DataflowShape
