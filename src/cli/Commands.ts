@@ -7,6 +7,7 @@ import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import { compareRuns } from "./CompareRunsCommand.ts"
 import { compareSearchers } from "./CompareSearchersCommand.ts"
 import { generate, init } from "./ComponentCommands.ts"
 import { help as exitCodes } from "./Exit.ts"
@@ -389,6 +390,7 @@ export const osnas = Command.make("osnas").pipe(
     compareSearchers,
     importWeights,
     exportWeights,
+    compareRuns,
     init,
     generate
   ])

@@ -151,6 +151,34 @@ describe("stratified", () => {
   })
 })
 
+describe("byWholeLabels", () => {
+  it("shares labels out whole, two at least on either side, every index once", () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.nat(9), { minLength: 1, maxLength: 80 }),
+        fc.double({ min: 0.01, max: 0.99, noNaN: true }),
+        fc.nat(),
+        (numbers, fraction, seed) => {
+          const labels = Int32Array.from(numbers)
+          const different = new Set(numbers).size
+          const parts = BatchPlan.byWholeLabels(labels, fraction, Key.make(seed))
+          expect(parts === undefined).toBe(different < 4)
+          if (parts === undefined) return
+          const [first, second] = parts
+          expect([...first, ...second].sort((a, b) => a - b)).toEqual(numbers.map((_, i) => i))
+          const [a, b] = [first, second].map((part) => new Set([...part].map((index) => labels[index])))
+          expect(a!.size + b!.size).toBe(different)
+          expect(Math.min(a!.size, b!.size)).toBeGreaterThanOrEqual(2)
+          if (different * Math.min(fraction, 1 - fraction) >= 2) {
+            expect(Math.abs(a!.size - different * fraction)).toBeLessThanOrEqual(0.5)
+          }
+        }
+      ),
+      { seed: 1, numRuns: 200 }
+    )
+  })
+})
+
 describe("balanced", () => {
   it("takes labels in turn, the first of each, in order", () => {
     expect(Array.from(BatchPlan.balanced(Int32Array.of(0, 0, 0, 1, 2, 1), 4))).toEqual([0, 1, 3, 4])

@@ -51,7 +51,9 @@ describe("face-folder", () => {
   it.each([
     ["shuffled", {}],
     ["from files, prefetched", { memory: 0, prefetch: 2, workers: 2, fit: "pad" }],
-    ["grey", { channels: 1, crop: 1, cutout: 2, fit: "crop" }]
+    ["grey", { channels: 1, crop: 1, cutout: 2, fit: "crop" }],
+    ["moved, scaled, lit", { zoom: 0.2, jitter: 0.3 }],
+    ["moved, scaled, lit, from files, prefetched", { zoom: 0.2, jitter: 0.3, memory: 0, prefetch: 2, workers: 2 }]
   ])("obeys the laws of dataflows: %s", (_, raw) =>
     withFlow(raw, (flow) => DataflowLaws.check(flow, { batchSizes: [1, 5], runs: 15 }))
   )
@@ -124,7 +126,37 @@ describe("face-folder", () => {
     expect(await reason({ pairs: list })).toContain("line 3: there is no image p11_0009")
   })
 
+  it("moves, scales and lights training images alone, the same from memory and from files", async () => {
+    const request = { split: "train", epoch: 0, step: 0, batchSize: 6 } as const
+    const batches = (raw: object) =>
+      withFlow({ flip: false, ...raw }, (flow) =>
+        Promise.all(
+          [true, false].map((training) => Effect.runPromise(flow.batch({ ...request, training })).then((b) => b.images))
+        )
+      )
+    const plain = await batches({})
+    for (const raw of [{ zoom: 0.2 }, { jitter: 0.3 }]) {
+      const [trained, shown] = await batches(raw)
+      expect(trained).not.toEqual(plain[0])
+      expect(shown).toEqual(plain[1])
+      expect(await batches({ ...raw, memory: 0 })).toEqual([trained, shown])
+    }
+  })
+
+  it("splits by person where that is asked: whoever scores is new", () =>
+    withFlow({ splitBy: "person", supernetFraction: 0.7 }, async (flow) => {
+      const people = async (split: "supernet" | "validation") => {
+        const request = { split, epoch: 0, step: 0, batchSize: 100, training: false } as const
+        return new Set((await Effect.runPromise(flow.batch(request))).labels)
+      }
+      const [trained, scored] = [await people("supernet"), await people("validation")]
+      expect([trained.size, scored.size]).toEqual([6, 3])
+      expect([...trained].filter((person) => scored.has(person))).toEqual([])
+      expect(flow.verification?.newInValidation).toBe(true)
+    }))
+
   it("says what is wrong", async () => {
+    expect(await reason({ splitBy: "person", people: ["p1..p3"] })).toContain("needs 4 people to train on, there are 3")
     expect(await reason({ testPeople: null })).toContain("set testPeople")
     expect(await reason({ testPeople: ["p77"] })).toContain("no folder of images named p77")
     expect(await reason({ people: ["p1..p10"] })).toContain("p10 both trained on and verified")

@@ -128,8 +128,15 @@ const foundOf = Effect.fnUntraced(function* (text: string, loaded: Load.LoadedRu
   return { found: described, size: space.success.size }
 })
 
+/** What a report shows, and what the run was made of. */
+export interface ReadRun {
+  readonly data: ReportData
+  readonly loaded: Load.LoadedRun
+  readonly manifest: RunFolder.Manifest
+}
+
 /** Reads a run's folder. Takes no lock and changes nothing. */
-export const read = Effect.fn("Report.read")(function* (folder: string) {
+export const readRun = Effect.fn("Report.readRun")(function* (folder: string) {
   const disk = yield* Disk
   const at = (name: string): string => join(folder, name)
   const manifest = yield* RunFolder.readManifest(disk, folder)
@@ -175,5 +182,9 @@ export const read = Effect.fn("Report.read")(function* (folder: string) {
     config: text,
     manifest: flatten(manifest.notes, "")
   }
-  return data
+  const run: ReadRun = { data, loaded, manifest }
+  return run
 })
+
+/** What a report shows of a run's folder. */
+export const read = (folder: string) => Effect.map(readRun(folder), ({ data }) => data)

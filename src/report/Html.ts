@@ -212,6 +212,15 @@ const results = (data: ReportData): string => {
   return card("Test", "the retrained network on images no phase before it has seen", `<table>${rows.join("")}</table>`)
 }
 
+/** A page of the house's look around a body of HTML. */
+export const page = (title: string, body: string): string => `<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
+<title>${escapeText(title)} - osnas</title><style>${style}</style></head><body><main>
+${body}
+<footer>Made by osnas.</footer>
+</main></body></html>
+`
+
 /** The report as a page. */
 export const html = (data: ReportData): Promise<string> =>
   Promise.all([
@@ -231,14 +240,11 @@ export const html = (data: ReportData): Promise<string> =>
       ...data.manifest
     ]
     const table = `<table>${facts.map(([key, value]) => `<tr><td class="sub">${escapeText(key)}</td><td class="wrap">${escapeText(value)}</td></tr>`).join("")}</table>`
-    return `<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
-<title>${escapeText(data.name)} - osnas</title><style>${style}</style></head><body><main>
-<header><h1>${escapeText(data.name)}</h1><span class="badge ${data.status}">${data.status}</span><p class="sub">${escapeText(data.space.name)} on ${escapeText(data.dataset)}, ${escapeText(data.strategies.search)} search, seed ${data.seed}${data.failure === undefined ? "" : ` - ${escapeText(data.failure)}`}</p></header>
+    return page(
+      data.name,
+      `<header><h1>${escapeText(data.name)}</h1><span class="badge ${data.status}">${data.status}</span><p class="sub">${escapeText(data.space.name)} on ${escapeText(data.dataset)}, ${escapeText(data.strategies.search)} search, seed ${data.seed}${data.failure === undefined ? "" : ` - ${escapeText(data.failure)}`}</p></header>
 ${tiles(data)}${phases(data)}${data.found === undefined ? "" : architecture(data.found)}${searching}${supernet}${retraining}${results(data)}
 ${card("The run", "what it was made of", table)}
-<details class="card"><summary>Configuration</summary><pre>${escapeText(data.config)}</pre></details>
-<footer>Made by osnas.</footer>
-</main></body></html>
-`
+<details class="card"><summary>Configuration</summary><pre>${escapeText(data.config)}</pre></details>`
+    )
   })

@@ -66,6 +66,7 @@ import * as Checkpoint from "./Checkpoint.ts"
 import { Disk, type DiskError } from "./Disk.ts"
 import * as Forwards from "./Forwards.ts"
 import { HeldSupernet } from "./HeldSupernet.ts"
+import { flatten, ofConfig } from "./Identity.ts"
 import { JournalError } from "./Journal.ts"
 import * as Learner from "./Learner.ts"
 import type { RunLocked } from "./Lock.ts"
@@ -175,18 +176,6 @@ export interface StartOptions extends RunOptions {
 const progressInterval = 250
 const journalInterval = 2000
 
-/** Options that say where things are, not what they are; what is read there has a digest of its own. */
-const places: ReadonlySet<string> = new Set(["folder", "download", "lookupTable"])
-
-/** What of a configuration must stay as it is while a run goes on. */
-const identityOf = (config: RunConfig): Schema.Json => {
-  const { checkpoint: _, engine, name: __, start: ___, stopAfter: ____, ...rest } = config
-  const kept = JSON.stringify({ ...rest, engine: { mode: engine.mode } }, (key, value: unknown) =>
-    places.has(key) ? undefined : value
-  )
-  return JSON.parse(kept) as Schema.Json
-}
-
 /** Lets timers, signals and messages of worker threads be heard. */
 const breathe: Effect.Effect<void> = Effect.callback((resume) => {
   const id = setImmediate(() => resume(Effect.void))
@@ -223,7 +212,7 @@ const manifestOf = (
     format: 1,
     seed: config.seed,
     keys: "threefry-2x32",
-    config: identityOf(config),
+    config: ofConfig(config),
     dataset: { name: s.dataflow.name, digest: s.dataflow.digest },
     space: { name: s.space.name, size: s.space.size.toString() },
     engine: { name: s.engine.name, version: s.engine.version, mode: s.engine.mode }
@@ -232,22 +221,13 @@ const manifestOf = (
   notes: { threads: s.engine.threads, ...notes }
 })
 
-const flatten = (value: Schema.Json | undefined, at: string, into: Map<string, string>): Map<string, string> => {
-  if (typeof value === "object" && value !== null && !Array.isArray(value)) {
-    for (const [key, inner] of Object.entries(value)) {
-      flatten(inner as Schema.Json, at === "" ? key : `${at}.${key}`, into)
-    }
-  } else into.set(at, value === undefined ? "nothing" : CanonicalJson.stringify(value))
-  return into
-}
-
 const checkIdentity = (
   folder: string,
   began: RunFolder.Manifest,
   now: RunFolder.Manifest
 ): Effect.Effect<void, RunMismatch> => {
-  const was = flatten(began.identity, "", new Map())
-  const is = flatten(now.identity, "", new Map())
+  const was = flatten(began.identity)
+  const is = flatten(now.identity)
   const differences = [...new Set([...was.keys(), ...is.keys()])].sort().flatMap((key) => {
     const [before, after] = [was.get(key) ?? "nothing", is.get(key) ?? "nothing"]
     return before === after ? [] : [{ key, was: before, is: after }]

@@ -173,6 +173,57 @@ describe("FaceRecognition", () => {
     tf.dispose(params)
   })
 
+  it("judges people who are new in validation as it does in test, and searches by what is asked", async () => {
+    const agent = FaceRecognition.make({ dimension: 12, normalise: true, mirror: false, objective: "auc" })
+    expect(agent.objective).toEqual({ metric: "auc", direction: "maximise" })
+    const params = angular.init(Key.make(3), { outputs: 12, classes: 6 }) as Record<string, tf.Tensor>
+    const dataflow = { ...flow, verification: { ...flow.verification!, newInValidation: true } }
+    const found = await Effect.runPromise(
+      agent.evaluate({
+        infer: (x) => tf.reshape(x, [x.shape[0], 12]) as tf.Tensor2D,
+        criterion: angular,
+        criterionParams: params,
+        dataflow,
+        split: "validation",
+        batchSize: 30,
+        batches: undefined,
+        key: Key.make(2)
+      })
+    )
+    expect(found["loss"]).toBeCloseTo(1 - found["accuracy"]!, 12)
+    expect(found["pixelAccuracy"]).toBeUndefined()
+    tf.dispose(params)
+  })
+
+  it("averages an image with its mirror, and shows what the untrained network reaches", async () => {
+    const before = tf.memory().numTensors
+    // The first row of pixels alone: a network that sees left and right differently.
+    const half = (x: tf.Tensor4D) =>
+      tf.reshape(tf.slice(x, [0, 0, 0, 0], [x.shape[0], 2, 1, 3]), [x.shape[0], 6]) as tf.Tensor2D
+    const both = (x: tf.Tensor4D) => tf.mul(tf.add(half(x), half(tf.reverse(x, 2))), 0.5) as tf.Tensor2D
+    const of = (mirror: boolean, infer: (x: tf.Tensor4D) => tf.Tensor2D, untrained?: typeof infer) =>
+      Effect.runPromise(
+        FaceRecognition.make({ dimension: 6, normalise: true, mirror, objective: "loss" }).evaluate({
+          infer,
+          untrained,
+          criterion: triplet,
+          criterionParams: {},
+          dataflow: flow,
+          split: "test",
+          batchSize: 7,
+          batches: undefined,
+          key: Key.make(2)
+        })
+      )
+    const mirrored = await of(true, half, half)
+    const byHand = await of(false, both)
+    expect(mirrored["auc"]).toBe(byHand["auc"])
+    expect(mirrored["auc"]).not.toBe((await of(false, half))["auc"])
+    expect(mirrored["untrainedAccuracy"]).toBe(mirrored["accuracy"])
+    expect(byHand["untrainedAccuracy"]).toBeUndefined()
+    expect(tf.memory().numTensors).toBe(before)
+  })
+
   it("judges the pairs it can where it is limited to the first batches", async () => {
     const limited = await evaluate(triplet, {}, "test", 10, 1)
     expect(limited["accuracy"]).toBeDefined()

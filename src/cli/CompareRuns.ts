@@ -1,0 +1,68 @@
+/** `osnas compare-runs`: runs side by side. */
+import { existsSync, readdirSync } from "node:fs"
+import { extname, join, relative, resolve } from "node:path"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Comparison from "../report/Comparison.ts"
+import * as FromFolder from "../report/FromFolder.ts"
+import { Disk, writeTextAtomic } from "../run/Disk.ts"
+import * as RunFolder from "../run/RunFolder.ts"
+import { UsageError } from "./Exit.ts"
+
+/** Flags of the command. */
+export interface Input {
+  readonly runs: ReadonlyArray<string>
+  readonly output: Option.Option<string>
+  readonly json: boolean
+}
+
+const isRun = (folder: string): boolean => existsSync(join(folder, RunFolder.files.manifest))
+
+/** The run at a path, or all runs below it, two folders down at most, in the order of their names. */
+const runsAt = (path: string, depth = 2): ReadonlyArray<string> => {
+  if (isRun(path)) return [path]
+  if (depth === 0 || !existsSync(path)) return []
+  return readdirSync(path, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map((entry) => entry.name)
+    .sort((a, b) => a.localeCompare(b, "en", { numeric: true }))
+    .flatMap((name) => runsAt(join(path, name), depth - 1))
+}
+
+/** A run's folder as compared. */
+export const read = Effect.fn("CompareRuns.read")(function* (folder: string) {
+  const { data, loaded, manifest } = yield* FromFolder.readRun(resolve(folder))
+  const seen = relative(process.cwd(), resolve(folder))
+  const shown = seen === "" || seen.startsWith("..") ? folder : seen
+  return Comparison.comparedRun(shown, data, loaded.config, manifest.identity)
+})
+
+/** Runs the command. */
+export const run = Effect.fn("CompareRuns.run")(function* (input: Input) {
+  const ending = Option.match(input.output, { onNone: () => ".md", onSome: extname })
+  if (ending !== ".md" && ending !== ".html") {
+    return yield* new UsageError({
+      reason: `--output ${Option.getOrElse(input.output, () => "")}: it must end in .html (a page) or .md (Markdown)`
+    })
+  }
+  const folders: Array<string> = []
+  for (const path of input.runs) {
+    const found = runsAt(path)
+    if (found.length === 0) {
+      return yield* new UsageError({
+        reason: `${path} is no folder of a run, nor of runs: there is no ${RunFolder.files.manifest} in it or below it`
+      })
+    }
+    folders.push(...found.filter((folder) => !folders.includes(folder)))
+  }
+  const program = Effect.gen(function* () {
+    const comparison = Comparison.compare(yield* Effect.forEach(folders, read))
+    if (Option.isSome(input.output)) {
+      const page = ending === ".md" ? Comparison.markdown(comparison) : Comparison.html(comparison)
+      yield* writeTextAtomic(yield* Disk, resolve(input.output.value), page)
+    }
+    yield* Console.log(input.json ? JSON.stringify(Comparison.json(comparison)) : Comparison.text(comparison))
+  })
+  yield* program.pipe(Effect.provide(Disk.layer))
+})

@@ -1,0 +1,37 @@
+/** The command that sets runs side by side: its flags and help. */
+import * as Argument from "effect/cli/Argument"
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
+import * as Effect from "effect/Effect"
+
+/** `osnas compare-runs`. */
+export const compareRuns = Command.make(
+  "compare-runs",
+  {
+    runs: Argument.String("run").pipe(
+      Argument.withDescription("Folders of runs; a folder of such folders stands for all of them"),
+      Argument.between(1, 10_000)
+    ),
+    output: Flag.String("output").pipe(
+      Flag.withAlias("o"),
+      Flag.withMetavar("FILE"),
+      Flag.withDescription("Write it as a page with a picture (FILE.html) or as Markdown (FILE.md), too"),
+      Flag.optional
+    ),
+    json: Flag.Boolean("json").pipe(Flag.withDescription("Print one JSON object"), Flag.withDefault(false))
+  },
+  (input) =>
+    Effect.flatMap(
+      Effect.promise(() => import("./CompareRuns.ts")),
+      (module) => module.run(input)
+    )
+).pipe(
+  Command.withDescription(
+    "Set runs side by side: FLOPs, parameters, test figure, search time and size of the space, mean and deviation over the seeds of runs that are otherwise alike. What makes the comparison unfair - other data, epochs, budgets, seeds - is named."
+  ),
+  Command.withShortDescription("Runs side by side, seeds averaged"),
+  Command.withExamples([
+    { command: "osnas compare-runs runs/a-1 runs/a-2 runs/b-1 runs/b-2", description: "Two configurations, two seeds" },
+    { command: "osnas compare-runs runs -o comparison.html", description: "Every run of a folder, as a page" }
+  ])
+)
