@@ -17,7 +17,10 @@ const options = {
 it("classification obeys the laws", () => TrainingAgentLaws.check(Classification.agent, options))
 
 it("face recognition obeys the laws", () =>
-  TrainingAgentLaws.check(FaceRecognition.make({ dimension: 6, normalise: true, mirror: false, objective: "loss" }), options))
+  TrainingAgentLaws.check(
+    FaceRecognition.make({ dimension: 6, normalise: true, mirror: false, objective: "loss" }),
+    options
+  ))
 
 describe("wrong twins are caught", () => {
   const twin = (change: Partial<TrainingAgentShape>, law: string) =>
