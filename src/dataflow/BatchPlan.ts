@@ -232,6 +232,15 @@ export const stratified = (
 /**
  * Splits 0 .. n-1 in two by whole labels: the first has `fraction` of them, rounded, the second the others, each at
  * least two. Fewer than four labels are refused with undefined. Drawn by key; both halves in ascending order.
+ *
+ * **Example** (Three labels are too few)
+ *
+ * ```ts
+ * import * as Key from "../random/Key.ts"
+ * import * as BatchPlan from "./BatchPlan.ts"
+ *
+ * BatchPlan.byWholeLabels(Int32Array.of(0, 1, 2), 0.8, Key.make(0)) // => undefined
+ * ```
  */
 export const byWholeLabels = (
   labels: Int32Array,
