@@ -1,6 +1,6 @@
 /** `osnas verify` and the limits of a run, on a run of a second, as processes of their own. */
 import { spawn } from "node:child_process"
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
@@ -110,6 +110,14 @@ describe("osnas verify", () => {
     const damaged = await osnas("verify", "A")
     assert.strictEqual(damaged.code, 1)
     assert.match(damaged.err, /network\.safetensors, tensor \S+: /)
+    const before = readdirSync(join(folder, "A")).map((name) => [name, statSync(join(folder, "A", name)).mtimeMs])
+    const resumed = await osnas("resume", "A")
+    assert.strictEqual(resumed.code, 1, resumed.out)
+    assert.match(resumed.err, /network\.safetensors, tensor \S+: its bytes are damaged/)
+    assert.deepStrictEqual(
+      readdirSync(join(folder, "A")).map((name) => [name, statSync(join(folder, "A", name)).mtimeMs]),
+      before
+    )
   })
 
   it("refuses what is no run, and --steps alone", async () => {

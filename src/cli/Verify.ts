@@ -64,8 +64,6 @@ const tell = (
 
 const whole = Effect.fnUntraced(function* (input: Input) {
   const { layers, loaded } = yield* ofFolder(input.dir, input.threads)
-  // Damage is told before data is read or anything is built.
-  yield* Verify.checkIntegrity(resolve(input.dir))
   const verification = yield* Effect.gen(function* () {
     const again = join(yield* temporaryFolder, "again")
     return yield* Effect.provide(Verify.verify({ config: loaded.config, folder: input.dir, again }), layers)

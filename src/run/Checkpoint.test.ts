@@ -54,7 +54,7 @@ describe("Checkpoint", () => {
       fc.property(
         fc.array(fc.tuple(name, tensor), { maxLength: 6 }),
         fc.dictionary(
-          fc.string().filter((key) => key !== "__proto__" && key !== "osnas.sha256"),
+          fc.string().filter((key) => !["__proto__", "osnas.sha256", "osnas.header"].includes(key)),
           fc.string(),
           { noNullPrototype: true }
         ),
@@ -87,6 +87,26 @@ describe("Checkpoint", () => {
       const error = refusal(flipped)
       assert.match(error.message, /^checkpoint x\.safetensors, tensor (a|b\.weight|flags): its bytes are damaged/)
     }
+  })
+
+  it("is refused whichever bit of the header is flipped, also where it would read as another header", () => {
+    const data = [...sample.tensors.values()].reduce((sum, { data }) => sum + data.length, 0)
+    for (let at = 0; at < bytes.length - data; at++) {
+      for (let bit = 0; bit < 8; bit++) {
+        const flipped = bytes.slice()
+        flipped[at] = (flipped[at] ?? 0) ^ (1 << bit)
+        assert.match(
+          refusal(flipped).message,
+          /^checkpoint x\.safetensors(, tensor \S+)?: .*\w/,
+          `byte ${at}, bit ${bit}`
+        )
+      }
+    }
+    const note = Buffer.from(bytes).indexOf("note")
+    assert.isAbove(note, 0)
+    const renamed = bytes.slice()
+    renamed[note] = "N".charCodeAt(0)
+    assert.include(refusal(renamed).message, "its header is damaged")
   })
 
   it("never crashes on a changed, cut or made-up file", () => {

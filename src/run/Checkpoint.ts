@@ -3,8 +3,9 @@
  * types, shapes, places, and a map of strings for whatever else), the tensors' bytes. PyTorch's and everyone's
  * `safetensors` packages read these files, and theirs are read here.
  *
- * Files written here carry the SHA-256 of every tensor in their header and are checked against it when read: a flipped
- * bit is an error that names file and tensor. Sizes and places are checked before anything is allocated.
+ * Files written here carry the SHA-256 of every tensor in their header, and that of the header itself; they are checked
+ * against both when read: a flipped bit is an error that names file and tensor, or the header. Sizes and places are
+ * checked before anything is allocated.
  */
 import { createHash } from "node:crypto"
 import * as Effect from "effect/Effect"
@@ -71,6 +72,10 @@ export const toFloat32 = (entry: TensorEntry): Float32Array<ArrayBuffer> =>
 
 const metadataKey = "__metadata__"
 const digestsKey = "osnas.sha256"
+const headerKey = "osnas.header"
+/** Stands in the header for the header's own digest while that is taken. */
+const noDigest = "0".repeat(64)
+const headerField = (digest: string): string => `"${headerKey}":"${digest}"`
 
 const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex")
 
@@ -91,6 +96,7 @@ const order = (tensors: ReadonlyMap<string, TensorEntry>): ReadonlyArray<readonl
   return [...tensors].sort(([a, x], [b, y]) => size(y) - size(x) || (a < b ? -1 : a > b ? 1 : 0))
 }
 
+/** The header; metadata are written before the digest's field, and their quotes are escaped, so that it is found again. */
 const header = (checkpoint: Checkpoint): Uint8Array<ArrayBuffer> => {
   const entries = order(checkpoint.tensors)
   const digests: Record<string, string> = {}
@@ -102,13 +108,19 @@ const header = (checkpoint: Checkpoint): Uint8Array<ArrayBuffer> => {
     fields.push(`${JSON.stringify(name)}:${CanonicalJson.stringify({ dtype, shape, data_offsets: [offset, end] })}`)
     offset = end
   }
-  const metadata = { ...checkpoint.metadata, [digestsKey]: CanonicalJson.stringify(digests) }
+  const metadata = { ...checkpoint.metadata, [digestsKey]: CanonicalJson.stringify(digests), [headerKey]: noDigest }
   const text = `{${[`"${metadataKey}":${CanonicalJson.stringify(metadata)}`, ...fields].join(",")}}`
-  const bytes = new TextEncoder().encode(text)
-  const padded = new Uint8Array(Math.ceil(bytes.length / 8) * 8).fill(0x20)
-  padded.set(bytes)
-  return padded
+  const padding = (8 - (Buffer.byteLength(text) % 8)) % 8
+  const padded = text + " ".repeat(padding)
+  const bytes = new TextEncoder().encode(padded)
+  return new TextEncoder().encode(padded.replace(headerField(noDigest), headerField(sha256(bytes))))
 }
+
+/** Whether a header is the one that was written, by the digest of itself that it carries. */
+const isOwnDigest = (head: Uint8Array, digest: string): boolean =>
+  sha256(
+    Buffer.from(Buffer.from(head).toString("latin1").replace(headerField(digest), headerField(noDigest)), "latin1")
+  ) === digest
 
 const chunksOf = (checkpoint: Checkpoint): { readonly chunks: ReadonlyArray<Uint8Array>; readonly digest: string } => {
   const head = header(checkpoint)
@@ -257,11 +269,16 @@ const readSource = (
     }
     const metadata = { ...rawMetadata } as Record<string, string>
     const digestsText = metadata[digestsKey]
+    const ownDigest = metadata[headerKey]
     delete metadata[digestsKey]
+    delete metadata[headerKey]
     const digests = parseDigests(digestsText)
     if (digestsText !== undefined && digests === undefined) {
       return yield* fail(null, `its ${digestsKey} is not a JSON object of digests`)
     }
+    // Who writes one writes the other: where one is missing, its name was damaged.
+    const isWhole = ownDigest === undefined ? digests === undefined : isOwnDigest(head, ownDigest)
+    if (!isWhole) return yield* fail(null, "its header is damaged: its SHA-256 is not the one that it carries")
     const start = 8 + Number(length)
     const where = places(fail, parsed, source.size - start)
     if (where instanceof CheckpointError) return yield* where

@@ -55,9 +55,11 @@ export interface ConfigSource {
 }
 
 /** Longest configuration that is read, in characters. */
-export const maxLength = 1 << 20
+export const maxLength = 1 << 17
 /** Deepest nesting that is read. */
 export const maxDepth = 32
+/** Most keys and values that are read: what a mistake in every one of them costs stays small. */
+export const maxNodes = 10_000
 /** How many nodes aliases may stand for (a file of a few lines can otherwise stand for gigabytes). */
 export const maxAliases = 100
 
@@ -102,17 +104,41 @@ const tooDeep = issue("", null, `nested deeper than ${maxDepth} levels`)
 const faultText = (fault: Yaml.YAMLParseError | Yaml.YAMLWarning): string =>
   fault.code === "MULTIPLE_DOCS" ? "several documents in one file; expected one" : fault.message
 
-/** Depth of the deepest node, or more than `maxDepth` as soon as that is passed. */
-const depthOf = (document: Yaml.Document): number => {
-  let deepest = 0
+/**
+ * What the library would not bound by itself, in one pass: depth, the number of nodes and of aliases, and keys given twice
+ * (which it compares each with each).
+ */
+const boundsOf = (document: Yaml.Document, lines: Yaml.LineCounter): ConfigIssue | undefined => {
+  let found: ConfigIssue | undefined
+  let [nodes, aliases] = [0, 0]
+  const stop = (why: ConfigIssue): symbol => {
+    found = why
+    return Yaml.visit.BREAK
+  }
+  const lineAt = (node: Yaml.Node): number | null => (node.range ? lines.linePos(node.range[0]).line : null)
   Yaml.visit(document, {
-    Collection: (_, __, path) => {
-      const depth = path.filter((ancestor) => Yaml.isCollection(ancestor)).length + 1
-      deepest = Math.max(deepest, depth)
-      return depth > maxDepth ? Yaml.visit.BREAK : undefined
+    Node: (_, node, path) => {
+      nodes += 1
+      if (nodes > maxNodes) return stop(issue("", lineAt(node), `more than ${maxNodes} keys and values`))
+      if (Yaml.isAlias(node)) {
+        aliases += 1
+        if (aliases > maxAliases) return stop(issue("", lineAt(node), `more than ${maxAliases} aliases`))
+      }
+      if (Yaml.isCollection(node) && path.filter((ancestor) => Yaml.isCollection(ancestor)).length >= maxDepth) {
+        return stop({ ...tooDeep, line: lineAt(node) })
+      }
+      if (Yaml.isMap(node)) {
+        const seen = new Set<unknown>()
+        for (const { key } of node.items) {
+          if (!Yaml.isScalar(key)) continue
+          if (seen.has(key.value)) return stop(issue("", lineAt(key), "not valid YAML: Map keys must be unique"))
+          seen.add(key.value)
+        }
+      }
+      return undefined
     }
   })
-  return deepest
+  return found
 }
 
 /**
@@ -120,8 +146,8 @@ const depthOf = (document: Yaml.Document): number => {
  *
  * **Details**
  *
- * Refused: text over {@link maxLength}, nesting over {@link maxDepth}, aliases over {@link maxAliases}, a key given
- * twice, several documents in one file, and anything but a mapping.
+ * Refused: text over {@link maxLength}, nesting over {@link maxDepth}, nodes over {@link maxNodes}, aliases over
+ * {@link maxAliases}, a key given twice, several documents in one file, and anything but a mapping.
  *
  * **Example** (Where a value came from)
  *
@@ -142,7 +168,7 @@ export const parse = (file: string, text: string): Result.Result<ConfigSource, C
   const lines = new Yaml.LineCounter()
   const parsed = Result.try({
     try: () => {
-      const document = Yaml.parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true })
+      const document = Yaml.parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: false })
       const faults = [...document.errors, ...document.warnings].slice(0, 20)
       if (faults.some((fault) => fault.message.includes("call stack"))) return Result.fail([tooDeep])
       if (faults.length > 0) {
@@ -150,7 +176,8 @@ export const parse = (file: string, text: string): Result.Result<ConfigSource, C
           faults.map((fault) => issue("", lines.linePos(fault.pos[0]).line, `not valid YAML: ${faultText(fault)}`))
         )
       }
-      if (depthOf(document) > maxDepth) return Result.fail([tooDeep])
+      const beyond = boundsOf(document, lines)
+      if (beyond !== undefined) return Result.fail([beyond])
       return Result.succeed({ document, value: document.toJS({ maxAliasCount: maxAliases }) as unknown })
     },
     catch: (error) =>

@@ -68,12 +68,15 @@ const blockSize = 1 << 22
 const maxLine = 1 << 24
 
 /** What a scan finds: how many bytes the good lines take; what follows them was torn. */
-interface Scanned {
+export interface Scanned {
   readonly length: number
 }
 
-/** Goes through the lines of a file in pieces, so that its size does not matter. */
-const scan = (
+/**
+ * Goes through the good lines of a file in pieces, so that its size does not matter. A torn end is left out, nothing is
+ * repaired.
+ */
+export const scan = (
   disk: DiskShape,
   file: string,
   onLine: (line: Line) => void

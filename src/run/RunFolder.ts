@@ -18,10 +18,12 @@ import * as Schema from "effect/Schema"
 import type { Scope } from "effect/Scope"
 import { type CheckpointRef, phases } from "../../machines/RunState.ts"
 import * as CanonicalJson from "./CanonicalJson.ts"
+import * as Checkpoint from "./Checkpoint.ts"
 import * as Disk from "./Disk.ts"
 import * as Journal from "./Journal.ts"
 import * as Lock from "./Lock.ts"
 import * as SafeJson from "./SafeJson.ts"
+import * as Snapshot from "./Snapshot.ts"
 
 /** A folder that cannot be what is asked of it, and what to do. */
 export class RunFolderError extends Schema.TaggedError<RunFolderError>()("RunFolderError", {
@@ -111,8 +113,17 @@ const Envelope = Schema.Struct({
 const ManifestFile = Schema.Struct({
   identity: Schema.Record(Schema.String, Schema.Json),
   input: Schema.Record(Schema.String, Schema.Json),
-  notes: Schema.Record(Schema.String, Schema.Json)
+  notes: Schema.Record(Schema.String, Schema.Json),
+  /** Of the three above. */
+  sha256: Schema.String
 })
+
+const manifestText = ({ identity, input, notes }: Manifest): string => {
+  const content = { identity, input, notes }
+  return CanonicalJson.pretty({ ...content, sha256: CanonicalJson.digest(content) })
+}
+
+const changed = "it is damaged: its content does not have the digest it carries"
 
 const parseJson = <A>(schema: Schema.Codec<A, unknown>, file: string, text: string): Effect.Effect<A, SnapshotError> =>
   Effect.fromResult(SafeJson.parse(text)).pipe(
@@ -136,10 +147,7 @@ export const readSnapshot = (
     if (text === undefined) return null
     const envelope = yield* parseJson(Envelope, file, text)
     if (CanonicalJson.digest(envelope.snapshot) !== envelope.sha256) {
-      return yield* new SnapshotError({
-        file,
-        reason: "it is damaged: its content does not have the digest it carries"
-      })
+      return yield* new SnapshotError({ file, reason: changed })
     }
     return envelope.snapshot
   })
@@ -158,7 +166,9 @@ export const readManifest = (
         reason: `it holds no ${files.manifest}, so it is no run; start one with \`osnas run CONFIG\``
       })
     }
-    return yield* parseJson(ManifestFile, file, text)
+    const { sha256, ...manifest } = yield* parseJson(ManifestFile, file, text)
+    if (CanonicalJson.digest(manifest) !== sha256) return yield* new SnapshotError({ file, reason: changed })
+    return manifest
   })
 
 /** Reads the configuration of a folder, owned or not. */
@@ -175,6 +185,58 @@ export const readConfig = (
       })
     }
     return text
+  })
+
+/**
+ * Checks every digest and checksum that a folder carries, owned or not; the first thing that is damaged is the error, with
+ * file and place. Nothing is changed: a line that a crash tore from a journal's end is not damage, unless the snapshot
+ * knows of what it said. Answers with the checkpoints named in `wanted`, which need not be read again.
+ */
+export const checkIntegrity = (
+  disk: Disk.DiskShape,
+  folder: string,
+  wanted: ReadonlyArray<string> = []
+): Effect.Effect<
+  ReadonlyMap<string, Checkpoint.Checkpoint>,
+  RunFolderError | SnapshotError | Journal.JournalError | Checkpoint.CheckpointError | Disk.DiskError
+> =>
+  Effect.gen(function* () {
+    yield* readManifest(disk, folder)
+    const snapshot = yield* readSnapshot(disk, folder)
+    yield* Journal.scan(disk, path.join(folder, files.events), () => {})
+    const search = path.join(folder, files.search)
+    let lines = 0
+    yield* Journal.scan(disk, search, () => {
+      lines += 1
+    })
+    const scored = Snapshot.evaluationsIn(snapshot)
+    if (lines < scored) {
+      return yield* new Journal.JournalError({
+        file: search,
+        line: lines + 1,
+        reason: `the line is damaged or missing: the run has recorded ${scored} scored candidates, and ${lines} good lines are there`
+      })
+    }
+    const named = new Map(Snapshot.checkpointsIn(snapshot).map(({ digest, file }) => [file, digest]))
+    const checkpoints = (yield* disk.list(path.join(folder, files.checkpoints))).map(
+      (name) => `${files.checkpoints}/${name}`
+    )
+    const weights = (yield* disk.size(path.join(folder, files.network))) === undefined ? [] : [files.network]
+    const kept = new Map<string, Checkpoint.Checkpoint>()
+    for (const name of [...checkpoints, ...weights]) {
+      if (!name.endsWith(".safetensors")) continue
+      const read = Checkpoint.read(disk, path.join(folder, name), named.get(name))
+      const checkpoint = yield* Effect.mapError(read, (error) => {
+        if (error._tag !== "CheckpointError") return error
+        const { file, reason, tensor } = error
+        const advice = named.has(name)
+          ? "put a good copy of it in its place"
+          : "the run goes on without it: put a good copy in its place, or remove it"
+        return new Checkpoint.CheckpointError({ file, tensor, reason: `${reason}; ${advice}` })
+      })
+      if (wanted.includes(name)) kept.set(name, checkpoint)
+    }
+    return kept
   })
 
 const checkpointPattern = /^([A-Za-z]+)-(\d{9,})\.safetensors$/
@@ -287,12 +349,14 @@ export const create = (
     const part = `${folder}${partSuffix}`
     yield* disk.makeFolder(part)
     const lock = yield* Lock.acquireUnscoped(disk, part)
+    // What a creation that was killed has left is not part of this one.
+    for (const name of yield* disk.list(part)) if (name !== lock) yield* disk.remove(path.join(part, name))
     // From here on the lock travels with the folder into its place.
     yield* Effect.addFinalizer(() =>
       Effect.all([Effect.ignore(disk.remove(part)), Effect.ignore(disk.remove(path.join(folder, lock)))])
     )
     yield* Disk.writeTextAtomic(disk, path.join(part, files.config), options.config)
-    yield* Disk.writeTextAtomic(disk, path.join(part, files.manifest), CanonicalJson.pretty(options.manifest))
+    yield* Disk.writeTextAtomic(disk, path.join(part, files.manifest), manifestText(options.manifest))
     for (const [name, content] of Object.entries(options.files ?? {})) {
       const file = path.join(part, name)
       yield* disk.makeFolder(path.dirname(file))
@@ -304,12 +368,15 @@ export const create = (
     return yield* make(disk, folder, options.config, options.manifest)
   })
 
-/** Opens the folder of a run that has begun and owns it while the scope is open. */
+/**
+ * Opens the folder of a run that has begun and owns it while the scope is open. Everything in it is checked first
+ * ({@link checkIntegrity}): where something is damaged, nothing is changed.
+ */
 export const open = (
   folder: string
 ): Effect.Effect<
   RunFolderShape,
-  RunFolderError | Lock.RunLocked | SnapshotError | Journal.JournalError | Disk.DiskError,
+  RunFolderError | Lock.RunLocked | SnapshotError | Journal.JournalError | Checkpoint.CheckpointError | Disk.DiskError,
   Disk.Disk | Scope
 > =>
   Effect.gen(function* () {
@@ -321,5 +388,6 @@ export const open = (
     const manifest = yield* readManifest(disk, absolute)
     const config = yield* readConfig(disk, absolute)
     yield* Lock.acquire(disk, absolute)
+    yield* checkIntegrity(disk, absolute)
     return yield* make(disk, absolute, config, manifest)
   })

@@ -63,7 +63,7 @@ import { TrainingAgent } from "../training-agent/TrainingAgent.ts"
 import { TrainingStrategy } from "../training-strategy/TrainingStrategy.ts"
 import * as CanonicalJson from "./CanonicalJson.ts"
 import * as Checkpoint from "./Checkpoint.ts"
-import { Disk, type DiskError } from "./Disk.ts"
+import { Disk, type DiskError, readText } from "./Disk.ts"
 import * as Forwards from "./Forwards.ts"
 import { HeldSupernet } from "./HeldSupernet.ts"
 import { flatten, ofConfig } from "./Identity.ts"
@@ -349,6 +349,9 @@ const concluded = (
         })
     }).pipe(Effect.ensuring(Effect.sync(() => Parameters.disposeUnsafe(state.tensors))))
   })
+
+/** Content of `metrics.json` or `architecture.json`. */
+type ResultFile = Readonly<Record<string, unknown>>
 
 /** The Effects behind the machines' holes, over the memory of one life of the run. */
 const makeWork = (s: Services, config: RunConfig, folder: RunFolder.RunFolderShape) =>
@@ -837,18 +840,47 @@ const makeWork = (s: Services, config: RunConfig, folder: RunFolder.RunFolderSha
       return count === null ? undefined : CanonicalJson.digest(log.slice(0, count))
     }
 
+    /** The files that tell what the phases have brought, by name. */
+    const resultFiles = (results: Results): ReadonlyArray<readonly [name: string, content: ResultFile]> => [
+      ...(results.search === null
+        ? []
+        : [
+            [
+              RunFolder.files.architecture,
+              Outcome.architectureOf(s.space, s.costs, budget, results.search.architecture)
+            ] as const
+          ]),
+      [RunFolder.files.metrics, Outcome.metricsOf(s.space, s.costs, budget, results, searchDigest(results))]
+    ]
+
     const writeResults = (results: Results) =>
+      Effect.forEach(resultFiles(results), ([name, content]) => folder.writeJson(name, content), { discard: true })
+
+    /**
+     * Fails where a file does not tell what the snapshot knows; one that tells more, as after a crash before the snapshot
+     * was saved, is written again when its phase ends. A file that is missing is made.
+     */
+    const checkResults = (results: Results) =>
       Effect.gen(function* () {
-        if (results.search !== null) {
-          yield* folder.writeJson(
-            RunFolder.files.architecture,
-            Outcome.architectureOf(s.space, s.costs, budget, results.search.architecture)
-          )
+        for (const [name, content] of resultFiles(results)) {
+          const expected = JSON.parse(CanonicalJson.stringify(content)) as ResultFile
+          const file = folder.path(name)
+          const text = yield* readText(s.disk, file)
+          if (text === undefined) {
+            if (Object.keys(expected).length > 0) yield* folder.writeJson(name, content)
+            continue
+          }
+          const fail = (reason: string) =>
+            new SnapshotError({ file, reason: `${reason}; remove it, and \`osnas resume\` writes it again` })
+          const found = yield* Effect.mapError(Effect.fromResult(SafeJson.parse(text)), fail)
+          const held = typeof found === "object" && found !== null ? (found as ResultFile) : {}
+          for (const [key, value] of Object.entries(expected)) {
+            const is = Object.hasOwn(held, key) ? CanonicalJson.stringify(held[key]) : "nothing"
+            if (is !== CanonicalJson.stringify(value)) {
+              return yield* fail(`it is damaged: ${key} is not what the run has recorded`)
+            }
+          }
         }
-        yield* folder.writeJson(
-          RunFolder.files.metrics,
-          Outcome.metricsOf(s.space, s.costs, budget, results, searchDigest(results))
-        )
       })
 
     const costsOf = (genotype: Genotype) =>
@@ -858,17 +890,8 @@ const makeWork = (s: Services, config: RunConfig, folder: RunFolder.RunFolderSha
         )
       )
 
-    return { emit, closePhase, train, learn, ask, score, tell, evaluate, writeResults, costsOf }
+    return { emit, closePhase, train, learn, ask, score, tell, evaluate, writeResults, checkResults, costsOf }
   })
-
-/** All checkpoints that a snapshot names, however deep. */
-const namedIn = (value: unknown): ReadonlyArray<CheckpointRef> => {
-  if (typeof value !== "object" || value === null) return []
-  if ("file" in value && "digest" in value && typeof value.file === "string" && typeof value.digest === "string") {
-    return [{ file: value.file, digest: value.digest }]
-  }
-  return Object.values(value).flatMap(namedIn)
-}
 
 const decodeInput = Schema.decodeUnknownEffect(AgentInput)
 
@@ -899,7 +922,7 @@ const drive = (
       // The snapshot counts on the lines of the candidates it knows of.
       yield* folder.search.sync
       yield* folder.saveSnapshot(persisted)
-      yield* folder.prune(config.checkpoint.keep, namedIn(persisted))
+      yield* folder.prune(config.checkpoint.keep, Snapshot.checkpointsIn(persisted))
     })
 
     const actors = {
@@ -941,7 +964,10 @@ const drive = (
         file: folder.path(RunFolder.files.snapshot),
         reason: `it is not the state of a run: ${why}`
       })
-    if (snapshot !== null) yield* Effect.mapError(Snapshot.check(snapshot), (error) => badSnapshot(error.message))
+    if (snapshot !== null) {
+      const { context } = yield* Effect.mapError(Snapshot.check(snapshot), (error) => badSnapshot(error.message))
+      yield* work.checkResults(context.results)
+    }
     yield* work.emit({
       _tag: "RunStarted",
       name: config.name,

@@ -3,11 +3,12 @@
  * that is restored into a state without its actors would wait for ever.
  */
 import * as Effect from "effect/Effect"
+import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import type { AnyStateMachine } from "xstate"
 import { EvaluatingContext, evaluatingMachine } from "../../machines/Evaluating.ts"
 import { AgentContext, agentMachine } from "../../machines/MainAgent.ts"
-import { phases } from "../../machines/RunState.ts"
+import { type CheckpointRef, phases } from "../../machines/RunState.ts"
 import { SearchingContext, searchingMachine } from "../../machines/Searching.ts"
 import { TrainingContext, trainingMachine } from "../../machines/Training.ts"
 
@@ -53,9 +54,9 @@ const checkActors = (
 
 /**
  * Whether a value is the persisted snapshot of a main agent: states, contexts and actors of the agent and of the phase it
- * is in.
+ * is in. Gives its state and context.
  */
-export const check = (snapshot: unknown): Effect.Effect<void, { readonly message: string }> =>
+export const check = (snapshot: unknown) =>
   Effect.gen(function* () {
     const agent = yield* decodeAgent(snapshot)
     yield* checkActors(agentMachine, agent)
@@ -63,4 +64,33 @@ export const check = (snapshot: unknown): Effect.Effect<void, { readonly message
       const child = agent.children[phase]
       if (child !== undefined) yield* checkActors(phaseMachines[phase], yield* decodePhase[phase](child.snapshot))
     }
+    return agent
   })
+
+/** All checkpoints that a snapshot names, however deep. */
+export const checkpointsIn = (snapshot: unknown): ReadonlyArray<CheckpointRef> => {
+  if (typeof snapshot !== "object" || snapshot === null) return []
+  if (
+    "file" in snapshot &&
+    "digest" in snapshot &&
+    typeof snapshot.file === "string" &&
+    typeof snapshot.digest === "string"
+  ) {
+    return [{ file: snapshot.file, digest: snapshot.digest }]
+  }
+  return Object.values(snapshot).flatMap(checkpointsIn)
+}
+
+const at = (value: unknown, ...keys: ReadonlyArray<string>): unknown =>
+  keys.reduce<unknown>((inner, key) => (Predicate.hasProperty(inner, key) ? inner[key] : undefined), value)
+
+/** How many scored candidates a snapshot knows of: so many lines the log of the search must have. */
+export const evaluationsIn = (snapshot: unknown): number => {
+  const searching = ["children", "searching", "snapshot", "context"]
+  const scored = at(snapshot, ...searching, "scored")
+  const counts = [
+    at(snapshot, "context", "results", "search", "evaluations"),
+    at(snapshot, ...searching, "evaluations")
+  ].map((count) => (typeof count === "number" ? count : 0))
+  return Math.max(counts[0] ?? 0, (counts[1] ?? 0) + (Array.isArray(scored) ? scored.length : 0))
+}

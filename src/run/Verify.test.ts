@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as CanonicalJson from "./CanonicalJson.ts"
 import * as Checkpoint from "./Checkpoint.ts"
 import { Disk, writeTextAtomic } from "./Disk.ts"
 import * as Journal from "./Journal.ts"
@@ -113,10 +114,21 @@ describe("Verify", () => {
       const [name, tensor] = [...network.tensors][1] as [string, Checkpoint.TensorEntry]
       const data = tensor.data.slice()
       data[0] = (data[0] ?? 0) ^ 1
-      yield* Checkpoint.write(memory.disk, at("network.safetensors"), {
+      const digest = yield* Checkpoint.write(memory.disk, at("network.safetensors"), {
         ...network,
         tensors: new Map(network.tensors).set(name, { ...tensor, data })
       })
+      const foreign = yield* Effect.flip(verify(memory))
+      assert.match(foreign.message, /network\.safetensors: its header is not the one that was written/)
+      // As if the run itself had come to these weights.
+      const { snapshot } = JSON.parse(text(memory, "snapshot.json"))
+      snapshot.context.results.network.digest = digest
+      snapshot.context.results.retraining.checkpoint.digest = digest
+      yield* writeTextAtomic(
+        memory.disk,
+        at("snapshot.json"),
+        JSON.stringify({ format: 1, sha256: CanonicalJson.digest(snapshot), snapshot })
+      )
       const changed = yield* verify(memory)
       assert.deepStrictEqual(
         changed.differences.map(({ file, place }) => [file, place]),

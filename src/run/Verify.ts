@@ -101,24 +101,6 @@ const compareTensors = (file: string, recorded: Checkpoint.Checkpoint, again: Ch
       return before === after ? [] : [{ file, place: name, recorded: before, again: after }]
     })
 
-/** Checks every digest and checksum that a folder carries; the first thing that is damaged is the error. */
-export const checkIntegrity = (folder: string) =>
-  Effect.gen(function* () {
-    const disk = yield* Disk
-    yield* RunFolder.readManifest(disk, folder)
-    yield* RunFolder.readSnapshot(disk, folder)
-    for (const name of [RunFolder.files.events, RunFolder.files.search])
-      yield* Journal.read(disk, path.join(folder, name))
-    const checkpoints = (yield* disk.list(path.join(folder, RunFolder.files.checkpoints))).map(
-      (name) => `${RunFolder.files.checkpoints}/${name}`
-    )
-    const weights =
-      (yield* disk.size(path.join(folder, RunFolder.files.network))) === undefined ? [] : [RunFolder.files.network]
-    for (const name of [...checkpoints, ...weights]) {
-      if (name.endsWith(".safetensors")) yield* Checkpoint.read(disk, path.join(folder, name))
-    }
-  })
-
 /**
  * Does a run again in a folder of its own and compares it, phase by phase. The folder itself is not changed, and the second
  * run's is removed. Fails where the folder is damaged, or is what it began with no more ({@link Runner.RunMismatch}).
@@ -127,7 +109,11 @@ export const verify = (options: VerifyOptions): Effect.Effect<Verification, Runn
   Effect.gen(function* () {
     const disk = yield* Disk
     const folder = path.resolve(options.folder)
-    yield* checkIntegrity(folder)
+    const checkpoints = yield* RunFolder.checkIntegrity(
+      disk,
+      folder,
+      weightFiles.map(([, name]) => name)
+    )
     const { input } = yield* RunFolder.readManifest(disk, folder)
     const metrics = yield* readJson(disk, path.join(folder, RunFolder.files.metrics))
     if (!isRecord(metrics)) {
@@ -178,13 +164,17 @@ export const verify = (options: VerifyOptions): Effect.Effect<Verification, Runn
           }
         }
         differences.push(...compareLeaves(RunFolder.files.metrics, part, again.get(phase)))
+        if (phase === "searching") {
+          const [was, is] = yield* Effect.all(
+            [folder, beside].map((where) => readJson(disk, path.join(where, RunFolder.files.architecture)))
+          )
+          differences.push(...compareLeaves(RunFolder.files.architecture, was, is))
+        }
         for (const [of, name] of weightFiles) {
           if (of !== phase || metrics[phase] === undefined) continue
-          if ((yield* disk.size(path.join(folder, name))) === undefined) continue
-          const [was, is] = yield* Effect.all(
-            [folder, beside].map((where) => Checkpoint.read(disk, path.join(where, name)))
-          )
-          if (was === undefined || is === undefined) continue
+          const was = checkpoints.get(name)
+          if (was === undefined) continue
+          const is = yield* Checkpoint.read(disk, path.join(beside, name))
           digests[name] = Checkpoint.digestOf(was.tensors)
           differences.push(...compareTensors(name, was, is))
         }

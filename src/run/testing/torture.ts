@@ -1,7 +1,7 @@
 /**
- * Kills runs and takes them up again: `SIGKILL` at random instants, several times a run, until it ends; then compares all
- * that must not depend on it with a run that nobody killed. `--config FILE` tortures that configuration through the
- * command instead of the small run.
+ * Kills runs and takes them up again: `SIGKILL` at random instants of every phase, several times a run, until it ends;
+ * then compares all that must not depend on it with a run that nobody killed. `--config FILE` tortures that configuration
+ * through the command instead of the small run.
  *
  * Prints a JSON object; exits 0 if every run ended with equal bytes and nothing was left to clean up.
  */
@@ -18,6 +18,8 @@ import * as Key from "../../random/Key.ts"
 export interface TortureOptions {
   /** Kills in all. */
   readonly kills: number
+  /** Most kills of one run; it is then left to go on to its end. Default 8. */
+  readonly killsPerRun?: number | undefined
   readonly seed: number
   /** A configuration for the command; default: the small run of the tests. */
   readonly config?: string | undefined
@@ -28,8 +30,11 @@ export interface TortureOptions {
 /** What came of it. */
 export interface TortureReport {
   readonly kills: number
+  /** By the phase that the process was in; `starting` is before the first one, as while it opens the folder. */
   readonly killsByPhase: Readonly<Record<string, number>>
   readonly runs: number
+  /** Runs that were killed at least twice. */
+  readonly killedTwice: number
   /** Lives that were begun: those killed, and those that reached the end. */
   readonly lives: number
   /** Runs whose end differs from the undisturbed one: file by file. */
@@ -43,43 +48,62 @@ export interface TortureReport {
 const here = path.dirname(fileURLToPath(import.meta.url))
 const root = path.resolve(here, "..", "..", "..")
 
+/** When a process dies: so long after it began, or after it first told of a phase. */
+interface Death {
+  readonly phase: string
+  readonly delay: number
+}
+
 interface Life {
   readonly killed: boolean
   readonly code: number | null
+  /** The phase it was in at its end. */
   readonly phase: string
-  readonly millis: number
+  /** Milliseconds that it spent in each phase. */
+  readonly spent: ReadonlyMap<string, number>
   readonly errors: string
 }
 
-/** One process, killed `delay` milliseconds after it first tells of a phase; undefined: never. */
-const live = (args: ReadonlyArray<string>, delay: number | undefined): Promise<Life> =>
+/** Before a process tells of its first phase. */
+const starting = "starting"
+/** Where deaths are aimed at, in the order of a life. */
+const stations = [starting, "supernetTraining", "searching", "retraining", "evaluating"]
+
+/** One process, killed as told; undefined: never. */
+const live = (args: ReadonlyArray<string>, death: Death | undefined): Promise<Life> =>
   new Promise((resolve) => {
     const child = spawn(process.execPath, [...args], { cwd: root, stdio: ["ignore", "pipe", "pipe"] })
-    let phase = "starting"
+    const spent = new Map<string, number>()
+    let phase = starting
+    let since = performance.now()
     let errors = ""
-    let begun: number | undefined
     let killed = false
     let timer: NodeJS.Timeout | undefined
-    const hear = (text: string) => {
-      for (const match of text.matchAll(/phase (\w+)|"phase":"(\w+)"/g)) {
-        phase = match[1] ?? match[2] ?? phase
-        if (begun !== undefined) continue
-        begun = performance.now()
-        if (delay !== undefined) {
-          timer = setTimeout(() => {
-            killed = child.kill("SIGKILL")
-          }, delay)
-        }
-      }
+    const enter = (next: string) => {
+      const now = performance.now()
+      spent.set(phase, (spent.get(phase) ?? 0) + now - since)
+      since = now
+      phase = next
+      if (death === undefined || timer !== undefined || death.phase !== next) return
+      timer = setTimeout(() => {
+        killed = child.kill("SIGKILL")
+      }, death.delay)
     }
-    child.stdout.setEncoding("utf8").on("data", hear)
+    enter(starting)
+    child.stdout.setEncoding("utf8").on("data", (text: string) => {
+      for (const match of text.matchAll(/phase (\w+)|"phase":"(\w+)"/g)) {
+        const next = match[1] ?? match[2]
+        if (next !== undefined && next !== phase) enter(next)
+      }
+    })
     child.stderr.setEncoding("utf8").on("data", (text: string) => {
       errors = (errors + text).slice(-2000)
     })
     child.on("close", (code, signal) => {
       clearTimeout(timer)
-      const millis = begun === undefined ? 0 : performance.now() - begun
-      resolve({ killed: killed && signal === "SIGKILL", code, phase, millis, errors })
+      enter("ended")
+      const last = [...spent.keys()].at(-1) ?? starting
+      resolve({ killed: killed && signal === "SIGKILL", code, phase: last, spent, errors })
     })
   })
 
@@ -87,6 +111,7 @@ const compared = [
   "metrics.json",
   "architecture.json",
   "search.jsonl",
+  "lookup-table.json",
   "network.safetensors",
   "checkpoints/supernet.safetensors"
 ]
@@ -113,31 +138,46 @@ export const torture = async (options: TortureOptions): Promise<TortureReport> =
         ? [command, "resume", folder, "--json"]
         : [command, "run", config, "--dir", folder, "--seed", String(options.seed), "--json"]
 
-  const killsByPhase: Record<string, number> = {}
+  const killsByPhase: Record<string, number> = Object.fromEntries(stations.map((station) => [station, 0]))
   const different: Array<string> = []
   const failed: Array<string> = []
   const leftovers: Array<string> = []
-  let [kills, runs, lives] = [0, 0, 0]
+  let [kills, runs, lives, killedTwice] = [0, 0, 0, 0]
   try {
     const untouched = path.join(home, "untouched")
     const first = await live(argsFor(untouched), undefined)
     if (first.code !== 0) throw new Error(`the undisturbed run failed: ${first.errors}`)
     const expected = digests(untouched)
+    /** At a random instant of the phase that has seen fewest deaths, of those that the run has still before it. */
+    const deathAfter = (reached: string): Death => {
+      const ahead = stations.filter(
+        (station) => station === starting || stations.indexOf(station) >= stations.indexOf(reached)
+      )
+      const fewest = Math.min(...ahead.map((station) => killsByPhase[station] ?? 0))
+      const possible = ahead.filter((station) => killsByPhase[station] === fewest)
+      const phase = possible[Key.integer(key, possible.length, 2 * lives)] ?? starting
+      return { phase, delay: Key.uniform(key, 2 * lives + 1) * (first.spent.get(phase) ?? 0) }
+    }
     while (kills < options.kills) {
       const folder = path.join(home, `run-${runs}`)
+      const most = 1 + Key.integer(Key.derive(key, "most"), options.killsPerRun ?? 8, runs)
+      let killsHere = 0
+      let reached = starting
       for (let done = false; !done; ) {
-        // From nothing to half of what the whole run takes: some lives get nowhere, most get on.
-        const delay = kills < options.kills ? Key.uniform(key, lives) * first.millis * 0.5 : undefined
-        const life = await live(argsFor(folder), delay)
+        const death = kills < options.kills && killsHere < most ? deathAfter(reached) : undefined
+        const life = await live(argsFor(folder), death)
         lives += 1
+        if (life.phase !== starting) reached = life.phase
         if (life.killed) {
           kills += 1
+          killsHere += 1
           killsByPhase[life.phase] = (killsByPhase[life.phase] ?? 0) + 1
         } else {
           done = true
           if (life.code !== 0) failed.push(`run ${runs}, life ${lives}: ${life.errors}`)
         }
       }
+      if (killsHere > 1) killedTwice += 1
       const got = digests(folder)
       for (const name of compared) if (got[name] !== expected[name]) different.push(`run ${runs}: ${name}`)
       for (const file of readdirSync(folder, { recursive: true, encoding: "utf8" })) {
@@ -148,7 +188,7 @@ export const torture = async (options: TortureOptions): Promise<TortureReport> =
       options.onRun?.(runs, kills)
     }
     for (const name of readdirSync(home)) if (name !== "untouched") leftovers.push(name)
-    return { kills, killsByPhase, runs, lives, different, failed, leftovers }
+    return { kills, killsByPhase, runs, killedTwice, lives, different, failed, leftovers }
   } finally {
     rmSync(home, { recursive: true, force: true })
   }
