@@ -2,8 +2,10 @@ import { assert, it } from "vitest"
 import { torture } from "./torture.ts"
 
 it("runs killed at random instants end as the one that nobody killed", async () => {
-  const report = await torture({ kills: 4, seed: 3 })
+  const report = await torture({ kills: 6, seed: 3, killsPerRun: 4 })
   assert.deepStrictEqual([report.different, report.failed, report.leftovers], [[], [], []])
-  assert.strictEqual(report.kills, 4)
+  assert.strictEqual(report.kills, 6)
+  assert.isAbove(report.killedTwice, 0)
+  assert.isAbove(Object.values(report.killsByPhase).filter((kills) => kills > 0).length, 2)
   // Every life is a process that loads everything anew.
 }, 300_000)
