@@ -1,5 +1,5 @@
 /** `osnas inspect`: what a search space is, and what its architectures cost. Nothing is trained, no tensor is made. */
-import { readFileSync } from "node:fs"
+import { readFileSync, statSync } from "node:fs"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -59,15 +59,39 @@ export const buildSpace = Effect.fn("Inspect.buildSpace")(function* (
   return yield* SearchSpace.pipe(Effect.provide(Layer.provide(chosen.success.layer, needs)))
 })
 
-const architectures = (file: string): Result.Result<ReadonlyArray<string>, UsageError> =>
+/** A list of architectures longer than this is refused, in bytes. */
+const longestList = 1 << 28
+
+const readList = (file: string): Result.Result<string, UsageError> =>
   Result.try({
-    try: () =>
-      readFileSync(file === "-" ? 0 : file, "utf8")
-        .split("\n")
-        .map((line) => line.trim())
-        .filter((line) => line !== "" && !line.startsWith("#")),
+    try: () => {
+      if (file !== "-") {
+        const { size } = statSync(file)
+        if (size > longestList) throw new Error(`it has ${size} bytes; at most ${longestList} are read`)
+      }
+      return readFileSync(file === "-" ? 0 : file, "utf8")
+    },
     catch: (error) => new UsageError({ reason: `--archs ${file}: ${error instanceof Error ? error.message : error}` })
   })
+
+/** The architectures of a text, one a line; empty lines and those that begin with # are passed over. */
+export const parseArchitectures = (
+  text: string,
+  file: string,
+  space: Pick<SearchSpaceShape, "parse">
+): Result.Result<ReadonlyArray<Genotype>, UsageError> => {
+  const genotypes: Array<Genotype> = []
+  for (const [index, raw] of text.split("\n").entries()) {
+    const line = raw.trim()
+    if (line === "" || line.startsWith("#")) continue
+    const parsed = space.parse(line)
+    if (Result.isFailure(parsed)) {
+      return Result.fail(new UsageError({ reason: `--archs ${file}, line ${index + 1}: ${parsed.failure.message}` }))
+    }
+    genotypes.push(parsed.success)
+  }
+  return Result.succeed(genotypes)
+}
 
 const extremes = (space: SearchSpaceShape): { readonly smallest: number; readonly largest: number } => {
   let shape = space.interface.input
@@ -157,8 +181,9 @@ export const run = Effect.fn("Inspect.run")(function* (input: Input) {
   }
 
   if (Option.isSome(input.archs)) {
-    const lines = yield* Effect.fromResult(architectures(input.archs.value))
-    const genotypes = yield* Effect.forEach(lines, (line) => Effect.fromResult(space.parse(line)))
+    const file = input.archs.value
+    const text = yield* Effect.fromResult(readList(file))
+    const genotypes = yield* Effect.fromResult(parseArchitectures(text, file, space))
     for (const genotype of genotypes) yield* Console.log(JSON.stringify(summary(genotype)))
     return
   }

@@ -1,8 +1,10 @@
 /**
  * Members of a .tar.gz, read into memory: nothing is unpacked onto the disk, so no name in an archive can lead anywhere.
- * Sizes are checked before a member is allocated, and the whole stream is cut off where it grows beyond all sense.
+ * Sizes are checked before a member is allocated, and the whole stream is cut off where it grows beyond all sense; an
+ * archive within the archive, whose size nobody would count, is refused.
  */
 import { createReadStream } from "node:fs"
+import type { Readable } from "node:stream"
 import { createGunzip } from "node:zlib"
 import * as Effect from "effect/Effect"
 import { Parser, type ReadEntry } from "tar"
@@ -19,15 +21,17 @@ export interface Limits {
 
 const basename = (path: string): string => path.slice(Math.max(path.lastIndexOf("/"), path.lastIndexOf("\\")) + 1)
 
+/** First bytes of gzip and zstd, which the parser would unpack on its own. */
+const compressed = [Buffer.of(0x1f, 0x8b), Buffer.of(0x28, 0xb5, 0x2f, 0xfd)]
+
 const collect = (
-  file: string,
+  source: Readable,
   wanted: ReadonlySet<string>,
   limits: Limits,
   signal: AbortSignal
 ): Promise<Map<string, Uint8Array>> =>
   new Promise((resolve, reject) => {
     const members = new Map<string, Uint8Array>()
-    const source = createReadStream(file, { highWaterMark: 1 << 18 })
     const gunzip = createGunzip({ chunkSize: 1 << 18 })
     let settled = false
     const finish = (error?: Error) => {
@@ -49,7 +53,7 @@ const collect = (
         return
       }
       if (members.has(name)) return finish(new Error(`holds ${name} twice`))
-      if (entry.size > limits.member) {
+      if (!(entry.size >= 0 && entry.size <= limits.member)) {
         return finish(
           new Error(`its member ${entry.path} has ${entry.size} bytes; at most ${limits.member} are expected`)
         )
@@ -57,6 +61,8 @@ const collect = (
       const bytes = new Uint8Array(entry.size)
       let at = 0
       entry.on("data", (chunk: Buffer) => {
+        if (at + chunk.length > bytes.length)
+          return finish(new Error(`its member ${entry.path} is longer than it says`))
         bytes.set(chunk, at)
         at += chunk.length
       })
@@ -65,13 +71,16 @@ const collect = (
         else finish(new Error(`its member ${entry.path} ends after ${at} of ${bytes.length} bytes`))
       })
     }
-    const parser = new Parser({ strict: true, onReadEntry: onEntry })
+    const parser = new Parser({ strict: true, brotli: false, zstd: false, onReadEntry: onEntry })
     parser.on("error", finish)
     parser.on("end", () => finish())
 
     let total = 0
     gunzip.on("data", (chunk: Buffer) => {
       if (settled) return
+      if (total === 0 && compressed.some((magic) => magic.equals(chunk.subarray(0, magic.length)))) {
+        return finish(new Error("holds another compressed file where a tar archive should be"))
+      }
       total += chunk.length
       if (total > limits.total) return finish(new Error(`unpacks to more than ${limits.total} bytes`))
       if (!parser.write(chunk)) {
@@ -88,17 +97,18 @@ const collect = (
   })
 
 /**
- * The wanted members of a .tar.gz, by the last part of their path. A member that is missing is a failure that names it;
+ * The wanted members of a .tar.gz that `open` gives the bytes of, by the last part of their path. A member that is missing is a failure that names it;
  * so is a damaged archive, one that is too large, or one with a wanted member twice.
  */
-export const members = (
+export const membersOf = (
   dataset: string,
   file: string,
+  open: () => Readable,
   wanted: ReadonlyArray<string>,
   limits: Limits
 ): Effect.Effect<ReadonlyMap<string, Uint8Array>, DatasetError> =>
   Effect.tryPromise({
-    try: (signal) => collect(file, new Set(wanted), limits, signal),
+    try: (signal) => collect(open(), new Set(wanted), limits, signal),
     catch: Files.failure(dataset, file)
   }).pipe(
     Effect.flatMap((found) => {
@@ -108,3 +118,12 @@ export const members = (
         : Effect.fail(new DatasetError({ dataset, file, reason: `the archive lacks ${missing.join(", ")}` }))
     })
   )
+
+/** The wanted members of a .tar.gz file: {@link membersOf}. */
+export const members = (
+  dataset: string,
+  file: string,
+  wanted: ReadonlyArray<string>,
+  limits: Limits
+): Effect.Effect<ReadonlyMap<string, Uint8Array>, DatasetError> =>
+  membersOf(dataset, file, () => createReadStream(file, { highWaterMark: 1 << 18 }), wanted, limits)

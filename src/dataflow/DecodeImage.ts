@@ -56,6 +56,14 @@ const bySharp = async (file: string, bytes: Uint8Array, channels: 1 | 3): Promis
   }
 }
 
+/** Decodes the bytes of an image file; rejects with an {@link ImageFailure}. */
+export const decodeBytes = async (file: string, bytes: Uint8Array, channels: 1 | 3): Promise<Netpbm.RawImage> => {
+  if (!Netpbm.isNetpbm(bytes)) return bySharp(file, bytes, channels)
+  const parsed = Netpbm.parse(bytes)
+  if (Result.isFailure(parsed)) throw new ImageFailure(file, parsed.failure)
+  return parsed.success
+}
+
 /** Reads and decodes an image file; rejects with an {@link ImageFailure}. */
 export const decode = async (file: string, channels: 1 | 3): Promise<Netpbm.RawImage> => {
   const bytes = await (async () => {
@@ -72,10 +80,7 @@ export const decode = async (file: string, channels: 1 | 3): Promise<Netpbm.RawI
       throw new ImageFailure(file, `cannot be read: ${cause instanceof Error ? cause.message : cause}`)
     }
   })()
-  if (!Netpbm.isNetpbm(bytes)) return bySharp(file, bytes, channels)
-  const parsed = Netpbm.parse(bytes)
-  if (Result.isFailure(parsed)) throw new ImageFailure(file, parsed.failure)
-  return parsed.success
+  return decodeBytes(file, bytes, channels)
 }
 
 /** Decodes the image of a plan. */

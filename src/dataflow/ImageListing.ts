@@ -40,8 +40,10 @@ export const groups = Effect.fn("ImageListing.groups")(function* (dataset: strin
   return found
 })
 
-/** How long a list of names made from ranges may be. */
+/** How many names the ranges of a list may stand for. */
 const mostNames = 1_000_000
+/** No folder has a longer name. */
+const longestName = 255
 
 /**
  * Names, where `s1..s30` stands for s1, s2, … s30; with leading zeros, `p01..p10` keeps them.
@@ -54,15 +56,18 @@ const mostNames = 1_000_000
  * ImageListing.expand(["s8..s10", "anna"]) // => ["s8", "s9", "s10", "anna"]
  * ```
  */
-export const expand = (names: ReadonlyArray<string>): ReadonlyArray<string> =>
-  names.flatMap((name) => {
-    const range = /^(.*?)(\d+)\.\.(.*?)(\d+)$/.exec(name)
+export const expand = (names: ReadonlyArray<string>): ReadonlyArray<string> => {
+  let made = 0
+  return names.flatMap((name) => {
+    const range = name.length > 2 * longestName ? null : /^(.*?)(\d+)\.\.(.*?)(\d+)$/.exec(name)
     if (range === null || range[1] !== range[3]) return [name]
     const [from, to] = [Number(range[2]), Number(range[4])]
-    if (to < from || to - from >= mostNames) return [name]
+    if (to < from || made + to - from >= mostNames) return [name]
+    made += to - from + 1
     const digits = range[2]!.length
     return Array.from({ length: to - from + 1 }, (_, i) => `${range[1]}${String(from + i).padStart(digits, "0")}`)
   })
+}
 
 /** The groups of the wanted names, in the order of `all`; a name that is not there is a failure. */
 export const pick = (

@@ -13,7 +13,7 @@ export interface RawImage {
 }
 
 /** Most pixels an image may have; beyond this it is no photograph but an attack. */
-export const mostPixels = 1 << 27
+export const mostPixels = 1 << 26
 
 /** Whether bytes begin as a binary PGM or PPM. */
 export const isNetpbm = (bytes: Uint8Array): boolean => bytes[0] === 0x50 && (bytes[1] === 0x35 || bytes[1] === 0x36)

@@ -100,6 +100,16 @@ const phaseTimes = (events: ReadonlyArray<Timed>, stopAfter: Phase): ReadonlyArr
     })
 }
 
+const savingOf = (events: ReadonlyArray<Timed>): ReportData["saving"] => {
+  let [seconds, all] = [0, 0]
+  for (const { event } of events) {
+    if (event._tag !== "PhaseEnded" || event.savingSeconds === undefined) continue
+    seconds += event.savingSeconds
+    all += event.seconds
+  }
+  return all === 0 ? undefined : { seconds, fraction: seconds / all }
+}
+
 const statusOf = (events: ReadonlyArray<Timed>): Pick<ReportData, "failure" | "status"> => {
   const ends = events.filter(({ event }) => /^Run(Started|Done|Paused|Failed)$/.test(event._tag)).at(-1)?.event
   if (ends?._tag === "RunDone") return { status: "done" }
@@ -174,6 +184,7 @@ export const readRun = Effect.fn("Report.readRun")(function* (folder: string) {
     budget: config.budget,
     headline: started?._tag === "RunStarted" ? started.headline : "top1",
     phases: phaseTimes(events, config.stopAfter),
+    saving: savingOf(events),
     supernet: curveOf(events, "supernetTraining"),
     search,
     retraining: curveOf(events, "retraining"),

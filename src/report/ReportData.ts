@@ -71,6 +71,8 @@ export interface ReportData {
   readonly budget: { readonly metric: string; readonly min: number; readonly max: number }
   readonly headline: string
   readonly phases: ReadonlyArray<PhaseTime>
+  /** What journals, checkpoints and snapshots took of the phases that have ended: seconds, and the fraction of all. */
+  readonly saving?: { readonly seconds: number; readonly fraction: number } | undefined
   readonly supernet: ReadonlyArray<CurvePoint>
   readonly search: ReadonlyArray<Candidate>
   readonly retraining: ReadonlyArray<CurvePoint>

@@ -39,7 +39,15 @@ export const text = (data: ReportData, width = 100): string => {
       ["seed", String(data.seed)],
       ...data.phases
         .filter((phase) => phase.state !== "waiting")
-        .map((phase) => [phase.phase, `${phase.state}, ${duration(phase.seconds)}`] as const)
+        .map((phase) => [phase.phase, `${phase.state}, ${duration(phase.seconds)}`] as const),
+      ...(data.saving === undefined
+        ? []
+        : [
+            [
+              "saving",
+              `${data.saving.seconds.toFixed(2)} s, ${(100 * data.saving.fraction).toFixed(1)} % of the time`
+            ] as const
+          ])
     ])
   )
   for (const [title, points] of [

@@ -141,6 +141,40 @@ const boundsOf = (document: Yaml.Document, lines: Yaml.LineCounter): ConfigIssue
   return found
 }
 
+interface ReadYaml {
+  readonly document: Yaml.Document
+  readonly lines: Yaml.LineCounter
+  readonly value: unknown
+}
+
+/** YAML within all bounds, or what is wrong with it. */
+const readYaml = (text: string): Result.Result<ReadYaml, ReadonlyArray<ConfigIssue>> => {
+  if (text.length > maxLength) {
+    return Result.fail([issue("", null, `the file has ${text.length} characters; at most ${maxLength} are read`)])
+  }
+  const lines = new Yaml.LineCounter()
+  const parsed = Result.try({
+    try: (): Result.Result<ReadYaml, ReadonlyArray<ConfigIssue>> => {
+      const document = Yaml.parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: false })
+      const faults = [...document.errors, ...document.warnings].slice(0, 20)
+      if (faults.some((fault) => fault.message.includes("call stack"))) return Result.fail([tooDeep])
+      if (faults.length > 0) {
+        return Result.fail(
+          faults.map((fault) => issue("", lines.linePos(fault.pos[0]).line, `not valid YAML: ${faultText(fault)}`))
+        )
+      }
+      const beyond = boundsOf(document, lines)
+      if (beyond !== undefined) return Result.fail([beyond])
+      return Result.succeed({ document, lines, value: document.toJS({ maxAliasCount: maxAliases }) as unknown })
+    },
+    catch: (error) =>
+      error instanceof RangeError
+        ? tooDeep
+        : issue("", null, `not valid YAML: ${error instanceof Error ? error.message : String(error)}`)
+  })
+  return Result.isFailure(parsed) ? Result.fail([parsed.failure]) : parsed.success
+}
+
 /**
  * Reads YAML (of which JSON is a part).
  *
@@ -162,32 +196,9 @@ const boundsOf = (document: Yaml.Document, lines: Yaml.LineCounter): ConfigIssue
  */
 export const parse = (file: string, text: string): Result.Result<ConfigSource, ConfigError> => {
   const fail = (...issues: ReadonlyArray<ConfigIssue>) => Result.fail(new ConfigError({ file, issues }))
-  if (text.length > maxLength) {
-    return fail(issue("", null, `the file has ${text.length} characters; at most ${maxLength} are read`))
-  }
-  const lines = new Yaml.LineCounter()
-  const parsed = Result.try({
-    try: () => {
-      const document = Yaml.parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: false })
-      const faults = [...document.errors, ...document.warnings].slice(0, 20)
-      if (faults.some((fault) => fault.message.includes("call stack"))) return Result.fail([tooDeep])
-      if (faults.length > 0) {
-        return Result.fail(
-          faults.map((fault) => issue("", lines.linePos(fault.pos[0]).line, `not valid YAML: ${faultText(fault)}`))
-        )
-      }
-      const beyond = boundsOf(document, lines)
-      if (beyond !== undefined) return Result.fail([beyond])
-      return Result.succeed({ document, value: document.toJS({ maxAliasCount: maxAliases }) as unknown })
-    },
-    catch: (error) =>
-      error instanceof RangeError
-        ? tooDeep
-        : issue("", null, `not valid YAML: ${error instanceof Error ? error.message : String(error)}`)
-  })
-  if (Result.isFailure(parsed)) return fail(parsed.failure)
-  if (Result.isFailure(parsed.success)) return fail(...parsed.success.failure)
-  const { document, value } = parsed.success.success
+  const read = readYaml(text)
+  if (Result.isFailure(read)) return fail(...read.failure)
+  const { document, lines, value } = read.success
   if (!isRecord(value)) {
     const what = value === null || value === undefined ? "the file is empty" : `the file holds ${show(value)}`
     return fail(issue("", null, `${what}; expected a mapping of keys, as \`osnas config\` prints one`))
@@ -256,14 +267,20 @@ export const override = (
   for (const assignment of assignments) {
     const at = assignment.indexOf("=")
     const key = at < 0 ? assignment : assignment.slice(0, at)
-    const wrong = (message: string) => issues.push({ path: "", line: null, origin: `--set ${assignment}`, message })
+    const wrong = (message: string) =>
+      issues.push({
+        path: "",
+        line: null,
+        origin: `--set ${assignment.length > 60 ? `${assignment.slice(0, 57)}...` : assignment}`,
+        message
+      })
     if (at <= 0 || !/^[\w-]+(\.[\w-]+)*$/.test(key)) {
       wrong("expected key.path=value, as in --set budget.max=27e6")
       continue
     }
-    const parsed = Result.try(() => Yaml.parse(assignment.slice(at + 1), { maxAliasCount: 0 }) as unknown)
-    if (Result.isFailure(parsed)) wrong(`the value is not valid YAML`)
-    else out = assign(out, key.split("."), parsed.success, `--set ${key}`)
+    const read = readYaml(assignment.slice(at + 1))
+    if (Result.isFailure(read)) wrong(`the value cannot be read: ${read.failure[0]?.message ?? "not valid YAML"}`)
+    else out = assign(out, key.split("."), read.success.value, `--set ${key}`)
   }
   return issues.length === 0 ? Result.succeed(out) : Result.fail(new ConfigError({ file: source.file, issues }))
 }

@@ -115,7 +115,9 @@ export const Evaluated = Schema.TaggedStruct("Evaluated", { metrics: Metrics })
 export const PhaseEnded = Schema.TaggedStruct("PhaseEnded", {
   phase: Phase,
   /** Time spent in it since it began or went on. */
-  seconds: Schema.Finite
+  seconds: Schema.Finite,
+  /** Of that: what journals, checkpoints, snapshots and their digests took. */
+  savingSeconds: Schema.optionalKey(Schema.Finite)
 })
 /** The run stopped by wish; it can be resumed. */
 export const RunPaused = Schema.TaggedStruct("RunPaused", { resume: Schema.String })

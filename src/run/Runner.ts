@@ -362,10 +362,32 @@ const makeWork = (s: Services, config: RunConfig, folder: RunFolder.RunFolderSha
     let taught: Taught | undefined
     let phaseOpen: { readonly phase: Phase; readonly since: number } | undefined
 
+    /** Nanoseconds that went into the folder and that no `PhaseEnded` has told of yet. */
+    let saved = 0n
+    let isSaving = false
+
+    /** Counts the time of what is only done for the folder's sake: journals, checkpoints, snapshots, their digests. */
+    const saving = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+      Effect.suspend(() => {
+        if (isSaving) return effect
+        return Effect.acquireUseRelease(
+          Effect.map(Clock.monotonicTimeNanos, (began) => {
+            isSaving = true
+            return began
+          }),
+          () => effect,
+          (began) =>
+            Effect.map(Clock.monotonicTimeNanos, (ended) => {
+              isSaving = false
+              saved += ended - began
+            })
+        )
+      })
+
     const emit = (event: RunEvent, sync = false) =>
       Effect.gen(function* () {
         const { time } = yield* s.events.publish(event)
-        yield* folder.events.append({ time, ...event }, { sync })
+        yield* saving(folder.events.append({ time, ...event }, { sync }))
       })
 
     const openPhase = (phase: Phase, done: number, total: number | null) =>
@@ -379,7 +401,10 @@ const makeWork = (s: Services, config: RunConfig, folder: RunFolder.RunFolderSha
       if (phaseOpen === undefined) return
       const { phase, since } = phaseOpen
       phaseOpen = undefined
-      yield* emit({ _tag: "PhaseEnded", phase, seconds: ((yield* Clock.currentTimeMillis) - since) / 1000 })
+      const savingSeconds = Number(saved) / 1e9
+      saved = 0n
+      const seconds = ((yield* Clock.currentTimeMillis) - since) / 1000
+      yield* emit({ _tag: "PhaseEnded", phase, seconds, savingSeconds })
     })
 
     const dropLive = () => {
@@ -506,7 +531,7 @@ const makeWork = (s: Services, config: RunConfig, folder: RunFolder.RunFolderSha
             break
           }
         }
-        return yield* savePosition(input, setup, state, steps)
+        return yield* saving(savePosition(input, setup, state, steps))
       })
 
     const savePosition = (
@@ -760,7 +785,7 @@ const makeWork = (s: Services, config: RunConfig, folder: RunFolder.RunFolderSha
           const now = yield* Clock.currentTimeMillis
           const sync = now - synced >= 1000
           if (sync) synced = now
-          yield* folder.search.append(line, { sync })
+          yield* saving(folder.search.append(line, { sync }))
           log.push(line)
           yield* breathe
         }
@@ -890,7 +915,20 @@ const makeWork = (s: Services, config: RunConfig, folder: RunFolder.RunFolderSha
         )
       )
 
-    return { emit, closePhase, train, learn, ask, score, tell, evaluate, writeResults, checkResults, costsOf }
+    return {
+      emit,
+      closePhase,
+      train,
+      learn,
+      ask,
+      score,
+      tell,
+      evaluate,
+      writeResults: (results: Results) => saving(writeResults(results)),
+      checkResults,
+      costsOf,
+      saving
+    }
   })
 
 const decodeInput = Schema.decodeUnknownEffect(AgentInput)
@@ -923,7 +961,7 @@ const drive = (
       yield* folder.search.sync
       yield* folder.saveSnapshot(persisted)
       yield* folder.prune(config.checkpoint.keep, Snapshot.checkpointsIn(persisted))
-    })
+    }).pipe(work.saving)
 
     const actors = {
       train: fromEffect({ runFork }, (piece: TrainPiece, tools) => noting(work.train(piece, tools))),

@@ -173,7 +173,12 @@ export const verify = (options: VerifyOptions): Effect.Effect<Verification, Runn
         for (const [of, name] of weightFiles) {
           if (of !== phase || metrics[phase] === undefined) continue
           const was = checkpoints.get(name)
-          if (was === undefined) continue
+          // Only a search that learns leaves a searcher.
+          if (was === undefined && name === RunFolder.files.searcher) continue
+          if (was === undefined) {
+            differences.push({ file: name, place: "the file", recorded: "nothing", again: "one" })
+            continue
+          }
           const is = yield* Checkpoint.read(disk, path.join(beside, name))
           digests[name] = Checkpoint.digestOf(was.tensors)
           differences.push(...compareTensors(name, was, is))

@@ -89,16 +89,24 @@ export const isImageNetSize = ({ input }: NetworkInterface): boolean => Math.min
 /** Digits separated by commas. */
 export const format = (genotype: Genotype): string => genotype.join(",")
 
+/** No architecture's text is longer, in characters. */
+const longestText = 10_000
+
 /** Reads digits separated by commas or blanks (or both); ranges are not checked. */
 export const parseDigits = (space: string, text: string): Result.Result<Genotype, GenotypeError> => {
+  const clipped = (part: string) => (part.length > 80 ? `${part.slice(0, 77)}...` : part)
+  if (text.length > longestText) {
+    const reason = `it has ${text.length} characters; at most ${longestText} are read`
+    return Result.fail(new GenotypeError({ space, genotype: clipped(text), reason }))
+  }
   const parts = text.trim().split(/\s*,\s*|\s+/)
   const bad = parts.findIndex((part) => !/^\d+$/.test(part))
   if (bad >= 0) {
-    const what = parts[bad] === "" ? "is empty" : `is "${parts[bad]}"`
+    const what = parts[bad] === "" ? "is empty" : `is "${clipped(parts[bad]!)}"`
     return Result.fail(
       new GenotypeError({
         space,
-        genotype: text,
+        genotype: clipped(text),
         reason: `position ${bad} ${what}; an architecture is digits separated by commas, like 2,0,6`
       })
     )
