@@ -698,7 +698,7 @@ const makeWork = (s: Services, config: RunConfig, folder: RunFolder.RunFolderSha
           })
         }
         const file = step >= steps ? RunFolder.files.searcher : RunFolder.checkpointName("searching", step)
-        const digest = yield* Checkpoint.write(s.disk, folder.path(file), {
+        const written = Checkpoint.write(s.disk, folder.path(file), {
           tensors,
           metadata: {
             format: "osnas",
@@ -708,6 +708,7 @@ const makeWork = (s: Services, config: RunConfig, folder: RunFolder.RunFolderSha
             [sumsKey]: CanonicalJson.stringify(sums)
           }
         })
+        const digest = yield* saving(written)
         const ref: CheckpointRef = { file, digest }
         yield* emit({ _tag: "CheckpointSaved", phase: "searching", step, ...ref }, true)
         taught = { digest, state }
