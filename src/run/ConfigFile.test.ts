@@ -97,7 +97,7 @@ start: { supernet: 4 }
   })
 
   it("lists the known keys where none is near", () => {
-    assert.include(decode(`${good}\nengine: { colour: 1 }`)[0]?.message, "known here: name, mode, threads")
+    assert.include(decode(`${good}\nevaluation: { colour: 1 }`)[0]?.message, "known here: batchSize")
   })
 })
 

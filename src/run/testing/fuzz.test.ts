@@ -11,8 +11,11 @@ it("every parser takes or refuses whatever it is fed, and names the place", asyn
       // All but a lock, which another host holds.
       if (name !== "lock") await Effect.runPromise(fuzzer.parse(good))
     }
-    const report = await Fuzz.fuzz(fuzzer, 100, Key.derive(Key.make(7), name))
+    // The costly traps are left to the long version, `npm run fuzz`.
+    const traps = fuzzer.traps?.slice(-3)
+    const report = await Fuzz.fuzz({ ...fuzzer, traps }, 60, Key.derive(Key.make(7), name))
     assert.deepStrictEqual(report.crashes, [], name)
-    assert.isAbove(report.refused, 20, name)
+    assert.isAbove(report.refused, 2, name)
+    assert.strictEqual(report.taken + report.refused, report.inputs, name)
   }
 }, 120_000)
