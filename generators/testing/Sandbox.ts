@@ -23,6 +23,8 @@ export interface Sandbox {
   readonly write: (file: string, content: string) => void
   /** Runs a script of a package with the Node that runs the test. */
   readonly run: (script: string, args: ReadonlyArray<string>, folder?: string) => Promise<Ended>
+  /** Runs a line as a shell would in a project with osnas installed: `npx osnas list`. */
+  readonly shell: (line: string, folder?: string) => Promise<Ended>
   /** Runs a program of the folder. */
   readonly start: (file: string) => Promise<Ended>
   readonly remove: () => void
@@ -66,13 +68,27 @@ const install = (folder: string): void => {
   fs.writeFileSync(path.join(own, "package.json"), JSON.stringify({ name: "osnas", type: "module", exports }))
 }
 
-const execute = (file: string, args: ReadonlyArray<string>, cwd: string): Promise<Ended> =>
+const start = (program: string, args: ReadonlyArray<string>, cwd: string, path = process.env["PATH"]): Promise<Ended> =>
   new Promise((resolve) => {
-    const env = { ...process.env, NO_COLOR: "1", VITEST: undefined, NODE_OPTIONS: undefined }
-    execFile(process.execPath, [file, ...args], { cwd, env, maxBuffer: 1 << 26 }, (error, stdout, stderr) =>
+    const env = { ...process.env, PATH: path, NO_COLOR: "1", VITEST: undefined, NODE_OPTIONS: undefined }
+    execFile(program, args, { cwd, env, maxBuffer: 1 << 26 }, (error, stdout, stderr) =>
       resolve({ code: error === null ? 0 : Number(error.code ?? 1), output: `${stdout}${stderr}` })
     )
   })
+
+const execute = (file: string, args: ReadonlyArray<string>, cwd: string): Promise<Ended> =>
+  start(process.execPath, [file, ...args], cwd)
+
+/** A folder of programs that stand for what npm installs: `osnas`, and `npx` for what is there already. */
+const programs = (folder: string): string => {
+  const bin = path.join(folder, "node_modules", ".osnas-bin")
+  fs.mkdirSync(bin, { recursive: true })
+  const script = (name: string, body: string) =>
+    fs.writeFileSync(path.join(bin, name), `#!/bin/sh\n${body}\n`, { mode: 0o755 })
+  script("osnas", `exec "${process.execPath}" "${path.join(root, scripts.osnas)}" "$@"`)
+  script("npx", 'exec "$@"')
+  return bin
+}
 
 /** Makes a sandbox. Remove it when done. */
 export const make = (): Sandbox => {
@@ -90,6 +106,8 @@ export const make = (): Sandbox => {
     folder,
     write,
     run: (script, args, where = folder) => execute(path.join(root, script), args, where),
+    shell: (line, where = folder) =>
+      start("/bin/sh", ["-c", line], where, `${programs(folder)}${path.delimiter}${process.env["PATH"] ?? ""}`),
     start: (file) => execute(path.join(folder, file), [], folder),
     remove: () => fs.rmSync(folder, { recursive: true, force: true })
   }

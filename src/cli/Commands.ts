@@ -85,7 +85,7 @@ const run = Command.make(
   Command.withExamples([
     { command: "osnas run", description: "The quickstart, on images that ship with osnas" },
     {
-      command: "osnas run examples/cifar100.yaml --seed 7 --dir runs/seven",
+      command: "osnas run examples/quickstart.yaml --seed 7 --dir runs/seven",
       description: "A configuration of your own"
     },
     {

@@ -1,0 +1,94 @@
+/** Every command that the README and the pages print is run as it is printed, or stands in a list that says why not. */
+import { cpSync, globSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
+import { join, resolve } from "node:path"
+import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import * as Sandbox from "../testing/Sandbox.ts"
+
+const root = resolve(import.meta.dirname, "../..")
+
+/** Lines of the shell in a page: of its `sh` blocks, and the examples of the command reference. */
+const printed = (text: string): ReadonlyArray<string> => {
+  const blocks = [...text.matchAll(/^```(?:sh|bash|console)\n([\s\S]*?)^```/gm)].flatMap(([, body = ""]) =>
+    body.split("\n")
+  )
+  const examples = [...text.matchAll(/^EXAMPLES\n([\s\S]*?)^```/gm)].flatMap(([, body = ""]) => body.split("\n"))
+  return [...blocks, ...examples]
+    .map((line) =>
+      line
+        .replace(/\s#.*$/, "")
+        .replace(/^\$ /, "")
+        .trim()
+    )
+    .filter((line) => /(^|\s)osnas\s/.test(`${line} `))
+    .map((line) => line.replaceAll("npx ", ""))
+}
+
+/** Commands that are not run here, and what does so instead. */
+const elsewhere: ReadonlyArray<readonly [pattern: RegExp, why: string]> = [
+  [/^osnas bench --kernels/, "half a minute: KernelBench.test.ts"],
+  [/^osnas (im|ex)port-weights/, "files that PyTorch saved: Weights.test.ts"]
+]
+
+/** What makes a command short enough for a test without changing what it does. */
+const shortened = (line: string): string =>
+  line
+    .replaceAll("runs/NAME", "runs/quickstart")
+    .replace(/^(osnas run\b(?!.*--quick).*)$/, "$1 --quick")
+    .replace(/^(osnas init\b(?!.*--no-install).*)$/, "$1 --no-install")
+    .replace(/^(osnas bench\b.*)--batch 64(.*)$/, "$1--batch 4 --steps 1$2")
+
+const files = ["README.md", ...globSync("docs/**/*.md", { cwd: root })].sort()
+const commands = [
+  ...new Set(
+    files.flatMap((file) =>
+      printed(readFileSync(join(root, file), "utf8")).flatMap((line) =>
+        // What follows `cd` or `npm` in a chain belongs to the project that `osnas init` made: Project.test.ts.
+        (line.split(/ && (?:cd|npm) /)[0] ?? "").split(" && ")
+      )
+    )
+  )
+].filter((line) => line.startsWith("osnas"))
+
+describe("printed commands", () => {
+  let sandbox: Sandbox.Sandbox
+  beforeAll(async () => {
+    sandbox = Sandbox.make()
+    cpSync(join(root, "examples"), join(sandbox.folder, "examples"), { recursive: true })
+    writeFileSync(join(sandbox.folder, "list.txt"), `${Array.from({ length: 21 }, () => 0).join()}\n`)
+    for (const line of [
+      "osnas config > search.yaml",
+      "osnas run --quick --dir runs/quickstart",
+      "osnas generate search-strategy --name my-searcher --dir ."
+    ]) {
+      const { code, output } = await sandbox.shell(line)
+      if (code !== 0) throw new Error(`${line}\n${output}`)
+    }
+  }, 120_000)
+  afterAll(() => sandbox.remove())
+
+  it("are many", () => {
+    expect(commands.length).toBeGreaterThan(30)
+    for (const [pattern] of elsewhere.slice(0, 1)) expect(commands.some((line) => pattern.test(line))).toBe(true)
+  })
+
+  it.each(commands.filter((line) => !elsewhere.some(([pattern]) => pattern.test(line))))(
+    "%s",
+    { timeout: 120_000 },
+    async (line) => {
+      const checkpoints = join(sandbox.folder, "runs/quickstart/checkpoints")
+      const last = readdirSync(checkpoints)
+        .filter((name) => /^retraining-\d+/.test(name))
+        .sort()
+        .at(-1)
+      const short = shortened(line).replace(/checkpoints\/\S+/, `checkpoints/${last}`)
+      // What an earlier command wrote is no fault of this one.
+      const again = short
+        .replace(/^osnas run .*/, "$& --overwrite")
+        .replace(/^osnas generate .*/, "$& --force")
+        .replace(/^osnas init (\S+)/, `osnas init $1-${commands.indexOf(line)}`)
+      const { code, output } = await sandbox.shell(again)
+      if (code !== 0) throw new Error(`${again}: exit ${code}\n${output}`)
+      expect(output.length + (again.includes(" > ") ? 1 : 0)).toBeGreaterThan(0)
+    }
+  )
+})
