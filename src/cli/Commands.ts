@@ -11,6 +11,7 @@ import { compareRuns } from "./CompareRunsCommand.ts"
 import { compareSearchers } from "./CompareSearchersCommand.ts"
 import { generate, init } from "./ComponentCommands.ts"
 import { help as exitCodes } from "./Exit.ts"
+import { importConfig } from "./ImportConfigCommand.ts"
 import { exportWeights, importWeights } from "./WeightsCommands.ts"
 
 const PositiveInt = Schema.Int.check(Schema.isGreaterThan(0))
@@ -388,6 +389,7 @@ export const osnas = Command.make("osnas").pipe(
     engines,
     bench,
     compareSearchers,
+    importConfig,
     importWeights,
     exportWeights,
     compareRuns,

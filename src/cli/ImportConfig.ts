@@ -1,0 +1,115 @@
+/** `osnas import-config`: a configuration of OSNASLib as one of ours. */
+import { existsSync, lstatSync, readFileSync } from "node:fs"
+import { basename, dirname, resolve } from "node:path"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Yaml from "yaml"
+import * as Load from "../component/Load.ts"
+import * as ConfigFile from "../run/ConfigFile.ts"
+import { Disk, writeAtomic } from "../run/Disk.ts"
+import { UsageError } from "./Exit.ts"
+import * as Osnaslib from "./Osnaslib.ts"
+
+/** Flags of the command. */
+export interface Input {
+  readonly file: string
+  readonly evaluate: Option.Option<string>
+  readonly arch: Option.Option<string>
+  readonly name: Option.Option<string>
+  readonly out: Option.Option<string>
+  readonly force: boolean
+  readonly json: boolean
+}
+
+const readOld = Effect.fnUntraced(function* (file: string) {
+  const text = yield* Effect.try({
+    try: () => readFileSync(file, "utf8"),
+    catch: (error) => new UsageError({ reason: `${file}: ${error instanceof Error ? error.message : error}` })
+  })
+  const { value } = yield* Effect.fromResult(ConfigFile.parse(file, text))
+  if (!Osnaslib.isOsnaslib(value)) {
+    return yield* new UsageError({
+      reason: `${file} is no configuration of OSNASLib: it has no agent.main_agent`
+    })
+  }
+  return value
+})
+
+/** Digits as given, or out of the file that numpy wrote. */
+const architectureOf = (given: string): Effect.Effect<string, UsageError> =>
+  Effect.suspend(() => {
+    if (!existsSync(given)) {
+      return /^\d+([\s,]+\d+)*$/.test(given.trim())
+        ? Effect.succeed(
+            given
+              .trim()
+              .split(/[\s,]+/)
+              .join(",")
+          )
+        : Effect.fail(new UsageError({ reason: `--arch ${given}: expected digits like 2,0,6, or a .npy file` }))
+    }
+    const digits = Osnaslib.parseNpy(readFileSync(given))
+    return digits === undefined
+      ? Effect.fail(new UsageError({ reason: `--arch ${given}: expected a .npy file of one row of whole numbers` }))
+      : Effect.succeed(digits.join(","))
+  })
+
+const titles: Readonly<Record<Osnaslib.Note["kind"], string>> = {
+  "nothing here": "Without an equivalent here",
+  unknown: "Unknown keys, left out",
+  conflict: "Where the two files differ",
+  remark: "Converted, and to be known",
+  "different default": "Defaults that differ"
+}
+
+/** The notes by kind, a line each. */
+const notesText = (notes: ReadonlyArray<Osnaslib.Note>): ReadonlyArray<string> =>
+  (Object.keys(titles) as ReadonlyArray<Osnaslib.Note["kind"]>).flatMap((kind) => {
+    const some = notes.filter((note) => note.kind === kind)
+    return some.length === 0 ? [] : [`${titles[kind]}:`, ...some.map(({ key, text }) => `  ${key}: ${text}`)]
+  })
+
+/** Runs the command. */
+export const run = Effect.fn("ImportConfig.run")(function* (input: Input) {
+  const out = Option.getOrUndefined(input.out)
+  if (out !== undefined) {
+    const there = lstatSync(out, { throwIfNoEntry: false })
+    if (there !== undefined && !there.isFile())
+      return yield* new UsageError({ reason: `--out ${out}: this is no file` })
+    if (there !== undefined && !input.force) {
+      return yield* new UsageError({ reason: `${out} exists already; --force overwrites it` })
+    }
+  }
+  const old = yield* readOld(input.file)
+  const evaluate = Option.isSome(input.evaluate) ? yield* readOld(input.evaluate.value) : undefined
+  if (evaluate !== undefined) {
+    const [first, second] = [Osnaslib.purposeOf(old), Osnaslib.purposeOf(evaluate)]
+    if (first !== "search" || second !== "evaluate") {
+      return yield* new UsageError({
+        reason: `--evaluate joins a search with an evaluation; ${input.file} is a ${first} and ${input.evaluate.pipe(Option.getOrElse(() => ""))} a ${second} configuration`
+      })
+    }
+  }
+  const architecture = Option.isSome(input.arch) ? yield* architectureOf(input.arch.value) : undefined
+  const name = Option.getOrElse(input.name, () =>
+    basename(input.file)
+      .replace(/\.ya?ml$/i, "")
+      .replaceAll(/[^\w .-]/g, "-")
+  )
+  const { config, notes } = Osnaslib.convert(old, { name, evaluate, architecture })
+  // What is printed is right: the same check as before a run.
+  yield* Load.decode(ConfigFile.fromValue(`${input.file}, converted`, config), dirname(resolve(input.file)))
+
+  const sources = [input.file, ...Option.toArray(input.evaluate)].map((file) => basename(file)).join(" and ")
+  const lines = notesText(notes)
+  const header = [`From OSNASLib's ${sources}, by osnas import-config.`, ...lines].map((line) => `# ${line}`)
+  const text = `${header.join("\n")}\n\n${Yaml.stringify(config, { lineWidth: 0 })}`
+  if (out !== undefined) {
+    const disk = yield* Disk
+    yield* writeAtomic(disk, out, [new TextEncoder().encode(text)])
+  }
+  if (input.json) return yield* Console.log(JSON.stringify({ file: out ?? null, config, notes }))
+  if (out === undefined) return yield* Console.log(text.trimEnd())
+  yield* Console.log([`${out}: from ${sources}`, ...lines, `Check it: osnas config ${out}`].join("\n"))
+}, Effect.provide(Disk.layer))

@@ -1,0 +1,59 @@
+/** The command that converts OSNASLib's configurations: its flags and help. */
+import * as Argument from "effect/cli/Argument"
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
+import * as Effect from "effect/Effect"
+
+/** `osnas import-config`. */
+export const importConfig = Command.make(
+  "import-config",
+  {
+    file: Argument.String("file").pipe(Argument.withDescription("A configuration of OSNASLib (.yml)")),
+    evaluate: Flag.String("evaluate").pipe(
+      Flag.withMetavar("FILE"),
+      Flag.withDescription("OSNASLib's configuration for the evaluation: its training becomes the retraining"),
+      Flag.optional
+    ),
+    arch: Flag.String("arch").pipe(
+      Flag.withMetavar("A,B,..."),
+      Flag.withDescription("The architecture an evaluation begins with: digits, or OSNASLib's .npy file"),
+      Flag.optional
+    ),
+    name: Flag.String("name").pipe(Flag.withDescription("Name of the run; default: the file's"), Flag.optional),
+    out: Flag.String("out").pipe(
+      Flag.withAlias("o"),
+      Flag.withMetavar("FILE"),
+      Flag.withDescription("Where to write it; default: printed"),
+      Flag.optional
+    ),
+    force: Flag.Boolean("force").pipe(
+      Flag.withDescription("Overwrite a file that is there already"),
+      Flag.withDefault(false)
+    ),
+    json: Flag.Boolean("json").pipe(
+      Flag.withDescription("Print configuration and notes as JSON"),
+      Flag.withDefault(false)
+    )
+  },
+  (input) =>
+    Effect.flatMap(
+      Effect.promise(() => import("./ImportConfig.ts")),
+      (module) => module.run(input)
+    )
+).pipe(
+  Command.withDescription(
+    "Convert a configuration of OSNASLib into one of osnas. Keys without an equivalent are named with the reason, as are unknown ones and defaults that differ; docs/from-osnaslib.md lists every key."
+  ),
+  Command.withShortDescription("A configuration of OSNASLib, converted"),
+  Command.withExamples([
+    { command: "osnas import-config uniform_evolution.yml --out search.yaml", description: "A search" },
+    {
+      command: "osnas import-config uniform_evolution.yml --evaluate evaluate_classification.yml --out run.yaml",
+      description: "Search and training of what it finds, in one file"
+    },
+    {
+      command: "osnas import-config evaluate_classification.yml --arch searched_model_architecture.npy",
+      description: "Training of an architecture found before"
+    }
+  ])
+)
