@@ -7,6 +7,7 @@ import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import * as Result from "effect/Result"
 import * as Machines from "../../machines/index.ts"
+import * as Osnaslib from "../../src/cli/Osnaslib.ts"
 import * as Generator from "../Generator.ts"
 
 const fenced = (language: string, text: string): string => `\`\`\`${language}\n${text.trimEnd()}\n\`\`\``
@@ -42,6 +43,8 @@ export const part = (root: string, what: string): string => {
       return fenced("ts", generated(first).files[0]?.content ?? "")
     case "yaml":
       return fenced("yaml", generated(first).yaml(`./src/my-${first}.ts`))
+    case "osnaslib":
+      return first === "keys" ? Osnaslib.markdown() : Osnaslib.differencesMarkdown()
     default:
       throw new RangeError(`nobody knows how to make "${what}"`)
   }

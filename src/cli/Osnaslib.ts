@@ -3,6 +3,8 @@
  * what `osnas import-config` goes by and what the documentation shows, so the two cannot disagree.
  */
 
+import { imageNetSide } from "../search-space/MacroSpace.ts"
+
 /** A mapping of a configuration. */
 type Mapping = Readonly<Record<string, unknown>>
 
@@ -88,10 +90,11 @@ const named = (
   path: string,
   names: Readonly<Record<string, string>>,
   about: string,
+  also: ReadonlyArray<string> = [],
   more: (value: string, old: Old) => Reading = () => ({})
 ): KeyRow => ({
   key,
-  here: [path],
+  here: [path, ...also],
   about,
   names,
   read: (value, old) => {
@@ -233,13 +236,15 @@ export const keys: ReadonlyArray<KeyRow> = [
     "trainingStrategy.name",
     { UniformSampler: "uniform", FairnessSampler: "fair", DifferentiableSampler: "differentiable" },
     "which paths a step trains; `fair` with `update: step` is OSNASLib's variant, `cycle` the published one",
+    ["trainingStrategy.update"],
     (value) => (value === "FairnessSampler" ? { set: [["trainingStrategy.update", "step"]] } : {})
   ),
   named(
     "agent.search_strategy_agent",
     "searchStrategy.name",
     searchers,
-    "who looks for the architecture",
+    "who looks for the architecture; what OSNASLib has in its code is written out",
+    ["mutation", "learn", "warmupEpochs", "batchSize", "cost.form"].map((name) => `searchStrategy.${name}`),
     (value, old) =>
       value === "EvolutionSearcher"
         ? { set: [["searchStrategy.mutation", 0.1]] }
@@ -267,13 +272,18 @@ export const keys: ReadonlyArray<KeyRow> = [
       MobileFaceNet: "mobilefacenet",
       SGNAS: "sgnas"
     },
-    "the candidate networks",
-    (_, old) =>
-      (old.number("dataset.input_size") ?? 32) >= 96
-        ? {
-            say: "at 96 pixels and more the space here halves the image once more early on, as published; OSNASLib keeps the strides for 32 pixels, at several times the cost"
-          }
-        : {}
+    "the candidate networks; OSNASLib has the same strides for every size of image, kept by `searchSpace.strides`",
+    ["searchSpace.strides"],
+    (value, old) => {
+      const strides = value === "MobileFaceNet" ? "large" : "small"
+      const size = old.number("dataset.input_size") ?? 32
+      // Its 7x7 convolution is padded in OSNASLib, and covers the whole image here, as published: no weights differ.
+      if (strides === (size >= imageNetSide ? "large" : "small")) return {}
+      return {
+        set: [["searchSpace.strides", strides]],
+        say: `at ${size} pixels the space here has other strides than OSNASLib, which has the same for every size; searchSpace.strides keeps OSNASLib's, and with them the costs and the meaning of its weights. Without it the image is halved once ${strides === "small" ? "more early on, as published" : "less"}`
+      }
+    }
   ),
   named(
     "agent.criterion_agent",
@@ -286,8 +296,10 @@ export const keys: ReadonlyArray<KeyRow> = [
       FaceCELoss: "angular"
     },
     "the loss; label smoothing is 0.1 in OSNASLib's code and `criterion.labelSmoothing` here",
+    ["labelSmoothing", "negatives", "normalise"].map((name) => `criterion.${name}`),
     (value, old) => {
       if (value === "LabelSmoothingCrossEntropy") return { set: [["criterion.labelSmoothing", 0.1]] }
+      if (value === "CrossEntropyLoss") return { set: [["criterion.labelSmoothing", 0]] }
       if (value === "OnlineTripletLoss") {
         return {
           set: [
@@ -360,6 +372,7 @@ export const keys: ReadonlyArray<KeyRow> = [
     "budget.metric",
     { flops: "flops", param: "params", latency: "latency" },
     "what is budgeted; FLOPs are multiply-accumulates in both",
+    [],
     (value) =>
       value === "latency"
         ? {
@@ -369,7 +382,7 @@ export const keys: ReadonlyArray<KeyRow> = [
   ),
   {
     key: "search_utility.target_hc",
-    here: ["budget.max", "budget.min", "searchStrategy.cost.target"],
+    here: ["budget.max", "budget.min"],
     about:
       "the budget: millions of FLOPs there, single ones here (`300e6`); evolution there also asks for no less than the target less 20 units",
     read: (value, old) => {
@@ -522,7 +535,10 @@ export const keys: ReadonlyArray<KeyRow> = [
       face_triplet: "face-folder",
       face_angular: "face-folder"
     },
-    "`face_triplet` draws balanced batches: `dataflow.perIdentity`",
+    "what OSNASLib has in its code is written out; `face_triplet` draws balanced batches of 32 people",
+    ["folder", "testFolder", "pairs", "perIdentity", "mean", "std", "area", "evaluationSide"].map(
+      (name) => `dataflow.${name}`
+    ),
     dataflowOf
   ),
   {
@@ -767,7 +783,8 @@ const readFile = (config: Mapping): Read => {
       notes.push({ kind: "nothing here", key, text: about })
       continue
     }
-    const { say, set = [] } = read?.(value, old) ?? { set: here.map((path) => [path, value] as const) }
+    const plain = (): Reading => ({ set: here.map((path) => [path, value] as const) })
+    const { say, set = [] } = read === undefined ? plain() : read(value, old)
     for (const [path, converted] of set) values.set(path, converted)
     if (say !== undefined) notes.push({ kind: set.length === 0 ? "nothing here" : "remark", key, text: say })
   }

@@ -7,11 +7,22 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { define } from "../component/Component.ts"
 import { classifier, conv, globalAverage, mobile, skip } from "./blocks/Block.ts"
-import { fixed, fromMacro, layerOf, layersOf, type MacroSpec, type Make, stemStrideOption } from "./MacroSpace.ts"
+import {
+  fixed,
+  fromMacro,
+  layerOf,
+  layersOf,
+  type MacroSpec,
+  type Make,
+  stemStrideOption,
+  stridesOption,
+  withStrides
+} from "./MacroSpace.ts"
 
 /** Options of the spaces. */
 export const Options = Schema.Struct({
   stemStride: stemStrideOption,
+  strides: stridesOption,
   channelShuffle: Schema.Boolean.annotate({
     description: "Shuffle channels in the blocks with grouped convolutions"
   }).pipe(Schema.withDecodingDefaultKey(Effect.succeed(false)))
@@ -76,11 +87,11 @@ export const macro = (name: string, head: number, options: Options): MacroSpec =
  * ```
  */
 export const makeS: Make<Options> = (options, networkInterface) =>
-  fromMacro(macro("fbnet-s", 1504, options), networkInterface)
+  fromMacro(macro("fbnet-s", 1504, options), withStrides(options, networkInterface))
 
 /** FBNet-L: a head of 1984 channels. */
 export const makeL: Make<Options> = (options, networkInterface) =>
-  fromMacro(macro("fbnet-l", 1984, options), networkInterface)
+  fromMacro(macro("fbnet-l", 1984, options), withStrides(options, networkInterface))
 
 /**
  * `name: fbnet-s`.

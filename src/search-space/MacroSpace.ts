@@ -19,6 +19,7 @@ import {
   SearchSpace,
   SearchSpaceError,
   type SearchSpaceShape,
+  type Strides,
   type SuperLayer,
   TaskInterface
 } from "./SearchSpace.ts"
@@ -83,8 +84,9 @@ export const headSize = (head: Head): number => (head._tag === "Classifier" ? he
 /** From this side on an image is treated as ImageNet's: one more halving early in the network. */
 export const imageNetSide = 96
 
-/** Whether the shorter side of the input is at least {@link imageNetSide}. */
-export const isImageNetSize = ({ input }: NetworkInterface): boolean => Math.min(input[0], input[1]) >= imageNetSide
+/** Whether the shorter side of the input is at least {@link imageNetSide}, unless the strides are given. */
+export const isImageNetSize = ({ input, strides }: NetworkInterface): boolean =>
+  strides === undefined ? Math.min(input[0], input[1]) >= imageNetSide : strides === "large"
 
 /** Digits separated by commas. */
 export const format = (genotype: Genotype): string => genotype.join(",")
@@ -434,6 +436,30 @@ export const layerOf =
         return yield* Effect.fromResult(make(options, yield* TaskInterface))
       })
     )
+
+/** The option of the spaces whose strides differ by the size of the images. */
+export const stridesOption = Schema.optionalKey(
+  Schema.Literals(["small", "large"]).annotate({
+    description:
+      "Strides for small images, or for large ones (halved once more early on); left out: large from 96 pixels on"
+  })
+)
+
+/**
+ * The interface with the strides that a space's options ask for.
+ *
+ * **Example** (Faces at the strides of small images, as OSNASLib has them)
+ * ```ts
+ * import { isImageNetSize, withStrides } from "./MacroSpace.ts"
+ * const faces = { input: [112, 112, 3], head: { _tag: "Embedding", dimension: 256 } } as const
+ * [isImageNetSize(faces), isImageNetSize(withStrides({ strides: "small" }, faces))] // => [true, false]
+ * ```
+ */
+export const withStrides = (
+  options: { readonly strides?: Strides },
+  networkInterface: NetworkInterface
+): NetworkInterface =>
+  options.strides === undefined ? networkInterface : { ...networkInterface, strides: options.strides }
 
 /** The option that most spaces have. */
 export const stemStrideOption = Schema.Literals([1, 2])

@@ -15,12 +15,14 @@ import {
   type MacroSpec,
   type Make,
   stemStrideOption,
-  strideFor
+  strideFor,
+  stridesOption,
+  withStrides
 } from "./MacroSpace.ts"
 import { SearchSpaceError } from "./SearchSpace.ts"
 
 /** Options of the space. */
-export const Options = Schema.Struct({ stemStride: stemStrideOption })
+export const Options = Schema.Struct({ stemStride: stemStrideOption, strides: stridesOption })
 /** Options of the space. */
 export type Options = typeof Options.Type
 
@@ -80,7 +82,8 @@ export const macro = (options: Options, side: number): MacroSpec => ({
  * Result.getOrThrow(MobileFaceNet.make({ stemStride: 2 }, task)).size === 7n ** 15n // => true
  * ```
  */
-export const make: Make<Options> = (options, networkInterface) => {
+export const make: Make<Options> = (options, given) => {
+  const networkInterface = withStrides(options, given)
   const [height, width] = networkInterface.input
   if (height !== width) {
     return Result.fail(

@@ -14,7 +14,9 @@ import {
   type MacroSpec,
   type Make,
   type SearchedLayer,
-  stemStrideOption
+  stemStrideOption,
+  stridesOption,
+  withStrides
 } from "./MacroSpace.ts"
 
 const Positive = Schema.Int.check(Schema.isGreaterThan(0))
@@ -58,6 +60,7 @@ export const searchedLayers = (widths: Widths): ReadonlyArray<SearchedLayer> => 
 /** Options of the space. */
 export const Options = Schema.Struct({
   stemStride: stemStrideOption,
+  strides: stridesOption,
   widths: Schema.NullOr(
     Schema.Struct({
       stem: Positive,
@@ -98,7 +101,8 @@ export const macro = (options: Options): MacroSpec => {
  * Result.getOrThrow(ProxylessNas.make({ stemStride: 2, widths: null }, task)).size // => 558545864083284007n
  * ```
  */
-export const make: Make<Options> = (options, networkInterface) => fromMacro(macro(options), networkInterface)
+export const make: Make<Options> = (options, networkInterface) =>
+  fromMacro(macro(options), withStrides(options, networkInterface))
 
 /**
  * `name: proxylessnas`.

@@ -18,10 +18,15 @@ export type Head =
   | { readonly _tag: "Classifier"; readonly classes: number }
   | { readonly _tag: "Embedding"; readonly dimension: number }
 
+/** Strides for images of CIFAR's size, or for those of ImageNet's, which are halved once more early on. */
+export type Strides = "small" | "large"
+
 /** What data and task ask of a network: the shape of its input and what it ends in. */
 export interface NetworkInterface {
   readonly input: ImageShape
   readonly head: Head
+  /** The strides for small images or for large ones, whatever the size; absent: by the size. */
+  readonly strides?: Strides
 }
 
 /** The interface every search space of a run is built for; follows from the dataflow and the training agent. */

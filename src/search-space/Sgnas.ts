@@ -21,7 +21,9 @@ import {
   placeFixed,
   stemStrideOption,
   strideFor,
-  widthAfter
+  stridesOption,
+  widthAfter,
+  withStrides
 } from "./MacroSpace.ts"
 import { searchedLayers, standardWidths } from "./ProxylessNas.ts"
 import { type Genotype, SearchSpaceError, type SuperLayer } from "./SearchSpace.ts"
@@ -37,6 +39,7 @@ const none = kernels.indexOf(0)
 /** Options of the space. */
 export const Options = Schema.Struct({
   stemStride: stemStrideOption,
+  strides: stridesOption,
   minimum: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: slots }))
     .annotate({ description: "How many sub-blocks a layer keeps at least" })
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed(1)))
@@ -92,7 +95,8 @@ const last: ReadonlyArray<FixedBlock> = [
  * Sgnas.selections(1).length // => 83
  * ```
  */
-export const make: Make<Options> = (options, networkInterface) => {
+export const make: Make<Options> = (options, given) => {
+  const networkInterface = withStrides(options, given)
   if (!Number.isInteger(options.minimum) || options.minimum < 1 || options.minimum > slots) {
     return Result.fail(
       new SearchSpaceError({

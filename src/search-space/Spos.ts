@@ -6,11 +6,22 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { define } from "../component/Component.ts"
 import { conv, globalAverage, shuffle } from "./blocks/Block.ts"
-import { fixed, fromMacro, layerOf, layersOf, type MacroSpec, type Make, stemStrideOption } from "./MacroSpace.ts"
+import {
+  fixed,
+  fromMacro,
+  layerOf,
+  layersOf,
+  type MacroSpec,
+  type Make,
+  stemStrideOption,
+  stridesOption,
+  withStrides
+} from "./MacroSpace.ts"
 
 /** Options of the space. */
 export const Options = Schema.Struct({
   stemStride: stemStrideOption,
+  strides: stridesOption,
   variant: Schema.Literals(["osnas", "authors"])
     .annotate({
       description:
@@ -66,7 +77,8 @@ export const macro = (options: Options): MacroSpec => {
  * Result.getOrThrow(Spos.make({ stemStride: 2, variant: "osnas" }, task)).size === 4n ** 20n // => true
  * ```
  */
-export const make: Make<Options> = (options, networkInterface) => fromMacro(macro(options), networkInterface)
+export const make: Make<Options> = (options, networkInterface) =>
+  fromMacro(macro(options), withStrides(options, networkInterface))
 
 /**
  * `name: spos`.
