@@ -735,12 +735,13 @@ const place = (into: Record<string, unknown>, path: string, value: unknown): voi
 
 /** Every key of two levels, and those that are not. */
 const leaves = (config: Mapping): ReadonlyArray<readonly [key: string, value: unknown]> =>
-  Object.entries(config).flatMap(([section, value]) =>
-    isMapping(value)
-      ? Object.entries(value).map(([key, inner]) => [`${section}.${key}`, inner] as const)
-      : value === null
-        ? []
-        : [[section, value] as const]
+  Object.entries(config).flatMap(
+    ([section, value]): ReadonlyArray<readonly [string, unknown]> =>
+      isMapping(value)
+        ? Object.entries(value).map(([key, inner]) => [`${section}.${key}`, inner] as const)
+        : value === null
+          ? []
+          : [[section, value] as const]
   )
 
 const isGiven = (value: unknown): boolean => value !== null && value !== undefined && value !== ""
