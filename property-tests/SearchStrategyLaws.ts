@@ -3,13 +3,22 @@
  * `it("is lawful", () => SearchStrategyLaws.check(() => mySearcher, { space, sampler }))`. A broken law throws an Error
  * that says which, with the smallest search found that breaks it.
  */
+import * as tf from "@tensorflow/tfjs-core"
 import * as Option from "effect/Option"
 import fc from "fast-check"
 import type { BudgetSampler } from "../src/cost/BudgetSampler.ts"
 import * as Key from "../src/random/Key.ts"
 import * as CanonicalJson from "../src/run/CanonicalJson.ts"
 import type { Genotype, SearchSpaceShape } from "../src/search-space/SearchSpace.ts"
-import type { Score, Scored, SearchState, SearchStrategyShape } from "../src/search-strategy/SearchStrategy.ts"
+import type {
+  GradientSearch,
+  LearnerState,
+  LearningStep,
+  Score,
+  Scored,
+  SearchState,
+  SearchStrategyShape
+} from "../src/search-strategy/SearchStrategy.ts"
 
 /** What to check with. */
 export interface Options {
@@ -49,8 +58,13 @@ const better = (a: Scored, b: Scored): number => {
   return at < 0 ? 0 : a.genotype[at]! - b.genotype[at]!
 }
 
-/** One search under watch. */
-const watch = (strategy: SearchStrategyShape, options: Options, seed: number, world: number): void => {
+/** One search under watch, from its beginning or from what was learned. */
+const watch = (
+  strategy: Pick<SearchStrategyShape, "ask" | "best" | "distinct" | "evaluations" | "init" | "tell">,
+  options: Options,
+  seed: number,
+  world: number
+): void => {
   const { generations = 200, orderIndependent = true, sampler, space } = options
   const about = (generation: number, more = "") => `key of seed ${seed}, generation ${generation}${more}`
   const key = Key.make(seed)
@@ -158,5 +172,153 @@ export const check = (make: () => SearchStrategyShape, options: Options): void =
   fc.assert(
     fc.property(fc.nat(1000), fc.nat(1000), (seed, world) => watch(make(), options, seed, world)),
     { seed: options.seed ?? 1, numRuns: options.runs ?? 20, includeErrorInReport: true }
+  )
+}
+
+/** What to check learning with. */
+export interface GradientOptions extends Options {
+  readonly space: Options["space"] & Pick<SearchSpaceShape, "layers">
+  readonly sampler: Options["sampler"] & Pick<BudgetSampler, "largest" | "smallest">
+  /** Steps of learning; default 6. */
+  readonly steps?: number | undefined
+}
+
+const valuesOf = (state: LearnerState): string =>
+  json([
+    state.json,
+    Object.keys(state.tensors)
+      .sort()
+      .map((name) => [name, state.tensors[name]!.shape, Array.from(state.tensors[name]!.dataSync())])
+  ])
+
+/** The state as it comes back from a checkpoint. */
+const throughTensors = ({ json: rest, tensors }: LearnerState): LearnerState => ({
+  tensors: Object.fromEntries(
+    Object.entries(tensors).map(([name, tensor]) => [
+      name,
+      tf.tensor(Float32Array.from(tensor.dataSync()), [...tensor.shape], "float32")
+    ])
+  ),
+  json: throughJson(rest)
+})
+
+const dispose = (...states: ReadonlyArray<LearnerState>): void => {
+  for (const { tensors } of states) for (const tensor of Object.values(tensors)) tensor.dispose()
+}
+
+/** One course of learning under watch, then the search that it leads to. */
+const watchLearning = (
+  strategy: SearchStrategyShape & { readonly gradient: GradientSearch },
+  options: GradientOptions,
+  seed: number,
+  world: number
+): void => {
+  const { gradient } = strategy
+  const { sampler, space, steps = 6 } = options
+  const key = Key.make(seed)
+  const about = (step: number, more = "") => `key of seed ${seed}, step ${step}${more}`
+  // A loss that is linear in the weights: some options are better than others.
+  const worth = space.layers.map((layer, index) =>
+    Key.normals(Key.derive(Key.make(world), index), layer.options.length)
+  )
+  const at = (step: number): LearningStep => ({
+    step,
+    steps,
+    key: Key.derive(key, "step", step),
+    taskLoss: (weights) => {
+      law(weights.length === space.layers.length, "there is a row of weights a layer", about(step))
+      const terms = weights.map((row, layer) => {
+        law(row.size === worth[layer]!.length, "there is a weight an option", about(step, `: layer ${layer}`))
+        law(
+          Array.from(row.dataSync()).every((weight) => Number.isFinite(weight) && weight >= 0),
+          "weights are not negative",
+          about(step, `: layer ${layer}`)
+        )
+        return tf.sum(tf.mul(row, tf.tensor1d(Array.from(worth[layer]!))))
+      })
+      return tf.add(tf.addN(terms), 10) as tf.Scalar
+    }
+  })
+  const before = tf.memory().numTensors
+  const held = (state: LearnerState) => Object.keys(state.tensors).length
+  let state = gradient.init(key)
+  law(tf.memory().numTensors === before + held(state), "init leaves nothing behind but its state", about(0))
+  const twin = gradient.init(key)
+  law(valuesOf(twin) === valuesOf(state), "init is deterministic", about(0))
+  dispose(twin)
+  for (let step = 0; step < steps; step += 1) {
+    const given = valuesOf(state)
+    const alive = tf.memory().numTensors
+    const [next, metrics] = gradient.trainStep(state, at(step))
+    const fresh = Object.values(next.tensors).filter((tensor) => !Object.values(state.tensors).includes(tensor))
+    law(
+      Object.values(state.tensors).every((tensor) => !tensor.isDisposed) && valuesOf(state) === given,
+      "a step leaves the state it is given alone",
+      about(step)
+    )
+    law(
+      tf.memory().numTensors === alive + fresh.length,
+      "a step leaves no tensor behind but those of the new state",
+      about(step, `: ${tf.memory().numTensors - alive - fresh.length} more`)
+    )
+    const saved = throughTensors(state)
+    const [again, told] = gradient.trainStep(saved, at(step))
+    law(
+      valuesOf(again) === valuesOf(next) && json(told) === json(metrics),
+      "the same step from the same state, also from its checkpoint, gives the same",
+      about(step)
+    )
+    for (const [name, value] of Object.entries(metrics)) {
+      law(Number.isFinite(value), "metrics are numbers", about(step, `: ${name} is ${value}`))
+    }
+    const cost = metrics["cost"]
+    const slack = 1e-5 * sampler.largest
+    law(
+      cost === undefined || (cost >= sampler.smallest - slack && cost <= sampler.largest + slack),
+      "the expected cost lies between those of the cheapest and the dearest architecture",
+      about(step, `: ${cost}`)
+    )
+    const { logits, temperature } = gradient.distribution(next)
+    law(
+      logits.length === space.layers.length &&
+        logits.every(
+          (row, layer) => row.length === worth[layer]!.length && row.every((logit) => Number.isFinite(logit))
+        ),
+      "the distribution has a number for every option of every layer",
+      about(step)
+    )
+    law(temperature > 0 && Number.isFinite(temperature), "temperatures are above 0", about(step, `: ${temperature}`))
+    dispose(saved)
+    for (const tensor of Object.values(again.tensors)) if (!tensor.isDisposed) tensor.dispose()
+    for (const tensor of Object.values(state.tensors)) {
+      if (!Object.values(next.tensors).includes(tensor)) tensor.dispose()
+    }
+    state = next
+  }
+  const alive = tf.memory().numTensors
+  const begun = gradient.conclude(state, key)
+  law(json(gradient.conclude(state, key)) === json(begun), "concluding is deterministic", about(steps))
+  law(tf.memory().numTensors === alive, "concluding leaves no tensor behind", about(steps))
+  dispose(state)
+  watch({ ...strategy, init: () => begun }, options, seed, world)
+}
+
+/**
+ * Checks the part of a strategy that learns by gradient, on any backend of TensorFlow.js that is set, with a made-up loss
+ * that is linear in the weights. Laws: deterministic; what a step gives follows from its state, also from one that went
+ * through a checkpoint; a step neither changes nor frees the state it is given, and leaves no tensor behind; weights
+ * for every option, none negative; the expected cost is one that probabilities can have; the search that learning leads to
+ * obeys every law of {@link check}.
+ */
+export const checkGradient = (make: () => SearchStrategyShape, options: GradientOptions): void => {
+  fc.assert(
+    fc.property(fc.nat(1000), fc.nat(1000), (seed, world) => {
+      const strategy = make()
+      const { gradient } = strategy
+      if (gradient === undefined)
+        throw new Error(`search strategy law broken: ${strategy.name} has nothing that learns`)
+      watchLearning({ ...strategy, gradient }, options, seed, world)
+    }),
+    { seed: options.seed ?? 1, numRuns: options.runs ?? 5, includeErrorInReport: true }
   )
 }

@@ -3,6 +3,8 @@ import * as Schema from "effect/Schema"
 import { expect, test } from "vitest"
 import * as Key from "../src/random/Key.ts"
 import * as Sgnas from "../src/search-space/Sgnas.ts"
+import type { ArchitectureDistribution } from "../src/search-strategy/SearchStrategy.ts"
+import * as Differentiable from "../src/training-strategy/Differentiable.ts"
 import * as Fair from "../src/training-strategy/Fair.ts"
 import type { TrainingStrategyShape } from "../src/training-strategy/TrainingStrategy.ts"
 import * as Uniform from "../src/training-strategy/Uniform.ts"
@@ -35,6 +37,61 @@ test.each(spaces.map((space) => [space.name, space] as const))("fair sampling is
   for (const update of ["cycle", "step"] as const) {
     TrainingStrategyLaws.check(Fair.make(space, { update }), { space, fairCycle: cycle, uniform, steps: 84 })
   }
+})
+
+const modes = ["searcher", "softmax", "gumbel-softmax", "sum", "single"] as const
+const following = (
+  mode: (typeof modes)[number],
+  options: Partial<Differentiable.Options> = {},
+  space = uneven
+): TrainingStrategyShape => Differentiable.make(space, { mode, temperature: null, hard: null, ...options })
+
+test.each(modes)("following a belief is lawful: %s", (mode) => {
+  for (const space of spaces) {
+    for (const hard of [null, true]) {
+      // Without a belief every option is as probable; the softmax's largest is then always the first.
+      const uniform = mode === "single" || mode === "gumbel-softmax"
+      TrainingStrategyLaws.check(following(mode, { hard }, space), { space, uniform, runs: 2, steps: 200 })
+    }
+  }
+})
+
+test("a belief is followed: softmax at its temperature, the sum as it is, draws by the probabilities", () => {
+  const belief: ArchitectureDistribution = {
+    logits: uneven.layers.map((layer) => layer.options.map((_, option) => (option === 1 ? Math.log(8) : 0))),
+    temperature: 3,
+    relaxation: "softmax",
+    hard: false
+  }
+  const first = (sampler: TrainingStrategyShape, given = belief) => sampler.next(sampler.init(Key.make(3)), given)[0]
+  const weightsOf = (sampler: TrainingStrategyShape, given = belief) => {
+    const step = first(sampler, given)
+    return step._tag === "Mixture" ? step.weights : []
+  }
+  // Eight to the third root is two: of seven options one is twice as heavy as each other.
+  expect(weightsOf(following("searcher"))[0]![1]).toBeCloseTo(2 / 8, 12)
+  expect(weightsOf(following("softmax", { temperature: 1 }))[0]![1]).toBeCloseTo(8 / 14, 12)
+  expect(weightsOf(following("sum"))[0]![1]).toBeCloseTo(8 / 14, 12)
+  for (const row of weightsOf(following("gumbel-softmax"))) {
+    expect(row.reduce((sum, weight) => sum + weight, 0)).toBeCloseTo(1, 12)
+  }
+  // A Gumbel draw near temperature 0 is a single option, as a hard one is at any.
+  const cold = weightsOf(following("gumbel-softmax", { temperature: 1e-3 }))
+  const hard = first(following("gumbel-softmax", { hard: true }))
+  expect(cold.map((row) => row.findIndex((weight) => weight > 0.999))).toEqual(
+    hard._tag === "Paths" ? hard.paths[0] : undefined
+  )
+  expect(first(following("softmax", { hard: true }))).toEqual({ _tag: "Paths", paths: [[1, 1, 0, 1]] })
+  // Drawn paths take the option as often as it is probable: 8 of 14 in the first layer.
+  const sampler = following("single")
+  let state = sampler.init(Key.make(4))
+  let taken = 0
+  for (let step = 0; step < 2000; step += 1) {
+    const [trained, next] = sampler.next(state, belief)
+    if (trained._tag === "Paths" && trained.paths[0]![0] === 1) taken += 1
+    state = next
+  }
+  expect(Math.abs(taken / 2000 - 8 / 14)).toBeLessThan(0.05)
 })
 
 test("sub-blocks in any order: SGNAS is sampled fairly digit by digit, and layers always keep something", () => {

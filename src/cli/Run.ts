@@ -59,7 +59,7 @@ const given = (path: ReadonlyArray<string>, value: Option.Option<unknown>, flag:
 /** What `--quick` puts in the place of a configuration's own values, where the component has such an option. */
 const quickOptions: Partial<Record<Kind, Readonly<Record<string, unknown>>>> = {
   dataflow: { trainLimit: 400, testLimit: 200 },
-  searchStrategy: { evaluations: 8, generation: 4 },
+  searchStrategy: { evaluations: 8, generation: 4, warmupEpochs: 0, epochs: 1, samples: 3, batchSize: 32 },
   estimator: { recalibration: 1, recalibrationBatchSize: 32, batches: 1, batchSize: 64 }
 }
 

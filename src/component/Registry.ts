@@ -40,11 +40,16 @@ export const shipped: { readonly [K in Kind]: Readonly<Record<string, Source<K>>
   },
   trainingStrategy: {
     uniform: () => import("../training-strategy/Uniform.ts").then((module) => bind(module.component)),
-    fair: () => import("../training-strategy/Fair.ts").then((module) => bind(module.component))
+    fair: () => import("../training-strategy/Fair.ts").then((module) => bind(module.component)),
+    differentiable: () => import("../training-strategy/Differentiable.ts").then((module) => bind(module.component))
   },
   searchStrategy: {
     evolution: () => import("../search-strategy/Evolution.ts").then((module) => bind(module.component)),
-    random: () => import("../search-strategy/Random.ts").then((module) => bind(module.component))
+    random: () => import("../search-strategy/Random.ts").then((module) => bind(module.component)),
+    "softmax-differentiable": () =>
+      import("../search-strategy/Differentiable.ts").then((module) => bind(module.componentSoftmax)),
+    "gumbel-softmax-differentiable": () =>
+      import("../search-strategy/Differentiable.ts").then((module) => bind(module.componentGumbel))
   },
   estimator: {
     supernet: () => import("../estimator/Supernet.ts").then((module) => bind(module.component)),

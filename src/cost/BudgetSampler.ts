@@ -11,6 +11,7 @@ import type { Genotype } from "../search-space/SearchSpace.ts"
 import { type Budget, BudgetInfeasible, type CostEntries } from "./CostModel.ts"
 import * as Counting from "./Counting.ts"
 import * as LayerOptions from "./LayerOptions.ts"
+import * as MostValuable from "./MostValuable.ts"
 
 /** A set of architectures that can be counted and drawn from. Never empty. */
 export interface Sampler {
@@ -38,6 +39,12 @@ export interface BudgetSampler extends Sampler {
   readonly contains: (genotype: Genotype) => boolean
   /** The architectures of the band that take only the allowed options; none where there is no such architecture. */
   readonly restrict: (allowed: Allowed) => Option.Option<Sampler>
+  /**
+   * The architecture of the band whose options' values, [layer][option], sum to the most: with logarithms of probabilities
+   * the most probable one. Exact for costs that are integers; measured ones are taken to the same resolution as for
+   * counting. Values may be anything but NaN and positive infinity; among equals a lower cost wins.
+   */
+  readonly mostValuable: (values: ReadonlyArray<ReadonlyArray<number>>) => Genotype
 }
 
 /** Integer costs, and how the band is read in them. */
@@ -182,6 +189,12 @@ export const make = (
           return total >= budget.min && total <= budget.max
         }
       }),
-    restrict
+    restrict,
+    mostValuable: (values) => {
+      const choice = MostValuable.find(scale.layers, values, scale.min, scale.max)
+      // The same band on the same scale has something to count.
+      if (choice === undefined) throw new RangeError(`BudgetSampler: no architecture of ${space.name} in the band`)
+      return options.genotype(choice)
+    }
   })
 }

@@ -41,7 +41,8 @@ const group = (costs: ReadonlyArray<number>): Groups => {
   return { costs: Float64Array.from(distinct), sizes: Float64Array.from(members, (items) => items.length), members }
 }
 
-const greatestCommonDivisor = (a: number, b: number): number => {
+/** Of two non-negative integers. */
+export const greatestCommonDivisor = (a: number, b: number): number => {
   while (b !== 0) [a, b] = [b, a % b]
   return a
 }
@@ -66,8 +67,14 @@ const single = (costs: ReadonlyArray<number>, min: number, max: number): Countin
 /** Above this many cells a bitmap costs more than sorting. */
 const bitmapCells = 1 << 26
 
-/** Sorted distinct values of `key + sign * cost` within [low, high]. */
-const shifted = (keys: Float64Array, costs: Float64Array, sign: 1 | -1, low: number, high: number): Float64Array => {
+/** Sorted distinct values of `key + sign * cost` within [low, high]; integers all of them. */
+export const shifted = (
+  keys: Float64Array,
+  costs: Float64Array,
+  sign: 1 | -1,
+  low: number,
+  high: number
+): Float64Array => {
   if (high - low < bitmapCells && high - low < 64 * keys.length * costs.length) {
     const seen = new Uint8Array(high - low + 1)
     let count = 0

@@ -22,30 +22,43 @@ export const ComponentRef = Schema.StructWithRest(
 /** A component's name and its undecoded options. */
 export type ComponentRef = typeof ComponentRef.Type
 
+/** What an optimiser's section takes where it says nothing else. */
+interface OptimizerDefaults {
+  readonly name: "sgd" | "adam" | "rmsprop"
+  readonly learningRate: number
+  readonly beta1: number
+  readonly weightDecay: number
+}
+
+/** The section of an optimiser with defaults of its own. */
+export const optimizerSection = (defaults: OptimizerDefaults) =>
+  Schema.Struct({
+    name: Schema.Literals(["sgd", "adam", "rmsprop"]).pipe(
+      Schema.withDecodingDefaultKey(Effect.succeed(defaults.name))
+    ),
+    learningRate: Positive.annotate({ description: "Peak learning rate" }).pipe(
+      Schema.withDecodingDefaultKey(Effect.succeed(defaults.learningRate))
+    ),
+    momentum: Fraction.annotate({ description: "sgd and rmsprop: momentum" }).pipe(
+      Schema.withDecodingDefaultKey(Effect.succeed(0.9))
+    ),
+    nesterov: Schema.Boolean.pipe(Schema.withDecodingDefaultKey(Effect.succeed(false))),
+    beta1: Fraction.pipe(Schema.withDecodingDefaultKey(Effect.succeed(defaults.beta1))),
+    beta2: Fraction.pipe(Schema.withDecodingDefaultKey(Effect.succeed(0.999))),
+    alpha: Fraction.annotate({ description: "rmsprop: decay of the squared average" }).pipe(
+      Schema.withDecodingDefaultKey(Effect.succeed(0.99))
+    ),
+    epsilon: Positive.pipe(Schema.withDecodingDefaultKey(Effect.succeed(1e-8))),
+    weightDecay: NonNegative.pipe(Schema.withDecodingDefaultKey(Effect.succeed(defaults.weightDecay))),
+    decoupled: Schema.Boolean.annotate({ description: "Decoupled weight decay (AdamW) instead of an L2 term" }).pipe(
+      Schema.withDecodingDefaultKey(Effect.succeed(false))
+    ),
+    clipNorm: Schema.NullOr(Positive)
+      .annotate({ description: "Clip the global gradient norm to this" })
+      .pipe(Schema.withDecodingDefaultKey(Effect.succeed(null)))
+  })
 /** How parameters are updated. `sgd`, `adam` and `rmsprop` with the usual meaning of their fields. */
-export const OptimizerConfig = Schema.Struct({
-  name: Schema.Literals(["sgd", "adam", "rmsprop"]).pipe(Schema.withDecodingDefaultKey(Effect.succeed("sgd" as const))),
-  learningRate: Positive.annotate({ description: "Peak learning rate" }).pipe(
-    Schema.withDecodingDefaultKey(Effect.succeed(0.05))
-  ),
-  momentum: Fraction.annotate({ description: "sgd and rmsprop: momentum" }).pipe(
-    Schema.withDecodingDefaultKey(Effect.succeed(0.9))
-  ),
-  nesterov: Schema.Boolean.pipe(Schema.withDecodingDefaultKey(Effect.succeed(false))),
-  beta1: Fraction.pipe(Schema.withDecodingDefaultKey(Effect.succeed(0.9))),
-  beta2: Fraction.pipe(Schema.withDecodingDefaultKey(Effect.succeed(0.999))),
-  alpha: Fraction.annotate({ description: "rmsprop: decay of the squared average" }).pipe(
-    Schema.withDecodingDefaultKey(Effect.succeed(0.99))
-  ),
-  epsilon: Positive.pipe(Schema.withDecodingDefaultKey(Effect.succeed(1e-8))),
-  weightDecay: NonNegative.pipe(Schema.withDecodingDefaultKey(Effect.succeed(4e-5))),
-  decoupled: Schema.Boolean.annotate({ description: "Decoupled weight decay (AdamW) instead of an L2 term" }).pipe(
-    Schema.withDecodingDefaultKey(Effect.succeed(false))
-  ),
-  clipNorm: Schema.NullOr(Positive)
-    .annotate({ description: "Clip the global gradient norm to this" })
-    .pipe(Schema.withDecodingDefaultKey(Effect.succeed(null)))
-})
+export const OptimizerConfig = optimizerSection({ name: "sgd", learningRate: 0.05, beta1: 0.9, weightDecay: 4e-5 })
 /** How parameters are updated. */
 export type OptimizerConfig = typeof OptimizerConfig.Type
 

@@ -116,12 +116,15 @@ export const entropy = (logits: Rows): number => {
 export const expectedCost = ({ base, layers }: CostEntries, rows: Rows): number =>
   rows.reduce((sum, row, layer) => row.reduce((inner, p, option) => inner + p * layers[layer]![option]!, sum), base)
 
-/** An architecture drawn by the probabilities, as an option a layer. */
-export const draw = (logits: Rows, key: Key.Key): ReadonlyArray<number> =>
+/** Values with Gumbel noise on each: the option of the largest is one drawn by the probabilities. */
+export const perturbed = (logits: Rows, key: Key.Key): Rows =>
   logits.map((row, layer) => {
     const noise = gumbels(key, layer, row.length)
-    return largest(row.map((logit, option) => logit + noise[option]!))
+    return row.map((logit, option) => logit + noise[option]!)
   })
+
+/** An architecture drawn by the probabilities, as an option a layer. */
+export const draw = (logits: Rows, key: Key.Key): ReadonlyArray<number> => perturbed(logits, key).map(largest)
 
 /**
  * The weights by which a step mixes the options. Softmax: of the logits by the temperature, the same whatever the key;

@@ -1,0 +1,236 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as BudgetSampler from "../cost/BudgetSampler.ts"
+import { CostModel } from "../cost/CostModel.ts"
+import * as LookupTable from "../cost/LookupTable.ts"
+import * as Differentiable from "../search-strategy/Differentiable.ts"
+import { SearchStrategy } from "../search-strategy/SearchStrategy.ts"
+import * as FollowingSampler from "../training-strategy/Differentiable.ts"
+import { TrainingStrategy } from "../training-strategy/TrainingStrategy.ts"
+import * as Uniform from "../training-strategy/Uniform.ts"
+import * as Checkpoint from "./Checkpoint.ts"
+import { Disk, type DiskShape } from "./Disk.ts"
+import * as Learner from "./Learner.ts"
+import type { RunConfig } from "./RunConfig.ts"
+import { type RunEvent, RunEvents } from "./RunEvents.ts"
+import * as RunFolder from "./RunFolder.ts"
+import * as Runner from "./Runner.ts"
+import * as MemoryDisk from "./testing/MemoryDisk.ts"
+import * as SmallRun from "./testing/SmallRun.ts"
+import * as Trials from "./testing/Trials.ts"
+import * as Verify from "./Verify.ts"
+
+const { space } = SmallRun
+const table = LookupTable.fromSpace(space)
+const budget = { metric: "flops", min: 0, max: 30_000 } as const
+const sampler = Result.getOrThrow(BudgetSampler.make(space, table.flops, budget))
+
+/** One way to learn: who trains the supernet, who searches. */
+interface Way {
+  readonly training: "differentiable" | "uniform"
+  readonly search: ReturnType<typeof Differentiable.make>
+}
+
+const searcher = (relaxation: "softmax" | "gumbel-softmax", options: Readonly<Record<string, unknown>>) =>
+  Differentiable.make(
+    space,
+    sampler,
+    table.flops,
+    relaxation,
+    Schema.decodeUnknownSync(Differentiable.GumbelOptions)({ batchSize: 6, samples: 3, ...options })
+  )
+
+const ways: Readonly<Record<string, Way>> = {
+  "between the supernet's steps": {
+    training: "differentiable",
+    search: searcher("gumbel-softmax", { warmupEpochs: 0.5, everySteps: 1 })
+  },
+  "on the trained supernet": {
+    training: "uniform",
+    search: searcher("softmax", { learn: "searching", epochs: 1.5 })
+  }
+}
+
+const config = SmallRun.config({
+  budget,
+  supernetTraining: { epochs: 2, batchSize: 12, optimizer: { learningRate: 0.1 } },
+  retraining: { epochs: 1, batchSize: 12, optimizer: { learningRate: 0.1 } },
+  checkpoint: { everySteps: 1, keep: 1 }
+})
+
+const samplers = {
+  uniform: Uniform.make(space),
+  differentiable: FollowingSampler.make(space, { mode: "searcher", temperature: null, hard: null })
+}
+
+type Program<A> = Effect.Effect<A, Runner.RunError, Runner.RunServices>
+
+const on = <A>({ search, training }: Way, disk: DiskShape, program: Program<A>, hear = (_: RunEvent): void => {}) =>
+  program.pipe(
+    Effect.updateService(RunEvents, (events) => ({
+      ...events,
+      publish: (event) => Effect.tap(events.publish(event), () => Effect.sync(() => hear(event)))
+    })),
+    Effect.provideService(SearchStrategy, search),
+    Effect.provideService(TrainingStrategy, samplers[training]),
+    Effect.provideService(CostModel, LookupTable.costModel(space, table)),
+    Effect.provide(Layer.merge(SmallRun.layer(config.seed), Layer.succeed(Disk, disk)))
+  )
+
+const { folder } = Trials
+const begin = (options: Partial<Runner.StartOptions> = {}) => Runner.run({ config, folder, ...options })
+const resume = (options: Partial<Runner.RunOptions> = {}) => Runner.resume({ config, folder, ...options })
+
+/** What must be the same however a run came to its end. */
+const outcome = (memory: MemoryDisk.MemoryDisk) => ({
+  ...Trials.outcome(memory),
+  searcher: Buffer.from(memory.files().get(`${folder}/${RunFolder.files.searcher}`) ?? []).toString("base64")
+})
+
+/** Runs until the `count`-th event, then pauses or is cut off. */
+const until = (way: Way, memory: MemoryDisk.MemoryDisk, count: number, how: "pause" | "interrupt") =>
+  Effect.gen(function* () {
+    const reached = yield* Deferred.make<void>()
+    let seen = 0
+    const hear = () => {
+      seen += 1
+      if (seen === count) Deferred.doneUnsafe(reached, Effect.void)
+    }
+    const pause = how === "pause" ? Deferred.await(reached) : Effect.never
+    const fiber = yield* Effect.forkChild(on(way, memory.disk, begin({ pause }), hear))
+    if (how === "interrupt") {
+      yield* Effect.raceFirst(Deferred.await(reached), Fiber.await(fiber))
+      yield* Fiber.interrupt(fiber)
+    }
+    return yield* Fiber.await(fiber)
+  })
+
+for (const [name, way] of Object.entries(ways)) {
+  describe(`a search strategy that learns ${name}`, () => {
+    it.live(
+      "searches by what it learned, tells of it, and comes to the same end wherever it was stopped",
+      () =>
+        Effect.gen(function* () {
+          const heard: Array<RunEvent> = []
+          const untouched = MemoryDisk.make()
+          const before = SmallRun.liveTensors()
+          const whole = yield* on(way, untouched.disk, begin(), (event) => heard.push(event))
+          assert.strictEqual(whole._tag, "Done")
+          assert.strictEqual(SmallRun.liveTensors(), before, "tensors left behind")
+          assert.isTrue(sampler.contains(whole.results.search?.architecture ?? []))
+
+          const learned = heard.filter((event) => event._tag === "Learned")
+          const last = learned.at(-1)
+          assert.strictEqual(last?.step, last?.steps)
+          assert.strictEqual(last?.steps, 3)
+          assert.lengthOf(last?.probabilities ?? [], space.layers.length)
+          for (const row of last?.probabilities ?? []) {
+            assert.closeTo(
+              row.reduce((sum, p) => sum + p, 0),
+              1,
+              1e-9
+            )
+          }
+          for (const metric of ["loss", "taskLoss", "cost", "target", "entropy", "temperature"]) {
+            assert.isTrue(Number.isFinite(last?.metrics[metric]), metric)
+          }
+          assert.isBelow(last?.metrics["entropy"] ?? 1, 1)
+
+          const expected = outcome(untouched)
+          for (const [count, how] of [
+            [4, "interrupt"],
+            [9, "pause"],
+            [14, "interrupt"],
+            [17, "pause"],
+            [20, "interrupt"]
+          ] as const) {
+            const memory = MemoryDisk.make()
+            yield* until(way, memory, count, how)
+            yield* Trials.buryOwner(memory)
+            const done = yield* on(way, memory.disk, resume())
+            assert.strictEqual(done._tag, "Done")
+            assert.deepStrictEqual(outcome(memory), expected, `${how} after event ${count}`)
+          }
+
+          const verified = yield* on(way, untouched.disk, Verify.verify({ config, folder }))
+          assert.deepStrictEqual(verified.differences, [])
+        }),
+      120_000
+    )
+  })
+}
+
+describe("a supernet from elsewhere", () => {
+  const learnsWith = ways["between the supernet's steps"] as Way
+  it.live("is searched by what was learned with it, and refused where nothing was", () =>
+    Effect.gen(function* () {
+      const { disk } = MemoryDisk.make()
+      const first = yield* on(learnsWith, disk, begin({ config: { ...config, stopAfter: "searching" } }))
+      const file = `${folder}/${RunFolder.files.supernet}`
+      const from = (supernet: string): RunConfig => ({
+        ...config,
+        stopAfter: "searching",
+        start: { ...config.start, supernet }
+      })
+      const again = yield* on(learnsWith, disk, begin({ config: from(file), folder: "/runs/again" }))
+      assert.deepStrictEqual(again.results.search, first.results.search)
+      // The very file, without what was learned.
+      const { metadata, tensors } = yield* Checkpoint.read(disk, file)
+      const plain = new Map([...tensors].filter(([tensor]) => !tensor.startsWith(Learner.prefix)))
+      assert.isBelow(plain.size, tensors.size)
+      yield* Checkpoint.write(disk, "/plain.safetensors", {
+        tensors: plain,
+        metadata: { space: metadata["space"] ?? "" }
+      })
+      const refused = yield* Effect.flip(
+        on(learnsWith, disk, begin({ config: from("/plain.safetensors"), folder: "/runs/refused" }))
+      )
+      assert.match(refused.message, /plain\.safetensors: it holds nothing that a search strategy has learned/)
+      assert.strictEqual(yield* disk.size("/runs/refused/config.yaml"), undefined)
+      const after = ways["on the trained supernet"] as Way
+      const learnedHere = yield* on(after, disk, begin({ config: from("/plain.safetensors"), folder: "/runs/after" }))
+      assert.strictEqual(learnedHere._tag, "Done")
+    })
+  )
+})
+
+describe("components that do not go together", () => {
+  const refused = (way: Way, pattern: RegExp) =>
+    Effect.gen(function* () {
+      const { disk } = MemoryDisk.make()
+      const error = yield* Effect.flip(on(way, disk, begin()))
+      assert.strictEqual(error._tag, "PairingError")
+      assert.match(error.message, pattern)
+      assert.strictEqual(yield* disk.size(`${folder}/config.yaml`), undefined, "something was written")
+    })
+  it.live("a search that learns meanwhile, and a sampler of single paths", () =>
+    refused(
+      { training: "uniform", search: searcher("softmax", {}) },
+      /trainingStrategy uniform and searchStrategy softmax-differentiable do not go together: .*expected trainingStrategy differentiable, or learn: searching/
+    )
+  )
+  it.live("a sampler that follows, and a search that learns later, or nothing", () =>
+    Effect.gen(function* () {
+      yield* refused(
+        { training: "differentiable", search: searcher("softmax", { learn: "searching" }) },
+        /trainingStrategy differentiable and searchStrategy softmax-differentiable .*learns only when the supernet is trained.*expected trainingStrategy uniform or fair/
+      )
+      const { gradient: _, ...nothing } = searcher("softmax", {})
+      yield* refused(
+        { training: "differentiable", search: { ...nothing, name: "evolution" } },
+        /searchStrategy evolution do not go together: .*does not learn by gradient/
+      )
+    })
+  )
+  it.live("batches that the validation split cannot fill", () =>
+    refused(
+      { training: "differentiable", search: searcher("softmax", { batchSize: 13 }) },
+      /batches of 13 images of the validation split, which has 12; expected searchStrategy.batchSize of at most 12/
+    )
+  )
+})

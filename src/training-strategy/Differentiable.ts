@@ -1,0 +1,105 @@
+/**
+ * Trains what a search strategy that learns by gradient believes: every step mixes all options of every layer by its
+ * probabilities, or takes a path drawn by them. What mixes, and how, is the search strategy's own way unless told
+ * otherwise, so that the supernet is trained as it is used.
+ *
+ * The state is a key and the number of steps taken; the belief is an argument of every step, never remembered.
+ */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
+import { define } from "../component/Component.ts"
+import * as LayerOptions from "../cost/LayerOptions.ts"
+import * as Key from "../random/Key.ts"
+import { SearchSpace } from "../search-space/SearchSpace.ts"
+import * as Distribution from "../search-strategy/Distribution.ts"
+import type { ArchitectureDistribution } from "../search-strategy/SearchStrategy.ts"
+import * as SamplerPosition from "./SamplerPosition.ts"
+import { type TrainingStep, TrainingStrategy, type TrainingStrategyShape } from "./TrainingStrategy.ts"
+
+/** Options of the sampler. */
+export const Options = Schema.Struct({
+  mode: Schema.Literals(["searcher", "softmax", "gumbel-softmax", "sum", "single"])
+    .annotate({
+      description:
+        "How a step uses the probabilities. searcher: as the search strategy does; softmax: mixed at its temperature; gumbel-softmax: mixed by a relaxed draw; sum: mixed by the probabilities as they are; single: a path drawn by them"
+    })
+    .pipe(Schema.withDecodingDefaultKey(Effect.succeed("searcher" as const))),
+  temperature: Schema.NullOr(Schema.Finite.check(Schema.isGreaterThan(0)))
+    .annotate({ description: "Of the mixture; null: the search strategy's own, with its schedule" })
+    .pipe(Schema.withDecodingDefaultKey(Effect.succeed(null))),
+  hard: Schema.NullOr(Schema.Boolean)
+    .annotate({ description: "Whether a draw is a single option a layer; null: as the search strategy has it" })
+    .pipe(Schema.withDecodingDefaultKey(Effect.succeed(null)))
+})
+/** Options of the sampler. */
+export type Options = typeof Options.Type
+
+/**
+ * The sampler of a space. Without a belief every option is as probable as any other.
+ *
+ * **Example** (Two options, one twice as probable)
+ *
+ * ```ts
+ * import * as TabularSpace from "../estimator/TabularSpace.ts"
+ * import * as Key from "../random/Key.ts"
+ * import * as Differentiable from "./Differentiable.ts"
+ *
+ * const space = TabularSpace.make({ name: "one", layers: [["a", "b"]] })
+ * const sampler = Differentiable.make(space, { mode: "searcher", temperature: null, hard: null })
+ * const belief = { logits: [[Math.log(2), 0]], temperature: 1, relaxation: "softmax", hard: false } as const
+ * const [step] = sampler.next(sampler.init(Key.make(0)), belief)
+ * step._tag === "Mixture" && step.weights[0]!.map((weight) => weight.toFixed(3)) // => ["0.667", "0.333"]
+ * ```
+ */
+export const make = (space: LayerOptions.LayeredSpace, options: Options): TrainingStrategyShape => {
+  const { counts, genotype } = LayerOptions.make(space)
+  const undecided: ArchitectureDistribution = {
+    logits: counts.map((count) => new Array<number>(count).fill(0)),
+    temperature: 1,
+    relaxation: "softmax",
+    hard: false
+  }
+  const path = (indices: ReadonlyArray<number>): TrainingStep => ({ _tag: "Paths", paths: [genotype(indices)] })
+
+  const stepOf = (belief: ArchitectureDistribution, key: Key.Key): TrainingStep => {
+    const { mode } = options
+    if (mode === "single") return path(Distribution.draw(belief.logits, key))
+    if (mode === "sum") return { _tag: "Mixture", weights: Distribution.probabilities(belief.logits) }
+    const hard = options.hard ?? belief.hard
+    const weights = Distribution.weights(
+      {
+        logits: belief.logits,
+        temperature: options.temperature ?? belief.temperature,
+        relaxation: mode === "searcher" ? belief.relaxation : mode,
+        hard
+      },
+      key
+    )
+    // A mixture of one option a layer is a path, and costs as little.
+    return hard ? path(weights.map((row) => row.indexOf(1))) : { _tag: "Mixture", weights }
+  }
+
+  return {
+    name: "differentiable",
+    follows: true,
+    init: SamplerPosition.init,
+    next: (state, belief = undecided) => {
+      const { key, step } = SamplerPosition.read(state)
+      return [stepOf(belief, Key.derive(key, step)), SamplerPosition.after(state)]
+    }
+  }
+}
+
+/** `name: differentiable`. */
+export const component = define({
+  kind: "trainingStrategy",
+  name: "differentiable",
+  description: "All options of every layer at once, mixed by what the search strategy has learned so far",
+  options: Options,
+  layer: (options: Options) =>
+    Layer.effect(
+      TrainingStrategy,
+      Effect.map(SearchSpace, (space) => make(space, options))
+    )
+})
