@@ -57,7 +57,7 @@ describe("printed commands", () => {
     writeFileSync(join(sandbox.folder, "list.txt"), `${Array.from({ length: 21 }, () => 0).join()}\n`)
     for (const line of [
       "osnas config > search.yaml",
-      "osnas run --quick --dir runs/quickstart",
+      "osnas run --dir runs/quickstart --set dataflow.trainLimit=200 --set dataflow.testLimit=50 --set supernetTraining.epochs=1 --set retraining.epochs=3 --set searchStrategy.evaluations=4",
       "osnas generate search-strategy --name my-searcher --dir ."
     ]) {
       const { code, output } = await sandbox.shell(line)
@@ -80,7 +80,7 @@ describe("printed commands", () => {
         .filter((name) => /^retraining-\d+/.test(name))
         .sort()
         .at(-1)
-      const short = shortened(line).replace(/checkpoints\/\S+/, `checkpoints/${last}`)
+      const short = shortened(line).replace(/checkpoints\/\S+ --steps \d+/, `checkpoints/${last} --steps 5`)
       // What an earlier command wrote is no fault of this one.
       const again = short
         .replace(/^osnas run .*/, "$& --overwrite")

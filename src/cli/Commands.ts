@@ -125,7 +125,7 @@ const verify = Command.make(
     from: Flag.String("from").pipe(
       Flag.withMetavar("CHECKPOINT"),
       Flag.withDescription(
-        "Only a part: train again from this checkpoint of the folder (checkpoints/retraining-000000120.safetensors)"
+        "Only a part: train again from this checkpoint of the folder (checkpoints/retraining-000000312.safetensors)"
       ),
       Flag.optional
     ),
@@ -150,7 +150,7 @@ const verify = Command.make(
   Command.withExamples([
     { command: "osnas verify runs/quickstart", description: "The whole run again" },
     {
-      command: "osnas verify runs/quickstart --from checkpoints/retraining-000000120.safetensors --steps 100",
+      command: "osnas verify runs/quickstart --from checkpoints/retraining-000000312.safetensors --steps 156",
       description: "A hundred steps of its training"
     }
   ])

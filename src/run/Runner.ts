@@ -1168,7 +1168,7 @@ export const checkSame = (options: Pick<RunOptions, "config" | "folder">): Effec
 
 /** What {@link replay} takes. */
 export interface ReplayOptions extends Pick<RunOptions, "config" | "folder"> {
-  /** A training checkpoint of the folder: `checkpoints/retraining-000000120.safetensors`. */
+  /** A training checkpoint of the folder: `checkpoints/retraining-000000312.safetensors`. */
   readonly from: string
   /** How many optimiser steps to do again; default: to the end of the phase. */
   readonly steps?: number | undefined
