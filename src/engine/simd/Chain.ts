@@ -7,10 +7,11 @@
  * dy = k1 dz + k2 y + k3 is made where it is packed.
  *
  * What is added in which order is part of the engine, not of the number of threads or the width of vectors: products run
- * over their taps and channels in order, in pieces of 128 that are summed from zero and then added in order; statistics and the sums of the backward pass over a block of rows of a product (at
- * most 96), or over a band of a group of images of a depthwise convolution, then over the blocks in order, in float64;
- * weight gradients over 192 positions, over a fixed number of those, then over these groups in order. The sizes follow
- * from the shapes (`rowTiles`, `weightTiles`, `depthwiseTiles`).
+ * over their taps and channels in order, in pieces of 128 that are summed from zero and then added in order; statistics and the
+ * sums of the backward pass over a block of rows of a product (at most 384, the float32 sums over at most 128 of them), or over a
+ * band of a group of images of a depthwise convolution, then over the blocks in order, in float64; weight gradients over at most
+ * 192 positions, over a fixed number of those, then over these groups in order. The sizes follow from the shapes (`rowTiles`,
+ * `weightTiles`, `depthwiseTiles`).
  */
 import * as tf from "@tensorflow/tfjs-core"
 import type {
@@ -54,6 +55,12 @@ const clamp = (x: number, low: number, high: number): number => Math.max(low, Ma
 /** Channels of planes. */
 const padded = (channels: number): number => roundUp(channels, 4)
 
+/**
+ * A pointwise convolution of so many positions and so few weights reads more than it computes: its gradients share what they read.
+ */
+const JOINT_ROWS = 1024
+const JOINT_WEIGHTS = 16384
+
 /** A stage with the shapes it meets. */
 interface Plan {
   readonly stage: ConvStage
@@ -73,6 +80,8 @@ interface Plan {
   /** Groups whose channels are no whole vectors are done as one, with zeros between them. */
   readonly spread: boolean
   readonly taps: number
+  /** Whether the gradients of the input and the weight are one job. */
+  readonly joint: boolean
 }
 
 const outputSide = (side: number, stage: ConvStage): number =>
@@ -103,21 +112,26 @@ const makePlans = (shape: ReadonlyArray<number>, stages: ReadonlyArray<ConvStage
     const depthwise = groups > 1 && groups === inChannels && groups === outChannels
     const spread = !depthwise && groups > 1 && (inChannels % (4 * groups) !== 0 || outChannels % (4 * groups) !== 0)
     const productGroups = spread ? 1 : groups
+    const kind = depthwise ? "depthwise" : kernel === 1 && stage.stride === 1 && stage.padding === 0 ? "rows" : "gather"
+    const inRows = filledImages(batch) * height * width
     const plan: Plan = {
       stage,
-      kind: depthwise ? "depthwise" : kernel === 1 && stage.stride === 1 && stage.padding === 0 ? "rows" : "gather",
+      kind,
       batch,
       height,
       width,
       outHeight,
       outWidth,
-      inRows: filledImages(batch) * height * width,
+      inRows,
       outRows: filledImages(batch) * outHeight * outWidth,
       groups: productGroups,
       inGroup: inChannels / productGroups,
       outGroup: outChannels / productGroups,
       spread,
-      taps: kernel * kernel
+      taps: kernel * kernel,
+      joint:
+        depthwise ||
+        (kind === "rows" && groups === 1 && inRows >= JOINT_ROWS && inChannels * outChannels <= JOINT_WEIGHTS)
     }
     height = outHeight
     width = outWidth
@@ -128,16 +142,20 @@ const makePlans = (shape: ReadonlyArray<number>, stages: ReadonlyArray<ConvStage
 
 // Sizes of pieces. They are part of what the engine computes (partial sums follow them), so they depend on shapes only.
 
+/** Rows of a block at most and, where there are enough rows, at least; floats of its operand, which is to stay in the second cache. */
+const MOST_ROWS = 384
 const ROWS_BLOCK = 96
+const BLOCK_FLOATS = 48 * 1024
 const PIECES = 16
 
 const rowTiles = (rows: number, k: number, columns: number, groups: number) => {
   const depth = roundUp(k, 4)
-  const most = clamp(
-    Math.floor(SCRATCH_BYTES / 2 / (depth * 4) / 6) * 6,
-    6,
-    rows >= ROWS_BLOCK * 8 ? ROWS_BLOCK : ROWS_BLOCK / 2
+  const wide = clamp(
+    Math.floor(Math.min(rows / (3 * PIECES), BLOCK_FLOATS / depth)),
+    rows >= ROWS_BLOCK * 8 ? ROWS_BLOCK : ROWS_BLOCK / 2,
+    MOST_ROWS
   )
+  const most = clamp(Math.floor(Math.min(wide, SCRATCH_BYTES / 2 / (depth * 4)) / 6) * 6, 6, MOST_ROWS)
   const rowBlocks = ceil(rows, Math.min(most, roundUp(rows, 6)))
   const blockRows = roundUp(ceil(rows, rowBlocks), 6)
   const blocks = ceil(rows, blockRows)
@@ -380,16 +398,22 @@ const makeJobs = (backend: SimdBackend) => {
     panelColumns(transposed ? plan.inGroup : plan.outGroup) *
     roundUp(plan.taps * (transposed ? plan.outGroup : plan.inGroup), 4)
 
-  /** Rows times weights, forward or (transposed) backward. */
-  const product = (plan: Plan, source: Words, panels: number, epilogue: Words, transposed: boolean): void => {
+  /** Rows times weights, forward or (transposed) backward; backward with the weight gradient too, where `other` says of what. */
+  const product = (
+    plan: Plan,
+    source: Words,
+    panels: number,
+    epilogue: Words,
+    transposed: boolean,
+    joint?: { readonly input: Words; readonly dw: number; readonly temporary: (floats: number) => number }
+  ): void => {
     const rows = transposed ? plan.inRows : plan.outRows
     const channels = transposed ? plan.outGroup : plan.inGroup
     const k = channels * plan.taps
     const columns = transposed ? plan.inGroup : plan.outGroup
     const t = rowTiles(rows, k, columns, plan.groups)
     const columnPieces = t.columnBlocks * plan.groups
-    const perPiece = clamp(Math.floor((t.rowBlocks * columnPieces) / 40), 1, 4)
-    run("gemmRows", ceil(t.rowBlocks, perPiece) * columnPieces, [
+    const words = (perPiece: number, blockPanels: number, columnBlocks: number): Words => [
       ...source,
       ...epilogue,
       rows,
@@ -399,10 +423,20 @@ const makeJobs = (backend: SimdBackend) => {
       panels,
       t.blockRows,
       t.rowBlocks,
-      t.blockPanels,
-      t.columnBlocks,
+      blockPanels,
+      columnBlocks,
       perPiece
-    ])
+    ]
+    if (joint === undefined) {
+      const perPiece = clamp(Math.floor((t.rowBlocks * columnPieces) / 40), 1, 4)
+      run("gemmRows", ceil(t.rowBlocks, perPiece) * columnPieces, words(perPiece, t.blockPanels, t.columnBlocks))
+    } else {
+      const perPiece = ceil(t.rowBlocks, 4 * PIECES)
+      const strips = ceil(t.rowBlocks, perPiece)
+      const sums = joint.temporary(strips * k * columns)
+      run("gemmBoth", strips, [...words(perPiece, panelCount(columns), 1), ...Array(10).fill(0), ...joint.input, sums])
+      run("sumParts", ceil(k * columns, 4096), [sums, joint.dw, k * columns, strips])
+    }
   }
 
   const depthwiseWords = (plan: Plan, t: ReturnType<typeof depthwiseTiles>): Words => [
@@ -707,6 +741,7 @@ const makeJobs = (backend: SimdBackend) => {
     k: number,
     weight: number,
     epilogue: (parts: number) => Epilogue,
+    joint: { readonly input: Words; readonly dw: number } | undefined,
     temporary: (floats: number) => number
   ): number => {
     const { stage } = plan
@@ -720,7 +755,14 @@ const makeJobs = (backend: SimdBackend) => {
     const panels = temporary(panelFloats(plan, true))
     packPanels(plan, productWeight(plan, weight, temporary), panels, true)
     const t = rowTiles(plan.inRows, plan.outGroup * plan.taps, plan.inGroup, plan.groups)
-    product(plan, source, panels, epilogueWords(epilogue(t.rowBlocks)), true)
+    product(
+      plan,
+      source,
+      panels,
+      epilogueWords(epilogue(t.rowBlocks)),
+      true,
+      joint === undefined ? undefined : { ...joint, temporary }
+    )
     return t.rowBlocks
   }
 
@@ -1271,8 +1313,8 @@ const trainBackward = (
     readonly dslope: tf.Tensor
   }
   const gradients: Array<StageGradient | undefined> = plans.map(() => undefined)
-  // A depthwise convolution's two gradients are one job: what the other one has brought is kept here.
-  const depthwiseWeights: Array<tf.Tensor | undefined> = plans.map(() => undefined)
+  // Where a stage's two gradients are one job, what it has brought besides the input's is kept here.
+  const jointWeights: Array<tf.Tensor | undefined> = plans.map(() => undefined)
   let inputDone = false
   const left = plans.map(() => 2)
   /** Frees y and dz of a stage once both its weight's and its input's gradient are there. */
@@ -1317,14 +1359,17 @@ const trainBackward = (
     const { dz, k } = gradientOf(index)
     const kept = stored(index)
     const weight = address(at(index, 2))
+    if (!plan.joint)
+      return jobs.productBackward(plan, kept, address(dz), address(k), weight, epilogue, undefined, temporary)
+    const dw = held(params[index]!.weight.shape)
+    jointWeights[index] = dw
+    const source = jobs.inputSource(plan, before(index), pass.x, temporary)
     if (plan.kind === "depthwise") {
-      const dw = held(params[index]!.weight.shape)
-      depthwiseWeights[index] = dw
       const dy = jobs.gradientSource(plan, kept, address(dz), address(k))
-      const source = jobs.inputSource(plan, before(index), pass.x, temporary)
       return jobs.depthwiseBackward(plan, dy, source, weight, epilogue, address(dw), temporary)
     }
-    return jobs.productBackward(plan, kept, address(dz), address(k), weight, epilogue, temporary)
+    const joint = { input: source, dw: address(dw) }
+    return jobs.productBackward(plan, kept, address(dz), address(k), weight, epilogue, joint, temporary)
   }
 
   const gradientOf = (index: number): StageGradient => {
@@ -1355,7 +1400,7 @@ const trainBackward = (
     gradients[index] = gradient
     if (index < count - 1) {
       release(index + 1)
-      if (plans[index + 1]!.kind === "depthwise") release(index + 1)
+      if (plans[index + 1]!.joint) release(index + 1)
     }
     return gradient
   }
@@ -1383,15 +1428,16 @@ const trainBackward = (
       )
     )
     release(0)
+    if (plans[0]!.joint) release(0)
   }
 
   const result: Record<string, () => tf.Tensor> = {}
   plans.forEach((plan, index) => {
     result[`weight.${index}`] = () => {
-      if (plan.kind === "depthwise") {
+      if (plan.joint) {
         if (index > 0) gradientOf(index - 1)
         else inputGradient()
-        return tf.clone(depthwiseWeights[index]!)
+        return tf.clone(jointWeights[index]!)
       }
       const { dz, k } = gradientOf(index)
       const dw = tensor(params[index]!.weight.shape)

@@ -12,19 +12,40 @@ const lines = (...parts: ReadonlyArray<string | ReadonlyArray<string>>): string 
  */
 const K_PIECE = 128
 
-// There are fifteen vector registers, and a separate product needs one more than its operands: nine accumulators (three rows by
-// three vectors) leave no value in memory. Two vectors, what is left of a width, are done six rows at a time, as fewer chains of
-// additions would wait for each other; their second operand is loaded again instead of kept.
+// There are fifteen vector registers, and a separate product needs one more than its operands. Ten accumulators (two rows by five
+// vectors, the rows' splats kept, the vectors loaded one by one) leave no value in memory; a width that five does not divide is
+// done in fours and threes. Two vectors, the least there is, are done six rows at a time, as fewer chains of additions would
+// wait for each other.
+const ROWS: Record<number, number> = { 2: 6, 3: 3, 4: 2, 5: 2 }
+
+/** c += x y for `rows` numbers and `vectors` vectors, read from the addresses given. */
+const outerProduct = (rows: number, vectors: number, x: (row: number) => string, y: (vector: number) => string) => {
+  const add = (r: number, v: number, a: string, b: string): string => `c${r}${v} = madd(${a}, ${b}, c${r}${v})`
+  const splat = (r: number): string => `v128.load32_splat(${x(r)})`
+  const vector = (v: number): string => `v128.load(${y(v)})`
+  return vectors === 2
+    ? [
+        `y = ${vector(0)}`,
+        ...range(rows).flatMap((r) => [`x0 = ${splat(r)}`, add(r, 0, "x0", "y"), add(r, 1, "x0", vector(1))])
+      ]
+    : [
+        ...range(rows).map((r) => `x${r} = ${splat(r)}`),
+        ...range(vectors).flatMap((v) => [`y = ${vector(v)}`, ...range(rows).map((r) => add(r, v, `x${r}`, "y"))])
+      ]
+}
+const operands = (rows: number, vectors: number): string =>
+  `let y: v128, ${range(vectors === 2 ? 1 : rows)
+    .map((r) => `x${r}: v128`)
+    .join(", ")}`
 
 /**
  * C[groups of 6 rows x vectors of 4 columns] = A B: A packed [group][vector][6][4], B one panel [k][vectors][4], C
  * [vector][row][4]. Products are added in the order of k, in pieces of {@link K_PIECE}.
  */
-const gemmBlock = (rows: number, vectors: number): string => {
+const gemmBlock = (vectors: number): string => {
+  const rows = ROWS[vectors]!
   const bytes = 16 * vectors
   const piece = K_PIECE * bytes
-  const sums = range(rows).flatMap((r) => range(vectors).map((v) => ({ r, v, name: `c${r}${v}` })))
-  const kept = rows * vectors + vectors < 14 ? vectors : 1
   return lines(
     `export function gemmBlock${vectors}(a: usize, groups: i32, bStart: usize, bEnd: usize, c: usize, cStep: usize): void {`,
     "  for (; groups > 0; groups--) {",
@@ -35,21 +56,17 @@ const gemmBlock = (rows: number, vectors: number): string => {
     "      do {",
     `        const stop = bEnd - b > ${piece} ? b + ${piece} : bEnd`,
     "        const more = b > bStart",
-    sums.map(({ name }) => `        let ${name} = f32x4.splat(0)`),
+    range(rows).flatMap((r) => range(vectors).map((v) => `        let c${r}${v} = f32x4.splat(0)`)),
     "        while (b < stop) {",
-    `          let x: v128, ${range(kept)
-      .map((v) => `b${v}: v128`)
-      .join(", ")}`,
-    range(4).flatMap((k) => [
-      ...range(kept).map((v) => `          b${v} = v128.load(b, ${bytes * k + 16 * v})`),
-      ...range(rows).flatMap((r) => [
-        `          x = v128.load32_splat(p, ${16 * r + 4 * k})`,
-        ...range(vectors).map((v) => {
-          const operand = v < kept ? `b${v}` : `v128.load(b, ${bytes * k + 16 * v})`
-          return `          c${r}${v} = madd(x, ${operand}, c${r}${v})`
-        })
-      ])
-    ]),
+    operands(rows, vectors),
+    range(4).flatMap((k) =>
+      outerProduct(
+        rows,
+        vectors,
+        (r) => `p, ${16 * r + 4 * k}`,
+        (v) => `b, ${bytes * k + 16 * v}`
+      )
+    ),
     `          b += ${4 * bytes}`,
     "          p += 96",
     "        }",
@@ -76,30 +93,30 @@ const gemmBlock = (rows: number, vectors: number): string => {
 }
 
 /**
- * C[3 x vectors of columns] += A^T D over the positions of `groups` groups of six: the channels of A whose first position is at
- * a0, a1 and a2, some vectors of D, both packed [group][vector][6][4] with `aStep` and `dStep` bytes a group. The sum over these
- * positions is made first, in their order, and then added to C.
+ * C[channels x vectors of columns] += A^T D over the positions of `groups` groups of six: the channels of A whose first position
+ * is at a0, a1 ..., some vectors of D, both packed [group][vector][6][4] with `aStep` and `dStep` bytes a group. The sum over
+ * these positions is made first, in their order, and then added to C.
  */
 const gemmOuter = (vectors: number): string => {
-  const sums = range(3).flatMap((r) => range(vectors).map((v) => `c${r}${v}`))
+  const rows = Math.min(3, ROWS[vectors]!)
+  const channels = range(rows)
   return lines(
-    `export function gemmOuter${vectors}(a0: usize, a1: usize, a2: usize, aStep: usize, d: usize, dStep: usize, groups: i32, c: usize, ldc: usize): void {`,
-    sums.map((sum) => `  let ${sum} = f32x4.splat(0)`),
+    `export function gemmOuter${vectors}(${channels.map((r) => `a${r}: usize, `).join("")}aStep: usize, d: usize, dStep: usize, groups: i32, c: usize, ldc: usize): void {`,
+    channels.flatMap((r) => range(vectors).map((v) => `  let c${r}${v} = f32x4.splat(0)`)),
     "  for (; groups > 0; groups--) {",
-    `    let x: v128, ${range(vectors)
-      .map((v) => `d${v}: v128`)
-      .join(", ")}`,
-    range(6).flatMap((p) => [
-      ...range(vectors).map((v) => `    d${v} = v128.load(d, ${16 * p + 96 * v})`),
-      ...range(3).flatMap((r) => [
-        `    x = v128.load32_splat(a${r}, ${16 * p})`,
-        ...range(vectors).map((v) => `    c${r}${v} = madd(x, d${v}, c${r}${v})`)
-      ])
-    ]),
-    range(3).map((r) => `    a${r} += aStep`),
+    operands(rows, vectors),
+    range(6).flatMap((p) =>
+      outerProduct(
+        rows,
+        vectors,
+        (r) => `a${r}, ${16 * p}`,
+        (v) => `d, ${16 * p + 96 * v}`
+      )
+    ),
+    channels.map((r) => `    a${r} += aStep`),
     "    d += dStep",
     "  }",
-    range(3).flatMap((r) => [
+    channels.flatMap((r) => [
       ...range(vectors).map((v) => `  v128.store(c, f32x4.add(v128.load(c, ${16 * v}), c${r}${v}), ${16 * v})`),
       "  c += ldc"
     ]),
@@ -162,10 +179,7 @@ export const microkernels = (): string =>
   lines(
     "// Written by build.ts.",
     'import { madd } from "../math"',
-    gemmBlock(3, 3),
-    gemmBlock(6, 2),
-    gemmOuter(3),
-    gemmOuter(2),
+    [2, 3, 4, 5].flatMap((vectors) => [gemmBlock(vectors), gemmOuter(vectors)]),
     depthwisePoint(8),
     depthwisePoint(1),
     depthwiseOuter(8),

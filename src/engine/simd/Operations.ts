@@ -445,14 +445,14 @@ export const spreadRows = (
   return out
 }
 
-/** Panels a product's columns are packed into, of three vectors or (the last ones) two; see assembly/kernels/gemm.ts. */
-export const panelCount = (columns: number): number => Math.ceil(columns / 12)
+/** Panels a product's columns are packed into, of at most five vectors; see assembly/kernels/gemm.ts. */
+export const panelCount = (columns: number): number => Math.ceil(columns / 20)
 /** Columns of all panels of a matrix: filled up to whole vectors, two at least. */
 export const panelColumns = (columns: number): number => Math.max(8, Math.ceil(columns / 4) * 4)
 
 /** Rows of A a piece copies and multiplies, and panels of B it multiplies them by. */
 const ROW_BLOCK = 24
-const PANEL_BLOCK = 5
+const PANEL_BLOCK = 3
 /** A piece's rows of A must fit in its thread's scratch. */
 const LONGEST_PRODUCT = 60000
 

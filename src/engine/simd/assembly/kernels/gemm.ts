@@ -2,18 +2,34 @@
 
 import { argI, argP } from "../abi"
 import { ACTIVATE_NHWC, epilogue } from "../epilogue"
-import { gemmBlock2, gemmBlock3, gemmOuter2, gemmOuter3 } from "../generated/microkernels"
+import {
+  gemmBlock2,
+  gemmBlock3,
+  gemmBlock4,
+  gemmBlock5,
+  gemmOuter2,
+  gemmOuter3,
+  gemmOuter4,
+  gemmOuter5
+} from "../generated/microkernels"
 import { align64 } from "../math"
 import { GATHER, packRows } from "../rows"
 
-// Columns are done in panels of three vectors; two panels at most, the last ones, are of two vectors, so that no width but a
-// single vector is filled up.
+const POSITIONS: i32 = 192
+
+// @ts-ignore: decorator
+@inline
+function channelAt(packed: usize, channel: i32): usize {
+  return packed + <usize>(channel >> 2) * 96 + ((<usize>(channel & 3)) << 2)
+}
+
+// Columns are done in panels of at most five vectors, of as equal widths as there are, so that none but a single vector is filled up.
 
 /** Panels of `columns` columns. */
 // @ts-ignore: decorator
 @inline
 export function panelCount(columns: i32): i32 {
-  return (((columns + 3) >> 2) + 2) / 3
+  return (((columns + 3) >> 2) + 4) / 5
 }
 
 /** The first column of a panel; of the one after the last, the end of the columns. */
@@ -21,17 +37,17 @@ export function panelCount(columns: i32): i32 {
 @inline
 export function panelStart(columns: i32, panel: i32): i32 {
   const vectors = max(2, (columns + 3) >> 2)
-  const count = (vectors + 2) / 3
-  const wide = vectors - 2 * count
-  return (2 * panel + min(panel, wide)) << 2
+  const count = (vectors + 4) / 5
+  const least = vectors / count
+  return (panel * least + min(panel, vectors - count * least)) << 2
 }
 
-/** C [vector][row][4] = packed A times one panel, and the panel's vectors. */
-// @ts-ignore: decorator
-@inline
+/** C [vector][row][4] = packed A times one panel of so many vectors. */
 export function gemmPanel(a: usize, groups: i32, b: usize, depth: i32, vectors: i32, c: usize, cStep: usize): void {
   const end = b + (<usize>(depth * vectors) << 4)
-  if (vectors == 3) gemmBlock3(a, groups, b, end, c, cStep)
+  if (vectors == 5) gemmBlock5(a, groups, b, end, c, cStep)
+  else if (vectors == 4) gemmBlock4(a, groups, b, end, c, cStep)
+  else if (vectors == 3) gemmBlock3(a, groups, b, end, c, cStep)
   else gemmBlock2(a, groups, b, end, c, cStep)
 }
 
@@ -138,7 +154,42 @@ export function gemmRows(args: usize, piece: i32, scratch: usize): void {
   for (let rowBlock = first; rowBlock < last; rowBlock++) productBlock(args, scratch, rowBlock, rest % colBlocks, rest / colBlocks)
 }
 
-function productBlock(args: usize, scratch: usize, rowBlock: i32, colBlock: i32, group: i32): void {
+/**
+ * Both gradients of a pointwise convolution, whose common operand is made but once: gemmRows of one block of columns and one group,
+ * and of each strip the sum of the weight gradient, as gemmWeights makes it.
+ * Ints: 0-49 as for gemmRows, 60-79 the other operand of the weight gradient, 80 its sums, one [columns][k] a strip.
+ */
+export function gemmBoth(args: usize, piece: i32, scratch: usize): void {
+  const perPiece = argI(args, 49)
+  const first = piece * perPiece
+  const last = min(argI(args, 46), first + perPiece)
+  const k = argI(args, 41)
+  const columns = argI(args, 42)
+  const c = align64(scratch)
+  const ldc = (<usize>panelStart(k, panelCount(k))) << 2
+  const size = <usize>(columns + 2) * ldc
+  memory.fill(c, 0, size)
+  const rest = align64(c + size)
+  const vectors = (columns + 3) >> 2
+  const step = <usize>vectors * 96
+  const dStep = (<usize>((k + 3) & ~3)) * 24
+  for (let rowBlock = first; rowBlock < last; rowBlock++) {
+    const d = productBlock(args, rest, rowBlock, 0, 0)
+    const row = rowBlock * argI(args, 45)
+    const rows = min(argI(args, 45), argI(args, 40) - row)
+    const groups6 = (rows + 5) / 6
+    // Behind d; what the product left there is done with.
+    const x = align64(d + <usize>groups6 * dStep + 256)
+    packRows(args + 240, row, rows, 0, columns, x, x)
+    for (let group = 0; group < groups6; group += POSITIONS / 6) {
+      outerBlock(x + <usize>group * step, step, columns, d + <usize>group * dStep, dStep, k, min(POSITIONS / 6, groups6 - group), c, ldc)
+    }
+  }
+  copyRows(argP(args, 80) + ((<usize>piece * <usize>(k * columns)) << 2), (<usize>k) << 2, c, ldc, columns, k)
+}
+
+// Returns where the packed rows lie.
+function productBlock(args: usize, scratch: usize, rowBlock: i32, colBlock: i32, group: i32): usize {
   const k = argI(args, 41)
   const columns = argI(args, 42)
   const blockRows = argI(args, 45)
@@ -163,25 +214,30 @@ function productBlock(args: usize, scratch: usize, rowBlock: i32, colBlock: i32,
   const start = panelStart(columns, firstPanel)
   // Planes are finished panel by panel, while they are in the first cache; NHWC wants whole rows.
   const atOnce = argI(e, 0) == ACTIVATE_NHWC
+  // Where the block is a run of rows of its planes they are computed in place: stores then go out while the next rows are computed.
+  const perGroup = argI(e, 13) << argI(e, 15)
+  const images = row / perGroup
+  const inPlace = !atOnce && rows % 6 == 0 && (images + 1) * perGroup >= row + rows
+  const planes = (argI(e, 2) + 3) >> 2
   for (let p = firstPanel; p < lastPanel; p++) {
     const first = panelStart(columns, p)
     const panelVectors = (panelStart(columns, p + 1) - first) >> 2
-    const target = atOnce ? c + <usize>((first - start) >> 2) * cStep : c
-    gemmPanel(a, groups6, weights + ((<usize>first * <usize>depth) << 2), depth, panelVectors, target, cStep)
-    if (!atOnce) epilogue(e, target, cStep, row, rows, vector + (first >> 2), min(panelVectors, vectors - (first >> 2)), rowBlock)
+    const live = min(panelVectors, vectors - (first >> 2))
+    let target = c
+    let step = cStep
+    if (atOnce) target += <usize>((first - start) >> 2) * cStep
+    else if (inPlace && live == panelVectors) {
+      target = argP(e, 1) + ((<usize>((images * planes + vector + (first >> 2) - images) * perGroup + row)) << 4)
+      step = (<usize>perGroup) << 4
+    }
+    gemmPanel(a, groups6, weights + ((<usize>first * <usize>depth) << 2), depth, panelVectors, target, step)
+    if (!atOnce) epilogue(e, target, step, row, rows, vector + (first >> 2), live, rowBlock)
   }
   if (atOnce) {
     const end = min(vectors, panelStart(columns, lastPanel) >> 2)
     epilogue(e, c, cStep, row, rows, vector + (start >> 2), end - (start >> 2), rowBlock)
   }
-}
-
-const POSITIONS: i32 = 192
-
-// @ts-ignore: decorator
-@inline
-function channelAt(packed: usize, channel: i32): usize {
-  return packed + <usize>(channel >> 2) * 96 + ((<usize>(channel & 3)) << 2)
+  return a
 }
 
 /**
@@ -220,12 +276,9 @@ export function gemmWeights(args: usize, piece: i32, scratch: usize): void {
   const line = scratch
   const a = align64(line + ((<usize>k) << 2) + 64)
   const d = align64(a + aStep * (POSITIONS / 6))
-  // Channels are done in threes and columns in panels: what there is too much goes into rows and columns that are dropped.
-  const panelsD = panelCount(colsD)
   const c = align64(d + dStep * (POSITIONS / 6) + 256)
-  const ldc = (<usize>panelStart(colsD, panelsD)) << 2
-  const threes = (colsA + 2) / 3
-  memory.fill(c, 0, <usize>(threes * 3) * ldc)
+  const ldc = (<usize>panelStart(colsD, panelCount(colsD))) << 2
+  memory.fill(c, 0, <usize>(colsA + 2) * ldc)
 
   const end = min(argI(args, 40), (positionGroup + 1) * perGroup)
   for (let row = positionGroup * perGroup; row < end; row += POSITIONS) {
@@ -234,28 +287,50 @@ export function gemmWeights(args: usize, piece: i32, scratch: usize): void {
     packRows(args, row, rows, group * argI(args, 43) + (gathers ? 0 : colA), packedA, a, line)
     packRows(args + 80, row, rows, group * columns + colD, colsD, d, line)
     const a0 = gathers ? a + <usize>(colA >> 2) * 96 : a
-    // A panel of D stays in the first cache while A goes by.
-    for (let p = 0; p < panelsD; p++) {
-      const first = panelStart(colsD, p)
-      const three = panelStart(colsD, p + 1) - first == 12
-      const y = d + <usize>(first >> 2) * 96
-      let target = c + ((<usize>first) << 2)
-      for (let i = 0; i < colsA; i += 3) {
-        const x0 = channelAt(a0, i)
-        const x1 = channelAt(a0, min(i + 1, colsA - 1))
-        const x2 = channelAt(a0, min(i + 2, colsA - 1))
-        if (three) gemmOuter3(x0, x1, x2, aStep, y, dStep, groups6, target, ldc)
-        else gemmOuter2(x0, x1, x2, aStep, y, dStep, groups6, target, ldc)
+    outerBlock(a0, aStep, colsA, d, dStep, colsD, groups6, c, ldc)
+  }
+
+  const ld = (<usize>argI(args, 45)) << 2
+  const out = argP(args, 44) + ((<usize>positionGroup * <usize>argI(args, 46)) << 2) + <usize>colA * ld + ((<usize>(group * columns + colD)) << 2)
+  copyRows(out, ld, c, ldc, colsA, colsD)
+}
+
+// c += A^T D over `groups` groups of six positions. A panel of D stays in the first cache while A goes by, two or three channels at
+// a time: what there is too much goes into rows and columns of c that are dropped.
+function outerBlock(a: usize, aStep: usize, channels: i32, d: usize, dStep: usize, columns: i32, groups: i32, c: usize, ldc: usize): void {
+  const panels = panelCount(columns)
+  const last = channels - 1
+  for (let p = 0; p < panels; p++) {
+    const first = panelStart(columns, p)
+    const vectors = (panelStart(columns, p + 1) - first) >> 2
+    const y = d + <usize>(first >> 2) * 96
+    let target = c + ((<usize>first) << 2)
+    if (vectors >= 4) {
+      for (let i = 0; i < channels; i += 2) {
+        const x0 = channelAt(a, i)
+        const x1 = channelAt(a, min(i + 1, last))
+        if (vectors == 5) gemmOuter5(x0, x1, aStep, y, dStep, groups, target, ldc)
+        else gemmOuter4(x0, x1, aStep, y, dStep, groups, target, ldc)
+        target += 2 * ldc
+      }
+    } else {
+      for (let i = 0; i < channels; i += 3) {
+        const x0 = channelAt(a, i)
+        const x1 = channelAt(a, min(i + 1, last))
+        const x2 = channelAt(a, min(i + 2, last))
+        if (vectors == 3) gemmOuter3(x0, x1, x2, aStep, y, dStep, groups, target, ldc)
+        else gemmOuter2(x0, x1, x2, aStep, y, dStep, groups, target, ldc)
         target += 3 * ldc
       }
     }
   }
+}
 
-  const ld = (<usize>argI(args, 45)) << 2
-  let out = argP(args, 44) + ((<usize>positionGroup * <usize>argI(args, 46)) << 2) + <usize>colA * ld + ((<usize>(group * columns + colD)) << 2)
-  for (let i = 0; i < colsA; i++) {
-    memory.copy(out, c + <usize>i * ldc, (<usize>colsD) << 2)
+function copyRows(out: usize, ld: usize, c: usize, ldc: usize, rows: i32, columns: i32): void {
+  for (let i = 0; i < rows; i++) {
+    memory.copy(out, c, (<usize>columns) << 2)
     out += ld
+    c += ldc
   }
 }
 
