@@ -26,7 +26,8 @@ const printed = (text: string): ReadonlyArray<string> => {
 /** Commands that are not run here, and what does so instead. */
 const elsewhere: ReadonlyArray<readonly [pattern: RegExp, why: string]> = [
   [/^osnas bench --kernels/, "half a minute: KernelBench.test.ts"],
-  [/^osnas (im|ex)port-weights/, "files that PyTorch saved: Weights.test.ts"]
+  [/^osnas import-config/, "configurations of OSNASLib: ImportConfig.test.ts"],
+  [/^osnas import-weights (net|search_99)\.safetensors/, "weights that PyTorch saved: Weights.test.ts"]
 ]
 
 /** What makes a command short enough for a test without changing what it does. */
@@ -58,6 +59,9 @@ describe("printed commands", () => {
     for (const line of [
       "osnas config > search.yaml",
       "osnas run --dir runs/quickstart --set dataflow.trainLimit=200 --set dataflow.testLimit=50 --set supernetTraining.epochs=1 --set retraining.epochs=3 --set searchStrategy.evaluations=4",
+      "osnas run --quick --dir runs/cifar100 --set searchSpace.name=proxylessnas --set budget.max=1e9",
+      "osnas export-weights runs/cifar100 --supernet --out supernet.safetensors",
+      "for copy in a-1 a-2 b-1 b-2; do cp -r runs/quickstart runs/$copy; done",
       "osnas generate search-strategy --name my-searcher --dir ."
     ]) {
       const { code, output } = await sandbox.shell(line)
@@ -84,7 +88,7 @@ describe("printed commands", () => {
       // What an earlier command wrote is no fault of this one.
       const again = short
         .replace(/^osnas run .*/, "$& --overwrite")
-        .replace(/^osnas generate .*/, "$& --force")
+        .replace(/^osnas (generate|export-weights|import-weights) .*/, "$& --force")
         .replace(/^osnas init (\S+)/, `osnas init $1-${commands.indexOf(line)}`)
       const { code, output } = await sandbox.shell(again)
       if (code !== 0) throw new Error(`${again}: exit ${code}\n${output}`)

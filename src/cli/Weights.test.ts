@@ -96,7 +96,7 @@ describe("weights from PyTorch", () => {
       Effect.gen(function* () {
         const theirs = writeTorch(at("theirs.safetensors"), tiny.supernet, "supernet")
         const text = yield* printed(
-          ...["import-weights", at("theirs.safetensors"), "--space", "tiny", "--supernet", "--channels", "1"],
+          ...["import-weights", at("theirs.safetensors"), "--space", "tiny", "--supernet"],
           ...["--out", at("ours.safetensors")]
         )
         assert.include(text, "the supernet of tiny")
@@ -111,7 +111,7 @@ describe("weights from PyTorch", () => {
         assert.strictEqual(readFileSync(at("run/search.jsonl"), "utf8").trim().split("\n").length, 3)
 
         // From the run's folder, which names space, size and channels' weights itself.
-        yield* printed("export-weights", at("run"), "--supernet", "--channels", "1", "--out", at("back.safetensors"))
+        yield* printed("export-weights", at("run"), "--supernet", "--out", at("back.safetensors"))
         const back = yield* readFile(at("back.safetensors"))
         assert.strictEqual(back.tensors.size, theirs.size)
         for (const [name, entry] of theirs) {
@@ -126,7 +126,7 @@ describe("weights from PyTorch", () => {
     Effect.gen(function* () {
       const arch = "0,1,2,3,4,6"
       writeTorch(at("net.safetensors"), tiny.network([0, 1, 2, 3, 4, 6]), "network")
-      const common = ["--space", "tiny", "--channels", "1"]
+      const common = ["--space", "tiny"]
       const text = yield* printed(
         ...["import-weights", at("net.safetensors"), ...common, "--arch", arch, "--out", at("ours-net.safetensors")],
         "--json"
@@ -138,7 +138,7 @@ describe("weights from PyTorch", () => {
       })
       // What the file says of itself need not be said again.
       const exported = yield* printed(
-        ...["export-weights", at("ours-net.safetensors"), "--channels", "1", "--out", at("net-back.safetensors")]
+        ...["export-weights", at("ours-net.safetensors"), "--out", at("net-back.safetensors")]
       )
       assert.include(exported, "load_state_dict")
       const back = yield* readFile(at("net-back.safetensors"))
@@ -166,7 +166,7 @@ describe("weights from PyTorch", () => {
           "give --arch and its digits in place of --supernet"
         ],
         [
-          [file, "--space", "tiny", "--arch", "0,0,0,0,0,0"],
+          [file, "--space", "tiny", "--channels", "3", "--arch", "0,0,0,0,0,0"],
           "first_stages.0.conv.weight (the file: [16, 1, 3, 3], here: [16, 3, 3, 3])"
         ],
         [

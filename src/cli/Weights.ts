@@ -22,7 +22,7 @@ interface Common {
   readonly arch: Option.Option<string>
   readonly supernet: boolean
   readonly size: Option.Option<number>
-  readonly channels: number
+  readonly channels: Option.Option<number>
   readonly classes: Option.Option<number>
   readonly set: ReadonlyArray<string>
   readonly out: string
@@ -64,7 +64,8 @@ interface SpaceRef {
 /** A target for a number of outputs. */
 const targetFor = Effect.fnUntraced(function* (
   { name, ...own }: SpaceRef,
-  input: Pick<Common, "arch" | "channels" | "set" | "size">,
+  input: Pick<Common, "arch" | "set" | "size">,
+  channels: number,
   outputs: number
 ) {
   const preset = Presets.find(name)
@@ -73,7 +74,7 @@ const targetFor = Effect.fnUntraced(function* (
   const { name: spaceName, ...options } = isPublished ? preset.searchSpace : { name, ...own }
   const size = Option.getOrElse(input.size, () => (isPublished ? preset.interface.input[0] : usualSize(spaceName)))
   const head = { _tag: "Classifier", classes: outputs } as const
-  const space = yield* buildSpace(spaceName, options, input.set, [size, size, input.channels], head)
+  const space = yield* buildSpace(spaceName, options, input.set, [size, size, channels], head)
   if (Option.isNone(input.arch)) {
     const entries = TorchNames.entries(space.supernet.blocks, "supernet")
     return { space, architecture: undefined, entries, text: `the supernet of ${space.name}` } satisfies Target as Target
@@ -98,23 +99,29 @@ const headOf = (small: Target, large: Target): number => {
   return small.entries.findIndex((_, index) => shape(small, index)[0] !== shape(large, index)[0])
 }
 
-/** The target with as many outputs as asked for, or as many as `outputsOf` finds for the tensor of the head. */
-const resolveTarget = Effect.fnUntraced(function* (
-  name: SpaceRef,
-  input: Common,
-  outputsOf: (entry: TorchNames.TorchEntry) => number | undefined
-) {
+/** What a file says of the tensor of an entry: how many channels it takes in and puts out; undefined: it has none. */
+type WidthsOf = (entry: TorchNames.TorchEntry) => { readonly input: number; readonly output: number } | undefined
+
+/**
+ * The target with as many channels and outputs as asked for, or as many as the file's first and last weights have.
+ */
+const resolveTarget = Effect.fnUntraced(function* (name: SpaceRef, input: Common, widthsOf: WidthsOf) {
   if (input.supernet === Option.isSome(input.arch)) {
     return yield* new UsageError({
       reason: "expected either --arch with its digits (one network) or --supernet (all of the space's weights)"
     })
   }
-  if (Option.isSome(input.classes)) return yield* targetFor(name, input, input.classes.value)
-  const [small, large] = [yield* targetFor(name, input, 100), yield* targetFor(name, input, 101)]
-  const entry = small.entries[headOf(small, large)]
-  const outputs = entry === undefined ? undefined : outputsOf(entry)
-  // Without a head in the file the shapes of the rest are told against any number.
-  return outputs === undefined || outputs < 1 ? small : yield* targetFor(name, input, outputs)
+  // Without a first convolution or a head in the file the shapes of the rest are told against any number.
+  const usual = yield* targetFor(name, input, 3, 100)
+  const first = usual.entries[0]
+  const channels = Option.getOrElse(
+    input.channels,
+    () => (first === undefined ? undefined : widthsOf(first)?.input) ?? 3
+  )
+  if (Option.isSome(input.classes)) return yield* targetFor(name, input, channels, input.classes.value)
+  const entry = usual.entries[headOf(usual, yield* targetFor(name, input, 3, 101))]
+  const outputs = (entry === undefined ? undefined : widthsOf(entry)?.output) ?? 100
+  return yield* targetFor(name, input, Math.max(1, channels), Math.max(1, outputs))
 })
 
 const refuseOverwrite = Effect.fnUntraced(function* (out: string, force: boolean) {
@@ -174,7 +181,9 @@ export const importWeights = Effect.fn("Weights.import")(function* (input: Impor
   const disk = yield* Disk
   const state = yield* Checkpoint.read(disk, file)
   const target = yield* resolveTarget({ name: input.space }, input, (entry) => {
-    for (const [name, { shape }] of state.tensors) if (TorchState.bareName(name) === entry.theirs) return shape[0]
+    for (const [name, { shape }] of state.tensors) {
+      if (TorchState.bareName(name) === entry.theirs) return { input: shape[1] ?? 0, output: shape[0] ?? 0 }
+    }
     return undefined
   })
   const { architecture, entries, space, text } = target
@@ -256,9 +265,10 @@ export const exportWeights = Effect.fn("Weights.export")(function* (input: Expor
     input.supernet || Option.isSome(input.arch) ? input.arch : Option.fromUndefinedOr(metadata["architecture"])
   const supernet = input.supernet || (Option.isNone(arch) && metadata["phase"] === "supernetTraining")
   const size = Option.orElse(input.size, () => Option.fromUndefinedOr(run.size))
-  const target = yield* resolveTarget(ref, { ...input, arch, supernet, size }, (entry) =>
-    checkpoint.tensors.get(entry.ours.name)?.shape.at(-1)
-  )
+  const target = yield* resolveTarget(ref, { ...input, arch, supernet, size }, (entry) => {
+    const shape = checkpoint.tensors.get(entry.ours.name)?.shape
+    return shape === undefined ? undefined : { input: shape.at(-2) ?? 0, output: shape.at(-1) ?? 0 }
+  })
   const { architecture, entries, space, text } = target
   const tensors = yield* Effect.fromResult(TorchState.toTorch(file, text, entries, checkpoint))
   const own = { format: "pt", space: space.name, ...(architecture === undefined ? {} : { architecture }) }

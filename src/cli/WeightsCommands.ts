@@ -26,8 +26,8 @@ const flags = {
   ),
   channels: Flag.Int("channels").pipe(
     Flag.withSchema(PositiveInt),
-    Flag.withDescription("Channels of the images"),
-    Flag.withDefault(3)
+    Flag.withDescription("Channels of the images; default: as many as the file's first weights take"),
+    Flag.optional
   ),
   classes: Flag.Int("classes").pipe(
     Flag.withSchema(PositiveInt),
