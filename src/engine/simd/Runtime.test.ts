@@ -1,4 +1,6 @@
-import { spawnSync } from "node:child_process"
+import { spawn, spawnSync } from "node:child_process"
+import { once } from "node:events"
+import { existsSync, readdirSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { afterEach, describe, expect, it } from "vitest"
 import { EngineMemoryError } from "./Allocator.ts"
@@ -17,6 +19,17 @@ afterEach(async () => {
 const PIECE = 16384
 const fill = (runtime: Runtime, address: number, count: number, value: number) =>
   runtime.run("fill", Math.ceil(count / PIECE), [address, count], [value])
+
+/** A process with four threads that have started, and work for them. */
+const makeScript = `
+  const { makeRuntime } = await import(${JSON.stringify(fileURLToPath(new URL("./Runtime.ts", import.meta.url)))})
+  const runtime = makeRuntime({ mode: "strict", threads: 4 })
+  const address = runtime.allocator.allocate(1 << 20)
+  const work = () => runtime.run("fill", 16, [address, 1 << 18], [1])
+  await new Promise((resolve) => setTimeout(resolve, 100))
+  work()`
+const run = (script: string) =>
+  spawnSync(process.execPath, ["--input-type=module", "-e", script], { timeout: 30_000, encoding: "utf8" })
 
 describe("makeRuntime", () => {
   for (const mode of ["strict", "relaxed"] as const) {
@@ -64,25 +77,67 @@ describe("makeRuntime", () => {
       fill(runtime, address, 64 * PIECE, 1)
       await new Promise((resolve) => setTimeout(resolve, 100))
       expect(() => {
-        for (let i = 0; i < 1000; i++) runtime.run("trap", 64, [i % 64])
+        for (let i = 0; i < 1000; i++) runtime.run("trap", 64, [i % 64, 0])
       }).toThrow(EngineCrashError)
       expect(() => fill(runtime, address, PIECE, 2)).toThrow(EngineCrashError)
     }
   })
 
+  it("a worker's crash is the calling thread's error", async () => {
+    for (const threads of [2, 7]) {
+      const runtime = start({ mode: "strict", threads })
+      await new Promise((resolve) => setTimeout(resolve, 150))
+      expect(() => {
+        for (let i = 0; i < 100; i++) runtime.run("trap", 64, [0, 1])
+      }).toThrow("a worker thread crashed")
+      expect(() => runtime.run("fill", 1, [0, 0], [1])).toThrow("a worker thread crashed")
+    }
+  })
+
+  it("a process whose workers have crashed ends by itself, as does one that exits in the middle or is killed", async () => {
+    const script = (end: string) => `
+      ${makeScript}
+      try { for (let i = 0; i < 100; i++) runtime.run("trap", 64, [0, 1]) } catch (error) { process.stdout.write(error._tag) }
+      ${end}`
+    const crashed = run(script(""))
+    expect([crashed.stdout, crashed.signal, crashed.status]).toEqual(["EngineCrashError", null, 0])
+    const thrown = run(script('runtime.run("fill", 1, [0, 0], [1])'))
+    expect(thrown.stderr).toContain("cannot be used further")
+    expect([thrown.signal, thrown.status]).toEqual([null, 1])
+    const exited = run(`${makeScript}; setTimeout(() => process.exit(7), 50); setInterval(work, 1)`)
+    expect([exited.signal, exited.status]).toEqual([null, 7])
+    // Workers are threads of the process: none is left where it is gone.
+    const child = spawn(process.execPath, [
+      "--input-type=module",
+      "-e",
+      `${makeScript}; process.stdout.write("up"); setInterval(work, 1)`
+    ])
+    await once(child.stdout, "data")
+    const ended = once(child, "exit")
+    child.kill("SIGKILL")
+    expect((await ended)[1]).toBe("SIGKILL")
+    expect(() => process.kill(child.pid as number, 0)).toThrow("ESRCH")
+  }, 60_000)
+
+  it.skipIf(!existsSync("/proc/self/task"))(
+    "closing ends the workers' threads (counted where /proc does)",
+    async () => {
+      const threads = () => readdirSync("/proc/self/task").length
+      const runtime = start({ mode: "strict", threads: 7 })
+      fill(runtime, runtime.allocator.allocate(64 * PIECE * 4), 64 * PIECE, 1)
+      await new Promise((resolve) => setTimeout(resolve, 150))
+      const before = threads()
+      await runtime.close()
+      for (let i = 0; i < 100 && threads() > before - 6; i++) await new Promise((resolve) => setTimeout(resolve, 20))
+      expect(threads()).toBeLessThanOrEqual(before - 6)
+    }
+  )
+
   it("leaves no process behind: one with idle workers ends by itself", () => {
-    const module = fileURLToPath(new URL("./Runtime.ts", import.meta.url))
-    const script = `
-      const { makeRuntime } = await import(${JSON.stringify(module)})
-      const runtime = makeRuntime({ mode: "strict", threads: 4 })
-      const address = runtime.allocator.allocate(1 << 20)
-      await new Promise((resolve) => setTimeout(resolve, 100))
-      for (let i = 0; i < 10; i++) runtime.run("fill", 16, [address, 1 << 18], [i])
-      process.stdout.write("done")`
-    const child = spawnSync(process.execPath, ["--input-type=module", "-e", script], {
-      timeout: 20000,
-      encoding: "utf8"
-    })
+    const child = run(`
+      ${makeScript}
+      for (let i = 0; i < 10; i++) work()
+      process.stdout.write("done")`)
     expect(child.stdout).toBe("done")
     expect(child.signal).toBe(null)
     expect(child.status).toBe(0)

@@ -1,4 +1,4 @@
-import { argF, argI, argP } from "../abi"
+import { argF, argI, argP, CRASHED } from "../abi"
 
 /** Fills [address, address + 4 count) with a float. Pieces of 16384 elements. Args: address, count; value. */
 export function fill(args: usize, piece: i32, scratch: usize): void {
@@ -13,7 +13,16 @@ export function fill(args: usize, piece: i32, scratch: usize): void {
   for (; p < stop; p += 4) store<f32>(p, value)
 }
 
-/** Traps: for the tests of the crash path. Args: whether the last piece only. */
+/**
+ * Traps: for the tests of the crash path. Args: 0 the piece that does, 1 whether it is a worker that does, with the calling thread
+ * waiting for that (and going on after a while).
+ */
 export function trap(args: usize, piece: i32, scratch: usize): void {
-  if (piece == argI(args, 0)) unreachable()
+  if (argI(args, 1) == 0) {
+    if (piece == argI(args, 0)) unreachable()
+    return
+  }
+  // The calling thread's scratch is the first.
+  if (scratch >= ((__heap_base + 0xffff) & ~0xffff) + 0x10000) unreachable()
+  for (let spins: i32 = 0; spins < 2000000 && atomic.load<i32>(CRASHED) == 0; spins++) {}
 }
