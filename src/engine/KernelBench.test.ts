@@ -29,6 +29,7 @@ describe("benchKernels", () => {
       expect(line.microseconds, line.kernel).toBeGreaterThan(0)
       expect(line.share_of_peak, line.kernel).toBeGreaterThan(0)
     }
+    expect(lines.filter((line) => line.kernel.startsWith("tf ")).map((line) => line.kernel)).toContain("tf dense 3x3")
     // The parts of a block are those of its whole.
     const block = lines.filter((line) => line.shape.includes("k5"))
     expect(block.filter((line) => line.kernel === "inverted residual").map((line) => line.pass)).toEqual([

@@ -127,6 +127,14 @@ const spos = (): ReadonlyArray<ConvolutionCase> =>
 /** What {@link benchKernels} measures unless told otherwise. */
 export const standardConvolutions: ReadonlyArray<ConvolutionCase> = [...proxylessNas(), ...spos()]
 
+/** tfjs's own convolutions, which are always measured. */
+const plainConvolutions: ReadonlyArray<ConvolutionCase> = [
+  { space: "", side: 16, stage: conv(1, 1, 24, 144) },
+  { space: "", side: 16, stage: conv(3, 1, 32, 32) },
+  { space: "", side: 16, stage: conv(3, 1, 144, 144, 144) },
+  { space: "", side: 16, stage: conv(5, 2, 144, 144, 144) }
+]
+
 /** The inverted residuals {@link benchKernels} measures unless told otherwise. */
 export const standardBlocks: ReadonlyArray<BlockCase> = (
   [
@@ -191,7 +199,12 @@ interface Work {
   readonly once: (tensors: ReadonlyArray<tf.Tensor>, start: () => void) => void
 }
 
-const convolutionWorks = ({ side, space, stage }: ConvolutionCase, batch: number): ReadonlyArray<Work> => {
+/** A convolution as a chain of its own, or (`plain`) as tfjs's operation, which blocks of a user's own may call. */
+const convolutionWorks = (
+  { side, space, stage }: ConvolutionCase,
+  batch: number,
+  plain = false
+): ReadonlyArray<Work> => {
   const { groups, inChannels, kernel, outChannels, stride } = stage
   const out = outputSide(stage, side)
   const inShape = [batch, side, side, inChannels]
@@ -199,7 +212,7 @@ const convolutionWorks = ({ side, space, stage }: ConvolutionCase, batch: number
   const weights = weightShape(stage)
   const kind = groups === 1 ? (kernel === 1 ? "pointwise" : "dense") : groups === inChannels ? "depthwise" : "grouped"
   const shared = {
-    kernel: `${kind} ${kernel}x${kernel}${stride > 1 ? `/${stride}` : ""}`,
+    kernel: `${plain ? "tf " : ""}${kind} ${kernel}x${kernel}${stride > 1 ? `/${stride}` : ""}`,
     space,
     shape: `[${inShape}] -> ${outChannels}`,
     flops: flopsOf(stage, side, batch),
@@ -207,8 +220,12 @@ const convolutionWorks = ({ side, space, stage }: ConvolutionCase, batch: number
     tensors: () => [numbers(inShape), numbers(weights), numbers(outShape)]
   }
   const options = { mode: "train", epsilon: 1e-5, residual: false } as const
-  const apply = (x: tf.Tensor, weight: tf.Tensor) =>
-    convChain(x as tf.Tensor4D, [stage], [{ weight: weight as tf.Tensor4D }], options).output
+  const apply = (given: tf.Tensor, by: tf.Tensor): tf.Tensor => {
+    const [x, weight] = [given as tf.Tensor4D, by as tf.Tensor4D]
+    if (!plain) return convChain(x, [stage], [{ weight }], options).output
+    const operation = groups === 1 ? tf.conv2d : tf.depthwiseConv2d
+    return operation(x, weight, stride, stage.padding, "NHWC", 1, "floor")
+  }
   const gradient = (which: 0 | 1): Work["once"] => {
     return (tensors, start) => {
       const [x, weight, dy] = tensors as [tf.Tensor, tf.Tensor, tf.Tensor]
@@ -575,7 +592,8 @@ export const benchKernels = <E, R>(
       const batch = options.batch ?? 64
       const works = [
         ...(options.convolutions ?? standardConvolutions).flatMap((entry) => convolutionWorks(entry, batch)),
-        ...otherWorks(batch)
+        ...otherWorks(batch),
+        ...plainConvolutions.flatMap((entry) => convolutionWorks(entry, batch, true))
       ]
       for (const work of works) {
         yield* emit(yield* attempt(() => measure(backend, work, machine, options)))

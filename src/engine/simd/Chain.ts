@@ -181,16 +181,25 @@ const weightTiles = (rows: number, k: number, columns: number, groups: number) =
   return { blockA, blocksA, blockD, blocksD, perGroup, positionGroups: ceil(rows, perGroup) }
 }
 
+/** Rows of a band of a depthwise convolution. */
+const depthwiseBand = (plan: Plan, height: number, rowWidth: number): number =>
+  ceil(height, ceil(height, Math.max(1, Math.floor(4608 / 2 ** groupShift(plan.batch) / rowWidth))))
+
+/** Whether the tiles of a band have room in the scratch memory. */
+const depthwiseFits = (plan: Plan, height: number, rowWidth: number): boolean => {
+  const halo = plan.stage.dilation * (plan.stage.kernel - 1)
+  const rows = depthwiseBand(plan, height, rowWidth) * plan.stage.stride + 2 * halo + 2
+  // Three tiles at most (dy, a, result).
+  return rows * Math.max(plan.width, plan.outWidth) * 2 ** groupShift(plan.batch) * 16 * 3 <= SCRATCH_BYTES * 0.9
+}
+
 const depthwiseTiles = (plan: Plan, height: number, rowWidth: number) => {
   const vectors = ceil(plan.stage.inChannels, 4)
   const groups = groupsOf(plan.batch)
   const images = 2 ** groupShift(plan.batch)
-  const bandRows = ceil(height, ceil(height, Math.max(1, Math.floor(4608 / images / rowWidth))))
+  const bandRows = depthwiseBand(plan, height, rowWidth)
   const bands = ceil(height, bandRows)
-  const halo = plan.stage.dilation * (plan.stage.kernel - 1)
-  // Three tiles at most (dy, a, result).
-  const pixels = (bandRows * plan.stage.stride + 2 * halo + 2) * Math.max(plan.width, plan.outWidth)
-  if (pixels * images * 16 * 3 > SCRATCH_BYTES * 0.9) {
+  if (!depthwiseFits(plan, height, rowWidth)) {
     throw new Error(`a depthwise convolution over rows of ${plan.width} pixels is too wide for the engine`)
   }
   // Enough pieces to share, each enough work to be worth taking.
@@ -752,6 +761,18 @@ const makeJobs = (backend: SimdBackend) => {
       else planesToNhwc(plan, dz, dy, temporary)
       source = gatherSource(GATHER_BACKWARD, plan, dy)
     }
+    return backwardProduct(plan, source, weight, epilogue, joint, temporary)
+  }
+
+  /** The same from dy, or its patches, as a source. */
+  const backwardProduct = (
+    plan: Plan,
+    source: Words,
+    weight: number,
+    epilogue: (parts: number) => Epilogue,
+    joint: { readonly input: Words; readonly dw: number } | undefined,
+    temporary: (floats: number) => number
+  ): number => {
     const panels = temporary(panelFloats(plan, true))
     packPanels(plan, productWeight(plan, weight, temporary), panels, true)
     const t = rowTiles(plan.inRows, plan.outGroup * plan.taps, plan.inGroup, plan.groups)
@@ -828,6 +849,7 @@ const makeJobs = (backend: SimdBackend) => {
     gradientSource,
     depthwiseBackward,
     productBackward,
+    backwardProduct,
     planesToNhwc,
     weightGradient
   }
@@ -1457,4 +1479,116 @@ const trainBackward = (
       plan.stage.norm ? tf.zeros([plan.stage.outChannels]) : tf.clone(gradientOf(index).dbeta)
   })
   return { gradients: result, input: inputGradient }
+}
+
+/** A single convolution between NHWC tensors, without anything around it: tfjs's own operations. */
+export interface PlainConvolution {
+  readonly forward: (x: tf.TensorInfo, weight: tf.TensorInfo) => tf.TensorInfo
+  readonly inputGradient: (dy: tf.TensorInfo, weight: tf.TensorInfo) => tf.TensorInfo
+  readonly weightGradient: (x: tf.TensorInfo, dy: tf.TensorInfo) => tf.TensorInfo
+}
+
+/**
+ * The convolution that tfjs describes, on the embedded backend; undefined where the kernels do not cover it: sides of the kernel,
+ * strides, dilations or padding at the top and at the left that differ, several outputs a channel of a depthwise one, patches or
+ * rows too large for the scratch memory. Padding at the bottom and at the right is whatever the output's size says.
+ */
+export const plainConvolution = (
+  backend: SimdBackend,
+  info: tf.backend_util.Conv2DInfo,
+  depthwise: boolean
+): PlainConvolution | undefined => {
+  const { batchSize, filterHeight, inChannels, inHeight, inWidth, outChannels, outHeight, outWidth, padInfo } = info
+  const covered =
+    info.dataFormat === "channelsLast" &&
+    filterHeight === info.filterWidth &&
+    info.strideHeight === info.strideWidth &&
+    info.dilationHeight === info.dilationWidth &&
+    padInfo.top === padInfo.left &&
+    Number.isInteger(padInfo.top) &&
+    padInfo.top >= 0 &&
+    Math.min(batchSize, inChannels, inHeight, inWidth, outChannels, outHeight, outWidth) > 0 &&
+    (!depthwise || inChannels === outChannels)
+  if (!covered) return undefined
+  const byChannel = depthwise && inChannels > 1
+  const pointwise =
+    filterHeight === 1 && info.strideHeight === 1 && padInfo.top === 0 && outHeight === inHeight && outWidth === inWidth
+  const plan: Plan = {
+    stage: {
+      kernel: filterHeight,
+      stride: info.strideHeight,
+      padding: padInfo.top,
+      dilation: info.dilationHeight,
+      groups: byChannel ? inChannels : 1,
+      inChannels,
+      outChannels,
+      bias: false,
+      norm: false,
+      activation: "none"
+    },
+    kind: byChannel ? "depthwise" : pointwise ? "rows" : "gather",
+    batch: batchSize,
+    height: inHeight,
+    width: inWidth,
+    outHeight,
+    outWidth,
+    inRows: filledImages(batchSize) * inHeight * inWidth,
+    outRows: filledImages(batchSize) * outHeight * outWidth,
+    groups: byChannel ? inChannels : 1,
+    inGroup: byChannel ? 1 : inChannels,
+    outGroup: byChannel ? 1 : outChannels,
+    spread: false,
+    taps: filterHeight * filterHeight,
+    joint: false
+  }
+  const fits = byChannel
+    ? depthwiseFits(plan, outHeight, outWidth) && depthwiseFits(plan, inHeight, inWidth)
+    : // A weight gradient packs whole patches of as many positions as are summed at once.
+      plan.taps * Math.max(inChannels, outChannels) * POSITIONS * 4 <= SCRATCH_BYTES * 0.75
+  if (!fits) return undefined
+  const jobs = makeJobs(backend)
+  const input = (x: tf.TensorInfo, temporary: (floats: number) => number): Words =>
+    jobs.inputSource(plan, undefined, allChannels(backend.address(x), inChannels), temporary)
+  const gradient = (dy: tf.TensorInfo): Words =>
+    plainSource(NHWC, backend.address(dy), outChannels, outPixels(plan), batchSize)
+  const into = (out: tf.TensorInfo, channels: number, pixels: number) => (): Epilogue => ({
+    kind: ACTIVATE_NHWC,
+    out: backend.address(out),
+    channels,
+    pixels,
+    batch: batchSize
+  })
+  const made = (shape: Array<number>, fill: (out: tf.TensorInfo, temporary: (floats: number) => number) => void) => {
+    const out = backend.allocate(shape)
+    withTemporaries(backend.runtime, (temporary) => fill(out, temporary))
+    return out
+  }
+  return {
+    forward: (x, weight) =>
+      made([batchSize, outHeight, outWidth, outChannels], (out, temporary) => {
+        const epilogue = into(out, outChannels, outPixels(plan))
+        jobs.forward(plan, input(x, temporary), backend.address(weight), 0, epilogue, temporary)
+      }),
+    inputGradient: (dy, weight) =>
+      made([batchSize, inHeight, inWidth, inChannels], (out, temporary) => {
+        const epilogue = into(out, inChannels, inPixels(plan))
+        const dyAt = allChannels(backend.address(dy), outChannels)
+        if (byChannel) {
+          const source = gradient(dy)
+          jobs.depthwiseBackward(plan, source, source, backend.address(weight), epilogue, 0, temporary)
+        } else {
+          const source = pointwise ? gradient(dy) : gatherSource(GATHER_BACKWARD, plan, dyAt)
+          jobs.backwardProduct(plan, source, backend.address(weight), epilogue, undefined, temporary)
+        }
+      }),
+    weightGradient: (x, dy) =>
+      made(
+        byChannel ? [filterHeight, filterHeight, inChannels, 1] : [filterHeight, filterHeight, inChannels, outChannels],
+        (out, temporary) => {
+          const [a, d, dw] = [input(x, temporary), gradient(dy), backend.address(out)]
+          if (byChannel) jobs.depthwiseBackward(plan, d, a, 0, undefined, dw, temporary)
+          else jobs.weightGradient(plan, a, d, dw, temporary)
+        }
+      )
+  }
 }
