@@ -170,6 +170,9 @@ const rowTiles = (rows: number, k: number, columns: number, groups: number) => {
 
 const POSITIONS = 192
 
+/** Whether the patches of as many positions as are summed at once, all packed whole, have room in the scratch memory. */
+const patchesFit = (k: number): boolean => roundUp(k, 4) * POSITIONS * 4 + 2 ** 19 <= SCRATCH_BYTES
+
 const weightTiles = (rows: number, k: number, columns: number, groups: number) => {
   const blockA = Math.min(padded(k), 96)
   const blocksA = ceil(k, blockA)
@@ -796,6 +799,11 @@ const makeJobs = (backend: SimdBackend) => {
   ): void => {
     const { stage } = plan
     const k = plan.inGroup * plan.taps
+    if (plan.kind === "gather" && !patchesFit(k)) {
+      throw new Error(
+        `a ${stage.kernel} x ${stage.kernel} convolution of ${plan.inGroup} channels is too deep for the engine to train`
+      )
+    }
     const t = weightTiles(plan.outRows, k, plan.outGroup, plan.groups)
     const size = k * stage.outChannels
     const whole = plan.spread ? temporary(size) : dw
@@ -1543,8 +1551,7 @@ export const plainConvolution = (
   }
   const fits = byChannel
     ? depthwiseFits(plan, outHeight, outWidth) && depthwiseFits(plan, inHeight, inWidth)
-    : // A weight gradient packs whole patches of as many positions as are summed at once.
-      plan.taps * Math.max(inChannels, outChannels) * POSITIONS * 4 <= SCRATCH_BYTES * 0.75
+    : pointwise || patchesFit(plan.taps * inChannels)
   if (!fits) return undefined
   const jobs = makeJobs(backend)
   const input = (x: tf.TensorInfo, temporary: (floats: number) => number): Words =>
