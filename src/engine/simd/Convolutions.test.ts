@@ -18,7 +18,7 @@ afterAll(() => Promise.all(engines.map(({ backend }) => backend.runtime.close())
 const spread = (shape: ReadonlyArray<number>, salt: number): tf.Tensor4D => {
   const size = shape.reduce((a, b) => a * b, 1)
   const values = Float32Array.from({ length: size }, (_, i) => (((i + 1) * 0.6180339887 + salt * 0.754877) % 1) * 2 - 1)
-  return tf.tensor(values, [...shape]) as tf.Tensor4D
+  return tf.tensor<tf.Rank.R4>(values, shape as [number, number, number, number])
 }
 
 interface Case {
