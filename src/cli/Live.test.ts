@@ -1,0 +1,155 @@
+/** A run that is looked at, fought over or cut short while it goes on; and the same run on other numbers of threads. */
+import { spawn } from "node:child_process"
+import { createHash } from "node:crypto"
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join, resolve } from "node:path"
+import { afterAll, assert, beforeAll, describe, it } from "vitest"
+
+const launcher = join(resolve(import.meta.dirname, "../.."), "src/cli/osnas.mjs")
+const folder = mkdtempSync(join(tmpdir(), "osnas-live-"))
+afterAll(() => rmSync(folder, { recursive: true }))
+
+interface Ended {
+  readonly code: number | null
+  readonly out: string
+  readonly err: string
+}
+
+/** The command; where stderr first holds `at`, it stands still until `meanwhile` is over. */
+const osnas = (args: ReadonlyArray<string>, at?: string, meanwhile?: (pid: number) => Promise<void>): Promise<Ended> =>
+  new Promise((done, failed) => {
+    const child = spawn(process.execPath, [launcher, ...args], { cwd: folder })
+    let [out, err, stopped] = ["", "", false]
+    child.stdout.on("data", (chunk) => {
+      out += chunk
+    })
+    child.stderr.on("data", (chunk) => {
+      err += chunk
+      if (at === undefined || meanwhile === undefined || stopped || !err.includes(at)) return
+      stopped = true
+      child.kill("SIGSTOP")
+      meanwhile(child.pid ?? 0)
+        .catch(failed)
+        .finally(() => child.kill("SIGCONT"))
+    })
+    child.on("close", (code) => done({ code, out, err }))
+  })
+
+writeFileSync(
+  join(folder, "small.yaml"),
+  `
+name: small
+seed: 3
+engine: { name: simd, threads: 1 }
+dataflow: { name: fashion-mnist, trainLimit: 60, testLimit: 20, prefetch: 0 }
+searchSpace:
+  name: macro
+  first: [{ block: { _tag: Conv, kernel: 3 }, width: 4, stride: 4 }]
+  search: [{ width: 4 }, { width: 6, stride: 2 }]
+  choices: [{ _tag: Mobile, kernel: 3, expansion: 1 }, { _tag: Mobile, kernel: 3, expansion: 2 }]
+  last: [{ block: { _tag: GlobalAverage } }, { block: { _tag: Classifier }, width: head }]
+budget: { max: 1e6 }
+supernetTraining: { epochs: 2, batchSize: 10 }
+searchStrategy: { name: random, evaluations: 4, generation: 2 }
+estimator: { name: supernet, recalibration: 1, recalibrationBatchSize: 10, batchSize: 10 }
+retraining: { epochs: 2, batchSize: 10 }
+`
+)
+
+const run = (dir: string, ...more: ReadonlyArray<string>) => ["run", "small.yaml", "--dir", dir, ...more]
+
+const outcome = (dir: string): ReadonlyArray<string> =>
+  [
+    "checkpoints/supernet.safetensors",
+    "search.jsonl",
+    "architecture.json",
+    "network.safetensors",
+    "metrics.json",
+    "lookup-table.json"
+  ].map((name) =>
+    createHash("sha256")
+      .update(readFileSync(join(folder, dir, name)))
+      .digest("hex")
+  )
+
+/** Every file with its size and the time of its last change. */
+const listing = (dir: string): ReadonlyArray<string> =>
+  readdirSync(join(folder, dir), { recursive: true, encoding: "utf8" })
+    .sort()
+    .map((name) => {
+      const { mtimeMs, size } = statSync(join(folder, dir, name))
+      return `${name} ${size} ${mtimeMs}`
+    })
+
+describe("a run", () => {
+  beforeAll(async () => {
+    const ended = await osnas(run("A"))
+    assert.strictEqual(ended.code, 0, ended.err)
+  }, 120_000)
+
+  it.each([2, 4])(
+    "of %i threads comes to the same bytes in all phases",
+    async (threads) => {
+      const ended = await osnas(run(`T${threads}`, "--threads", String(threads)))
+      assert.strictEqual(ended.code, 0, ended.err)
+      assert.deepStrictEqual(outcome(`T${threads}`), outcome("A"))
+    },
+    120_000
+  )
+
+  it.skipIf(process.platform === "win32")(
+    "is reported while it goes on, and nobody else may have its folder",
+    async () => {
+      let pid = 0
+      const ended = await osnas(run("B"), "Search     generation 1", async (running) => {
+        pid = running
+        const before = listing("B")
+        const json = await osnas(["report", "B", "--json"])
+        assert.strictEqual(json.code, 0, json.err)
+        const { phases, search, status } = JSON.parse(json.out)
+        assert.strictEqual(status, "running")
+        // The best so far is on the disk, with every candidate.
+        assert.isAtLeast(search.length, 2)
+        assert.deepStrictEqual(
+          phases.map(({ state }: { readonly state: string }) => state),
+          ["done", "running", "waiting", "waiting"]
+        )
+        const page = await osnas(["report", "B", "--output", join(folder, "page.html")])
+        assert.strictEqual(page.code, 0, page.err)
+        assert.include(page.out, "small: running")
+        const resumed = await osnas(["resume", "B"])
+        assert.strictEqual(resumed.code, 1)
+        assert.match(resumed.err, new RegExp(`in use by process ${running} .*since \\d+ s: wait for it or stop it`))
+        const replaced = await osnas(run("B", "--overwrite"))
+        assert.strictEqual(replaced.code, 1)
+        assert.include(replaced.err, `in use by process ${running}`)
+        assert.deepStrictEqual(listing("B"), before)
+      })
+      assert.isAbove(pid, 0)
+      assert.strictEqual(ended.code, 0, ended.err)
+      assert.deepStrictEqual(outcome("B"), outcome("A"))
+    },
+    240_000
+  )
+
+  it.runIf(process.platform === "linux")(
+    "that finds the disk full says so, and goes on when there is space",
+    async () => {
+      const part = join(folder, "C/network.safetensors.part")
+      const ended = await osnas(run("C"), "Supernet   epoch 1/2", async () => symlinkSync("/dev/full", part))
+      assert.strictEqual(ended.code, 1, ended.err)
+      assert.match(ended.err, /cannot write .*network\.safetensors\.part: ENOSPC.*; free some space and resume the run/)
+      assert.deepStrictEqual(
+        listing("C").filter((name) => /\.part|run\.lock/.test(name)),
+        []
+      )
+      const report = await osnas(["report", "C"])
+      assert.include(report.out, "small: failed (cannot write")
+      const resumed = await osnas(["resume", "C"])
+      assert.strictEqual(resumed.code, 0, resumed.err)
+      assert.deepStrictEqual(outcome("C"), outcome("A"))
+    },
+    240_000
+  )
+})
