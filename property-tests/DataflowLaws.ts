@@ -74,25 +74,50 @@ const checkShape = (flow: DataflowShape, request: BatchRequest, batch: Batch): v
   law(batch.images.every(Number.isFinite), "pixels are finite", about)
 }
 
+/** One evaluation pass: its laws, and the images in their order. */
+const evaluationPass = async (flow: DataflowShape, split: Split, batchSize: number): Promise<ReadonlyArray<string>> => {
+  const batches = await pass(flow, split, batchSize, false)
+  const about = `${split}, batch size ${batchSize}`
+  const count = flow.count(split)
+  const steps = Math.ceil(count / batchSize)
+  law(batches.length === steps, "steps round up outside training", `${about}: ${batches.length} for ${steps}`)
+  batches.forEach((batch, step) => {
+    const request = { split, epoch: 0, step, batchSize, training: false }
+    checkShape(flow, request, batch)
+    const due = Math.min(batchSize, count - step * batchSize)
+    law(batch.size === due, "evaluation shows every image", `${JSON.stringify(request)}: ${batch.size} of ${due}`)
+  })
+  return batches.flatMap((batch) => names(flow, batch))
+}
+
+/** What is wrong with an evaluation pass; undefined: nothing. */
+const faultOf = (flow: DataflowShape, split: Split, batchSize: number): Promise<string | undefined> =>
+  evaluationPass(flow, split, batchSize).then(
+    () => undefined,
+    (cause: unknown) => (cause instanceof Error ? cause.message : String(cause))
+  )
+
+/** A fault with the smallest batch size that shows it, of all up to the one that did. */
+const shrunk = async (flow: DataflowShape, split: Split, batchSize: number, fault: string): Promise<Error> => {
+  for (let smaller = 1; smaller < batchSize; smaller += 1) {
+    const found = await faultOf(flow, split, smaller)
+    if (found !== undefined) {
+      return new Error(
+        `${found}; counterexample shrunk from batch size ${batchSize} to ${smaller}, no smaller one fails`
+      )
+    }
+  }
+  return new Error(`${fault}; counterexample of the smallest batch size that fails, ${batchSize}`)
+}
+
 /** An evaluation pass shows every image once, in an order that does not depend on the batch size. */
 const evaluationIsComplete = async (flow: DataflowShape, split: Split, batchSizes: ReadonlyArray<number>) => {
-  const orders = new Set<string>()
   for (const batchSize of batchSizes) {
-    const batches = await pass(flow, split, batchSize, false)
-    const about = `${split}, batch size ${batchSize}`
-    const steps = Math.ceil(flow.count(split) / batchSize)
-    law(batches.length === steps, "steps round up outside training", `${about}: ${batches.length} for ${steps}`)
-    batches.forEach((batch, step) => {
-      checkShape(flow, { split, epoch: 0, step, batchSize, training: false }, batch)
-    })
-    const seen = batches.flatMap((batch) => names(flow, batch))
-    law(
-      seen.length === flow.count(split),
-      "evaluation shows every image",
-      `${about}: ${seen.length} of ${flow.count(split)}`
-    )
-    orders.add(seen.join())
+    const fault = await faultOf(flow, split, batchSize)
+    if (fault !== undefined) throw await shrunk(flow, split, batchSize, fault)
   }
+  const orders = new Set<string>()
+  for (const batchSize of batchSizes) orders.add((await evaluationPass(flow, split, batchSize)).join())
   law(orders.size === 1, "the order of evaluation does not depend on the batch size", split)
 }
 

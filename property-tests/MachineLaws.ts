@@ -47,16 +47,31 @@ interface Stepped {
   readonly status: string
 }
 
+const isPlain = (value: object): boolean => {
+  const prototype: unknown = Object.getPrototypeOf(value)
+  return prototype === Object.prototype || prototype === null
+}
+
+/** Whether two values are the same data; keys whose value is undefined count as missing, as in JSON. */
+const same = (a: unknown, b: unknown): boolean => {
+  if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return Object.is(a, b)
+  if (Array.isArray(a) || Array.isArray(b)) {
+    return Array.isArray(a) && Array.isArray(b) && a.length === b.length && a.every((item, at) => same(item, b[at]))
+  }
+  if (!isPlain(a) || !isPlain(b)) return false
+  const [x, y] = [a, b] as ReadonlyArray<Readonly<Record<string, unknown>>>
+  return [...new Set([...Object.keys(a), ...Object.keys(b)])].every((key) => same(x?.[key], y?.[key]))
+}
+
 /** Persisted, written as JSON and read back, a snapshot is the same. */
 const checkRestores = (machine: AnyStateMachine, snapshot: Stepped, path: string): void => {
   const persisted: unknown = machine.getPersistedSnapshot(snapshot as never)
   const read = JSON.parse(JSON.stringify(persisted)) as Snapshot<unknown>
   const restored = createActor(machine, { snapshot: read, input: undefined }).getSnapshot() as unknown as Stepped
   law(
-    JSON.stringify([restored.value, restored.context, restored.status]) ===
-      JSON.stringify([snapshot.value, snapshot.context, snapshot.status]),
+    same([restored.value, restored.context, restored.status], [snapshot.value, snapshot.context, snapshot.status]),
     "a snapshot survives JSON",
-    path
+    `${JSON.stringify(snapshot.value)} after ${path}`
   )
 }
 

@@ -5,7 +5,7 @@
  *
  * Prints a JSON object; exits 0 if every run ended with equal bytes and nothing was left to clean up.
  */
-import { spawn } from "node:child_process"
+import { type ChildProcess, spawn } from "node:child_process"
 import { createHash } from "node:crypto"
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -73,6 +73,7 @@ const stations = [starting, "supernetTraining", "searching", "retraining", "eval
 const live = (args: ReadonlyArray<string>, death: Death | undefined): Promise<Life> =>
   new Promise((resolve) => {
     const child = spawn(process.execPath, [...args], { cwd: root, stdio: ["ignore", "pipe", "pipe"] })
+    alive.add(child)
     const spent = new Map<string, number>()
     let phase = starting
     let since = performance.now()
@@ -101,6 +102,7 @@ const live = (args: ReadonlyArray<string>, death: Death | undefined): Promise<Li
     })
     child.on("close", (code, signal) => {
       clearTimeout(timer)
+      alive.delete(child)
       enter("ended")
       const last = [...spent.keys()].at(-1) ?? starting
       resolve({ killed: killed && signal === "SIGKILL", code, phase: last, spent, errors })
@@ -124,9 +126,17 @@ const digests = (folder: string): Readonly<Record<string, string>> =>
     })
   )
 
+/** Processes that live: none may outlive the torture itself. */
+const alive = new Set<ChildProcess>()
+
 /** Tortures. */
 export const torture = async (options: TortureOptions): Promise<TortureReport> => {
   const home = mkdtempSync(path.join(tmpdir(), "osnas-torture-"))
+  const clean = () => {
+    for (const child of alive) child.kill("SIGKILL")
+    rmSync(home, { recursive: true, force: true })
+  }
+  process.once("exit", clean)
   const key = Key.derive(Key.make(options.seed), "torture")
   const small = path.join(here, "tortureChild.ts")
   const command = path.join(root, "src", "cli", "osnas.mjs")
@@ -190,11 +200,13 @@ export const torture = async (options: TortureOptions): Promise<TortureReport> =
     for (const name of readdirSync(home)) if (name !== "untouched") leftovers.push(name)
     return { kills, killsByPhase, runs, killedTwice, lives, different, failed, leftovers }
   } finally {
-    rmSync(home, { recursive: true, force: true })
+    clean()
+    process.off("exit", clean)
   }
 }
 
 if (import.meta.main) {
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(130))
   const { values } = parseArgs({
     options: {
       kills: { type: "string", default: "100" },
