@@ -128,6 +128,29 @@ describe("Runner", () => {
     })
   )
 
+  it.live("checkpoints come by steps, by minutes and at the end of an epoch; all but the newest are removed", () =>
+    Effect.gen(function* () {
+      const saved = (checkpoint: Partial<RunConfig["checkpoint"]>) =>
+        Effect.gen(function* () {
+          const memory = MemoryDisk.make()
+          yield* Trials.begin(memory.disk, {
+            ...Trials.shortConfig,
+            retraining: { ...Trials.shortConfig.retraining, epochs: 2 },
+            checkpoint: { everySteps: 0, everyMinutes: 0, keep: 99, ...checkpoint }
+          })
+          return [...memory.files().keys()].flatMap((file) => {
+            const step = /retraining-(\d+)\.safetensors$/.exec(file)?.[1]
+            return step === undefined ? [] : [Number(step)]
+          })
+        })
+      // Epochs of three steps; what the last one leaves is the network itself.
+      assert.deepStrictEqual(yield* saved({}), [3])
+      assert.deepStrictEqual(yield* saved({ everySteps: 2 }), [2, 3, 4])
+      assert.deepStrictEqual(yield* saved({ everySteps: 1, keep: 2 }), [4, 5])
+      assert.includeMembers([...(yield* saved({ everyMinutes: 1e-7 }))], [1, 2, 3])
+    })
+  )
+
   it.live("a finished run stays as it is when resumed", () =>
     Effect.gen(function* () {
       const memory = MemoryDisk.make()
