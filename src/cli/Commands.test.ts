@@ -79,8 +79,14 @@ describe("inspect", () => {
       assert.include(published, '"macs":244452664,"params":4304584')
       const [small] = yield* printed("inspect", "fbnet-a", "--size", "32", "--classes", "10", "--json")
       assert.include(small, '"size":32,"classes":10')
-      const [text] = yield* printed("inspect", "spos", "--arch", "published", "--json")
-      assert.include(text, '"size":224')
+      const inSpace = ["--size", "112", "--embedding", "128", "--json"]
+      const baseline = '"macs":220965376,"params":1003136'
+      const [alone] = yield* printed("inspect", "mobilefacenet-baseline", "--json")
+      const [named] = yield* printed("inspect", "mobilefacenet", "--arch", "mobilefacenet-baseline", ...inSpace)
+      const [space] = yield* printed("inspect", "mobilefacenet", "--size", "112", "--json")
+      for (const line of [alone, named, space]) assert.include(line, baseline)
+      const text = (yield* printed("inspect", "proxylessnas")).join("\n")
+      assert.match(text, /proxylessnas-mobile\s+at 224 pixels 320,427,584 MACs, 4,080,512 parameters/)
     })
   )
 
@@ -118,7 +124,7 @@ describe("inspect", () => {
         [["mobilefacenet", "--set", "colour=1"], "unknown key"],
         [["tiny", "--arch", "0", "--archs", "x"], "exclude each other"],
         [["tiny", "--archs", join(folder, "none")], "ENOENT"],
-        [["tiny", "--arch", "published"], "no network was published"]
+        [["fbnet-l", "--arch", "fbnet-a"], 'its own is searchSpace: {"name":"fbnet-s"']
       ]
       for (const [args, reason] of expected) {
         const { code, message } = yield* failure("inspect", ...args)

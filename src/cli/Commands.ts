@@ -164,7 +164,7 @@ const inspect = Command.make(
     ),
     arch: Flag.String("arch").pipe(
       Flag.withMetavar("A,B,..."),
-      Flag.withDescription("An architecture: one digit a layer; `published`: the one published under the space's name"),
+      Flag.withDescription("An architecture: one digit a layer, or the name of one published in this space"),
       Flag.optional
     ),
     archs: Flag.String("archs").pipe(

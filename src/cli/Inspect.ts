@@ -6,7 +6,6 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Load from "../component/Load.ts"
-import * as Registry from "../component/Registry.ts"
 import * as Network from "../nn/Network.ts"
 import * as Key from "../random/Key.ts"
 import { RunKey } from "../random/RunKey.ts"
@@ -143,21 +142,31 @@ const describeSpace = (space: SearchSpaceShape): string => {
   ].join("\n")
 }
 
+/** The networks published in a space, with their figures for the images they were published for. */
+const publishedIn = (space: string) =>
+  Presets.ofSpace(space).map((preset) => {
+    const { macs, params } = Network.count(Result.getOrThrow(Presets.network(preset)))
+    const { head, input } = preset.interface
+    const asked = head._tag === "Classifier" ? { classes: head.classes } : { embedding: head.dimension }
+    return { name: preset.name, architecture: preset.genotype.join(","), size: input[0], ...asked, macs, params }
+  })
+
+const publishedText = (space: string): ReadonlyArray<string> => {
+  const found = publishedIn(space)
+  const width = Math.max(0, ...found.map(({ name }) => name.length))
+  const rows = found.map((one) => {
+    const [macs, params] = [grouped(String(one.macs)), grouped(String(one.params))]
+    return `  ${one.name.padEnd(width)}  at ${one.size} pixels ${macs} MACs, ${params} parameters`
+  })
+  return rows.length === 0 ? [] : ["", "Published networks (osnas inspect NAME):", ...rows]
+}
+
 /** Runs the command. */
 export const run = Effect.fn("Inspect.run")(function* (input: Input) {
   if (Option.isSome(input.arch) && Option.isSome(input.archs)) {
     return yield* new UsageError({ reason: "--arch and --archs exclude each other: name one architecture, or a file" })
   }
-  // A name that is a space's as well means the space; its published network is `--arch published` then.
-  const preset = Presets.find(input.space)
-  const isSpace = Registry.names("searchSpace").includes(input.space)
-  const published = preset !== undefined && (!isSpace || Option.contains(input.arch, "published")) ? preset : undefined
-  if (Option.contains(input.arch, "published") && published === undefined) {
-    const names = Presets.presets.map((one) => one.name).join(", ")
-    return yield* new UsageError({
-      reason: `no network was published under the name ${input.space} (there are ${names})`
-    })
-  }
+  const published = Presets.find(input.space)
   const size = Option.getOrElse(input.size, () => published?.interface.input[0] ?? 32)
   const head: Head = Option.match(input.embedding, {
     onSome: (dimension) => ({ _tag: "Embedding", dimension }),
@@ -170,10 +179,7 @@ export const run = Effect.fn("Inspect.run")(function* (input: Input) {
   const options = Option.isSome(input.stemStride) ? { stemStride: input.stemStride.value } : {}
   const { name, ...given } = published?.searchSpace ?? { name: input.space }
   const space = yield* buildSpace(name, { ...given, ...options }, input.set, [size, size, input.channels], head)
-  const arch =
-    published !== undefined && (Option.isNone(input.arch) || input.arch.value === "published")
-      ? Option.some(space.format(published.genotype))
-      : input.arch
+  const arch = published === undefined ? input.arch : Option.orElse(input.arch, () => Option.some(published.name))
   const asked = head._tag === "Classifier" ? { classes: head.classes } : { embedding: head.dimension }
   const summary = (genotype: Genotype) => {
     const { macs, params } = Network.count(space.network(genotype))
@@ -188,7 +194,10 @@ export const run = Effect.fn("Inspect.run")(function* (input: Input) {
     return
   }
   if (Option.isSome(arch)) {
-    const genotype = yield* Effect.fromResult(space.parse(arch.value))
+    const genotype =
+      published !== undefined && arch.value === published.name
+        ? published.genotype
+        : yield* Effect.fromResult(Presets.parse(space, arch.value))
     if (input.json) return yield* Console.log(JSON.stringify(summary(genotype)))
     const found = describe(space, genotype)
     if (published !== undefined) yield* Console.log(`${published.name}: ${published.source}`)
@@ -210,9 +219,10 @@ export const run = Effect.fn("Inspect.run")(function* (input: Input) {
         layers,
         choices: space.choices,
         architectures: String(space.size),
-        macs: { smallest, largest }
+        macs: { smallest, largest },
+        published: publishedIn(name)
       })
     )
   }
-  return yield* Console.log(describeSpace(space))
+  return yield* Console.log([describeSpace(space), ...publishedText(name)].join("\n"))
 })

@@ -184,7 +184,7 @@ export const RunConfig = Schema.Struct({
       .annotate({ description: "A supernet's .safetensors: skips supernet training" })
       .pipe(Schema.withDecodingDefaultKey(Effect.succeed(null))),
     architecture: Schema.NullOr(Schema.String)
-      .annotate({ description: "An architecture, `2,0,6,…`: skips training of the supernet and search" })
+      .annotate({ description: "An architecture, `2,0,6,…`, or a published one by name: skips supernet and search" })
       .pipe(Schema.withDecodingDefaultKey(Effect.succeed(null))),
     network: Schema.NullOr(Schema.String)
       .annotate({ description: "The architecture's trained .safetensors: evaluation alone" })

@@ -209,6 +209,7 @@ describe("Runner", () => {
           })
         )
       assert.match(String(failureOf(yield* start({ architecture: "0,1" }))), /it has 2 positions/)
+      assert.match(String(failureOf(yield* start({ architecture: "fbnet-a" }))), /its own is searchSpace: .*fbnet-s/)
       assert.match(String(failureOf(yield* start({ supernet: "nowhere.safetensors" }))), /there is no such file/)
       assert.match(String(failureOf(yield* start({ network: "weights.safetensors" }))), /start.architecture/)
       assert.strictEqual(memory.files().size, 0)

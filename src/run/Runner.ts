@@ -50,6 +50,7 @@ import * as Parameters from "../nn/ParameterTree.ts"
 import * as Schedule from "../nn/Schedule.ts"
 import * as Key from "../random/Key.ts"
 import { RunKey } from "../random/RunKey.ts"
+import * as Presets from "../search-space/Presets.ts"
 import { type Genotype, type GenotypeError, SearchSpace } from "../search-space/SearchSpace.ts"
 import * as Distribution from "../search-strategy/Distribution.ts"
 import {
@@ -1097,9 +1098,7 @@ const readStart = (s: Services, config: RunConfig, baseFolder: string) =>
   Effect.gen(function* () {
     const { start } = config
     const architecture =
-      start.architecture === null
-        ? null
-        : yield* Effect.fromResult(Result.flatMap(s.space.parse(start.architecture), s.space.validate))
+      start.architecture === null ? null : yield* Effect.fromResult(Presets.parse(s.space, start.architecture))
     if (architecture === null) {
       const unfit = Pairing.check({ ...s, given: start.supernet !== null })
       if (unfit !== undefined) return yield* unfit

@@ -6,11 +6,19 @@ import * as FbNet from "./FbNet.ts"
 import { fixed, fromMacro, layersOf, type MacroSpec } from "./MacroSpace.ts"
 import * as MobileFaceNet from "./MobileFaceNet.ts"
 import * as ProxylessNas from "./ProxylessNas.ts"
-import type { Genotype, Head, NetworkInterface, SearchSpaceError, SearchSpaceShape } from "./SearchSpace.ts"
+import {
+  type Genotype,
+  GenotypeError,
+  type Head,
+  type NetworkInterface,
+  type SearchSpaceError,
+  type SearchSpaceShape
+} from "./SearchSpace.ts"
 import * as Spos from "./Spos.ts"
 
 /** A published network. */
 export interface Preset {
+  /** Its name, which is that of no space. */
   readonly name: string
   /** Where it comes from. */
   readonly source: string
@@ -114,10 +122,10 @@ export const presets: ReadonlyArray<Preset> = [
     { stem: 40, first: 24, stages: [32, 48, 88, 104, 216, 360], head: 1432 },
     "1 0 0 0 1 0 0 2 1 6 6 0 3 0 0 0 3 2 2 0 3"
   ),
-  spos("spos", "authors"),
+  spos("spos-authors", "authors"),
   spos("spos-osnas", "osnas"),
   {
-    name: "mobilefacenet",
+    name: "mobilefacenet-baseline",
     source: "Chen et al. 2018, MobileFaceNets: Efficient CNNs for Accurate Real-Time Face Verification",
     searchSpace: { name: "mobilefacenet", stemStride: 2 },
     genotype: digits("1 1 1 1 1 2 1 1 1 1 1 1 2 1 1"),
@@ -128,6 +136,43 @@ export const presets: ReadonlyArray<Preset> = [
 
 /** A preset by its name. */
 export const find = (name: string): Preset | undefined => presets.find((preset) => preset.name === name)
+
+/** The presets that are architectures of a space, whatever its options. */
+export const ofSpace = (space: string): ReadonlyArray<Preset> =>
+  presets.filter((preset) => preset.searchSpace.name === space)
+
+/**
+ * An architecture of a space by its digits, or by the name of a preset of exactly this space: the same blocks of the same
+ * widths, for the space's own images and head.
+ *
+ * **Example** (A baseline's name instead of its digits)
+ * ```ts
+ * import * as Result from "effect/Result"
+ * import * as FbNet from "./FbNet.ts"
+ * import * as Presets from "./Presets.ts"
+ * const task = { input: [32, 32, 3], head: { _tag: "Classifier", classes: 100 } } as const
+ * const space = Result.getOrThrow(FbNet.makeS({ stemStride: 2, channelShuffle: false }, task))
+ * space.format(Result.getOrThrow(Presets.parse(space, "fbnet-a"))).slice(0, 9) // => "8,2,0,8,8"
+ * ```
+ */
+export const parse = (space: SearchSpaceShape, text: string): Result.Result<Genotype, GenotypeError> => {
+  const preset = find(text.trim())
+  if (preset === undefined) return Result.flatMap(space.parse(text), space.validate)
+  const { genotype, name, searchSpace } = preset
+  const same = Result.match(Result.all([space.validate(genotype), preset.space(space.interface)]), {
+    onFailure: () => false,
+    onSuccess: ([, own]) => JSON.stringify(own.network(genotype)) === JSON.stringify(space.network(genotype))
+  })
+  return same
+    ? Result.succeed(genotype)
+    : Result.fail(
+        new GenotypeError({
+          space: space.name,
+          genotype: name,
+          reason: `its own is searchSpace: ${JSON.stringify(searchSpace)}`
+        })
+      )
+}
 
 /**
  * A preset's network, for what it was published for or for other images and another head.

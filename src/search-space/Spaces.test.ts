@@ -50,7 +50,7 @@ describe("published figures come out exactly", () => {
     ["fbnet-a", { macs: 244452664, params: 4304584 }],
     ["proxylessnas-mobile", { macs: 320427584, params: 4080512 }],
     ["spos-osnas", { macs: 321915200 }],
-    ["mobilefacenet", { macs: 220965376, params: 1003136 }]
+    ["mobilefacenet-baseline", { macs: 220965376, params: 1003136 }]
   ])("%s", (name, expected) => {
     const preset = Presets.find(name)
     if (preset === undefined) throw new Error(`no preset ${name}`)
@@ -221,6 +221,23 @@ describe("presets", () => {
       expect(Result.isSuccess(space.validate(preset.genotype)), preset.name).toBe(true)
       expect(Result.isSuccess(Presets.network(preset, { input: [32, 32, 3] })), preset.name).toBe(true)
     }
+  })
+
+  it("are architectures of their own spaces alone, and named like no space", () => {
+    const textOf = (result: Result.Result<ReadonlyArray<number>, Error>): string =>
+      Result.isSuccess(result) ? result.success.join(",") : result.failure.message
+    for (const { genotype, name, searchSpace, space } of Presets.presets) {
+      expect(Object.keys(makers)).not.toContain(name)
+      expect(Presets.ofSpace(searchSpace.name).map((preset) => preset.name)).toContain(name)
+      expect(textOf(Presets.parse(Result.getOrThrow(space(cifar)), name))).toBe(genotype.join(","))
+      expect(textOf(Presets.parse(made("tiny"), name))).toContain(
+        `its own is searchSpace: {"name":"${searchSpace.name}"`
+      )
+    }
+    // Same digits, other widths or blocks
+    expect(textOf(Presets.parse(made("proxylessnas"), "proxylessnas-gpu"))).toContain("not in search space")
+    expect(textOf(Presets.parse(made("fbnet-s"), "fbnet-b"))).toContain("not in search space")
+    expect(textOf(Presets.parse(made("tiny"), "0,1"))).toContain("2 positions")
   })
 
   it("labels of all blocks are distinct words", () => {
