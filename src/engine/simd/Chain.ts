@@ -8,10 +8,10 @@
  *
  * What is added in which order is part of the engine, not of the number of threads or the width of vectors: products run
  * over their taps and channels in order, in pieces of 128 that are summed from zero and then added in order; statistics and the
- * sums of the backward pass over a block of rows of a product (at most 384, the float32 sums over at most 128 of them), or over a
- * band of a group of images of a depthwise convolution, then over the blocks in order, in float64; weight gradients over at most
- * 192 positions, over a fixed number of those, then over these groups in order. The sizes follow from the shapes (`rowTiles`,
- * `weightTiles`, `depthwiseTiles`).
+ * sums of the backward pass over at most 128 rows of a block in float32, over the block (of at most 384 rows of a product, or of a
+ * band of a group of images of a depthwise convolution) in float64, then over the blocks in order, in float64; weight gradients
+ * over at most 192 positions, over a fixed number of those, then over these groups in order. The sizes follow from the shapes
+ * (`rowTiles`, `weightTiles`, `depthwiseTiles`).
  */
 import * as tf from "@tensorflow/tfjs-core"
 import type {

@@ -13,7 +13,8 @@ export const BACKWARD: i32 = 2
 /** Stores act(block + bias), plus a residual where there is one, to NHWC. */
 export const ACTIVATE_NHWC: i32 = 3
 
-// Sums run over at most this many rows before they are added up.
+// Sums run over at most this many rows in float32; what they come to is added up in float64. A depthwise convolution brings
+// thousands of rows at once, and an error of their mean or variance is one that all positions of the channel share.
 const SUM_ROWS: i32 = 128
 
 // An epilogue descriptor is 20 argument words:
@@ -67,11 +68,31 @@ function liveRows(row: i32, rows: i32, pixels: i32, images: i32, shift: i32): i3
   return live
 }
 
-// Sum of the rows of c (or of their squared deviations), those of images that exist.
+// The first two lanes, and the last two, in float64.
 // @ts-ignore: decorator
 @inline
-function sumRows(squares: bool, c: usize, row: i32, rows: i32, mean: v128, firstMissing: i32, lastImages: i32, last: i32): v128 {
-  let total = f32x4.splat(0)
+function lowLanes(v: v128): v128 {
+  return f64x2.promote_low_f32x4(v)
+}
+
+// @ts-ignore: decorator
+@inline
+function highLanes(v: v128): v128 {
+  return f64x2.promote_low_f32x4(v128.shuffle<f32>(v, v, 2, 3, 2, 3))
+}
+
+// @ts-ignore: decorator
+@inline
+function joinLanes(low: v128, high: v128): v128 {
+  return v128.shuffle<f32>(f32x4.demote_f64x2_zero(low), f32x4.demote_f64x2_zero(high), 0, 1, 4, 5)
+}
+
+// Sum of the rows of c (or of their squared deviations), those of images that exist, times a factor.
+// @ts-ignore: decorator
+@inline
+function sumRows(squares: bool, c: usize, row: i32, rows: i32, mean: v128, firstMissing: i32, lastImages: i32, last: i32, factor: f64): v128 {
+  let low = f64x2.splat(0)
+  let high = f64x2.splat(0)
   for (let start = 0; start < rows; start += SUM_ROWS) {
     const end = min(rows, start + SUM_ROWS)
     let s0 = f32x4.splat(0)
@@ -111,9 +132,12 @@ function sumRows(squares: bool, c: usize, row: i32, rows: i32, mean: v128, first
       }
       s0 = f32x4.add(s0, v)
     }
-    total = f32x4.add(total, f32x4.add(f32x4.add(s0, s1), f32x4.add(s2, s3)))
+    const sum = f32x4.add(f32x4.add(s0, s1), f32x4.add(s2, s3))
+    low = f64x2.add(low, lowLanes(sum))
+    high = f64x2.add(high, highLanes(sum))
   }
-  return total
+  const by = f64x2.splat(factor)
+  return joinLanes(f64x2.mul(low, by), f64x2.mul(high, by))
 }
 
 function statistics(e: usize, c: usize, step: usize, row: i32, rows: i32, vector: i32, vectors: i32, part: i32): void {
@@ -128,13 +152,13 @@ function statistics(e: usize, c: usize, step: usize, row: i32, rows: i32, vector
   const firstMissing = lastImages == 0 ? i32.MAX_VALUE : (images >> shift) * perGroup
   const live = liveRows(row, rows, pixels, images, shift)
   store<i32>(argP(e, 4) + ((<usize>part) << 2), live)
-  const inverse = f32x4.splat(live ? <f32>1 / <f32>live : 0)
+  const inverse: f64 = live ? 1.0 / <f64>live : 0
   const partial = argP(e, 3) + ((<usize>(part * 2 * planes)) << 4)
   for (let j = 0; j < vectors; j++, c += step) {
     const channel = (<usize>(vector + j)) << 4
     // The block has no bias yet: deviations are taken from the mean without it.
-    const mean = f32x4.mul(sumRows(false, c, row, rows, f32x4.splat(0), firstMissing, lastImages, last), inverse)
-    const squares = sumRows(true, c, row, rows, mean, firstMissing, lastImages, last)
+    const mean = sumRows(false, c, row, rows, f32x4.splat(0), firstMissing, lastImages, last, inverse)
+    const squares = sumRows(true, c, row, rows, mean, firstMissing, lastImages, last, 1)
     const bias = biases ? v128.load(biases + channel) : f32x4.splat(0)
     v128.store(partial + channel, biases ? f32x4.add(mean, bias) : mean)
     v128.store(partial + channel + ((<usize>planes) << 4), squares)
@@ -172,9 +196,13 @@ function backward(e: usize, act: i32, c: usize, step: usize, row: i32, rows: i32
     const shift = v128.load(argP(e, 9) + channel)
     const mean = v128.load(argP(e, 10) + channel)
     const slope = act == PRELU ? v128.load(argP(e, 11) + channel) : zero
-    let s = zero
-    let t = zero
-    let u = zero
+    // Sums of dz, of dz (y - mean), of da min(z, 0): two lanes each.
+    let sLow = f64x2.splat(0)
+    let sHigh = f64x2.splat(0)
+    let tLow = f64x2.splat(0)
+    let tHigh = f64x2.splat(0)
+    let uLow = f64x2.splat(0)
+    let uHigh = f64x2.splat(0)
     let p = c
     let group = row / perGroup
     let start = row - group * perGroup
@@ -188,6 +216,8 @@ function backward(e: usize, act: i32, c: usize, step: usize, row: i32, rows: i32
       let s1 = zero
       let t0 = zero
       let t1 = zero
+      let u0 = zero
+      let u1 = zero
       let r = 0
       for (; r + 2 <= length; r += 2) {
         const w0 = v128.load(y)
@@ -197,8 +227,8 @@ function backward(e: usize, act: i32, c: usize, step: usize, row: i32, rows: i32
         const z0 = f32x4.add(f32x4.mul(w0, scale), shift)
         const z1 = f32x4.add(f32x4.mul(w1, scale), shift)
         if (act == PRELU) {
-          u = f32x4.add(u, f32x4.mul(a0, f32x4.pmin(z0, zero)))
-          u = f32x4.add(u, f32x4.mul(a1, f32x4.pmin(z1, zero)))
+          u0 = f32x4.add(u0, f32x4.mul(a0, f32x4.pmin(z0, zero)))
+          u1 = f32x4.add(u1, f32x4.mul(a1, f32x4.pmin(z1, zero)))
         }
         const d0 = activateBackward(a0, z0, act, slope)
         const d1 = activateBackward(a1, z1, act, slope)
@@ -216,15 +246,24 @@ function backward(e: usize, act: i32, c: usize, step: usize, row: i32, rows: i32
         const w0 = v128.load(y)
         const a0 = v128.load(p)
         const z0 = f32x4.add(f32x4.mul(w0, scale), shift)
-        if (act == PRELU) u = f32x4.add(u, f32x4.mul(a0, f32x4.pmin(z0, zero)))
+        if (act == PRELU) u0 = f32x4.add(u0, f32x4.mul(a0, f32x4.pmin(z0, zero)))
         const d0 = activateBackward(a0, z0, act, slope)
         v128.store(out, d0)
         s0 = f32x4.add(s0, d0)
         t0 = f32x4.add(t0, f32x4.mul(d0, f32x4.sub(w0, mean)))
         p += 16
       }
-      s = f32x4.add(s, f32x4.add(s0, s1))
-      t = f32x4.add(t, f32x4.add(t0, t1))
+      const s = f32x4.add(s0, s1)
+      const t = f32x4.add(t0, t1)
+      sLow = f64x2.add(sLow, lowLanes(s))
+      sHigh = f64x2.add(sHigh, highLanes(s))
+      tLow = f64x2.add(tLow, lowLanes(t))
+      tHigh = f64x2.add(tHigh, highLanes(t))
+      if (act == PRELU) {
+        const u = f32x4.add(u0, u1)
+        uLow = f64x2.add(uLow, lowLanes(u))
+        uHigh = f64x2.add(uHigh, highLanes(u))
+      }
       left -= length
       start += length
       if (start == perGroup) {
@@ -232,9 +271,9 @@ function backward(e: usize, act: i32, c: usize, step: usize, row: i32, rows: i32
         group++
       }
     }
-    v128.store(partial + channel, s)
-    v128.store(partial + next + channel, t)
-    if (act == PRELU) v128.store(partial + next + next + channel, u)
+    v128.store(partial + channel, joinLanes(sLow, sHigh))
+    v128.store(partial + next + channel, joinLanes(tLow, tHigh))
+    if (act == PRELU) v128.store(partial + next + next + channel, joinLanes(uLow, uHigh))
   }
 }
 

@@ -44,7 +44,8 @@ export function joinStatistics(args: usize, piece: i32, scratch: usize): void {
     }
     const variance = m2 / total
     const inverse = 1.0 / sqrt<f64>(variance + epsilon)
-    const scale = <f64>load<f32>(argP(args, 4) + at) * inverse
+    // The shift takes the mean away that the scale, as it is stored, leaves.
+    const scale = <f64>(<f32>(<f64>load<f32>(argP(args, 4) + at) * inverse))
     store<f32>(argP(args, 6) + at, <f32>mean)
     store<f32>(argP(args, 11) + at, <f32>mean)
     store<f32>(argP(args, 7) + at, <f32>variance)
