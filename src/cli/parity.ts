@@ -2,14 +2,15 @@
  * `npm run parity -- FOLDER...`: holds our networks against PyTorch's numbers. Each folder has what the peer's
  * reference tool writes: the network's weights, inputs, and logits, gradients and the state after SGD steps computed in
  * float64. Prints one JSON line a folder with our error and that of PyTorch's own float32 run in every group, then the
- * medians of every space, and exits with 0 where all are within the bounds.
+ * medians of every space, and exits with 0 where all are within the bounds. docs/reproducibility.md says how the figures
+ * are to be read.
  */
-import { readFileSync } from "node:fs"
+import { existsSync, readFileSync } from "node:fs"
 import * as path from "node:path"
-import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import { parseArgs } from "node:util"
 import * as tf from "@tensorflow/tfjs-core"
-import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { type EngineMode, EngineName } from "../engine/Engine.ts"
@@ -30,9 +31,11 @@ import type { Genotype, NetworkInterface, SearchSpaceError, SearchSpaceShape } f
 import * as Sgnas from "../search-space/Sgnas.ts"
 import * as Spos from "../search-space/Spos.ts"
 
-const groups = ["logits_eval", "logits_train", "input_gradient", "gradient", "update"] as const
+/** What is compared. */
+export const groups = ["logits_eval", "logits_train", "input_gradient", "gradient", "update"] as const
 type Group = (typeof groups)[number]
-type Errors = Readonly<Record<Group, number>>
+/** Norm-wise relative errors. */
+export type Errors = Readonly<Record<Group, number>>
 
 const ErrorsSchema = Schema.Struct({
   logits_eval: Schema.Finite,
@@ -42,7 +45,8 @@ const ErrorsSchema = Schema.Struct({
   update: Schema.Finite
 })
 
-const Reference = Schema.Struct({
+/** `reference.json`. */
+export const Reference = Schema.Struct({
   space: Schema.String,
   architecture: Schema.Array(Schema.Int),
   size: Schema.Int,
@@ -53,7 +57,8 @@ const Reference = Schema.Struct({
   steps: Schema.Int,
   float32_error: ErrorsSchema
 })
-type Reference = typeof Reference.Type
+/** `reference.json`. */
+export type Reference = typeof Reference.Type
 
 /** No single error above these; and over the folders of a space the median at most twice PyTorch's median. */
 const limits: Errors = { logits_eval: 1e-5, logits_train: 1e-3, input_gradient: 0.1, gradient: 0.1, update: 0.1 }
@@ -95,11 +100,13 @@ const sgd: OptimizerConfig = {
 }
 const statisticsMomentum = 0.1
 
-/** What is computed, and all the blocks whose state PyTorch saved. */
-const networksOf = (
-  space: SearchSpaceShape,
-  reference: Reference
-): { readonly path: Network.Network; readonly held: ReadonlyArray<Network.NamedBlock> } => {
+/** A network to compute, and all the blocks whose state PyTorch saved with it. */
+export interface Compared {
+  readonly path: Network.Network
+  readonly held: ReadonlyArray<Network.NamedBlock>
+}
+
+const networksOf = (space: SearchSpaceShape, reference: Reference): Compared => {
   const genotype: Genotype = reference.architecture
   if (!reference.supernet) {
     const path = space.network(genotype)
@@ -125,7 +132,7 @@ const compare = (pairs: Iterable<readonly [ours: ArrayLike<number>, theirs: Arra
       norm += b * b
     }
   }
-  return Math.sqrt(difference / norm)
+  return difference === 0 ? 0 : Math.sqrt(difference / norm)
 }
 
 const channelsLast = (tensor: tf.Tensor4D): tf.Tensor4D => tf.transpose(tensor, [0, 2, 3, 1])
@@ -147,13 +154,13 @@ const readEntries = (
 /** Counters, and SGNAS's normalisation for a layer without any sub-block, which no architecture has. */
 const unused = /num_batches_tracked$|\.sbn\.6\.(weight|bias|running_mean|running_var)$/
 
-const measure = (
-  space: SearchSpaceShape,
-  reference: Reference,
+/** Our errors against a reference, on the engine that is in use. Throws a RangeError where tensors do not fit the network. */
+export const measure = (
+  { held, path }: Compared,
+  reference: Pick<Reference, "batch" | "steps" | "supernet">,
   weights: ReadonlyMap<string, TorchNames.HostTensor>,
   arrays: ReadonlyMap<string, TorchNames.HostTensor>
 ): Errors => {
-  const { held, path } = networksOf(space, reference)
   const entries = TorchNames.entries(held, reference.supernet ? "supernet" : "network")
   const covered = new Set(entries.map((entry) => entry.theirs))
   for (const name of weights.keys()) {
@@ -228,7 +235,8 @@ const measure = (
   }) as unknown as Errors
 }
 
-const hostTensors = (checkpoint: Checkpoint.Checkpoint): ReadonlyMap<string, TorchNames.HostTensor> => {
+/** The float32 and int64 tensors of a file. */
+export const hostTensors = (checkpoint: Checkpoint.Checkpoint): ReadonlyMap<string, TorchNames.HostTensor> => {
   const out = new Map<string, TorchNames.HostTensor>()
   for (const [name, entry] of checkpoint.tensors) {
     const { dtype, shape } = entry
@@ -240,9 +248,17 @@ const hostTensors = (checkpoint: Checkpoint.Checkpoint): ReadonlyMap<string, Tor
   return out
 }
 
+const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+
+const files = ["reference.json", "weights.safetensors", "arrays.safetensors"]
+
 const readReference = Effect.fn("parity.reference")(function* (folder: string) {
-  const fail = (cause: unknown) =>
-    new ParityError({ folder, reason: `reference.json: ${cause instanceof Error ? cause.message : String(cause)}` })
+  const missing = files.filter((file) => !existsSync(path.join(folder, file)))
+  if (missing.length > 0) {
+    const reason = existsSync(folder) ? `it has no ${missing.join(", ")}` : "there is no such folder"
+    return yield* new ParityError({ folder, reason: `${reason}; a reference has ${files.join(", ")}` })
+  }
+  const fail = (cause: unknown) => new ParityError({ folder, reason: `reference.json: ${reasonOf(cause)}` })
   const raw = yield* Effect.try({
     try: (): unknown => JSON.parse(readFileSync(path.join(folder, "reference.json"), "utf8")),
     catch: fail
@@ -250,33 +266,60 @@ const readReference = Effect.fn("parity.reference")(function* (folder: string) {
   return yield* Schema.decodeUnknownEffect(Reference)(raw).pipe(Effect.mapError(fail))
 })
 
-const measureFolder = Effect.fn("parity.folder")(function* (folder: string) {
-  const disk = yield* Disk
-  const reference = yield* readReference(folder)
-  const make = spaces[reference.space]
-  if (make === undefined) {
-    return yield* new ParityError({
-      folder,
-      reason: `there is no space ${reference.space}; there are ${Object.keys(spaces).join(", ")}`
+/** One folder held against the bounds. */
+export interface Measured {
+  readonly folder: string
+  readonly space: string
+  readonly supernet: boolean
+  readonly size: number
+  readonly ours: Errors
+  readonly pytorch: Errors
+  /** No group is above its bound. */
+  readonly within: boolean
+}
+
+/** Reads a folder and measures it; the error names the folder, and what is wrong with it. */
+export const measureFolder = Effect.fn("parity.folder")(
+  function* (folder: string) {
+    const disk = yield* Disk
+    const reference = yield* readReference(folder)
+    const { batch, classes, size, supernet } = reference
+    const make = spaces[reference.space]
+    if (make === undefined) {
+      const known = Object.keys(spaces).join(", ")
+      return yield* new ParityError({ folder, reason: `there is no space ${reference.space}; there are ${known}` })
+    }
+    const task: NetworkInterface = { input: [size, size, 3], head: { _tag: "Classifier", classes } }
+    const space = yield* Effect.fromResult(make(reference.stem_stride, task))
+    yield* Effect.fromResult(space.validate(reference.architecture))
+    const weights = hostTensors(yield* Checkpoint.read(disk, path.join(folder, "weights.safetensors")))
+    const arrays = hostTensors(yield* Checkpoint.read(disk, path.join(folder, "arrays.safetensors")))
+    const images = arrays.get("input")?.shape ?? []
+    if (images.join() !== [batch, 3, size, size].join()) {
+      const reason = `the input is [${images.join(", ")}], and reference.json says [${batch}, 3, ${size}, ${size}]`
+      return yield* new ParityError({ folder, reason })
+    }
+    const ours = yield* Effect.try({
+      try: () => measure(networksOf(space, reference), reference, weights, arrays),
+      catch: (cause) => new ParityError({ folder, reason: reasonOf(cause) })
     })
-  }
-  const { classes, size } = reference
-  const task: NetworkInterface = { input: [size, size, 3], head: { _tag: "Classifier", classes } }
-  const space = yield* Effect.fromResult(make(reference.stem_stride, task))
-  yield* Effect.fromResult(space.validate(reference.architecture))
-  const weights = hostTensors(yield* Checkpoint.read(disk, path.join(folder, "weights.safetensors")))
-  const arrays = hostTensors(yield* Checkpoint.read(disk, path.join(folder, "arrays.safetensors")))
-  const ours = yield* Effect.try({
-    try: () => measure(space, reference, weights, arrays),
-    catch: (cause) => new ParityError({ folder, reason: cause instanceof Error ? cause.message : String(cause) })
-  })
-  const within = groups.every((group) => ours[group] <= limits[group])
-  const supernet = reference.supernet
-  yield* Console.log(
-    JSON.stringify({ folder, space: reference.space, supernet, size, ours, pytorch: reference.float32_error, within })
-  )
-  return { space: reference.space, ours, pytorch: reference.float32_error, within }
-})
+    const within = groups.every((group) => ours[group] <= limits[group])
+    const measured: Measured = {
+      folder,
+      space: reference.space,
+      supernet,
+      size,
+      ours,
+      pytorch: reference.float32_error,
+      within
+    }
+    return measured
+  },
+  (effect, folder) =>
+    Effect.mapError(effect, (error) =>
+      error._tag === "ParityError" ? error : new ParityError({ folder, reason: error.message })
+    )
+)
 
 const median = (values: ReadonlyArray<number>): number => {
   const sorted = [...values].sort((a, b) => a - b)
@@ -285,39 +328,77 @@ const median = (values: ReadonlyArray<number>): number => {
   return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] as number) + upper) / 2
 }
 
-const usage = "usage: npm run parity -- [--engine auto|simd|cpu|tensorflow|tensorflow-gpu] [--relaxed] FOLDER..."
-
-const program = Effect.gen(function* () {
-  const args = process.argv.slice(2)
-  const folders: Array<string> = []
-  let engine: "auto" | EngineName = "auto"
-  let mode: EngineMode = "strict"
-  for (let i = 0; i < args.length; i++) {
-    const arg = args[i] as string
-    if (arg === "--engine") {
-      const name = args[++i]
-      if (name !== "auto" && !Schema.is(EngineName)(name)) {
-        return yield* new ParityError({ folder: "--engine", reason: `${name} is no engine; ${usage}` })
-      }
-      engine = name
-    } else if (arg === "--relaxed") mode = "relaxed"
-    else folders.push(arg)
-  }
-  if (folders.length === 0) return yield* new ParityError({ folder: "no folder", reason: usage })
-  const measured = yield* Effect.forEach(folders, measureFolder).pipe(
-    Effect.provide(Engines.layer(engine, { mode, threads: 0 }))
-  )
-  let right = measured.every(({ within }) => within)
-  for (const space of [...new Set(measured.map((one) => one.space))].sort()) {
+/** The medians of every space, in the order of their names. */
+export const medians = (measured: ReadonlyArray<Measured>) =>
+  [...new Set(measured.map((one) => one.space))].sort().map((space) => {
     const some = measured.filter((one) => one.space === space)
-    const of = (which: "ours" | "pytorch") =>
-      Object.fromEntries(groups.map((group) => [group, median(some.map((one) => one[which][group]))])) as Errors
-    const [ours, pytorch] = [of("ours"), of("pytorch")]
+    const each = (value: (group: Group) => number) =>
+      Object.fromEntries(groups.map((group) => [group, value(group)])) as Errors
+    const ours = each((group) => median(some.map((one) => one.ours[group])))
+    const pytorch = each((group) => median(some.map((one) => one.pytorch[group])))
+    const ratio = each((group) => Number((ours[group] / pytorch[group]).toPrecision(3)))
     const within = groups.every((group) => ours[group] <= medianFactor * pytorch[group])
-    right = right && within
-    yield* Console.log(JSON.stringify({ space, folders: some.length, median: { ours, pytorch }, within }))
-  }
-  if (!right) return yield* new ParityError({ folder: "parity", reason: "some errors are above the bounds" })
-})
+    return { space, folders: some.length, median: { ours, pytorch }, ratio, within }
+  })
 
-NodeRuntime.runMain(program.pipe(Effect.provide(Disk.layer)))
+const usage = `usage: npm run parity -- [--engine NAME] [--relaxed] FOLDER...
+
+Holds networks against PyTorch's numbers. A FOLDER is what the peer's reference.py wrote (${files.join(", ")}).
+Prints a JSON line a folder with our errors and those of PyTorch's own float32 run, both against float64 and over a whole
+group (${groups.join(", ")}), then the medians of every space.
+
+  --engine NAME  auto (default), ${Engines.engineNames.join(", ")}
+  --relaxed      the engine's relaxed mode
+  --help         this text
+
+Exit codes: 0 no error is above ${groups.map((group) => `${limits[group]} (${group})`).join(", ")}
+and no median of a space above ${medianFactor} times PyTorch's; 1 some are, or a folder cannot be read; 2 wrong usage.`
+
+const options = {
+  engine: { type: "string", default: "auto" },
+  relaxed: { type: "boolean", default: false },
+  help: { type: "boolean", short: "h", default: false }
+} as const
+
+/** The command on its arguments; gives the exit code. */
+export const main = async (args: ReadonlyArray<string>, print: (line: string) => void): Promise<number> => {
+  const refuse = (reason: string): number => {
+    process.stderr.write(`${reason}\n${usage}\n`)
+    return 2
+  }
+  let parsed: ReturnType<typeof parseArgs<{ options: typeof options; allowPositionals: true }>>
+  try {
+    parsed = parseArgs({ args: [...args], options, allowPositionals: true })
+  } catch (error) {
+    return refuse(reasonOf(error))
+  }
+  const { positionals: folders, values } = parsed
+  if (values.help) {
+    print(usage)
+    return 0
+  }
+  const engine = values.engine
+  if (engine !== "auto" && !Schema.is(EngineName)(engine)) return refuse(`--engine: ${engine} is no engine`)
+  if (folders.length === 0) return refuse("no FOLDER is given")
+  const mode: EngineMode = values.relaxed ? "relaxed" : "strict"
+  const program = Effect.gen(function* () {
+    const measured: Array<Measured> = []
+    for (const folder of folders) {
+      const result = yield* Effect.result(measureFolder(folder))
+      if (Result.isSuccess(result)) {
+        print(JSON.stringify(result.success))
+        measured.push(result.success)
+      } else process.stderr.write(`${result.failure.message}\n`)
+    }
+    const found = medians(measured)
+    for (const one of found) print(JSON.stringify(one))
+    return measured.length === folders.length && [...measured, ...found].every(({ within }) => within) ? 0 : 1
+  })
+  const engineLayer = Engines.layer(engine, { mode, threads: 0 })
+  const end = await Effect.runPromise(Effect.result(Effect.provide(program, Layer.merge(engineLayer, Disk.layer))))
+  if (Result.isSuccess(end)) return end.success
+  process.stderr.write(`${end.failure.message}\n`)
+  return 1
+}
+
+if (import.meta.main) process.exitCode = await main(process.argv.slice(2), (line) => process.stdout.write(`${line}\n`))
