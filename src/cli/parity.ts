@@ -248,7 +248,9 @@ export const hostTensors = (checkpoint: Checkpoint.Checkpoint): ReadonlyMap<stri
   return out
 }
 
-const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+/** A message on one line. */
+const reasonOf = (error: unknown): string =>
+  (error instanceof Error ? error.message : String(error)).replaceAll(/\s*\n\s*/g, " ")
 
 const files = ["reference.json", "weights.safetensors", "arrays.safetensors"]
 
