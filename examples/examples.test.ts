@@ -1,7 +1,9 @@
 import { globSync, readFileSync } from "node:fs"
 import { basename, join } from "node:path"
+import * as Effect from "effect/Effect"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import * as Sandbox from "../generators/testing/Sandbox.ts"
+import * as Load from "../src/component/Load.ts"
 
 /** What each program must print. */
 const prints: Readonly<Record<string, RegExp>> = {
@@ -34,5 +36,27 @@ describe("every program of examples/ runs as it is", () => {
 
   it("has an expectation for every program", () => {
     expect(Object.keys(prints).sort()).toEqual([...programs].sort())
+  })
+})
+
+const configurations = globSync("**/*.yaml", { cwd: import.meta.dirname }).sort()
+
+describe("every configuration of examples/", () => {
+  it.each(configurations)("%s is right, and says how to run it", async (file) => {
+    const path = join(import.meta.dirname, file)
+    await Effect.runPromise(Load.file(path))
+    const parts = file.replaceAll("\\", "/").replace(/\.yaml$/, "")
+    expect(readFileSync(path, "utf8")).toContain(`npx osnas run examples/${parts}.yaml`)
+  })
+
+  it("runs without its data, as a whole, with --quick", { timeout: 180_000 }, async () => {
+    const sandbox = Sandbox.make()
+    const example = "evaluate-classification.yaml"
+    sandbox.write(example, readFileSync(join(import.meta.dirname, "osnaslib", example), "utf8"))
+    const { code, output } = await sandbox.shell(`npx osnas run ${example} --quick`)
+    sandbox.remove()
+    if (code !== 0) throw new Error(output)
+    expect(output).toContain("the data of cifar100 are not here")
+    expect(output).toMatch(/Found architecture 2,1,0,1[\s\S]*top1/)
   })
 })

@@ -25,6 +25,7 @@ import { RunPaused, UsageError } from "./Exit.ts"
 import * as Progress from "./Progress.ts"
 import * as Report from "./Report.ts"
 import { Signals } from "./Signals.ts"
+import * as StandIn from "./StandIn.ts"
 
 /** Flags of `run`. */
 export interface RunInput {
@@ -56,24 +57,60 @@ type Assignment = readonly [path: ReadonlyArray<string>, value: unknown, flag: s
 const given = (path: ReadonlyArray<string>, value: Option.Option<unknown>, flag: string): ReadonlyArray<Assignment> =>
   Option.isSome(value) ? [[path, value.value, flag]] : []
 
-/** What `--quick` puts in the place of a configuration's own values, where the component has such an option. */
-const quickOptions: Partial<Record<Kind, Readonly<Record<string, unknown>>>> = {
-  dataflow: { trainLimit: 400, testLimit: 200 },
-  searchStrategy: { evaluations: 8, generation: 4, warmupEpochs: 0, epochs: 1, samples: 3, batchSize: 32 },
-  estimator: { recalibration: 1, recalibrationBatchSize: 32, batches: 1, batchSize: 64 }
+/**
+ * What `--quick` puts in the place of a configuration's own values, where the component has such an option. Large images
+ * are fewer, so that a minute is enough for them too.
+ */
+const quickOptions = (side: number, batchSize: number): Partial<Record<Kind, Readonly<Record<string, unknown>>>> => {
+  const isLarge = side >= 96
+  return {
+    dataflow: {
+      trainLimit: isLarge ? 80 : 400,
+      testLimit: isLarge ? 40 : 200,
+      peopleLimit: isLarge ? 10 : 20,
+      testPeopleLimit: isLarge ? 5 : 10,
+      pairs: null,
+      pairLimit: 100
+    },
+    searchStrategy: {
+      evaluations: 8,
+      generation: 4,
+      samples: 4,
+      epochs: 1,
+      warmupEpochs: 0,
+      batchSize: Math.min(batchSize, isLarge ? 4 : 16),
+      sweep: 5
+    },
+    estimator: { recalibration: 1, recalibrationBatchSize: batchSize, batches: 1, batchSize: isLarge ? 16 : 64 }
+  }
+}
+
+/** Images of a step: as many as asked for, but no more than a minute has time for; balanced batches keep their people. */
+const quickBatch = (asked: number, side: number, perIdentity: number): number => {
+  const most = Math.min(asked, side >= 96 ? 8 : 32)
+  if (perIdentity === 0) return most
+  return perIdentity * Math.max(2, Math.min(Math.floor(most / perIdentity), 8))
+}
+
+const sizeOption = (loaded: Load.LoadedRun, name: string, otherwise: number): number => {
+  const value = loaded.config.dataflow[name]
+  return typeof value === "number" ? value : otherwise
 }
 
 const quickAssignments = (loaded: Load.LoadedRun): ReadonlyArray<Assignment> => {
   const flag = "--quick"
+  const side = sizeOption(loaded, "size", 32)
+  const perIdentity = sizeOption(loaded, "perIdentity", 0)
+  const scales = quickOptions(side, quickBatch(loaded.config.supernetTraining.batchSize, side, perIdentity))
   const training = (["supernetTraining", "retraining"] as const).flatMap(
     (phase): ReadonlyArray<Assignment> => [
       [[phase, "epochs"], 1, flag],
-      [[phase, "batchSize"], Math.min(loaded.config[phase].batchSize, 32), flag],
+      [[phase, "batchSize"], quickBatch(loaded.config[phase].batchSize, side, perIdentity), flag],
       [[phase, "accumulate"], 1, flag]
     ]
   )
   const options = kinds.flatMap((kind) =>
-    Object.entries(quickOptions[kind] ?? {}).flatMap(
+    Object.entries(scales[kind] ?? {}).flatMap(
       ([key, value]): ReadonlyArray<Assignment> =>
         key in loaded.components[kind].options ? [[[kind, key], value, flag]] : []
     )
@@ -206,8 +243,22 @@ export const run = Effect.fn("Run.run")(function* (input: RunInput) {
   // What is asked for in so many words stands before what --quick would choose.
   const last = given(["searchStrategy", "evaluations"], input.maxEvaluations, "--max-evaluations")
   const asWritten = yield* Load.file(shownFile, { set: input.set, flags: [...flags, ...last] })
+  // Does all fit together? That can be seen without the data, too.
+  const absent = input.quick ? StandIn.absent(asWritten) : undefined
+  const withData =
+    absent === undefined
+      ? asWritten
+      : yield* Load.file(shownFile, { set: input.set, flags: [...flags, ...StandIn.assignments(asWritten), ...last] })
   const loaded = input.quick
-    ? yield* Load.file(shownFile, { set: input.set, flags: [...flags, ...quickAssignments(asWritten), ...last] })
+    ? yield* Load.file(shownFile, {
+        set: input.set,
+        flags: [
+          ...flags,
+          ...(absent === undefined ? [] : StandIn.assignments(asWritten)),
+          ...quickAssignments(withData),
+          ...last
+        ]
+      })
     : asWritten
   const folder = Option.getOrElse(input.dir, () => join("runs", `${loaded.config.name}${input.quick ? "-quick" : ""}`))
   const absolute = resolve(folder)
@@ -222,6 +273,7 @@ export const run = Effect.fn("Run.run")(function* (input: RunInput) {
   const layers = RunLayers.layers(loaded.config, loaded.components, engineOf(loaded), {
     file: table === null ? undefined : resolve(dirname(resolve(shownFile)), table)
   })
+  if (absent !== undefined) yield* Console.error(StandIn.told(absent, asWritten.config.dataflow.name, withData))
   const program = Effect.gen(function* () {
     const pause = yield* pauseOnSignal
     const lookupTable = yield* RunLayers.RunTable
@@ -231,7 +283,10 @@ export const run = Effect.fn("Run.run")(function* (input: RunInput) {
       folder,
       baseFolder: moved.folder,
       overwrite: input.overwrite,
-      notes: notes(),
+      notes: {
+        ...notes(),
+        ...(absent === undefined ? {} : { standIn: StandIn.told(absent, asWritten.config.dataflow.name, withData) })
+      },
       files: { [RunFolder.files.lookupTable]: LookupTable.encode(lookupTable) },
       maxMinutes: Option.getOrUndefined(input.maxMinutes),
       pause

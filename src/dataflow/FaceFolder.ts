@@ -25,6 +25,7 @@ import * as VerificationPairs from "./VerificationPairs.ts"
 const name = "face-folder"
 const PositiveInt = Schema.Int.check(Schema.isGreaterThan(0))
 const Pixels = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 512 }))
+const Limit = Schema.NullOr(PositiveInt)
 const Names = Schema.NullOr(Schema.Array(Schema.String))
 
 /** Options of the dataflow `face-folder`. */
@@ -33,12 +34,18 @@ export const Options = Schema.Struct({
   people: Names.annotate({
     description: "People (folders) to train on; `s1..s30` is a range; null: all but the test's"
   }).pipe(Schema.withDecodingDefaultKey(Effect.succeed(null))),
+  peopleLimit: Limit.annotate({
+    description: "Only so many people to train on, the first by name that have two images or more; null: all"
+  }).pipe(Schema.withDecodingDefaultKey(Effect.succeed(null))),
   testFolder: Schema.NullOr(Schema.String)
     .annotate({ description: "Folder of the people to verify; null: the same folder" })
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed(null))),
   testPeople: Names.annotate({ description: "People to verify; null: all of the test folder" }).pipe(
     Schema.withDecodingDefaultKey(Effect.succeed(null))
   ),
+  testPeopleLimit: Limit.annotate({
+    description: "Only so many people to verify, the first by name that have two images or more; null: all"
+  }).pipe(Schema.withDecodingDefaultKey(Effect.succeed(null))),
   pairs: Schema.NullOr(Schema.String)
     .annotate({ description: "A list in the form of LFW's pairs.txt; null: pairs are made of the people to verify" })
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed(null))),
@@ -104,6 +111,10 @@ export type Options = typeof Options.Type
 
 const fail = (file: string, reason: string) => Effect.fail(new DatasetError({ dataset: name, file, reason }))
 
+/** The first `limit` people of whom a pair can be made; null: all people. */
+const limited = (groups: ReadonlyArray<ImageListing.Group>, limit: number | null): ReadonlyArray<ImageListing.Group> =>
+  limit === null ? groups : groups.filter((group) => group.files.length > 1).slice(0, limit)
+
 /** Who trains and who is verified, with the roots of their folders. */
 const people = Effect.fnUntraced(function* (options: Options) {
   const testRoot = options.testFolder ?? options.folder
@@ -115,13 +126,17 @@ const people = Effect.fnUntraced(function* (options: Options) {
       "set testPeople (some of its folders) or testFolder: people to verify, not trained on"
     )
   }
-  const test =
-    options.testPeople === null ? testAll : yield* ImageListing.pick(name, testRoot, testAll, options.testPeople)
+  const test = limited(
+    options.testPeople === null ? testAll : yield* ImageListing.pick(name, testRoot, testAll, options.testPeople),
+    options.testPeopleLimit
+  )
   const testNames = new Set(options.testFolder === null ? test.map((group) => group.name) : [])
-  const train =
+  const train = limited(
     options.people === null
       ? all.filter((group) => !testNames.has(group.name))
-      : yield* ImageListing.pick(name, options.folder, all, options.people)
+      : yield* ImageListing.pick(name, options.folder, all, options.people),
+    options.peopleLimit
+  )
   const both = train.filter((group) => testNames.has(group.name)).map((group) => group.name)
   if (both.length > 0) return yield* fail(options.folder, `${both.join(", ")} both trained on and verified`)
   if (train.length < 2) return yield* fail(options.folder, `${train.length} people to train on; needs at least 2`)

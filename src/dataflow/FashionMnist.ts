@@ -58,7 +58,18 @@ export const Options = Schema.Struct({
   folder: Schema.NullOr(Schema.String)
     .annotate({ description: "Folder of the four idx files, .gz or unpacked; null: the shipped subset" })
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed(null))),
-  ...InMemory.optionFields({ mean: [0.286], std: [0.353], crop: 2, flip: true, side: 28 })
+  ...InMemory.optionFields({ mean: [0.286], std: [0.353], crop: 2, flip: true, side: 28 }),
+  channels: Schema.Literals([1, 3])
+    .annotate({ description: "3: grey in three channels, for networks of colour images" })
+    .pipe(Schema.withDecodingDefaultKey(Effect.succeed(1 as const))),
+  perIdentity: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 1024 }))
+    .annotate({ description: "Images of each class in a training batch, as if classes were people; 0: shuffled" })
+    .pipe(Schema.withDecodingDefaultKey(Effect.succeed(0))),
+  verificationPairs: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 100_000 }))
+    .annotate({
+      description: "Pairs of test images to verify, as if classes were people: so many of one, as many of two; 0: none"
+    })
+    .pipe(Schema.withDecodingDefaultKey(Effect.succeed(0)))
 })
 /** Options of the dataflow `fashion-mnist`. */
 export type Options = typeof Options.Type
@@ -117,13 +128,30 @@ export const load = Effect.fn("FashionMnist.load")(function* (folder: string | n
   return data
 })
 
+/** Every grey byte three times. */
+const inThreeChannels = ({ labels, pixels }: ImageBytes): ImageBytes => {
+  const out = InMemory.sharedBytes(3 * pixels.length)
+  for (let at = 0; at < pixels.length; at += 1) out.fill(pixels[at]!, 3 * at, 3 * at + 3)
+  return { labels, pixels: out }
+}
+
 /** The dataflow as a Layer. */
 export const layer = (options: Options): Layer.Layer<Dataflow, DatasetError, RunKey> =>
   Layer.effect(
     Dataflow,
     Effect.gen(function* () {
-      const data = yield* load(options.folder)
-      return yield* InMemory.make(data, options, yield* RunKey)
+      const grey = yield* load(options.folder)
+      const asFaces = { perIdentity: options.perIdentity, pairs: options.verificationPairs }
+      if (options.channels === 1) return yield* InMemory.make(grey, options, yield* RunKey, asFaces)
+      const data: InMemory.ImageData = {
+        ...grey,
+        stored: [28, 28, 3],
+        train: inThreeChannels(grey.train),
+        test: inThreeChannels(grey.test)
+      }
+      const thrice = (values: ReadonlyArray<number>) => [0, 1, 2].map(() => values[0]!)
+      const inColour = { ...options, mean: thrice(options.mean), std: thrice(options.std) }
+      return yield* InMemory.make(data, inColour, yield* RunKey, asFaces)
     })
   )
 

@@ -38,6 +38,7 @@ import * as BatchPlan from "./BatchPlan.ts"
 import { type DataflowShape, DatasetError } from "./Dataflow.ts"
 import * as Files from "./Files.ts"
 import * as Planned from "./Planned.ts"
+import * as VerificationPairs from "./VerificationPairs.ts"
 
 /** What parsing a data set gives. Pixels and labels best lie in shared memory ({@link sharedBytes}). */
 export interface ImageData {
@@ -127,8 +128,16 @@ export const sharedBytes = (length: number): Uint8Array => new Uint8Array(new Sh
 /** Zeroed labels that worker threads see without a copy. */
 export const sharedLabels = (length: number): Int32Array => new Int32Array(new SharedArrayBuffer(4 * length))
 
+/** What a data set that is treated as faces has besides. */
+export interface AsFaces {
+  /** Images of each label in a training batch; 0: shuffled. */
+  readonly perIdentity: number
+  /** At most so many pairs of test images of one label, and as many of two; 0: none. */
+  readonly pairs: number
+}
+
 /** The plan of an in-memory data set; splits are drawn from `key`. */
-export const plan = (data: ImageData, options: Options, key: Key.Key): BatchPlan.BatchPlan => {
+export const plan = (data: ImageData, options: Options, key: Key.Key, perIdentity = 0): BatchPlan.BatchPlan => {
   const train = BatchPlan.balanced(data.train.labels, options.trainLimit)
   const chosen = train.map((index) => data.train.labels[index]!)
   const [supernet, validation] = BatchPlan.stratified(
@@ -153,7 +162,7 @@ export const plan = (data: ImageData, options: Options, key: Key.Key): BatchPlan
     },
     table: BatchPlan.normalisation(options.mean, options.std),
     augmentation: { crop: options.crop, flip: options.flip, cutout: options.cutout },
-    perIdentity: 0,
+    perIdentity,
     files: null,
     key
   }
@@ -170,7 +179,8 @@ const digest = (data: ImageData): string =>
 export const make = (
   data: ImageData,
   options: Options,
-  runKey: Key.Key
+  runKey: Key.Key,
+  asFaces: AsFaces = { perIdentity: 0, pairs: 0 }
 ): Effect.Effect<DataflowShape, DatasetError, Scope.Scope> =>
   Effect.gen(function* () {
     const found = digest(data)
@@ -188,10 +198,19 @@ export const make = (
         reason: `${data.train.labels.length} training and ${data.test.labels.length} test images; needs at least 2 and 1`
       })
     }
+    const made = plan(data, options, Key.derive(runKey, "dataflow"), asFaces.perIdentity)
+    const pairs =
+      asFaces.pairs === 0
+        ? []
+        : VerificationPairs.made(
+            Array.from(made.splits.test.indices, (index) => data.test.labels[index]!),
+            asFaces.pairs
+          )
     return yield* Planned.make({
       name: data.name,
       classes: data.classes,
-      plan: plan(data, options, Key.derive(runKey, "dataflow")),
+      plan: made,
+      ...(pairs.length === 0 ? {} : { verification: { identities: data.classes, pairs } }),
       prefetch: options.prefetch,
       workers: 1,
       digest: found
