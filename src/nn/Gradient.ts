@@ -31,6 +31,17 @@ const mapTensors = <Rest>(rest: Rest, replace: (tensor: Tensor) => Tensor): Rest
 }
 
 /**
+ * Frees what an abandoned tape has saved. tfjs does so only when a differentiation succeeds: after an error, of memory above all,
+ * the activations of the whole step would stay.
+ */
+const dropTape = (): void => {
+  const { state } = tf.engine()
+  if (state.gradientDepth > 0 || !state.activeTape) return
+  for (const node of state.activeTape) for (const saved of node.saved ?? []) saved.dispose()
+  state.activeTape = []
+}
+
+/**
  * The value of a loss and its gradients with respect to the tensors of `params`, which `compute` must use as they are.
  * Give only what shall be trained: of a supernet, the path's parameters
  * (`pick(variables.params, trainableNames(network))`). Parameters that the loss does not depend on have no entry.
@@ -52,17 +63,31 @@ export const valueAndGradient = <Rest>(
   scoped(() => {
     const wanted = names(params)
     let kept: Rest | undefined
-    const { grads, value } = tf.engine().gradients(
-      () => {
-        const { loss, rest } = compute()
-        // tfjs frees what the differentiated function does not return.
-        kept = mapTensors(rest, (tensor) => tf.keep(tf.clone(tensor)))
-        return loss as Scalar
-      },
-      wanted.map((name) => params[name] as Tensor),
-      undefined,
-      true
-    )
+    const differentiate = () => {
+      try {
+        return tf.engine().gradients(
+          () => {
+            const { loss, rest } = compute()
+            // tfjs frees what the differentiated function does not return.
+            kept = mapTensors(rest, (tensor) => tf.keep(tf.clone(tensor)))
+            return loss as Scalar
+          },
+          wanted.map((name) => params[name] as Tensor),
+          undefined,
+          true
+        )
+      } catch (error) {
+        dropTape()
+        if (kept !== undefined) {
+          mapTensors(kept, (tensor) => {
+            tensor.dispose()
+            return tensor
+          })
+        }
+        throw error
+      }
+    }
+    const { grads, value } = differentiate()
     const rest = mapTensors(kept as Rest, (tensor) => {
       const own = tf.clone(tensor)
       tensor.dispose()

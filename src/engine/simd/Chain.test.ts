@@ -4,7 +4,7 @@ import * as fc from "fast-check"
 import { afterAll, describe, expect, it } from "vitest"
 import type { Activation, ConvStage, ConvStageParams } from "../ConvChain.ts"
 import { registerSimdBackend, type SimdBackend } from "./Backend.ts"
-import { convChain } from "./Chain.ts"
+import { convChain, EngineWidthError } from "./Chain.ts"
 import { guardAllocator } from "./GuardedAllocator.ts"
 import "./StandardKernels.ts"
 
@@ -696,6 +696,11 @@ describe("convChain on osnas-simd", () => {
       expect(() => run([stageOf({ inChannels: 8, outChannels: 9 })])).toThrow("a residual needs the same shape")
       expect(() => run([stageOf({ inChannels: 8, outChannels: 8, kernel: 7 })])).toThrow("does not fit")
       expect(() => run([stageOf({ inChannels: 8, outChannels: 8, groups: 3 })])).toThrow("3 groups do not divide")
+      const wide = stageOf({ inChannels: 8, outChannels: 8, kernel: 3, padding: 1, groups: 8 })
+      const rows = tf.zeros<tf.Rank.R4>([1, 1, 40000, 8])
+      const widest = () => convChain(backend, rows, [wide], [{ weight: tf.zeros([3, 3, 8, 1]) }], options)
+      expect(widest).toThrow(EngineWidthError)
+      expect(widest).toThrow("rows of 40000 pixels is too wide for the embedded engine: at a batch of 1 rows may have ")
       expect(() => convChain(backend, x, mobile, [{ weight: params[0]!.weight }], options)).toThrow("lacks its gamma")
       expect(() =>
         tf.grad((t) => convChain(backend, t as tf.Tensor4D, mobile, params, { ...options, mode: "eval" }).output)(x)

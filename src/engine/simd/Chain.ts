@@ -14,6 +14,7 @@
  * (`rowTiles`, `weightTiles`, `depthwiseTiles`).
  */
 import * as tf from "@tensorflow/tfjs-core"
+import * as Schema from "effect/Schema"
 import type {
   Activation,
   BatchStatistics,
@@ -184,17 +185,36 @@ const weightTiles = (rows: number, k: number, columns: number, groups: number) =
   return { blockA, blocksA, blockD, blocksD, perGroup, positionGroups: ceil(rows, perGroup) }
 }
 
+/** A depthwise convolution's rows are longer than a thread's scratch memory has room for. */
+export class EngineWidthError extends Schema.TaggedError<EngineWidthError>()("EngineWidthError", {
+  width: Schema.Finite,
+  kernel: Schema.Finite,
+  batch: Schema.Finite,
+  widest: Schema.Finite
+}) {
+  override get message(): string {
+    return (
+      `A depthwise convolution of kernel ${this.kernel} over rows of ${this.width} pixels is too wide for the embedded engine: at a ` +
+      `batch of ${this.batch} rows may have ${this.widest} pixels. Use smaller images` +
+      `${this.batch < 5 ? "" : ", a batch below 5 (rows may then be eight times as long)"}, or the engine tensorflow.`
+    )
+  }
+}
+
 /** Rows of a band of a depthwise convolution. */
 const depthwiseBand = (plan: Plan, height: number, rowWidth: number): number =>
   ceil(height, ceil(height, Math.max(1, Math.floor(4608 / 2 ** groupShift(plan.batch) / rowWidth))))
 
-/** Whether the tiles of a band have room in the scratch memory. */
-const depthwiseFits = (plan: Plan, height: number, rowWidth: number): boolean => {
+/** The longest rows whose band's tiles have room in the scratch memory: three tiles at most (dy, a, result). */
+const depthwiseWidest = (plan: Plan, height: number, rowWidth: number): number => {
   const halo = plan.stage.dilation * (plan.stage.kernel - 1)
   const rows = depthwiseBand(plan, height, rowWidth) * plan.stage.stride + 2 * halo + 2
-  // Three tiles at most (dy, a, result).
-  return rows * Math.max(plan.width, plan.outWidth) * 2 ** groupShift(plan.batch) * 16 * 3 <= SCRATCH_BYTES * 0.9
+  return Math.floor((SCRATCH_BYTES * 0.9) / (rows * 2 ** groupShift(plan.batch) * 16 * 3))
 }
+
+/** Whether the tiles of a band have room in the scratch memory. */
+const depthwiseFits = (plan: Plan, height: number, rowWidth: number): boolean =>
+  Math.max(plan.width, plan.outWidth) <= depthwiseWidest(plan, height, rowWidth)
 
 const depthwiseTiles = (plan: Plan, height: number, rowWidth: number) => {
   const vectors = ceil(plan.stage.inChannels, 4)
@@ -203,7 +223,12 @@ const depthwiseTiles = (plan: Plan, height: number, rowWidth: number) => {
   const bandRows = depthwiseBand(plan, height, rowWidth)
   const bands = ceil(height, bandRows)
   if (!depthwiseFits(plan, height, rowWidth)) {
-    throw new Error(`a depthwise convolution over rows of ${plan.width} pixels is too wide for the engine`)
+    throw new EngineWidthError({
+      width: plan.width,
+      kernel: plan.stage.kernel,
+      batch: plan.batch,
+      widest: depthwiseWidest(plan, height, rowWidth)
+    })
   }
   // Enough pieces to share, each enough work to be worth taking.
   const vectorsPerPiece = clamp(
@@ -1152,7 +1177,6 @@ const train = (
         saved
       )
     )
-    save(saved)
     const out = tensor(outShape)
     const whole = allChannels(address(out), outShape[3])
     branches.forEach((branch, index) => {
@@ -1161,6 +1185,8 @@ const train = (
       if (end === undefined) jobs.moveChannels(channelsFrom(input, branch.from), target, rows, branch.channels)
       else jobs.activateTensor(end.plan, end.stored, target, options.residual ? input.address : 0)
     })
+    // Last, as what is saved by a function that fails then stays.
+    save(saved)
     return [out]
   }
 

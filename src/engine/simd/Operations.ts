@@ -238,11 +238,12 @@ export const reduce = (
   shape: ReadonlyArray<number>,
   options: { readonly y?: Info; readonly divisor?: number } = {}
 ): Info => {
-  const out = backend.allocate([...shape])
   const op = reductions[reduction]
   const flat = columns === 1 && options.y === undefined
   const chunks = Math.ceil(rows / (flat ? ROW_CHUNK : COLUMN_CHUNK))
-  withBlocks(backend, [outer * chunks * columns], (partial) => {
+  return withBlocks(backend, [outer * chunks * columns], (partial) => {
+    // After the temporary blocks: nothing would free it if these failed.
+    const out = backend.allocate([...shape])
     if (flat) {
       const units = unitsOf(Math.min(rows, ROW_CHUNK))
       backend.runtime.run("reduceRows", pieces(outer * chunks, units), [
@@ -276,8 +277,8 @@ export const reduce = (
       [partial!, backend.address(out), outer, chunks, columns, op, each],
       [options.divisor ?? 1]
     )
+    return out
   })
-  return out
 }
 
 /** Where the axes of a reduction lie: [outer][reduced][inner]; undefined where they do not lie together. */
@@ -478,15 +479,15 @@ export const matMul = (
   const { batchA, batchB, columns, k, rows } = sizes
   if (k > LONGEST_PRODUCT) return undefined
   const batch = Math.max(batchA, batchB)
-  const out = backend.allocate([...shape])
-  if (product(shape) === 0) return out
-  if (k === 0) {
-    backend.view(out).fill(0)
-    return out
+  if (product(shape) === 0 || k === 0) {
+    const none = backend.allocate([...shape])
+    backend.view(none).fill(0)
+    return none
   }
   const panels = panelCount(columns)
   const packed = panelColumns(columns) * Math.ceil(k / 4) * 4
-  withBlocks(backend, [batchB * packed], (place) => {
+  return withBlocks(backend, [batchB * packed], (place) => {
+    const out = backend.allocate([...shape])
     backend.runtime.run("packPanels", batchB * panels, [
       backend.address(b),
       place!,
@@ -518,8 +519,8 @@ export const matMul = (
       PANEL_BLOCK,
       columnBlocks
     ])
+    return out
   })
-  return out
 }
 
 /** Softmax over the last axis. */
