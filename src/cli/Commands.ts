@@ -12,6 +12,7 @@ import { compareSearchers } from "./CompareSearchersCommand.ts"
 import { generate, init } from "./ComponentCommands.ts"
 import { help as exitCodes } from "./Exit.ts"
 import { importConfig } from "./ImportConfigCommand.ts"
+import { reproduce } from "./ReproduceCommand.ts"
 import { exportWeights, importWeights } from "./WeightsCommands.ts"
 
 const PositiveInt = Schema.Int.check(Schema.isGreaterThan(0))
@@ -393,6 +394,7 @@ export const osnas = Command.make("osnas").pipe(
     importWeights,
     exportWeights,
     compareRuns,
+    reproduce,
     init,
     generate
   ])

@@ -97,7 +97,8 @@ const sizeOption = (loaded: Load.LoadedRun, name: string, otherwise: number): nu
   return typeof value === "number" ? value : otherwise
 }
 
-const quickAssignments = (loaded: Load.LoadedRun): ReadonlyArray<Assignment> => {
+/** What `--quick` puts in the place of a configuration's own values. */
+export const quickAssignments = (loaded: Load.LoadedRun): ReadonlyArray<Assignment> => {
   const flag = "--quick"
   const side = sizeOption(loaded, "size", 32)
   const perIdentity = sizeOption(loaded, "perIdentity", 0)
@@ -120,8 +121,11 @@ const quickAssignments = (loaded: Load.LoadedRun): ReadonlyArray<Assignment> => 
 
 const columns = (): number | undefined => (process.stderr.isTTY === true ? (process.stderr.columns ?? 80) : undefined)
 
-/** The event stream, drawn as it flows. */
-export const drawnEvents = (json: boolean): Layer.Layer<RunEvents> =>
+/** Events worth a line or a bar where many runs follow one another. */
+const brief: ReadonlySet<string> = new Set(["StepDone", "CandidateScored"])
+
+/** The event stream, drawn as it flows; with a label every line begins with it, and only progress is told. */
+export const drawnEvents = (json: boolean, label = ""): Layer.Layer<RunEvents> =>
   Layer.effect(
     RunEvents,
     Effect.gen(function* () {
@@ -140,14 +144,15 @@ export const drawnEvents = (json: boolean): Layer.Layer<RunEvents> =>
             if (json) return Console.log(Progress.json(stamped))
             return Effect.sync(() => {
               const width = columns()
-              const drawn = Progress.fold(state, stamped, width)
-              state = drawn.state
+              const full = Progress.fold(state, stamped, width === undefined ? width : width - label.length)
+              state = full.state
+              const drawn = label === "" || brief.has(stamped.event._tag) ? full : { ...full, lines: [] }
               if (width === undefined) {
-                for (const line of drawn.lines) process.stderr.write(`${line}\n`)
+                for (const line of drawn.lines) process.stderr.write(`${label}${line}\n`)
                 return
               }
               if (drawn.lines.length === 0 && drawn.bar === undefined) return
-              bar = drawn.bar ?? ""
+              bar = drawn.bar === undefined ? "" : `${label}${drawn.bar}`
               process.stderr.write(Progress.ansi(drawn, bar))
             })
           })
@@ -229,6 +234,43 @@ const finish = Effect.fnUntraced(function* (outcome: Runner.RunOutcome, json: bo
 
 const engineOf = (loaded: Load.LoadedRun) => EngineLayer.layer(loaded.config, loaded.folder)
 
+/** What a run that begins takes beside its configuration. */
+export interface Beginning {
+  readonly folder: string
+  /** What the path of a lookup table is relative to. */
+  readonly tableFolder: string
+  readonly overwrite: boolean
+  readonly maxMinutes?: number | undefined
+  /** For people, into the manifest, beside what is always noted. */
+  readonly notes?: Readonly<Record<string, string>> | undefined
+}
+
+/** Begins a run in its folder and goes through its phases; the first Ctrl-C pauses it. */
+export const begin = (loaded: Load.LoadedRun, beginning: Beginning) => {
+  const { folder, maxMinutes, overwrite, tableFolder } = beginning
+  const moved = Load.relocate(loaded, join(resolve(folder), RunFolder.files.config))
+  const table = loaded.config.budget.lookupTable
+  const layers = RunLayers.layers(loaded.config, loaded.components, engineOf(loaded), {
+    file: table === null ? undefined : resolve(tableFolder, table)
+  })
+  const program = Effect.gen(function* () {
+    const pause = yield* pauseOnSignal
+    const lookupTable = yield* RunLayers.RunTable
+    return yield* Runner.run({
+      config: moved.config,
+      configText: Load.toYaml(moved),
+      folder,
+      baseFolder: moved.folder,
+      overwrite,
+      notes: { ...notes(), ...beginning.notes },
+      files: { [RunFolder.files.lookupTable]: LookupTable.encode(lookupTable) },
+      maxMinutes,
+      pause
+    })
+  })
+  return Effect.scoped(program).pipe(Effect.provide(layers))
+}
+
 /** Runs `osnas run`. */
 export const run = Effect.fn("Run.run")(function* (input: RunInput) {
   const file = Option.getOrElse(input.config, () => quickstart)
@@ -268,32 +310,15 @@ export const run = Effect.fn("Run.run")(function* (input: RunInput) {
       reason: `${folder} holds a run already; go on with it (osnas resume ${folder}), choose another --dir or --name, or replace it with --overwrite`
     })
   }
-  const moved = Load.relocate(loaded, join(absolute, RunFolder.files.config))
-  const table = loaded.config.budget.lookupTable
-  const layers = RunLayers.layers(loaded.config, loaded.components, engineOf(loaded), {
-    file: table === null ? undefined : resolve(dirname(resolve(shownFile)), table)
-  })
-  if (absent !== undefined) yield* Console.error(StandIn.told(absent, asWritten.config.dataflow.name, withData))
-  const program = Effect.gen(function* () {
-    const pause = yield* pauseOnSignal
-    const lookupTable = yield* RunLayers.RunTable
-    return yield* Runner.run({
-      config: moved.config,
-      configText: Load.toYaml(moved),
-      folder,
-      baseFolder: moved.folder,
-      overwrite: input.overwrite,
-      notes: {
-        ...notes(),
-        ...(absent === undefined ? {} : { standIn: StandIn.told(absent, asWritten.config.dataflow.name, withData) })
-      },
-      files: { [RunFolder.files.lookupTable]: LookupTable.encode(lookupTable) },
-      maxMinutes: Option.getOrUndefined(input.maxMinutes),
-      pause
-    })
-  })
-  yield* Effect.scoped(program).pipe(
-    Effect.provide(layers),
+  const standIn = absent === undefined ? undefined : StandIn.told(absent, asWritten.config.dataflow.name, withData)
+  if (standIn !== undefined) yield* Console.error(standIn)
+  yield* begin(loaded, {
+    folder,
+    tableFolder: dirname(resolve(shownFile)),
+    overwrite: input.overwrite,
+    maxMinutes: Option.getOrUndefined(input.maxMinutes),
+    ...(standIn === undefined ? {} : { notes: { standIn } })
+  }).pipe(
     Effect.flatMap((outcome) => finish(outcome, input.json)),
     Effect.provide(Layer.merge(drawnEvents(input.json), Disk.layer))
   )
@@ -313,16 +338,20 @@ export const ofFolder = Effect.fnUntraced(function* (dir: string, threads: Optio
   return { loaded, layers }
 })
 
-/** Runs `osnas resume`. */
-export const resume = Effect.fn("Run.resume")(function* (input: ResumeInput) {
-  const { layers, loaded } = yield* ofFolder(input.dir, input.threads)
+/** Goes on with the run in a folder; the first Ctrl-C pauses it. */
+export const goOn = Effect.fn("Run.goOn")(function* ({ dir, maxMinutes, threads }: Omit<ResumeInput, "json">) {
+  const { layers, loaded } = yield* ofFolder(dir, threads)
   const program = Effect.gen(function* () {
     const pause = yield* pauseOnSignal
-    const maxMinutes = Option.getOrUndefined(input.maxMinutes)
-    return yield* Runner.resume({ config: loaded.config, folder: input.dir, maxMinutes, pause })
+    const minutes = Option.getOrUndefined(maxMinutes)
+    return yield* Runner.resume({ config: loaded.config, folder: dir, maxMinutes: minutes, pause })
   })
-  yield* Effect.scoped(program).pipe(
-    Effect.provide(layers),
+  return yield* Effect.scoped(program).pipe(Effect.provide(layers))
+})
+
+/** Runs `osnas resume`. */
+export const resume = Effect.fn("Run.resume")(function* (input: ResumeInput) {
+  yield* goOn(input).pipe(
     Effect.flatMap((outcome) => finish(outcome, input.json)),
     Effect.provide(Layer.merge(drawnEvents(input.json), Disk.layer))
   )

@@ -1,0 +1,305 @@
+/** `osnas reproduce`: the paper's comparisons, run after run, each in a folder of its own. */
+import { existsSync } from "node:fs"
+import { join, relative, resolve } from "node:path"
+import * as Clock from "effect/Clock"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
+import type { Kind } from "../component/Bound.ts"
+import * as Load from "../component/Load.ts"
+import * as Registry from "../component/Registry.ts"
+import * as ImageListing from "../dataflow/ImageListing.ts"
+import * as Comparison from "../report/Comparison.ts"
+import { duration, metric, si } from "../report/Format.ts"
+import * as FromFolder from "../report/FromFolder.ts"
+import * as Tables from "../reproduce/Tables.ts"
+import * as ConfigFile from "../run/ConfigFile.ts"
+import { Disk, writeTextAtomic } from "../run/Disk.ts"
+import * as Identity from "../run/Identity.ts"
+import * as RunFolder from "../run/RunFolder.ts"
+import { closest } from "../run/Suggestion.ts"
+import * as CompareRuns from "./CompareRuns.ts"
+import { RunFailed, RunPaused, UsageError } from "./Exit.ts"
+import * as Report from "./Report.ts"
+import * as Run from "./Run.ts"
+
+/** Flags of the command. */
+export interface Input {
+  readonly table: Tables.TableName
+  readonly row: ReadonlyArray<string>
+  readonly seeds: Option.Option<number>
+  readonly data: Option.Option<string>
+  readonly dir: string
+  readonly set: ReadonlyArray<string>
+  readonly quick: boolean
+  readonly list: boolean
+  readonly json: boolean
+}
+
+/** One run of a table. */
+interface Planned {
+  readonly row: Tables.TableRow
+  readonly seed: number
+  readonly folder: string
+}
+
+/** How far a run is. */
+type Standing = "missing" | "done" | "begun"
+
+/** A row with what its runs came to. */
+export interface Result {
+  readonly row: Tables.TableRow
+  readonly runs: ReadonlyArray<Comparison.ComparedRun>
+}
+
+const lacking = (row: Tables.TableRow): ReadonlyArray<readonly [Kind, string]> =>
+  row.needs.filter(([kind, name]) => !Registry.names(kind).includes(name))
+
+/** The rows asked for; a name that is none is refused with those there are. */
+const rowsAsked = (table: Tables.ReproducedTable, names: ReadonlyArray<string>) => {
+  const known = table.rows.map(({ name }) => name)
+  const wrong = names.find((name) => !known.includes(name))
+  if (wrong !== undefined) {
+    const near = closest(wrong, known)
+    return Effect.fail(
+      new UsageError({
+        reason: `--row ${wrong}: ${table.name} has no such row${near === undefined ? "" : `; did you mean ${near}?`} It has ${known.join(", ")}`
+      })
+    )
+  }
+  return Effect.succeed(names.length === 0 ? table.rows : table.rows.filter(({ name }) => names.includes(name)))
+}
+
+/** Quick face runs verify the last quarter of a folder's people, two at least. */
+const placeOf = Effect.fnUntraced(function* (table: Tables.ReproducedTable, input: Input) {
+  const folder = Option.getOrNull(input.data)
+  if (table.task === "classification" || !input.quick) return { folder }
+  if (folder === null) {
+    return yield* new UsageError({
+      reason: `${table.name} --quick: no faces ship with osnas; give --data FOLDER with one folder of images a person (8 people or more)`
+    })
+  }
+  const people = yield* ImageListing.groups("face-folder", folder)
+  if (people.length < 8) {
+    return yield* new UsageError({
+      reason: `--data ${folder}: it has folders of ${people.length} people; 8 are needed`
+    })
+  }
+  const verified = people.slice(people.length - Math.max(2, people.length >> 2))
+  return { folder, testPeople: verified.map(({ name }) => name) }
+})
+
+/** A row's configuration with everything laid over it. */
+const loadedOf = Effect.fnUntraced(function* (
+  table: Tables.ReproducedTable,
+  { row, seed }: Pick<Planned, "row" | "seed">,
+  place: Tables.DataPlace,
+  input: Input
+) {
+  const config = Tables.configOf(table, row, seed, input.quick, place)
+  const source = yield* Effect.fromResult(
+    ConfigFile.override(ConfigFile.fromValue(`${table.name}, row ${row.name}`, config), input.set)
+  )
+  const full = yield* Load.decode(source, process.cwd())
+  if (!input.quick) return full
+  const scaled = Run.quickAssignments(full).reduce(
+    (inner, [path, value, flag]) => ConfigFile.assign(inner, path, value, flag),
+    source
+  )
+  const again = yield* Effect.fromResult(ConfigFile.override(scaled, input.set))
+  return yield* Load.decode(again, process.cwd())
+})
+
+/** How far a folder's run is; one of another configuration is refused. */
+const standingOf = Effect.fnUntraced(function* (folder: string, wanted: Load.LoadedRun) {
+  if (!existsSync(join(folder, RunFolder.files.manifest))) return "missing" satisfies Standing as Standing
+  const { data, loaded } = yield* FromFolder.readRun(resolve(folder))
+  const [has, asks] = [loaded, wanted].map(({ config }) => Identity.flatten(Identity.ofConfig(config)))
+  // A worker or a folder may differ; what decides the result may not.
+  const differing = [...new Set([...has!.keys(), ...asks!.keys()])]
+    .filter((key) => !/^name$|^dataflow\.(testFolder|pairs|prefetch|workers)$/.test(key))
+    .filter((key) => has!.get(key) !== asks!.get(key))
+  if (differing.length > 0) {
+    const told = differing
+      .slice(0, 3)
+      .map((key) => `${key} is ${has!.get(key) ?? "not set"}, asked for ${asks!.get(key) ?? "nothing"}`)
+    return yield* new UsageError({
+      reason: `${folder} holds a run of another configuration: ${told.join("; ")}. Choose another --dir, or remove the folder`
+    })
+  }
+  return (data.status === "done" ? "done" : "begun") satisfies Standing as Standing
+})
+
+// ---------------------------------------------------------------------------------------------------------------------
+// The table
+
+const headlineOf = (table: Tables.ReproducedTable): string => (table.task === "classification" ? "top1" : "accuracy")
+
+/** The table's cells, its head first; the paper's figures beside ours where they are known, else empty. */
+export const cells = (
+  table: Tables.ReproducedTable,
+  results: ReadonlyArray<Result>
+): ReadonlyArray<ReadonlyArray<string>> => {
+  const headline = headlineOf(table)
+  const title = headline === "top1" ? "top-1" : headline
+  const maybe = (value: number | null, show: (value: number) => string) => (value === null ? "" : show(value))
+  const score = (value: number) => metric(headline, value)
+  return [
+    [table.compares, "seeds", "FLOPs", title, "search time", "architectures", "paper: FLOPs", title, "search time"],
+    ...results.map(({ row, runs }) => [
+      row.name,
+      String(runs.length),
+      Comparison.told(Comparison.statistic(runs.map(({ flops }) => flops)), si),
+      Comparison.told(Comparison.statistic(runs.map((run) => run.score)), score),
+      Comparison.told(Comparison.statistic(runs.map(({ searchSeconds }) => searchSeconds)), duration),
+      runs[0] === undefined ? "" : Comparison.sizeText(runs[0].space.size),
+      maybe(row.paper.flops, si),
+      maybe(row.paper.score, score),
+      maybe(row.paper.searchSeconds, duration)
+    ])
+  ]
+}
+
+const noteLines = (input: Input, missing: ReadonlyArray<string>): ReadonlyArray<string> => [
+  ...(input.quick
+    ? ["QUICK: a few steps on a few images. Every row runs; its figures mean nothing and compare with nothing."]
+    : ["Mean ± deviation over seeds; search time is that of supernet training and search, on this machine."]),
+  ...(input.set.length > 0 ? [`Not the paper's protocol: ${input.set.join(", ")}.`] : []),
+  ...missing,
+  Tables.paperNote
+]
+
+const jsonOf = (
+  table: Tables.ReproducedTable,
+  input: Input,
+  results: ReadonlyArray<Result>,
+  failed: ReadonlyArray<string>
+) => ({
+  table: table.name,
+  title: table.title,
+  quick: input.quick,
+  set: input.set,
+  note: Tables.paperNote,
+  failed,
+  rows: results.map(({ row, runs }) => ({
+    row: row.name,
+    architectures: runs[0]?.space.size ?? null,
+    flops: Comparison.statistic(runs.map(({ flops }) => flops)),
+    params: Comparison.statistic(runs.map(({ params }) => params)),
+    [headlineOf(table)]: Comparison.statistic(runs.map(({ score }) => score)),
+    searchSeconds: Comparison.statistic(runs.map(({ searchSeconds }) => searchSeconds)),
+    paper: row.paper,
+    runs: runs.map(({ settings: _, ...run }) => run)
+  }))
+})
+
+const shownFolder = (folder: string): string => {
+  const seen = relative(process.cwd(), resolve(folder))
+  return seen === "" || seen.startsWith("..") ? folder : seen
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** Failures of a row that say nothing of the other rows; the rest end the command. */
+const ofTheRow: ReadonlySet<string> = new Set(["TrainingDiverged", "BudgetInfeasible", "EstimationError", "RunFailure"])
+
+const say = (line: string) => Effect.sync(() => process.stderr.write(`${line}\n`))
+
+/** Runs the command. */
+export const run = Effect.fn("Reproduce.run")(function* (input: Input) {
+  const table = Tables.tables[input.table]
+  const asked = yield* rowsAsked(table, input.row)
+  const seeds = Option.getOrElse(input.seeds, () => (input.quick ? 1 : Tables.fullSeeds))
+  const base = join(input.dir, input.quick ? `${table.name}-quick` : table.name)
+  const rows = asked.filter((row) => lacking(row).length === 0)
+  const missing = asked
+    .filter((row) => lacking(row).length > 0)
+    .map(
+      (row) =>
+        `${row.name} is left out: this version has no ${lacking(row)
+          .map((need) => need.join(" "))
+          .join(", ")}.`
+    )
+  const planned: ReadonlyArray<Planned> = rows.flatMap((row) =>
+    Array.from({ length: seeds }, (_, at) => ({ row, seed: at + 1, folder: join(base, row.name, `seed-${at + 1}`) }))
+  )
+  const place = input.list && input.quick ? undefined : yield* placeOf(table, input)
+
+  if (input.list) {
+    const listed = yield* Effect.forEach(planned, ({ folder, row, seed }) =>
+      Effect.gen(function* () {
+        const begun = existsSync(join(folder, RunFolder.files.manifest))
+        const status = begun ? (yield* FromFolder.readRun(resolve(folder))).data.status : "not begun"
+        return { row: row.name, seed, status, folder: shownFolder(folder) }
+      })
+    ).pipe(Effect.provide(Disk.layer))
+    if (input.json)
+      return yield* Console.log(JSON.stringify({ table: table.name, title: table.title, runs: listed, missing }))
+    const lines = listed.map(({ folder, row, seed, status }) => [row, String(seed), status, folder])
+    yield* Console.log(`${table.title}\n`)
+    yield* Console.log(Comparison.textTable([["row", "seed", "status", "folder"], ...lines]))
+    for (const line of missing) yield* Console.log(line)
+    return
+  }
+
+  // Everything is checked before anything is run.
+  const work = yield* Effect.forEach(planned, (one) =>
+    Effect.gen(function* () {
+      const loaded = yield* loadedOf(table, one, place ?? { folder: null }, input)
+      return { ...one, loaded, standing: yield* standingOf(one.folder, loaded) }
+    })
+  ).pipe(Effect.provide(Disk.layer))
+
+  const todo = work.filter(({ standing }) => standing !== "done")
+  const failed: Array<string> = []
+  let spent = 0
+  for (const [at, { folder, loaded, row, seed, standing }] of todo.entries()) {
+    const left = at === 0 ? "" : `, about ${duration((spent / at) * (todo.length - at))} left`
+    const label = `${row.name}, seed ${seed}`
+    yield* say(`[${at + 1}/${todo.length}] ${label}${standing === "begun" ? " goes on" : ""}${left}`)
+    const began = yield* Clock.currentTimeMillis
+    const events = Layer.merge(Run.drawnEvents(false, `${label}: `), Disk.layer)
+    const ran =
+      standing === "begun"
+        ? Run.goOn({ dir: folder, threads: Option.none(), maxMinutes: Option.none() })
+        : Run.begin(loaded, { folder, tableFolder: process.cwd(), overwrite: false })
+    const outcome = yield* Effect.result(Effect.provide(ran, events))
+    spent += ((yield* Clock.currentTimeMillis) - began) / 1000
+    if (outcome._tag === "Failure") {
+      const tag = Predicate.hasProperty(outcome.failure, "_tag") ? String(outcome.failure._tag) : ""
+      if (!ofTheRow.has(tag)) return yield* Effect.fail(outcome.failure)
+      failed.push(`${label}: ${outcome.failure.message}`)
+      yield* say(`  failed: ${outcome.failure.message}`)
+      continue
+    }
+    if (outcome.success._tag === "Paused") {
+      yield* say("The same command goes on from here.")
+      return yield* new RunPaused({ folder: shownFolder(folder) })
+    }
+    yield* Report.write(outcome.success.folder).pipe(Effect.provide(Disk.layer))
+  }
+
+  const program = Effect.gen(function* () {
+    const runs = yield* Effect.forEach(
+      planned.filter(({ folder }) => existsSync(join(folder, RunFolder.files.manifest))),
+      ({ folder, row }) => Effect.map(CompareRuns.read(folder), (one) => ({ row, one }))
+    )
+    const results: ReadonlyArray<Result> = rows.map((row) => ({
+      row,
+      runs: runs.filter((each) => each.row === row && each.one.status === "done").map((each) => each.one)
+    }))
+    const notes = noteLines(input, missing)
+    const grid = cells(table, results)
+    const page = `# ${table.title}\n\n${Comparison.markdownTable(grid)}\n\n${notes.map((line) => `- ${line}`).join("\n")}\n`
+    yield* writeTextAtomic(yield* Disk, resolve(base, "table.md"), page)
+    if (input.json) return yield* Console.log(JSON.stringify(jsonOf(table, input, results, failed)))
+    yield* Console.log(`${table.title}\n\n${Comparison.textTable(grid)}\n\n${notes.join("\n")}`)
+    yield* Console.log(`Runs: ${shownFolder(base)}; the table as Markdown: ${shownFolder(join(base, "table.md"))}`)
+  })
+  yield* program.pipe(Effect.provide(Disk.layer))
+  if (failed.length > 0) {
+    return yield* new RunFailed({ reason: `${failed.length} of ${todo.length} runs failed:\n${failed.join("\n")}` })
+  }
+})

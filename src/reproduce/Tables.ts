@@ -1,0 +1,185 @@
+/**
+ * The comparisons of OSNASLib's paper (Huang and Chu, "OSNASLib: One-Shot NAS Library", ICCV 2021 workshop on neural
+ * architectures) as data: which rows a table has, and the configuration of a row.
+ *
+ * Protocol: 80 % of the training images, drawn by key, train the supernet; the other 20 % score candidates; the winner
+ * under the budget is trained from scratch on all of them and tested once on the official test images. Settings of training
+ * are those that OSNASLib's own configuration files have.
+ */
+import type { Kind } from "../component/Bound.ts"
+
+/** The tables there are. */
+export const tableNames = ["table-2", "table-3", "table-4"] as const
+/** A table's name. */
+export type TableName = (typeof tableNames)[number]
+
+/** What the paper prints in a row; null where its figure is not at hand. */
+export interface PaperFigures {
+  readonly flops: number | null
+  /** Fraction of 1. */
+  readonly score: number | null
+  readonly searchSeconds: number | null
+}
+
+/** A row: one thing that is compared, everything else being equal. */
+export interface TableRow {
+  readonly name: string
+  /** Components the row needs beside those that every row has. */
+  readonly needs: ReadonlyArray<readonly [kind: Kind, name: string]>
+  /** What of the configuration is the row's own. */
+  readonly sections: Readonly<Record<string, unknown>>
+  readonly paper: PaperFigures
+}
+
+/** A table. */
+export interface ReproducedTable {
+  readonly name: TableName
+  readonly title: string
+  readonly task: "classification" | "faces"
+  /** The first column. */
+  readonly compares: string
+  readonly rows: ReadonlyArray<TableRow>
+}
+
+/** The paper's tables are not in the repository that it describes, nor anywhere this project could read them. */
+const notAtHand: PaperFigures = { flops: null, score: null, searchSeconds: null }
+
+/** Why the paper's cells are empty. */
+export const paperNote =
+  "The paper's own figures are not published with OSNASLib and were not at hand: their cells are left empty."
+
+const space = (name: string, options: Readonly<Record<string, unknown>> = {}): TableRow => ({
+  name,
+  needs: [["searchSpace", name]],
+  sections: { searchSpace: { name, ...options } },
+  paper: notAtHand
+})
+
+const strategy = (name: string, evaluations?: number, trainingStrategy = "uniform"): TableRow => ({
+  name,
+  needs: [
+    ["searchStrategy", name],
+    ["trainingStrategy", trainingStrategy]
+  ],
+  sections: {
+    searchStrategy: { name, ...(evaluations === undefined ? {} : { evaluations }) },
+    trainingStrategy: { name: trainingStrategy }
+  },
+  paper: notAtHand
+})
+
+// At 112 pixels OSNASLib's spaces keep the strides they have at 32; with a first convolution of stride 1 the spaces here
+// come to the same resolutions, and 300 million is a limit that means something.
+const faceSpaces = ["proxylessnas", "fbnet-l", "spos", "sgnas"].map((name) => space(name, { stemStride: 1 }))
+
+/** The tables, by name. */
+export const tables: Readonly<Record<TableName, ReproducedTable>> = {
+  "table-2": {
+    name: "table-2",
+    title: "Search spaces on CIFAR-100 under 27M FLOPs, evolutionary search",
+    task: "classification",
+    compares: "search space",
+    rows: ["proxylessnas", "fbnet-s", "fbnet-l", "spos", "mobilefacenet", "sgnas", "nas-bench-macro"].map((name) =>
+      space(name)
+    )
+  },
+  "table-3": {
+    name: "table-3",
+    title: "Search strategies on CIFAR-100 under 27M FLOPs, ProxylessNAS",
+    task: "classification",
+    compares: "search strategy",
+    rows: [
+      strategy("random", 1000),
+      strategy("evolution", 1000),
+      strategy("softmax-differentiable", undefined, "differentiable"),
+      strategy("gumbel-softmax-differentiable", undefined, "differentiable"),
+      strategy("architecture-generator")
+    ]
+  },
+  "table-4": {
+    name: "table-4",
+    title: "Face recognition under 300M FLOPs: trained on CASIA-WebFace, verified on LFW, evolutionary search",
+    task: "faces",
+    compares: "search space",
+    rows: faceSpaces
+  }
+}
+
+/** Which data a row runs on. */
+export interface DataPlace {
+  /** Folder of the data; null: the configuration's own default (or, for a quick run, the images that ship). */
+  readonly folder: string | null
+  /** Quick face runs: the people of the folder that are verified. */
+  readonly testPeople?: ReadonlyArray<string> | undefined
+}
+
+/** Seeds of a row at full size. */
+export const fullSeeds = 3
+
+const sgd = (learningRate: number, weightDecay: number) => ({
+  name: "sgd",
+  learningRate,
+  momentum: 0.9,
+  weightDecay
+})
+
+const classification = (quick: boolean, { folder }: DataPlace) => ({
+  dataflow: {
+    ...(quick && folder === null ? { name: "fashion-mnist" } : { name: "cifar100", folder: folder ?? "data/cifar100" }),
+    supernetFraction: 0.8
+  },
+  searchSpace: { name: "proxylessnas" },
+  criterion: { name: "cross-entropy", labelSmoothing: 0.1 },
+  trainingAgent: { name: "classification" },
+  budget: { metric: "flops", max: 27e6 },
+  supernetTraining: { epochs: 100, batchSize: 128, optimizer: sgd(0.045, 4e-5) },
+  retraining: { epochs: 150, batchSize: 128, optimizer: sgd(0.045, 4e-4) }
+})
+
+const faces = (quick: boolean, { folder, testPeople }: DataPlace) => ({
+  dataflow: quick
+    ? { name: "face-folder", folder, testPeople, size: 32, supernetFraction: 0.8 }
+    : {
+        name: "face-folder",
+        folder: `${folder ?? "data/faces"}/casia-webface`,
+        testFolder: `${folder ?? "data/faces"}/lfw`,
+        pairs: `${folder ?? "data/faces"}/pairs.txt`,
+        size: 112,
+        supernetFraction: 0.8
+      },
+  searchSpace: { name: "proxylessnas" },
+  criterion: { name: "angular", scale: 30 },
+  trainingAgent: { name: "face-recognition", dimension: 256 },
+  // A quick run is at 32 pixels, where the same networks cost so much less.
+  budget: { metric: "flops", max: quick ? 300e6 * (32 / 112) ** 2 : 300e6 },
+  supernetTraining: { epochs: 10, batchSize: 64, optimizer: sgd(0.05, 4e-5) },
+  retraining: { epochs: 10, batchSize: 128, optimizer: sgd(0.1, 4e-5) }
+})
+
+/**
+ * The configuration of a row for one seed.
+ *
+ * **Example** (What a row of the third table searches by)
+ *
+ * ```ts
+ * import * as Tables from "./Tables.ts"
+ *
+ * const table = Tables.tables["table-3"]
+ * const config = Tables.configOf(table, table.rows[0], 1, false, { folder: null })
+ * config["searchStrategy"] // => { name: "random", evaluations: 1000 }
+ * ```
+ */
+export const configOf = (
+  table: ReproducedTable,
+  row: TableRow,
+  seed: number,
+  quick: boolean,
+  data: DataPlace
+): Readonly<Record<string, unknown>> => ({
+  name: `${table.name}-${row.name}`,
+  seed,
+  trainingStrategy: { name: "uniform" },
+  searchStrategy: { name: "evolution", evaluations: 1000 },
+  ...(table.task === "classification" ? classification(quick, data) : faces(quick, data)),
+  ...row.sections
+})
