@@ -19,8 +19,8 @@ export interface Input {
 
 const isRun = (folder: string): boolean => existsSync(join(folder, RunFolder.files.manifest))
 
-/** The run at a path, or all runs below it, two folders down at most, in the order of their names. */
-const runsAt = (path: string, depth = 2): ReadonlyArray<string> => {
+/** The run at a path, or all runs below it, four folders down at most, in the order of their names. */
+const runsAt = (path: string, depth = 4): ReadonlyArray<string> => {
   if (isRun(path)) return [path]
   if (depth === 0 || !existsSync(path)) return []
   return readdirSync(path, { withFileTypes: true })

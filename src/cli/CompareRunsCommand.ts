@@ -31,7 +31,7 @@ export const compareRuns = Command.make(
   ),
   Command.withShortDescription("Runs side by side, seeds averaged"),
   Command.withExamples([
-    { command: "osnas compare-runs runs/a-1 runs/a-2 runs/b-1 runs/b-2", description: "Two configurations, two seeds" },
-    { command: "osnas compare-runs runs -o comparison.html", description: "Every run of a folder, as a page" }
+    { command: "osnas compare-runs runs", description: "Every run of a folder" },
+    { command: "osnas compare-runs runs -o comparison.html", description: "As a page, too" }
   ])
 )
