@@ -27,10 +27,9 @@ const printed = (text: string): ReadonlyArray<string> => {
 const elsewhere: ReadonlyArray<readonly [pattern: RegExp, why: string]> = [
   [/^osnas bench --kernels/, "half a minute: KernelBench.test.ts"],
   [/^osnas import-config/, "configurations of OSNASLib: ImportConfig.test.ts"],
-  [/^osnas import-weights (net|search_99)\.safetensors/, "weights that PyTorch saved: Weights.test.ts"]
+  [/^osnas import-weights (net|search_99)\.safetensors/, "weights that PyTorch saved: Weights.test.ts"],
   [/^osnas reproduce (?!.*--list)/, "hours at full size, minutes quick: Reproduce.test.ts"],
-  [/faces-orl/, "pictures that do not ship: Faces.test.ts"],
-  [/^osnas (im|ex)port-weights/, "files that PyTorch saved: Weights.test.ts"]
+  [/faces-orl/, "pictures that do not ship: Faces.test.ts"]
 ]
 
 /** What makes a command short enough for a test without changing what it does. */

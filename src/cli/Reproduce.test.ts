@@ -49,7 +49,7 @@ const reproduce = (flags: Partial<Reproduce.Input> = {}) =>
   lines((all: Reproduce.Input) => Reproduce.run(all), { ...input, ...flags })
 const failure = async (flags: Partial<Reproduce.Input>): Promise<string> => {
   const result = await reproduce(flags)
-  return Result.isFailure(result) ? (result.failure as Error).message : "no failure"
+  return Result.isFailure(result) ? result.failure.message : "no failure"
 }
 
 describe("reproduce", () => {
@@ -108,7 +108,7 @@ describe("compare-runs", () => {
       json: false,
       ...flags
     })
-    return Result.isFailure(result) ? (result.failure as Error).message : "no failure"
+    return Result.isFailure(result) ? result.failure.message : "no failure"
   }
 
   it("refuses what is no run, and endings it cannot write", async () => {
