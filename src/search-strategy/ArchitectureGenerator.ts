@@ -1,0 +1,474 @@
+/**
+ * The architecture generator of SGNAS (Huang and Chu 2021, "Searching by Generating: Flexible and Efficient One-Shot NAS
+ * with Architecture Generator"): not an architecture is searched but a network that draws one for any target cost. It is
+ * trained on the frozen supernet: for a random target it draws scores, Gumbel-softmax makes weights of them, and the
+ * task's loss of the supernet's mixture under these weights plus the squared distance of the mixture's cost from the
+ * target is minimised (sections 3.1 and 3.2).
+ *
+ * What was trained serves any number of targets ({@link generate}). For the run's own budget it names its most likely
+ * architecture within the band and further ones, seen from other priors or through Gumbel noise, and the estimator
+ * picks the best of them.
+ */
+import * as tf from "@tensorflow/tfjs-core"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import { define } from "../component/Component.ts"
+import type { BudgetSampler } from "../cost/BudgetSampler.ts"
+import { type Budget, BudgetInfeasible, type CostEntries, CostModel } from "../cost/CostModel.ts"
+import * as LayerOptions from "../cost/LayerOptions.ts"
+import { SearchBudget } from "../cost/SearchBudget.ts"
+import { valueAndGradient } from "../nn/Gradient.ts"
+import * as Optimizer from "../nn/Optimizer.ts"
+import type { ParameterTree } from "../nn/ParameterTree.ts"
+import { scoped } from "../nn/Scope.ts"
+import * as Deterministic from "../random/Deterministic.ts"
+import * as Key from "../random/Key.ts"
+import { OptimizerConfig } from "../run/RunConfig.ts"
+import { type Genotype, SearchSpace, type SearchSpaceShape } from "../search-space/SearchSpace.ts"
+import * as Distribution from "./Distribution.ts"
+import * as Generator from "./generator/Generator.ts"
+import * as Grid from "./generator/Grid.ts"
+import * as PriorPool from "./generator/PriorPool.ts"
+import * as RankCorrelation from "./RankCorrelation.ts"
+import * as SearchProgress from "./SearchProgress.ts"
+import {
+  type GradientSearch,
+  type LearnerState,
+  type LearningMetrics,
+  type LearningStep,
+  SearchStrategy,
+  type SearchStrategyShape
+} from "./SearchStrategy.ts"
+import { drawManyUnseen } from "./Unseen.ts"
+
+const Positive = Schema.Finite.check(Schema.isGreaterThan(0))
+const PositiveInt = Schema.Int.check(Schema.isGreaterThan(0))
+const NonNegative = Schema.Finite.check(Schema.isGreaterThanOrEqualTo(0))
+
+const defaulted = <T, E>(schema: Schema.Codec<T, E>, value: E, description: string) =>
+  schema.annotate({ description }).pipe(Schema.withDecodingDefaultKey(Effect.succeed(value)))
+
+/** The generator's optimiser, unless said otherwise: Adam, as in the paper. */
+const adam = { name: "adam", learningRate: 1e-3, weightDecay: 0, clipNorm: 5 } as const
+
+/** Options of the generator. */
+export const Options = Schema.Struct({
+  evaluations: defaulted(PositiveInt, 10, "How many of its architectures are scored; the first is its most likely one"),
+  epochs: defaulted(PositiveInt, 20, "How many times the generator's training sees the validation split"),
+  batchSize: defaulted(PositiveInt, 64, "Validation images of a step"),
+  optimizer: OptimizerConfig.annotate({ description: "How the generator is trained; its own optimiser" }).pipe(
+    Schema.withDecodingDefaultKey(Effect.succeed(adam))
+  ),
+  costWeight: defaulted(NonNegative, 10, "Weight of the cost term: squared distance from the target, in spans"),
+  lowest: defaulted(Schema.NullOr(NonNegative), null, "Least target cost it learns; null: the cheapest architecture's"),
+  highest: defaulted(Schema.NullOr(Positive), null, "Largest target cost it learns; null: the dearest architecture's"),
+  priors: defaulted(PositiveInt, 10, "Architectures in the prior pool"),
+  temperature: defaulted(Positive, 5, "Temperature of the Gumbel-softmax at the first step"),
+  finalTemperature: defaulted(Positive, 0.2, "Temperature at the last step; it falls by the same factor every step"),
+  channels: defaulted(PositiveInt, 32, "Channels of the generator's convolutions"),
+  depth: defaulted(PositiveInt, 4, "Convolutions of the generator's trunk"),
+  targetPlanes: defaulted(PositiveInt, 8, "Planes that encode the target cost"),
+  sweep: defaulted(
+    Schema.Int.check(Schema.isGreaterThanOrEqualTo(2)),
+    50,
+    "Target costs by which the trained generator is judged: does the cost of what it draws follow them?"
+  )
+})
+/** Options of the generator. */
+export type Options = typeof Options.Type
+
+/** What of a search space the generator works on. */
+export type GeneratorSpace = Pick<SearchSpaceShape, "canonical" | "interface" | "layers" | "name">
+
+/** What a generator stands on: the space, its costs, the range of targets, how large the network is. */
+export interface Foundation {
+  readonly space: GeneratorSpace
+  readonly grid: Grid.Grid
+  readonly size: Generator.GeneratorSize
+  readonly entries: CostEntries
+  readonly layerOptions: LayerOptions.LayerOptions
+  /** The targets it is trained for. */
+  readonly range: PriorPool.CostRange
+}
+
+/**
+ * The foundation by options; targets not given are the cheapest and the dearest architecture's costs. `BudgetInfeasible`
+ * where no architecture has a cost among the targets.
+ */
+export const foundation = (
+  space: GeneratorSpace,
+  entries: CostEntries,
+  metric: Budget["metric"],
+  options: Pick<Options, "channels" | "depth" | "highest" | "lowest" | "targetPlanes">
+): Result.Result<Foundation, BudgetInfeasible> => {
+  const end = (of: (...costs: ReadonlyArray<number>) => number) =>
+    entries.layers.reduce((sum, costs) => sum + of(...costs), entries.base)
+  const smallest = end(Math.min)
+  const largest = end(Math.max)
+  const asked = { min: options.lowest ?? smallest, max: options.highest ?? largest }
+  const range = { metric, min: Math.max(smallest, asked.min), max: Math.min(largest, asked.max) }
+  if (!(range.min <= range.max)) {
+    return Result.fail(new BudgetInfeasible({ space: space.name, metric, ...asked, smallest, largest }))
+  }
+  return Result.succeed({
+    space,
+    grid: Grid.make(space),
+    size: { channels: options.channels, depth: options.depth, targetPlanes: options.targetPlanes },
+    entries,
+    layerOptions: LayerOptions.make(space),
+    range
+  })
+}
+
+/** What distances from the target are measured in. */
+const spanOf = ({ max, min }: PriorPool.CostRange): number => (max > min ? max - min : Math.max(max, 1))
+
+/** The target for a budget: its upper end, or the nearest cost in the range of targets. */
+const goalOf = (range: PriorPool.CostRange, budget: Pick<Budget, "max">): number =>
+  Math.max(range.min, Math.min(range.max, budget.max))
+
+/** Where a cost stands in the range of targets, 0 at its least and 1 at its largest. */
+const place = ({ max, min }: PriorPool.CostRange, cost: number): number => (max > min ? (cost - min) / (max - min) : 0)
+
+// ---- drawing -------------------------------------------------------------------------------------------------------
+
+/** A trained generator: its parameters and its pool. */
+export interface Trained {
+  readonly params: ParameterTree
+  readonly pool: ReadonlyArray<PriorPool.Prior>
+}
+
+/** The scores that the generator draws for a target cost from a prior, a tensor [options] a layer. Differentiable. */
+const scoresOf = (on: Foundation, params: ParameterTree, target: number, prior: PriorPool.Prior) =>
+  Grid.optionScores(
+    on.grid,
+    Generator.apply(on.size, on.grid, params, place(on.range, target), Grid.draw(on.grid, prior.indices))
+  )
+
+/** The same as numbers: [layer][option]. */
+const scores = (on: Foundation, trained: Trained, target: number, prior: PriorPool.Prior): Distribution.Rows => {
+  const tensors = scopedRows(() => scoresOf(on, trained.params, target, prior))
+  const rows = tensors.map((row) => Array.from(row.dataSync()))
+  tf.dispose([...tensors])
+  return rows
+}
+
+const scopedRows = (make: () => ReadonlyArray<tf.Tensor1D>): ReadonlyArray<tf.Tensor1D> => scoped(make)
+
+const likeliest = (rows: Distribution.Rows): ReadonlyArray<number> =>
+  rows.map((row) => row.reduce((best, score, option) => (score > row[best]! ? option : best), 0))
+
+/** Scores with standard Gumbel noise: the largest of a layer is a draw by its probabilities. */
+const perturbed = (rows: Distribution.Rows, key: Key.Key): Distribution.Rows =>
+  rows.map((row, layer) => {
+    const noise = Key.uniforms(Key.derive(key, layer), row.length)
+    return row.map((score, option) => score - Deterministic.log(-Deterministic.log(noise[option]! + 2 ** -54)))
+  })
+
+const mostLikely = (sampler: BudgetSampler, _: Distribution.Rows): Genotype => sampler.sample(Key.make(0))
+
+/** Draws through noise that are tried for each architecture wanted. */
+const patience = 4
+
+/** An architecture that a trained generator produced for a band. */
+export interface Generated {
+  readonly genotype: Genotype
+  readonly cost: number
+  /** The cost it was asked for. */
+  readonly target: number
+  /** The cost of the architecture as it was drawn, before it was moved into the band where it lay outside. */
+  readonly drawn: number
+}
+
+/**
+ * The architecture of the band that the generator finds most likely for a target: what it draws, layer by layer, where
+ * that lies in the band, else the most likely of all that do. The target is the upper end of the band, or the nearest
+ * that the generator was trained for.
+ */
+export const generate = (
+  on: Foundation,
+  trained: Trained,
+  sampler: BudgetSampler,
+  prior = 0,
+  noise?: Key.Key | undefined
+): Generated => {
+  const target = goalOf(on.range, sampler.budget)
+  const priors = PriorPool.nearest(trained.pool, target)
+  const rows = scores(on, trained, target, priors[prior % priors.length]!)
+  const moved = noise === undefined ? rows : perturbed(rows, noise)
+  const indices = likeliest(moved)
+  const drawn = PriorPool.costOf(on.entries, indices)
+  const inside = drawn >= sampler.budget.min && drawn <= sampler.budget.max
+  const genotype = inside
+    ? on.layerOptions.genotype(indices)
+    : mostLikely(sampler, Distribution.logProbabilities(moved))
+  return { genotype, cost: sampler.cost(genotype), target, drawn }
+}
+
+/** How the cost of what a trained generator draws follows the target. */
+export interface Sweep {
+  readonly targets: ReadonlyArray<number>
+  /** Cost of the architecture drawn for each target, layer by layer the likeliest option, not moved into any band. */
+  readonly costs: ReadonlyArray<number>
+  /** Rank correlations of the two; null where all costs are equal. */
+  readonly kendall: number | null
+  readonly spearman: number | null
+  /** Mean distance of cost and target, as a fraction of the range of targets. */
+  readonly deviation: number
+}
+
+/** Draws an architecture for each of `count` targets, spread evenly over the range that the generator was trained for. */
+export const sweep = (on: Foundation, trained: Trained, count: number): Sweep => {
+  const { max, min } = on.range
+  const targets = Array.from({ length: count }, (_, i) => min + ((max - min) * i) / Math.max(1, count - 1))
+  const costs = targets.map((target) => {
+    const [prior] = PriorPool.nearest(trained.pool, target)
+    return PriorPool.costOf(on.entries, likeliest(scores(on, trained, target, prior!)))
+  })
+  const distance = costs.reduce((sum, cost, i) => sum + Math.abs(cost - targets[i]!), 0) / count
+  return {
+    targets,
+    costs,
+    kendall: RankCorrelation.kendall(targets, costs),
+    spearman: RankCorrelation.spearman(targets, costs),
+    deviation: max > min ? distance / (max - min) : 0
+  }
+}
+
+// ---- training ------------------------------------------------------------------------------------------------------
+
+/** What the learner keeps beside its tensors. */
+const LearnerJson = Schema.Struct({
+  key: Key.Key,
+  pool: Schema.Array(PriorPool.Prior),
+  counts: Schema.Record(Schema.String, Schema.Int),
+  temperature: Schema.Finite
+})
+
+const decodeLearner = Schema.decodeUnknownSync(LearnerJson)
+
+const paramPrefix = "params."
+const slotPrefix = "optimizer."
+
+const under = (prefix: string, tree: ParameterTree): ParameterTree =>
+  Object.fromEntries(
+    Object.entries(tree).flatMap(([name, tensor]) =>
+      name.startsWith(prefix) ? [[name.slice(prefix.length), tensor]] : []
+    )
+  )
+
+const prefixed = (prefix: string, tree: ParameterTree): ParameterTree =>
+  Object.fromEntries(Object.entries(tree).map(([name, tensor]) => [prefix + name, tensor]))
+
+const slotsOf = (tensors: ParameterTree): Readonly<Record<string, ParameterTree>> => {
+  const slots: Record<string, Record<string, tf.Tensor>> = {}
+  for (const [name, tensor] of Object.entries(under(slotPrefix, tensors))) {
+    const at = name.indexOf(".")
+    const slot = name.slice(0, at)
+    slots[slot] = { ...slots[slot], [name.slice(at + 1)]: tensor }
+  }
+  return slots
+}
+
+/** The trained part of a learner's state. */
+export const trainedOf = (state: LearnerState): Trained => ({
+  params: under(paramPrefix, state.tensors),
+  pool: decodeLearner(state.json).pool
+})
+
+/**
+ * The target of a step: uniform in the range, but so that every run of as many steps as there are priors has one in
+ * each of as many equal parts of it.
+ */
+export const targetOf = (range: PriorPool.CostRange, parts: number, key: Key.Key, step: number): number => {
+  const round = Key.derive(key, Math.floor(step / parts))
+  const part = Key.permutation(Key.derive(round, "order"), parts)[step % parts]!
+  const inside = Key.uniform(Key.derive(round, "place"), step % parts)
+  return range.min + ((part + inside) / parts) * (range.max - range.min)
+}
+
+/** The temperature of a step: from the first to the last by the same factor every step. */
+export const temperatureOf = (
+  { finalTemperature, temperature }: Pick<Options, "finalTemperature" | "temperature">,
+  step: number,
+  steps: number
+): number =>
+  steps <= 1
+    ? finalTemperature
+    : temperature * Deterministic.exp((step / (steps - 1)) * Deterministic.log(finalTemperature / temperature))
+
+/**
+ * The loss of a step: the task's under Gumbel-softmax weights of what is drawn for `target`, and `costWeight` times the
+ * squared distance of the weighted cost from the target, in spans of the range of targets.
+ */
+export const stepLoss = (
+  on: Foundation,
+  params: ParameterTree,
+  prior: PriorPool.Prior,
+  {
+    costWeight,
+    key,
+    target,
+    taskLoss,
+    temperature
+  }: {
+    readonly costWeight: number
+    readonly key: Key.Key
+    readonly target: number
+    readonly temperature: number
+    readonly taskLoss: LearningStep["taskLoss"]
+  }
+) => {
+  const drawn = scoresOf(on, params, target, prior)
+  const weights = Distribution.weightsOf(drawn, { relaxation: "gumbel-softmax", hard: false, temperature }, key)
+  const span = spanOf(on.range)
+  const relative = { ...on.entries, base: on.entries.base - target }
+  const distance = Distribution.expectedCostOf(relative, weights, span)
+  const task = taskLoss(weights)
+  return {
+    loss: tf.add(task, tf.mul(tf.square(distance), costWeight)),
+    rest: { task, distance, drawn: [...drawn] }
+  }
+}
+
+const learning = (on: Foundation, options: Options, sampler: BudgetSampler): GradientSearch => {
+  const optimizer = Optimizer.fromConfig(options.optimizer)
+  const span = spanOf(on.range)
+
+  const trainStep = (
+    state: LearnerState,
+    { key, step, steps, taskLoss }: LearningStep
+  ): readonly [LearnerState, LearningMetrics] => {
+    const json = decodeLearner(state.json)
+    const params = under(paramPrefix, state.tensors)
+    const target = targetOf(on.range, options.priors, Key.derive(json.key, "targets"), step)
+    const temperature = temperatureOf(options, step, steps)
+    const [prior] = PriorPool.nearest(json.pool, target)
+    const { gradients, loss, rest } = valueAndGradient(
+      () => stepLoss(on, params, prior!, { costWeight: options.costWeight, key, target, temperature, taskLoss }),
+      params
+    )
+    const before = { slots: slotsOf(state.tensors), counts: json.counts }
+    const updated = optimizer.update(gradients, before, params, options.optimizer.learningRate)
+    const numbers = (tensor: tf.Tensor) => Array.from(tensor.dataSync())
+    const metrics = {
+      loss: numbers(loss)[0]!,
+      taskLoss: numbers(rest.task)[0]!,
+      cost: target + numbers(rest.distance)[0]! * span,
+      target,
+      entropy: Distribution.entropy(rest.drawn.map(numbers)),
+      temperature
+    }
+    tf.dispose([loss, rest.task, rest.distance, ...rest.drawn, ...Object.values(gradients)])
+    const slots = Object.entries(updated.state.slots).map(([slot, tree]) => prefixed(`${slotPrefix}${slot}.`, tree))
+    const tensors = Object.assign({}, state.tensors, prefixed(paramPrefix, updated.params), ...slots) as ParameterTree
+    return [{ tensors, json: { ...json, counts: updated.state.counts, temperature } }, metrics]
+  }
+
+  /** The generator's own architectures of the budget, its most likely one first; as many as are to be scored. */
+  const candidates = (state: LearnerState, key: Key.Key): ReadonlyArray<Genotype> => {
+    const trained = trainedOf(state)
+    const wanted = sampler.count < options.evaluations ? Number(sampler.count) : options.evaluations
+    const out: Array<Genotype> = []
+    const seen = new Set<string>()
+    const take = (genotype: Genotype) => {
+      const name = SearchProgress.text(on.space.canonical(genotype))
+      if (seen.has(name) || out.length >= wanted) return
+      seen.add(name)
+      out.push(genotype)
+    }
+    for (let prior = 0; prior < trained.pool.length && out.length < wanted; prior += 1) {
+      take(generate(on, trained, sampler, prior).genotype)
+    }
+    for (let draw = 0; draw < patience * wanted && out.length < wanted; draw += 1) {
+      take(generate(on, trained, sampler, 0, Key.derive(key, "draw", draw)).genotype)
+    }
+    // A generator that is sure of itself hardly draws another one: the rest of the band serves too.
+    return [...out, ...drawManyUnseen(sampler, Key.derive(key, "rest"), wanted - out.length, seen, on.space.canonical)]
+  }
+
+  return {
+    plan: { _tag: "AfterSupernet", epochs: options.epochs, batchSize: options.batchSize },
+    init: (key) => ({
+      tensors: prefixed(paramPrefix, Generator.initialise(on.size, Key.derive(key, "generator"))),
+      json: {
+        key: { k0: key.k0, k1: key.k1 },
+        pool: PriorPool.make(on.entries, on.range, options.priors, Key.derive(key, "pool")),
+        counts: {},
+        temperature: options.temperature
+      }
+    }),
+    trainStep,
+    distribution: (state) => {
+      const trained = trainedOf(state)
+      const target = goalOf(on.range, sampler.budget)
+      return {
+        logits: scores(on, trained, target, PriorPool.nearest(trained.pool, target)[0]!),
+        temperature: decodeLearner(state.json).temperature,
+        relaxation: "gumbel-softmax",
+        hard: false
+      }
+    },
+    conclude: (state, key) => ({ ...SearchProgress.initial(key), candidates: candidates(state, key) })
+  }
+}
+
+// ---- search --------------------------------------------------------------------------------------------------------
+
+/** State of the search: the common part, and the architectures generated. */
+const State = Schema.Struct({
+  ...SearchProgress.SearchProgress.fields,
+  /** What the generator produced; null: it was not trained, and the budget's architectures are drawn uniformly. */
+  candidates: Schema.NullOr(Schema.Array(Schema.Array(Schema.Int)))
+})
+
+const decodeState = Schema.decodeUnknownSync(State)
+
+/** The architecture generator over a space's budget. `BudgetInfeasible` where no architecture has a cost in its range. */
+export const make = (
+  space: GeneratorSpace,
+  entries: CostEntries,
+  sampler: BudgetSampler,
+  options: Options
+): Result.Result<SearchStrategyShape, BudgetInfeasible> =>
+  Result.map(foundation(space, entries, sampler.budget.metric, options), (on): SearchStrategyShape => {
+    return {
+      name: "architecture-generator",
+      evaluations: sampler.count < options.evaluations ? Number(sampler.count) : options.evaluations,
+      distinct: true,
+      gradient: learning(on, options, sampler),
+      init: (key) => ({ ...SearchProgress.initial(key), candidates: null }),
+      ask: (state) => {
+        const now = decodeState(state)
+        const open = SearchProgress.pending(now)
+        if (open.length > 0) return [open, state]
+        if (now.generation > 0) return [[], state]
+        const candidates =
+          now.candidates ?? drawManyUnseen(sampler, now.key, options.evaluations, new Set(), space.canonical)
+        return [candidates, SearchProgress.begin(now, candidates, space.canonical)]
+      },
+      tell: (state, scored) => SearchProgress.tell(decodeState(state), scored, (progress) => progress),
+      best: (state) => SearchProgress.best(decodeState(state))
+    }
+  })
+
+/** `name: architecture-generator`. */
+export const component = define({
+  kind: "searchStrategy",
+  name: "architecture-generator",
+  description:
+    "A small network, trained on the frozen supernet, that draws an architecture for any target cost (SGNAS)",
+  options: Options,
+  layer: (options: Options) =>
+    Layer.effect(
+      SearchStrategy,
+      Effect.gen(function* () {
+        const space = yield* SearchSpace
+        const costs = yield* CostModel
+        const { budget, sampler } = yield* SearchBudget
+        return SearchStrategy.of(yield* Effect.fromResult(make(space, costs.entries(budget.metric), sampler, options)))
+      })
+    )
+})

@@ -1,0 +1,127 @@
+/**
+ * The generator's network (Huang and Chu 2021, "Searching by Generating: Flexible and Efficient One-Shot NAS with
+ * Architecture Generator", section 3.2): a few convolutions of 3 x 3 that see a target cost and a prior architecture as
+ * planes of a picture and draw the scores of a new architecture in one forward pass.
+ *
+ * The target goes through a stem of its own, the prior through another; their sum passes a trunk with a residual, and a
+ * last convolution draws the picture. Where the paper gives the target as one constant plane, it stands here as several,
+ * each the target's closeness to one of evenly spread costs (a hat function); with one plane and the paper's
+ * bias-free convolutions the drawn scores could only grow in proportion to the target.
+ */
+import * as tf from "@tensorflow/tfjs-core"
+import type { ConvStage } from "../../engine/ConvChain.ts"
+import { convChain, weightShape } from "../../engine/ConvChainOps.ts"
+import * as RandomOps from "../../engine/RandomOps.ts"
+import { normEpsilon } from "../../nn/Network.ts"
+import type { ParameterTree } from "../../nn/ParameterTree.ts"
+import { scoped } from "../../nn/Scope.ts"
+import * as Key from "../../random/Key.ts"
+import type { Grid } from "./Grid.ts"
+
+/** How large the network is. */
+export interface GeneratorSize {
+  /** Channels of every convolution but the last. */
+  readonly channels: number
+  /** Convolutions of the trunk. */
+  readonly depth: number
+  /** Planes that encode the target. */
+  readonly targetPlanes: number
+}
+
+const stage = (inChannels: number, outChannels: number, activation: "relu" | "none" = "relu"): ConvStage => ({
+  kernel: 3,
+  stride: 1,
+  padding: 1,
+  dilation: 1,
+  groups: 1,
+  inChannels,
+  outChannels,
+  bias: true,
+  norm: false,
+  activation
+})
+
+/** The chains of the network by name, each a row of convolutions. */
+const chainsOf = ({ channels, depth, targetPlanes }: GeneratorSize) => {
+  const more = (count: number) => Array.from({ length: count }, () => stage(channels, channels))
+  return {
+    target: [stage(targetPlanes, channels), ...more(2)],
+    prior: [stage(1, channels), ...more(1)],
+    trunk: more(depth),
+    tail: [stage(channels, 1, "none")]
+  }
+}
+
+type ChainName = keyof ReturnType<typeof chainsOf>
+
+/** The names and shapes of the network's parameters. */
+export const parameterShapes = (size: GeneratorSize): ReadonlyMap<string, ReadonlyArray<number>> => {
+  const shapes = new Map<string, ReadonlyArray<number>>()
+  for (const [chain, stages] of Object.entries(chainsOf(size))) {
+    stages.forEach((one, i) => {
+      shapes.set(`${chain}.${i}.weight`, weightShape(one))
+      shapes.set(`${chain}.${i}.bias`, [one.outChannels])
+    })
+  }
+  return new Map([...shapes].sort(([a], [b]) => (a < b ? -1 : 1)))
+}
+
+/** Starting parameters: weights normal with standard deviation sqrt(2 / fan-out), biases zero. */
+export const initialise = (size: GeneratorSize, key: Key.Key): ParameterTree =>
+  Object.fromEntries(
+    [...parameterShapes(size)].map(([name, shape]): [string, tf.Tensor] => {
+      if (shape.length === 1) return [name, tf.zeros([...shape])]
+      const [height, width, , outChannels] = shape as readonly [number, number, number, number]
+      return [name, RandomOps.normals(Key.derive(key, name), shape, Math.sqrt(2 / (height * width * outChannels)))]
+    })
+  )
+
+/**
+ * A target as the heights of hat functions, each 1 at its own of `planes` evenly spread places in [0, 1] and 0 at its
+ * neighbours'. A target outside is taken for the nearer end. One plane: the target itself.
+ *
+ * **Example** (Three places: 0, a half, 1)
+ *
+ * ```ts
+ * import { encodeTarget } from "./Generator.ts"
+ *
+ * encodeTarget(0.25, 3) // => [0.5, 0.5, 0]
+ * encodeTarget(7, 3) // => [0, 0, 1]
+ * ```
+ */
+export const encodeTarget = (target: number, planes: number): ReadonlyArray<number> => {
+  const inside = Math.min(1, Math.max(0, target))
+  if (planes === 1) return [inside]
+  return Array.from({ length: planes }, (_, i) => Math.max(0, 1 - Math.abs(inside * (planes - 1) - i)))
+}
+
+/**
+ * The picture [rows, columns] that the network draws for a target (0: the cheapest aimed at, 1: the dearest) and a
+ * prior, `rows * columns` numbers. Differentiable in the parameters.
+ */
+export const apply = (
+  size: GeneratorSize,
+  grid: Pick<Grid, "columns" | "rows">,
+  params: ParameterTree,
+  target: number,
+  prior: Float32Array
+): tf.Tensor2D =>
+  scoped(() => {
+    const chains = chainsOf(size)
+    const { columns, rows } = grid
+    const run = (name: ChainName, x: tf.Tensor4D, residual = false): tf.Tensor4D => {
+      const tensors = chains[name].map((_, i) => ({
+        weight: params[`${name}.${i}.weight`] as tf.Tensor4D,
+        bias: params[`${name}.${i}.bias`] as tf.Tensor1D
+      }))
+      return convChain(x, chains[name], tensors, { mode: "train", epsilon: normEpsilon, residual }).output
+    }
+    const planes = encodeTarget(target, size.targetPlanes)
+    const targetImage = new Float32Array(rows * columns * planes.length)
+    for (let i = 0; i < targetImage.length; i += 1) targetImage[i] = planes[i % planes.length] as number
+    const seen = tf.add(
+      run("target", tf.tensor4d(targetImage, [1, rows, columns, planes.length])),
+      run("prior", tf.tensor4d(prior, [1, rows, columns, 1]))
+    ) as tf.Tensor4D
+    return tf.reshape(run("tail", run("trunk", seen, true)), [rows, columns]) as tf.Tensor2D
+  })
