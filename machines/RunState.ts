@@ -23,7 +23,7 @@
  * ```
  */
 import * as Schema from "effect/Schema"
-import { Score, Scored } from "../src/search-strategy/SearchStrategy.ts"
+import { LearningReview, Score, Scored } from "../src/search-strategy/SearchStrategy.ts"
 
 export { Score, Scored }
 
@@ -85,7 +85,9 @@ export const LearningPosition = Schema.Struct({
   steps: Count,
   checkpoint: CheckpointRef,
   /** Pass by pass over the validation split: means over its steps. */
-  history: Schema.Array(Schema.Record(Schema.String, Schema.Finite))
+  history: Schema.Array(Schema.Record(Schema.String, Schema.Finite)),
+  /** When learning is over, where the strategy judges it. */
+  review: Schema.optionalKey(LearningReview)
 })
 /** Where the learning of a search strategy on the trained supernet stands. */
 export type LearningPosition = typeof LearningPosition.Type

@@ -11,6 +11,7 @@ import { compareRuns } from "./CompareRunsCommand.ts"
 import { compareSearchers } from "./CompareSearchersCommand.ts"
 import { generate, init } from "./ComponentCommands.ts"
 import { help as exitCodes } from "./Exit.ts"
+import { generateArchitectures } from "./GenerateArchitecturesCommand.ts"
 import { importConfig } from "./ImportConfigCommand.ts"
 import { reproduce } from "./ReproduceCommand.ts"
 import { exportWeights, importWeights } from "./WeightsCommands.ts"
@@ -395,6 +396,7 @@ export const osnas = Command.make("osnas").pipe(
     exportWeights,
     compareRuns,
     reproduce,
+    generateArchitectures,
     init,
     generate
   ])

@@ -3,7 +3,7 @@
  * step worth telling. A pure fold over events; whoever draws keeps the state.
  */
 import type { Phase } from "../../machines/RunState.ts"
-import { duration, metric, si } from "../report/Format.ts"
+import { duration, metric, reviewWords, si } from "../report/Format.ts"
 import type { RunEvent, Stamped } from "../run/RunEvents.ts"
 
 /** What is remembered between two events. */
@@ -121,6 +121,8 @@ export const fold = (state: State, { event, time }: Stamped, columns: number | u
       }
       return time - state.told >= lineEvery * 1000 ? line(`Learning   ${rest}${left}`) : none
     }
+    case "LearningReviewed":
+      return line(`Learning   ${reviewWords(event.metrics)}`)
     case "Remarked":
       return line(`${titles[event.phase].padEnd(10)} epoch ${event.epoch}, step ${event.step}: ${event.remark}`)
     case "CandidateScored": {

@@ -49,7 +49,9 @@ export const shipped: { readonly [K in Kind]: Readonly<Record<string, Source<K>>
     "softmax-differentiable": () =>
       import("../search-strategy/Differentiable.ts").then((module) => bind(module.componentSoftmax)),
     "gumbel-softmax-differentiable": () =>
-      import("../search-strategy/Differentiable.ts").then((module) => bind(module.componentGumbel))
+      import("../search-strategy/Differentiable.ts").then((module) => bind(module.componentGumbel)),
+    "architecture-generator": () =>
+      import("../search-strategy/ArchitectureGenerator.ts").then((module) => bind(module.component))
   },
   estimator: {
     supernet: () => import("../estimator/Supernet.ts").then((module) => bind(module.component)),

@@ -5,6 +5,7 @@
 import * as Vega from "vega"
 import type { TopLevelSpec } from "vega-lite"
 import * as VegaLite from "vega-lite"
+import type { LearningReview } from "../search-strategy/SearchStrategy.ts"
 import { costUnit } from "./Format.ts"
 import { type Candidate, type CurvePoint, paretoFront } from "./ReportData.ts"
 
@@ -256,5 +257,46 @@ export const searchProgress = (
       ]
     } as TopLevelSpec,
     "search-progress"
+  )
+}
+
+/** The cost of what a generator draws over the cost it was asked for; on the dashed line the two are equal. */
+export const targetScatter = (
+  { costs, targets }: Pick<LearningReview, "costs" | "targets">,
+  metric: string,
+  size: ChartSize
+): Promise<string> => {
+  const scale = metric === "latency" ? 1 : 1e6
+  const unit = metric === "latency" ? "ms" : `million ${costUnit(metric)}`
+  const values = targets.map((target, i) => ({ target: target / scale, cost: costs[i]! / scale }))
+  const ends = values.flatMap(({ cost, target }) => [cost, target])
+  const domain = [Math.min(...ends), Math.max(...ends)]
+  const axis = (field: string, title: string, more: object) =>
+    ({
+      field,
+      type: "quantitative",
+      title,
+      scale: { domain, nice: true, zero: false },
+      axis: { tickCount: 6, ...more }
+    }) as const
+  const x = axis("target", `target, ${unit}`, { grid: false })
+  const y = axis("cost", `drawn, ${unit}`, { domain: false, ticks: false })
+  return render(
+    {
+      ...size,
+      layer: [
+        {
+          data: { values: domain.map((end) => ({ target: end, cost: end })) },
+          mark: { type: "line", color: "var(--rule)", strokeDash: [4, 4], strokeWidth: 1.4 },
+          encoding: { x, y }
+        },
+        {
+          data: { values },
+          mark: { type: "point", filled: true, size: 46, color: "var(--c1)", opacity: 0.85 },
+          encoding: { x, y }
+        }
+      ]
+    } as TopLevelSpec,
+    "targets"
   )
 }

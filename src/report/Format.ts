@@ -129,3 +129,22 @@ export const costUnit = (name: string): string =>
 /** A cost of a metric with its unit. */
 export const cost = (name: string, value: number): string =>
   name === "latency" ? `${trim(value.toFixed(3))} ms` : `${si(value)} ${costUnit(name)}`
+
+/**
+ * How well the costs of generated architectures follow their targets.
+ *
+ * **Example** (A generator that follows them well)
+ *
+ * ```ts
+ * import { reviewWords } from "./Format.ts"
+ *
+ * reviewWords({ deviation: 0.0312, kendall: 0.961, spearman: 0.996 })
+ * // => "costs follow their targets: Kendall 0.961, Spearman 0.996, 3.12 % of the range apart"
+ * ```
+ */
+export const reviewWords = ({ deviation, kendall, spearman }: Readonly<Record<string, number>>): string =>
+  [
+    `costs follow their targets: Kendall ${kendall === undefined ? "undefined" : kendall.toFixed(3)}`,
+    `Spearman ${spearman === undefined ? "undefined" : spearman.toFixed(3)}`,
+    ...(deviation === undefined ? [] : [`${percent(deviation)} of the range apart`])
+  ].join(", ")

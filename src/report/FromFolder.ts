@@ -164,6 +164,7 @@ export const readRun = Effect.fn("Report.readRun")(function* (folder: string) {
   const found = architecture === undefined ? undefined : yield* foundOf(architecture, loaded)
   const started = events.findLast(({ event }) => event._tag === "RunStarted")?.event
   const evaluated = events.findLast(({ event }) => event._tag === "Evaluated")?.event
+  const reviewed = events.findLast(({ event }) => event._tag === "LearningReviewed")?.event
   const engine = manifest.identity["engine"]
   const engineRow = flatten(engine, "").map(([, value]) => value)
   const data: ReportData = {
@@ -187,6 +188,7 @@ export const readRun = Effect.fn("Report.readRun")(function* (folder: string) {
     saving: savingOf(events),
     supernet: curveOf(events, "supernetTraining"),
     search,
+    review: reviewed?._tag === "LearningReviewed" ? reviewed : undefined,
     retraining: curveOf(events, "retraining"),
     found: found?.found,
     test: evaluated?._tag === "Evaluated" ? evaluated.metrics : undefined,

@@ -4,7 +4,7 @@
  */
 import * as Charts from "./Charts.ts"
 import { choiceLabels, colourOf, escapeText, networkSvg, pathSvg, shapeText } from "./Drawing.ts"
-import { cost, duration, figures, grouped, metric, percent, si } from "./Format.ts"
+import { cost, duration, figures, grouped, metric, percent, reviewWords, si } from "./Format.ts"
 import { type CurvePoint, type FoundArchitecture, paretoFront, type ReportData } from "./ReportData.ts"
 
 const style = `
@@ -175,6 +175,17 @@ const search = (data: ReportData): Promise<string> => {
   })
 }
 
+const review = (data: ReportData): Promise<string> =>
+  data.review === undefined || data.review.targets.length === 0
+    ? Promise.resolve("")
+    : Charts.targetScatter(data.review, data.budget.metric, { width: 1040, height: 300 }).then((scatter) =>
+        card(
+          "The generator: target against cost",
+          `${data.review?.targets.length} targets; ${escapeText(reviewWords(data.review?.metrics ?? {}))}; on the dashed line the two are equal`,
+          `<div class="scroll">${scatter}</div>`
+        )
+      )
+
 const architecture = (found: FoundArchitecture): string => {
   const labels = choiceLabels(found)
   const colours = labels.map((label) => [colourOf(labels, label), label] as const)
@@ -226,8 +237,9 @@ export const html = (data: ReportData): Promise<string> =>
   Promise.all([
     training("supernet", "Supernet", data.supernet, "var(--c1)"),
     search(data),
+    review(data),
     training("retraining", "Retraining", data.retraining, "var(--c1)")
-  ]).then(([supernet, searching, retraining]) => {
+  ]).then(([supernet, searching, reviewed, retraining]) => {
     const facts: ReadonlyArray<readonly [string, string]> = [
       ["search space", `${data.space.name}, ${grouped(data.space.size)} architectures`],
       ["data", data.dataset],
@@ -243,7 +255,7 @@ export const html = (data: ReportData): Promise<string> =>
     return page(
       data.name,
       `<header><h1>${escapeText(data.name)}</h1><span class="badge ${data.status}">${data.status}</span><p class="sub">${escapeText(data.space.name)} on ${escapeText(data.dataset)}, ${escapeText(data.strategies.search)} search, seed ${data.seed}${data.failure === undefined ? "" : ` - ${escapeText(data.failure)}`}</p></header>
-${tiles(data)}${phases(data)}${data.found === undefined ? "" : architecture(data.found)}${searching}${supernet}${retraining}${results(data)}
+${tiles(data)}${phases(data)}${data.found === undefined ? "" : architecture(data.found)}${searching}${reviewed}${supernet}${retraining}${results(data)}
 ${card("The run", "what it was made of", table)}
 <details class="card"><summary>Configuration</summary><pre>${escapeText(data.config)}</pre></details>`
     )

@@ -1,5 +1,7 @@
 /** What a report tells of a run, whether it has ended or not. Plain data, read from the run's folder. */
 
+import type { LearningReview } from "../search-strategy/SearchStrategy.ts"
+
 /** One point of a training curve. */
 export interface CurvePoint {
   /** Epochs done; fractions stand for steps within an epoch. */
@@ -75,6 +77,8 @@ export interface ReportData {
   readonly saving?: { readonly seconds: number; readonly fraction: number } | undefined
   readonly supernet: ReadonlyArray<CurvePoint>
   readonly search: ReadonlyArray<Candidate>
+  /** Costs of the architectures that a trained generator draws, one for each target. */
+  readonly review?: LearningReview | undefined
   readonly retraining: ReadonlyArray<CurvePoint>
   readonly found?: FoundArchitecture | undefined
   readonly test?: Readonly<Record<string, number>> | undefined

@@ -1,6 +1,6 @@
 /** The report as text, for terminals and logs. */
 import { networkText } from "./Drawing.ts"
-import { cost, duration, figures, grouped, metric, si } from "./Format.ts"
+import { cost, duration, figures, grouped, metric, reviewWords, si } from "./Format.ts"
 import { paretoFront, type ReportData } from "./ReportData.ts"
 
 const table = (rows: ReadonlyArray<readonly [string, string]>): string => {
@@ -74,6 +74,7 @@ export const text = (data: ReportData, width = 100): string => {
         .join("\n")
     )
   }
+  if (data.review !== undefined) section("The generator", `  ${reviewWords(data.review.metrics)}`)
   if (data.found !== undefined) {
     section(
       "Found architecture",

@@ -61,6 +61,7 @@ export const metricsOf = (
                 : {
                     steps: search.learning.step,
                     epochs: search.learning.history,
+                    review: search.learning.review,
                     file: search.learning.checkpoint.file
                   },
             evaluations: search.evaluations,

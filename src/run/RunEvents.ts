@@ -11,6 +11,7 @@ import * as Schema from "effect/Schema"
 import type { Scope } from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { Phase, TrainingPhase } from "../../machines/RunState.ts"
+import { LearningReview } from "../search-strategy/SearchStrategy.ts"
 
 const Metrics = Schema.Record(Schema.String, Schema.Finite)
 
@@ -93,6 +94,8 @@ export const Learned = Schema.TaggedStruct("Learned", {
   /** At the end of an epoch: [layer][option]; else null. */
   probabilities: Schema.NullOr(Schema.Array(Schema.Array(Schema.Finite)))
 })
+/** A search strategy that learned on the trained supernet has judged what it learned. */
+export const LearningReviewed = Schema.TaggedStruct("LearningReviewed", LearningReview.fields)
 /** The criterion had something to say about a batch, say that no triplet could be formed; only the first time in an epoch. */
 export const Remarked = Schema.TaggedStruct("Remarked", {
   phase: TrainingPhase,
@@ -155,6 +158,7 @@ export const RunEvent = Schema.Union([
   StepDone,
   EpochDone,
   Learned,
+  LearningReviewed,
   Remarked,
   CandidateScored,
   GenerationDone,

@@ -713,7 +713,15 @@ const makeWork = (s: Services, config: RunConfig, folder: RunFolder.RunFolderSha
         const ref: CheckpointRef = { file, digest }
         yield* emit({ _tag: "CheckpointSaved", phase: "searching", step, ...ref }, true)
         taught = { digest, state }
-        const reached: LearningPosition = { step, steps, checkpoint: ref, history }
+        const review = step >= steps ? setup.gradient.review?.(state) : undefined
+        if (review !== undefined) yield* emit({ _tag: "LearningReviewed", ...review })
+        const reached: LearningPosition = {
+          step,
+          steps,
+          checkpoint: ref,
+          history,
+          ...(review === undefined ? {} : { review })
+        }
         return reached
       })
 

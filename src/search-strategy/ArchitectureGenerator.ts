@@ -160,15 +160,6 @@ const scopedRows = (make: () => ReadonlyArray<tf.Tensor1D>): ReadonlyArray<tf.Te
 const likeliest = (rows: Distribution.Rows): ReadonlyArray<number> =>
   rows.map((row) => row.reduce((best, score, option) => (score > row[best]! ? option : best), 0))
 
-/** Scores with standard Gumbel noise: the largest of a layer is a draw by its probabilities. */
-const perturbed = (rows: Distribution.Rows, key: Key.Key): Distribution.Rows =>
-  rows.map((row, layer) => {
-    const noise = Key.uniforms(Key.derive(key, layer), row.length)
-    return row.map((score, option) => score - Deterministic.log(-Deterministic.log(noise[option]! + 2 ** -54)))
-  })
-
-const mostLikely = (sampler: BudgetSampler, _: Distribution.Rows): Genotype => sampler.sample(Key.make(0))
-
 /** Draws through noise that are tried for each architecture wanted. */
 const patience = 4
 
@@ -197,13 +188,13 @@ export const generate = (
   const target = goalOf(on.range, sampler.budget)
   const priors = PriorPool.nearest(trained.pool, target)
   const rows = scores(on, trained, target, priors[prior % priors.length]!)
-  const moved = noise === undefined ? rows : perturbed(rows, noise)
+  const moved = noise === undefined ? rows : Distribution.perturbed(rows, noise)
   const indices = likeliest(moved)
   const drawn = PriorPool.costOf(on.entries, indices)
   const inside = drawn >= sampler.budget.min && drawn <= sampler.budget.max
   const genotype = inside
     ? on.layerOptions.genotype(indices)
-    : mostLikely(sampler, Distribution.logProbabilities(moved))
+    : sampler.mostValuable(Distribution.logProbabilities(moved))
   return { genotype, cost: sampler.cost(genotype), target, drawn }
 }
 
@@ -239,8 +230,18 @@ export const sweep = (on: Foundation, trained: Trained, count: number): Sweep =>
 
 // ---- training ------------------------------------------------------------------------------------------------------
 
+/** For what input and head the space was built: enough to build it again without the data. */
+const NetworkInterface = Schema.Struct({
+  input: Schema.Tuple([Schema.Int, Schema.Int, Schema.Int]),
+  head: Schema.Union([
+    Schema.TaggedStruct("Classifier", { classes: Schema.Int }),
+    Schema.TaggedStruct("Embedding", { dimension: Schema.Int })
+  ])
+})
+
 /** What the learner keeps beside its tensors. */
 const LearnerJson = Schema.Struct({
+  interface: NetworkInterface,
   key: Key.Key,
   pool: Schema.Array(PriorPool.Prior),
   counts: Schema.Record(Schema.String, Schema.Int),
@@ -271,6 +272,10 @@ const slotsOf = (tensors: ParameterTree): Readonly<Record<string, ParameterTree>
   }
   return slots
 }
+
+/** The input and head that a learner's space was built for. */
+export const interfaceOf = (state: Pick<LearnerState, "json">): typeof NetworkInterface.Type =>
+  decodeLearner(state.json).interface
 
 /** The trained part of a learner's state. */
 export const trainedOf = (state: LearnerState): Trained => ({
@@ -394,6 +399,7 @@ const learning = (on: Foundation, options: Options, sampler: BudgetSampler): Gra
     init: (key) => ({
       tensors: prefixed(paramPrefix, Generator.initialise(on.size, Key.derive(key, "generator"))),
       json: {
+        interface: { input: [...on.space.interface.input], head: { ...on.space.interface.head } },
         key: { k0: key.k0, k1: key.k1 },
         pool: PriorPool.make(on.entries, on.range, options.priors, Key.derive(key, "pool")),
         counts: {},
@@ -410,6 +416,15 @@ const learning = (on: Foundation, options: Options, sampler: BudgetSampler): Gra
         relaxation: "gumbel-softmax",
         hard: false
       }
+    },
+    review: (state) => {
+      const { costs, deviation, kendall, spearman, targets } = sweep(on, trainedOf(state), options.sweep)
+      const metrics = {
+        deviation,
+        ...(kendall === null ? {} : { kendall }),
+        ...(spearman === null ? {} : { spearman })
+      }
+      return { metrics, targets, costs }
     },
     conclude: (state, key) => ({ ...SearchProgress.initial(key), candidates: candidates(state, key) })
   }

@@ -107,6 +107,20 @@ export interface LearningStep {
 export type LearningMetrics = Readonly<Record<string, number>> & { readonly loss: number }
 
 /**
+ * How good what was learned is, told once when learning is over. A strategy that serves many targets asks itself for
+ * architectures of `targets`, one by one, and tells their `costs`, both in the budget's metric; `metrics` are figures about
+ * them by name: `kendall` and `spearman`, rank correlations of the two (missing where all costs are equal), `deviation`,
+ * their mean distance as a fraction of the range of targets.
+ */
+export const LearningReview = Schema.Struct({
+  metrics: Schema.Record(Schema.String, Schema.Finite),
+  targets: Schema.Array(Schema.Finite),
+  costs: Schema.Array(Schema.Finite)
+})
+/** How good what was learned is. */
+export type LearningReview = typeof LearningReview.Type
+
+/**
  * The part of a strategy that learns by gradient: architecture parameters, a generator of architectures. State goes in,
  * state comes out; whoever drives it saves the state with the run's checkpoints, and begins the search from what was
  * learned (`conclude`), so that `ask` and `tell` stay functions of JSON.
@@ -125,6 +139,8 @@ export interface GradientSearch {
   ) => readonly [state: LearnerState, metrics: LearningMetrics]
   /** What is believed now: training strategies that follow the search strategy mix by it, and the report draws it. */
   readonly distribution: (state: LearnerState) => ArchitectureDistribution
+  /** Judges what was learned `AfterSupernet`, when learning is over. Default: nothing is told. */
+  readonly review?: ((state: LearnerState) => LearningReview) | undefined
   /** The state that the search begins with when learning is over; it takes what it needs of the tensors as numbers. */
   readonly conclude: (state: LearnerState, key: Key.Key) => SearchState
 }
