@@ -138,7 +138,9 @@ describe("a run with the architecture generator", () => {
   it("reads no data: it generates where the images are gone", async () => {
     const config = join(folder, "A/config.yaml")
     const text = readFileSync(config, "utf8")
-    writeFileSync(config, text.replace(/folder: .*/, "folder: /nowhere/at/all"))
+    const moved = text.replace(/folder: .*/, "folder: /nowhere/at/all")
+    assert.notStrictEqual(moved, text)
+    writeFileSync(config, moved)
     const ended = await generate("--budgets", "16k", "--json")
     writeFileSync(config, text)
     assert.strictEqual(ended.code, 0, ended.err)

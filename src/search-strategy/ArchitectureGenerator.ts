@@ -22,10 +22,10 @@ import { SearchBudget } from "../cost/SearchBudget.ts"
 import { valueAndGradient } from "../nn/Gradient.ts"
 import * as Optimizer from "../nn/Optimizer.ts"
 import type { ParameterTree } from "../nn/ParameterTree.ts"
-import { scoped } from "../nn/Scope.ts"
+import * as Schedule from "../nn/Schedule.ts"
 import * as Deterministic from "../random/Deterministic.ts"
 import * as Key from "../random/Key.ts"
-import { OptimizerConfig } from "../run/RunConfig.ts"
+import { optimizerSection } from "../run/RunConfig.ts"
 import { type Genotype, SearchSpace, type SearchSpaceShape } from "../search-space/SearchSpace.ts"
 import * as Distribution from "./Distribution.ts"
 import * as Generator from "./generator/Generator.ts"
@@ -50,23 +50,21 @@ const NonNegative = Schema.Finite.check(Schema.isGreaterThanOrEqualTo(0))
 const defaulted = <T, E>(schema: Schema.Codec<T, E>, value: E, description: string) =>
   schema.annotate({ description }).pipe(Schema.withDecodingDefaultKey(Effect.succeed(value)))
 
-/** The generator's optimiser, unless said otherwise: Adam, as in the paper. */
-const adam = { name: "adam", learningRate: 1e-3, weightDecay: 0, clipNorm: 5 } as const
-
 /** Options of the generator. */
 export const Options = Schema.Struct({
   evaluations: defaulted(PositiveInt, 10, "How many of its architectures are scored; the first is its most likely one"),
   epochs: defaulted(PositiveInt, 20, "How many times the generator's training sees the validation split"),
   batchSize: defaulted(PositiveInt, 64, "Validation images of a step"),
-  optimizer: OptimizerConfig.annotate({ description: "How the generator is trained; its own optimiser" }).pipe(
-    Schema.withDecodingDefaultKey(Effect.succeed(adam))
-  ),
-  costWeight: defaulted(NonNegative, 10, "Weight of the cost term: squared distance from the target, in spans"),
+  optimizer: optimizerSection({ name: "adam", learningRate: 1e-3, beta1: 0.9, weightDecay: 0 })
+    .annotate({ description: "How the generator is trained; its own optimiser" })
+    .pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
+  targets: defaulted(PositiveInt, 8, "Target costs of a step; the supernet is asked about the first"),
+  costWeight: defaulted(NonNegative, 20, "Weight of the cost term: squared distance from the target, in spans"),
   lowest: defaulted(Schema.NullOr(NonNegative), null, "Least target cost it learns; null: the cheapest architecture's"),
   highest: defaulted(Schema.NullOr(Positive), null, "Largest target cost it learns; null: the dearest architecture's"),
   priors: defaulted(PositiveInt, 10, "Architectures in the prior pool"),
   temperature: defaulted(Positive, 5, "Temperature of the Gumbel-softmax at the first step"),
-  finalTemperature: defaulted(Positive, 0.2, "Temperature at the last step; it falls by the same factor every step"),
+  finalTemperature: defaulted(Positive, 1, "Temperature at the last step; it falls by the same factor every step"),
   channels: defaulted(PositiveInt, 32, "Channels of the generator's convolutions"),
   depth: defaulted(PositiveInt, 4, "Convolutions of the generator's trunk"),
   targetPlanes: defaulted(PositiveInt, 8, "Planes that encode the target cost"),
@@ -140,22 +138,33 @@ export interface Trained {
   readonly pool: ReadonlyArray<PriorPool.Prior>
 }
 
-/** The scores that the generator draws for a target cost from a prior, a tensor [options] a layer. Differentiable. */
-const scoresOf = (on: Foundation, params: ParameterTree, target: number, prior: PriorPool.Prior) =>
-  Grid.optionScores(
-    on.grid,
-    Generator.apply(on.size, on.grid, params, place(on.range, target), Grid.draw(on.grid, prior.indices))
-  )
-
-/** The same as numbers: [layer][option]. */
-const scores = (on: Foundation, trained: Trained, target: number, prior: PriorPool.Prior): Distribution.Rows => {
-  const tensors = scopedRows(() => scoresOf(on, trained.params, target, prior))
-  const rows = tensors.map((row) => Array.from(row.dataSync()))
-  tf.dispose([...tensors])
-  return rows
+/** A target cost, and the prior that it is drawn from. */
+interface Aim {
+  readonly target: number
+  readonly prior: PriorPool.Prior
 }
 
-const scopedRows = (make: () => ReadonlyArray<tf.Tensor1D>): ReadonlyArray<tf.Tensor1D> => scoped(make)
+/** The pictures that the generator draws, one an aim: [aims, rows, columns]. Differentiable. */
+const picturesOf = (on: Foundation, params: ParameterTree, aims: ReadonlyArray<Aim>): tf.Tensor3D =>
+  Generator.apply(
+    on.size,
+    on.grid,
+    params,
+    aims.map(({ prior, target }) => ({ target: place(on.range, target), prior: Grid.draw(on.grid, prior.indices) }))
+  )
+
+/** The scores that the generator draws, as numbers: [aim][layer][option]. */
+const scores = (on: Foundation, { params }: Trained, aims: ReadonlyArray<Aim>): ReadonlyArray<Distribution.Rows> => {
+  const pictures = picturesOf(on, params, aims)
+  const rows = aims.map((_, aim) => {
+    const tensors = Grid.optionScores(on.grid, pictures, aim)
+    const numbers = tensors.map((row) => Array.from(row.dataSync()))
+    tf.dispose([...tensors])
+    return numbers
+  })
+  pictures.dispose()
+  return rows
+}
 
 const likeliest = (rows: Distribution.Rows): ReadonlyArray<number> =>
   rows.map((row) => row.reduce((best, score, option) => (score > row[best]! ? option : best), 0))
@@ -187,7 +196,7 @@ export const generate = (
 ): Generated => {
   const target = goalOf(on.range, sampler.budget)
   const priors = PriorPool.nearest(trained.pool, target)
-  const rows = scores(on, trained, target, priors[prior % priors.length]!)
+  const [rows = []] = scores(on, trained, [{ target, prior: priors[prior % priors.length]! }])
   const moved = noise === undefined ? rows : Distribution.perturbed(rows, noise)
   const indices = likeliest(moved)
   const drawn = PriorPool.costOf(on.entries, indices)
@@ -214,10 +223,8 @@ export interface Sweep {
 export const sweep = (on: Foundation, trained: Trained, count: number): Sweep => {
   const { max, min } = on.range
   const targets = Array.from({ length: count }, (_, i) => min + ((max - min) * i) / Math.max(1, count - 1))
-  const costs = targets.map((target) => {
-    const [prior] = PriorPool.nearest(trained.pool, target)
-    return PriorPool.costOf(on.entries, likeliest(scores(on, trained, target, prior!)))
-  })
+  const aims = targets.map((target) => ({ target, prior: PriorPool.nearest(trained.pool, target)[0]! }))
+  const costs = scores(on, trained, aims).map((rows) => PriorPool.costOf(on.entries, likeliest(rows)))
   const distance = costs.reduce((sum, cost, i) => sum + Math.abs(cost - targets[i]!), 0) / count
   return {
     targets,
@@ -284,8 +291,8 @@ export const trainedOf = (state: LearnerState): Trained => ({
 })
 
 /**
- * The target of a step: uniform in the range, but so that every run of as many steps as there are priors has one in
- * each of as many equal parts of it.
+ * The target of a place in their sequence: uniform in the range, but so that of every `parts` in a row one lies in each of as
+ * many equal parts of it.
  */
 export const targetOf = (range: PriorPool.CostRange, parts: number, key: Key.Key, step: number): number => {
   const round = Key.derive(key, Math.floor(step / parts))
@@ -304,38 +311,36 @@ export const temperatureOf = (
     ? finalTemperature
     : temperature * Deterministic.exp((step / (steps - 1)) * Deterministic.log(finalTemperature / temperature))
 
+/** What a step's loss depends on beside the generator's parameters. */
+export interface StepInput {
+  /** The task's loss is that of the first. */
+  readonly aims: ReadonlyArray<Aim>
+  readonly costWeight: number
+  readonly key: Key.Key
+  readonly temperature: number
+  readonly taskLoss: LearningStep["taskLoss"]
+}
+
 /**
- * The loss of a step: the task's under Gumbel-softmax weights of what is drawn for `target`, and `costWeight` times the
- * squared distance of the weighted cost from the target, in spans of the range of targets.
+ * The loss of a step: the task's under Gumbel-softmax weights of what is drawn for the first aim, and `costWeight` times the
+ * squared distance of the weighted cost from the target, in spans of the range of targets, mean over the aims. The
+ * further aims cost next to nothing, as they need no supernet, and tell much more of how cost depends on the target.
  */
-export const stepLoss = (
-  on: Foundation,
-  params: ParameterTree,
-  prior: PriorPool.Prior,
-  {
-    costWeight,
-    key,
-    target,
-    taskLoss,
-    temperature
-  }: {
-    readonly costWeight: number
-    readonly key: Key.Key
-    readonly target: number
-    readonly temperature: number
-    readonly taskLoss: LearningStep["taskLoss"]
-  }
-) => {
-  const drawn = scoresOf(on, params, target, prior)
-  const weights = Distribution.weightsOf(drawn, { relaxation: "gumbel-softmax", hard: false, temperature }, key)
+export const stepLoss = (on: Foundation, params: ParameterTree, input: StepInput) => {
+  const { aims, costWeight, key, taskLoss, temperature } = input
   const span = spanOf(on.range)
-  const relative = { ...on.entries, base: on.entries.base - target }
-  const distance = Distribution.expectedCostOf(relative, weights, span)
+  const pictures = picturesOf(on, params, aims)
+  const each = aims.map(({ target }, aim) => {
+    const drawn = Grid.optionScores(on.grid, pictures, aim)
+    const own = Key.derive(key, "noise", aim)
+    const weights = Distribution.weightsOf(drawn, { relaxation: "gumbel-softmax", hard: false, temperature }, own)
+    const relative = { ...on.entries, base: on.entries.base - target }
+    return { drawn, weights, distance: Distribution.expectedCostOf(relative, weights, span) }
+  })
+  const { distance, drawn, weights } = each[0]!
   const task = taskLoss(weights)
-  return {
-    loss: tf.add(task, tf.mul(tf.square(distance), costWeight)),
-    rest: { task, distance, drawn: [...drawn] }
-  }
+  const squares = tf.mean(tf.square(tf.stack(each.map((one) => one.distance))))
+  return { loss: tf.add(task, tf.mul(squares, costWeight)), rest: { task, distance, drawn: [...drawn] } }
 }
 
 const learning = (on: Foundation, options: Options, sampler: BudgetSampler): GradientSearch => {
@@ -348,15 +353,18 @@ const learning = (on: Foundation, options: Options, sampler: BudgetSampler): Gra
   ): readonly [LearnerState, LearningMetrics] => {
     const json = decodeLearner(state.json)
     const params = under(paramPrefix, state.tensors)
-    const target = targetOf(on.range, options.priors, Key.derive(json.key, "targets"), step)
     const temperature = temperatureOf(options, step, steps)
-    const [prior] = PriorPool.nearest(json.pool, target)
-    const { gradients, loss, rest } = valueAndGradient(
-      () => stepLoss(on, params, prior!, { costWeight: options.costWeight, key, target, temperature, taskLoss }),
-      params
-    )
+    const targets = Key.derive(json.key, "targets")
+    const aims = Array.from({ length: options.targets }, (_, i): Aim => {
+      const target = targetOf(on.range, options.targets, targets, step * options.targets + i)
+      return { target, prior: PriorPool.nearest(json.pool, target)[0]! }
+    })
+    const { target } = aims[0]!
+    const input = { aims, costWeight: options.costWeight, key, temperature, taskLoss }
+    const { gradients, loss, rest } = valueAndGradient(() => stepLoss(on, params, input), params)
     const before = { slots: slotsOf(state.tensors), counts: json.counts }
-    const updated = optimizer.update(gradients, before, params, options.optimizer.learningRate)
+    const learningRate = options.optimizer.learningRate * Schedule.cosine(steps)(step)
+    const updated = optimizer.update(gradients, before, params, learningRate)
     const numbers = (tensor: tf.Tensor) => Array.from(tensor.dataSync())
     const metrics = {
       loss: numbers(loss)[0]!,
@@ -410,8 +418,9 @@ const learning = (on: Foundation, options: Options, sampler: BudgetSampler): Gra
     distribution: (state) => {
       const trained = trainedOf(state)
       const target = goalOf(on.range, sampler.budget)
+      const [logits = []] = scores(on, trained, [{ target, prior: PriorPool.nearest(trained.pool, target)[0]! }])
       return {
-        logits: scores(on, trained, target, PriorPool.nearest(trained.pool, target)[0]!),
+        logits,
         temperature: decodeLearner(state.json).temperature,
         relaxation: "gumbel-softmax",
         hard: false

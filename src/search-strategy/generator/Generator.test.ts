@@ -44,9 +44,9 @@ describe("the picture", () => {
   })
 
   it("gives plain layers their row, composed ones the sum of their digits' scores", () => {
-    const picture = tf.tensor2d(
+    const picture = tf.tensor3d(
       Array.from({ length: 16 }, (_, i) => i * i),
-      [4, 4]
+      [1, 4, 4]
     )
     const scores = Grid.optionScores(grid, picture).map((row) => Array.from(row.dataSync()))
     expect(scores).toEqual([
@@ -62,7 +62,7 @@ describe("the picture", () => {
       [0, 1, 0],
       [1, 2, 2]
     ]) {
-      const picture = tf.tensor2d(Grid.draw(grid, indices), [4, 4])
+      const picture = tf.tensor3d(Grid.draw(grid, indices), [1, 4, 4])
       const best = Grid.optionScores(grid, picture).map((row) => tf.argMax(row).dataSync()[0])
       expect(best).toEqual(indices)
     }
@@ -75,9 +75,9 @@ describe("the picture", () => {
     const sgnas = Grid.make(space)
     expect([sgnas.rows, sgnas.columns]).toEqual([126, 4])
     // Whatever is drawn, six times none is no option: here "none" scores best everywhere.
-    const picture = tf.tensor2d(
+    const picture = tf.tensor3d(
       Array.from({ length: 126 * 4 }, (_, i) => (i % 4 === 3 ? 5 : (i % 4) / 10)),
-      [126, 4]
+      [1, 126, 4]
     )
     const scores = Grid.optionScores(sgnas, picture)
     expect(scores.map((row) => row.size)).toEqual(Array.from({ length: 21 }, () => 83))
@@ -115,7 +115,7 @@ describe("the network", () => {
     const mismatch = gradientMismatch(
       (...tensors) => {
         const tree = Object.fromEntries(names.map((name, i) => [name, tensors[i]!]))
-        return Generator.apply(size, grid, tree, 0.3, prior)
+        return Generator.apply(size, grid, tree, [{ target: 0.3, prior }])
       },
       inputs,
       { step: 1e-2, entries: 12 }
@@ -127,14 +127,20 @@ describe("the network", () => {
     const params = Generator.initialise(size, Key.make(4))
     const before = tf.memory().numTensors
     const values = (target: number, from = prior) => {
-      const picture = Generator.apply(size, grid, params, target, from)
-      expect(picture.shape).toEqual([5, 3])
+      const picture = Generator.apply(size, grid, params, [{ target, prior: from }])
+      expect(picture.shape).toEqual([1, 5, 3])
       const out = Array.from(picture.dataSync())
       picture.dispose()
       return out
     }
     const here = values(0.5)
     expect(values(0.5)).toEqual(here)
+    const both = Generator.apply(size, grid, params, [
+      { target: 0.75, prior },
+      { target: 0.5, prior }
+    ])
+    expect(Array.from(both.dataSync()).slice(15)).toEqual(here)
+    both.dispose()
     expect(values(0.75)).not.toEqual(here)
     expect(
       values(

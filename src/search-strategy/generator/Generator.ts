@@ -95,20 +95,23 @@ export const encodeTarget = (target: number, planes: number): ReadonlyArray<numb
   return Array.from({ length: planes }, (_, i) => Math.max(0, 1 - Math.abs(inside * (planes - 1) - i)))
 }
 
-/**
- * The picture [rows, columns] that the network draws for a target (0: the cheapest aimed at, 1: the dearest) and a
- * prior, `rows * columns` numbers. Differentiable in the parameters.
- */
+/** What a picture is drawn from. */
+export interface Wish {
+  /** The target's place: 0 the cheapest aimed at, 1 the dearest. */
+  readonly target: number
+  /** The prior architecture, `rows * columns` numbers. */
+  readonly prior: Float32Array
+}
+
+/** The pictures [wishes, rows, columns] that the network draws. Differentiable in the parameters. */
 export const apply = (
   size: GeneratorSize,
-  grid: Pick<Grid, "columns" | "rows">,
+  { columns, rows }: Pick<Grid, "columns" | "rows">,
   params: ParameterTree,
-  target: number,
-  prior: Float32Array
-): tf.Tensor2D =>
+  wishes: ReadonlyArray<Wish>
+): tf.Tensor3D =>
   scoped(() => {
     const chains = chainsOf(size)
-    const { columns, rows } = grid
     const run = (name: ChainName, x: tf.Tensor4D, residual = false): tf.Tensor4D => {
       const tensors = chains[name].map((_, i) => ({
         weight: params[`${name}.${i}.weight`] as tf.Tensor4D,
@@ -116,12 +119,18 @@ export const apply = (
       }))
       return convChain(x, chains[name], tensors, { mode: "train", epsilon: normEpsilon, residual }).output
     }
-    const planes = encodeTarget(target, size.targetPlanes)
-    const targetImage = new Float32Array(rows * columns * planes.length)
-    for (let i = 0; i < targetImage.length; i += 1) targetImage[i] = planes[i % planes.length] as number
+    const cells = rows * columns
+    const { targetPlanes } = size
+    const targets = new Float32Array(wishes.length * cells * targetPlanes)
+    const priors = new Float32Array(wishes.length * cells)
+    wishes.forEach(({ prior, target }, wish) => {
+      const planes = encodeTarget(target, targetPlanes)
+      for (let cell = 0; cell < cells; cell += 1) targets.set(planes, (wish * cells + cell) * targetPlanes)
+      priors.set(prior, wish * cells)
+    })
     const seen = tf.add(
-      run("target", tf.tensor4d(targetImage, [1, rows, columns, planes.length])),
-      run("prior", tf.tensor4d(prior, [1, rows, columns, 1]))
+      run("target", tf.tensor4d(targets, [wishes.length, rows, columns, targetPlanes])),
+      run("prior", tf.tensor4d(priors, [wishes.length, rows, columns, 1]))
     ) as tf.Tensor4D
-    return tf.reshape(run("tail", run("trunk", seen, true)), [rows, columns]) as tf.Tensor2D
+    return tf.reshape(run("tail", run("trunk", seen, true)), [wishes.length, rows, columns]) as tf.Tensor3D
   })

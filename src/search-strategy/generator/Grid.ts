@@ -86,16 +86,20 @@ const membership = ({ selections, width }: GridLayer, columns: number): Float32A
   return out
 }
 
-/** The scores of every layer's options, [options] each, from a picture [rows, columns]. Differentiable. */
-export const optionScores = (grid: Grid, picture: tf.Tensor2D): ReadonlyArray<tf.Tensor1D> =>
+/**
+ * The scores of every layer's options, [options] each, in one of the pictures [pictures, rows, columns]. Differentiable.
+ */
+export const optionScores = (grid: Grid, pictures: tf.Tensor3D, picture = 0): ReadonlyArray<tf.Tensor1D> =>
   scoped(() =>
     grid.layers.map((layer) => {
       const { row, selections, width } = layer
       if (isPlain(layer)) {
-        return tf.reshape(tf.slice(picture, [row, 0], [1, selections.length]), [selections.length]) as tf.Tensor1D
+        const scores = tf.slice(pictures, [picture, row, 0], [1, 1, selections.length])
+        return tf.reshape(scores, [selections.length]) as tf.Tensor1D
       }
-      const rows = tf.reshape(tf.slice(picture, [row, 0], [width, grid.columns]), [1, width * grid.columns])
+      const rows = tf.slice(pictures, [picture, row, 0], [1, width, grid.columns])
       const members = tf.tensor2d(membership(layer, grid.columns), [width * grid.columns, selections.length])
-      return tf.reshape(tf.matMul(rows, members), [selections.length]) as tf.Tensor1D
+      const scores = tf.matMul(tf.reshape(rows, [1, width * grid.columns]), members)
+      return tf.reshape(scores, [selections.length]) as tf.Tensor1D
     })
   )
