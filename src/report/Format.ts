@@ -138,8 +138,8 @@ export const cost = (name: string, value: number): string =>
  * ```ts
  * import { reviewWords } from "./Format.ts"
  *
- * reviewWords({ deviation: 0.0312, kendall: 0.961, spearman: 0.996 })
- * // => "costs follow their targets: Kendall 0.961, Spearman 0.996, 3.12 % of the range apart"
+ * const words = reviewWords({ kendall: 0.961, spearman: 0.996 })
+ * words // => "costs follow their targets: Kendall 0.961, Spearman 0.996"
  * ```
  */
 export const reviewWords = ({ deviation, kendall, spearman }: Readonly<Record<string, number>>): string =>

@@ -145,11 +145,12 @@ export const RunDone = Schema.TaggedStruct("RunDone", {
  * const told: RunEvents.RunEvent = { _tag: "RunPaused", resume: "osnas resume runs/mine" }
  * Schema.is(RunEvents.RunPaused)(told) // => true
  * Schema.is(RunEvents.Stamped)({ time: 0, event: told }) // => true
- * const { CandidateScored, CheckpointSaved, EpochDone, Evaluated, GenerationDone, Learned, Remarked } = RunEvents
+ * const { CandidateScored, CheckpointSaved, EpochDone, Evaluated, GenerationDone, Learned } = RunEvents
+ * const { LearningReviewed, Remarked } = RunEvents
  * const { PhaseEnded, PhaseStarted, RunDone, RunFailed, RunStarted, StepDone } = RunEvents
  * const begins = [RunStarted, PhaseStarted, StepDone, EpochDone, CheckpointSaved]
- * const others = [CandidateScored, GenerationDone, Evaluated, PhaseEnded, RunFailed, RunDone, Learned, Remarked]
- * ;[...begins, ...others].some((schema) => Schema.is(schema)(told)) // => false
+ * const others = [CandidateScored, GenerationDone, Evaluated, PhaseEnded, RunFailed, RunDone, Learned, LearningReviewed]
+ * ;[...begins, ...others, Remarked].some((schema) => Schema.is(schema)(told)) // => false
  * ```
  */
 export const RunEvent = Schema.Union([

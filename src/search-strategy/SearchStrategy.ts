@@ -111,6 +111,16 @@ export type LearningMetrics = Readonly<Record<string, number>> & { readonly loss
  * architectures of `targets`, one by one, and tells their `costs`, both in the budget's metric; `metrics` are figures about
  * them by name: `kendall` and `spearman`, rank correlations of the two (missing where all costs are equal), `deviation`,
  * their mean distance as a fraction of the range of targets.
+ *
+ * **Example** (Two targets, both met within a tenth)
+ *
+ * ```ts
+ * import * as Schema from "effect/Schema"
+ * import * as SearchStrategy from "./SearchStrategy.ts"
+ *
+ * const review = { metrics: { kendall: 1, spearman: 1, deviation: 0.1 }, targets: [10, 20], costs: [11, 19] }
+ * Schema.is(SearchStrategy.LearningReview)(review) // => true
+ * ```
  */
 export const LearningReview = Schema.Struct({
   metrics: Schema.Record(Schema.String, Schema.Finite),
