@@ -29,9 +29,8 @@ const elsewhere: ReadonlyArray<readonly [pattern: RegExp, why: string]> = [
   [/^osnas import-config/, "configurations of OSNASLib: ImportConfig.test.ts"],
   [/^osnas import-weights (net|search_99)\.safetensors/, "weights that PyTorch saved: Weights.test.ts"],
   [/^osnas reproduce (?!.*--list)/, "hours at full size, minutes quick: Reproduce.test.ts"],
-  [/faces-orl/, "pictures that do not ship: Faces.test.ts"]
-  [/^osnas generate-architectures/, "a run whose generator is trained: GenerateArchitectures.test.ts"],
-  [/^osnas import-weights (net|search_99)\.safetensors/, "weights that PyTorch saved: Weights.test.ts"]
+  [/faces-orl/, "pictures that do not ship: Faces.test.ts"],
+  [/^osnas generate-architectures/, "a run whose generator is trained: GenerateArchitectures.test.ts"]
 ]
 
 /** What makes a command short enough for a test without changing what it does. */
