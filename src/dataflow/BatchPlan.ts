@@ -105,8 +105,11 @@ export interface ImageFiles {
   readonly train: ReadonlyArray<string>
   readonly test: ReadonlyArray<string>
   readonly view: View
-  /** What a file that cannot be read does: fails the batch, or is replaced by another image of its label. */
-  readonly broken: "fail" | "skip"
+  /**
+   * What a file that cannot be read does: fails the batch, or is replaced by another image of its label.
+   * `skipUntested`: fails the test batches alone, whose images stand at places that pairs name.
+   */
+  readonly broken: "fail" | "skip" | "skipUntested"
 }
 
 /** See the module's description. */

@@ -161,7 +161,41 @@ describe("face-folder", () => {
     expect(await reason({ testPeople: ["p77"] })).toContain("no folder of images named p77")
     expect(await reason({ people: ["p1..p10"] })).toContain("p10 both trained on and verified")
     expect(await reason({ people: ["p1"] })).toContain("needs at least 2")
-    expect(await reason({ memory: 0, broken: "skip" })).toContain("needs the images in memory")
+  })
+
+  it("takes only so many people, those of whom pairs can be made first", () =>
+    withFlow({ peopleLimit: 4, testPeopleLimit: 2 }, async (flow) => {
+      expect(flow.classes).toEqual(["p1", "p2", "p3", "p4"])
+      // Nobody is trained on for being left out here.
+      expect(flow.verification?.identities).toEqual(["p10", "p11"])
+    }))
+
+  it("replaces a broken image that is read from its file in training, and fails where it is to be verified", async () => {
+    const read = (broken: string, split: "train" | "test") => {
+      const file = join(faces, broken.slice(0, broken.indexOf("_")), broken)
+      writeFileSync(file, "P5 3 3 255\n")
+      const said: Array<string> = []
+      return Effect.runPromise(
+        Effect.scoped(
+          Effect.flatMap(make({ memory: 0, broken: "skip" }), (flow) =>
+            Effect.map(
+              flow.batch({ split, epoch: 0, step: 0, batchSize: flow.count(split), training: split === "train" }),
+              (batch) => ({ size: batch.size, all: flow.count(split) })
+            )
+          )
+        ).pipe(
+          Effect.provide(Logger.layer([Logger.make(({ message }) => void said.push(String(message)))])),
+          Effect.match({
+            onFailure: (error: DatasetError) => error.message,
+            onSuccess: (found) => ({ ...found, said })
+          })
+        )
+      ).finally(() => writeFileSync(file, pgm(9, 11, 301)))
+    }
+    const trained = await read("p3_0002.pgm", "train")
+    expect(trained).toMatchObject({ size: typeof trained === "string" ? -1 : trained.all })
+    expect(JSON.stringify(trained)).toContain("p3_0002.pgm")
+    expect(await read("p11_0001.pgm", "test")).toContain("p11_0001.pgm")
   })
 
   it("names a broken image, and leaves it out where that is wished", async () => {

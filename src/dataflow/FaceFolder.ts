@@ -97,7 +97,10 @@ export const Options = Schema.Struct({
     .annotate({ description: "Megabytes of images to keep in memory; more than that are read anew for every batch" })
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed(1024))),
   broken: Schema.Literals(["fail", "skip"])
-    .annotate({ description: "What an image that cannot be read does: end the run, or be named and replaced" })
+    .annotate({
+      description:
+        "What an image that cannot be read does: end the run, or be named and replaced (larger than memory: an image to verify ends it all the same)"
+    })
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed("fail" as const))),
   prefetch: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 64 }))
     .annotate({ description: "Batches made ahead in worker threads; 0: made when asked for" })
@@ -126,11 +129,11 @@ const people = Effect.fnUntraced(function* (options: Options) {
       "set testPeople (some of its folders) or testFolder: people to verify, not trained on"
     )
   }
-  const test = limited(
-    options.testPeople === null ? testAll : yield* ImageListing.pick(name, testRoot, testAll, options.testPeople),
-    options.testPeopleLimit
-  )
-  const testNames = new Set(options.testFolder === null ? test.map((group) => group.name) : [])
+  const named =
+    options.testPeople === null ? testAll : yield* ImageListing.pick(name, testRoot, testAll, options.testPeople)
+  const test = limited(named, options.testPeopleLimit)
+  // Who is left out by the limit is not trained on for that.
+  const testNames = new Set(options.testFolder === null ? named.map((group) => group.name) : [])
   const train = limited(
     options.people === null
       ? all.filter((group) => !testNames.has(group.name))
@@ -242,12 +245,6 @@ export const make = Effect.fn("FaceFolder.make")(function* (options: Options, ru
   const testListed = listed(testRoot, test)
   const bytes = (trainListed.paths.length + testListed.paths.length) * size * size * channels
   const inMemory = bytes <= options.memory * 1e6
-  if (!inMemory && options.broken === "skip") {
-    return yield* fail(
-      options.folder,
-      `broken: skip needs the images in memory: ${Math.ceil(bytes / 1e6)} megabytes, option memory allows ${options.memory}`
-    )
-  }
   const read = (part: Listed): Effect.Effect<Decoded, DatasetError> =>
     inMemory ? decodeAll(part, options) : Effect.succeed({ ...part, pixels: new Uint8Array(0) })
   const trainPart = yield* read(trainListed)
@@ -274,7 +271,7 @@ export const make = Effect.fn("FaceFolder.make")(function* (options: Options, ru
     train: trainPart.paths.map((path) => join(trainPart.root, path)),
     test: testPart.paths.map((path) => join(testPart.root, path)),
     view: { _tag: "Whole", fit: options.fit },
-    broken: "fail"
+    broken: options.broken === "skip" ? "skipUntested" : "fail"
   }
   const plan: BatchPlan.BatchPlan = {
     stored: [size, size, channels],

@@ -125,7 +125,8 @@ export const batch = async (plan: BatchPlan.BatchPlan, request: BatchRequest): P
         pixels.set(view(plan, files.view, raw, request.training, key), position * size)
         return
       } catch (cause) {
-        if (files.broken === "fail" || !(cause instanceof DecodeImage.ImageFailure)) throw cause
+        const mayMiss = files.broken === "skip" || (files.broken === "skipUntested" && request.split !== "test")
+        if (!mayMiss || !(cause instanceof DecodeImage.ImageFailure)) throw cause
         skipped.set(cause.file, cause.message)
         if (attempt === 0 && request.training) candidates = [wanted, ...alike()]
       }
