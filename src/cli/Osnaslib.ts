@@ -906,7 +906,7 @@ const numpyMagic = "\u0093NUMPY"
  */
 export const parseNpy = (bytes: Uint8Array): ReadonlyArray<number> | undefined => {
   const text = (from: number, to: number) => Buffer.from(bytes.subarray(from, to)).toString("latin1")
-  if (text(0, 6) !== numpyMagic) return undefined
+  if (text(0, 6) !== numpyMagic || bytes.length < 12) return undefined
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const isFirst = bytes[6] === 1
   const length = isFirst ? view.getUint16(8, true) : view.getUint32(8, true)

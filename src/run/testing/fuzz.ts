@@ -21,7 +21,9 @@ import * as Schema from "effect/Schema"
 import { Header } from "tar"
 import { createActor, type Snapshot as XStateSnapshot } from "xstate"
 import { agentMachine } from "../../../machines/MainAgent.ts"
+import { UsageError } from "../../cli/Exit.ts"
 import { parseArchitectures } from "../../cli/Inspect.ts"
+import * as Osnaslib from "../../cli/Osnaslib.ts"
 import * as Load from "../../component/Load.ts"
 import * as LookupTable from "../../cost/LookupTable.ts"
 import * as Archive from "../../dataflow/Archive.ts"
@@ -36,8 +38,10 @@ import * as Idx from "../../dataflow/Idx.ts"
 import * as VerificationPairs from "../../dataflow/VerificationPairs.ts"
 import * as Csv from "../../estimator/Csv.ts"
 import * as NasBenchMacroTable from "../../estimator/NasBenchMacroTable.ts"
+import * as TorchNames from "../../nn/TorchNames.ts"
 import * as Key from "../../random/Key.ts"
 import * as Sgnas from "../../search-space/Sgnas.ts"
+import * as Tiny from "../../search-space/Tiny.ts"
 import * as CanonicalJson from "../CanonicalJson.ts"
 import * as Checkpoint from "../Checkpoint.ts"
 import * as ConfigFile from "../ConfigFile.ts"
@@ -46,6 +50,7 @@ import * as Lock from "../Lock.ts"
 import * as RunFolder from "../RunFolder.ts"
 import * as SafeJson from "../SafeJson.ts"
 import * as Snapshot from "../Snapshot.ts"
+import * as TorchState from "../TorchState.ts"
 import * as MemoryDisk from "./MemoryDisk.ts"
 import * as SmallRun from "./SmallRun.ts"
 import * as Trials from "./Trials.ts"
@@ -83,6 +88,30 @@ const real = (...parts: ReadonlyArray<string>): ReadonlyArray<Uint8Array> => {
 
 /** The first so many lines of a file. */
 const head = (bytes: Uint8Array, lines: number): Uint8Array => utf8(`${textOf(bytes).split("\n", lines).join("\n")}\n`)
+
+const osnaslibSearch = `
+agent: { main_agent: CFSearchAgent, training_strategy_agent: FairnessSampler, search_strategy_agent: EvolutionSearcher, search_space_agent: FBNetL, criterion_agent: LabelSmoothingCrossEntropy }
+search_utility: { directly_search: true, generation_num: 3, population_num: 20, info_metric: flops, target_hc: 27 }
+train: { random_seed: 42, epochs: 10, bn_momentum: 0.05, colour: blue }
+dataset: { dataset: cifar10, dataset_path: ./data/, input_size: 32, batch_size: 96, train_portion: 0.7 }
+optim: { optimizer: rmsprop, lr: 0.02, weight_decay: 0.00004, momentum: 0.8, scheduler: step, decay_step: 12, decay_ratio: 0.5 }
+`
+const osnaslibEvaluation = `
+agent: { main_agent: CFEvaluateAgent, search_space_agent: FBNetL, criterion_agent: CrossEntropyLoss }
+dataset: { dataset: cifar10, dataset_path: ./data/, input_size: 32, batch_size: 128, train_portion: 1 }
+optim: { optimizer: sgd, lr: 0.045, scheduler: cosine }
+`
+
+/** A row of whole numbers as numpy writes it. */
+const npy = (type: "i4" | "i8", data: Uint8Array, count = String(data.length / Number(type[1]))): Uint8Array => {
+  const header = `{'descr': '<${type}', 'fortran_order': False, 'shape': (${count},), }\n`
+  return Buffer.concat([
+    Buffer.from("\u0093NUMPY\u0001\u0000", "latin1"),
+    Uint8Array.of(header.length & 255, header.length >> 8),
+    Buffer.from(header),
+    data
+  ])
+}
 
 const datasetError = (reason: string) => new DatasetError({ dataset: "fuzzed", file: "fuzzed.bin", reason })
 
@@ -210,6 +239,17 @@ export const fuzzers: Effect.Effect<Readonly<Record<string, Fuzzer>>, unknown> =
     })
   )
   const architecture = sgnas.format(sgnas.choices.map(() => 0))
+  const small = yield* Effect.fromResult(
+    Tiny.make({ stemStride: 2 }, { input: [8, 8, 1], head: { _tag: "Classifier", classes: 2 } })
+  )
+  const torchEntries = TorchNames.entries(small.network([6, 6, 6, 6, 6, 6]).blocks, "network")
+  const torchTensors = new Map(
+    torchEntries.map((entry) => {
+      const shape = TorchNames.theirWholeShape([entry])
+      const count = shape.reduce((product, side) => product * side, 1)
+      return [entry.theirs, Checkpoint.float32(shape, new Float32Array(count).fill(0.5))] as const
+    })
+  )
   const idxFile = (bytes: Uint8Array) =>
     Effect.fromResult(Result.mapError(Idx.parse(bytes, bytes[3] === 1 ? 1 : 3), datasetError))
   const deepJson = [utf8("[".repeat(1 << 20)), utf8('{"a":'.repeat(1 << 18)), utf8(`[${"1,".repeat(1 << 20)}1]`)]
@@ -283,6 +323,47 @@ export const fuzzers: Effect.Effect<Readonly<Record<string, Fuzzer>>, unknown> =
         Effect.gen(function* () {
           const source = yield* Effect.fromResult(ConfigFile.parse("fuzzed.yaml", textOf(bytes)))
           return yield* Load.decode(source, "/nowhere")
+        })
+    },
+    "OSNASLib's configuration": {
+      good: [osnaslibSearch, osnaslibEvaluation].map(utf8),
+      names: /^fuzzed\.yaml: /,
+      traps: yamlTraps.map(utf8),
+      parse: (bytes) =>
+        Effect.gen(function* () {
+          const { value } = yield* Effect.fromResult(ConfigFile.parse("fuzzed.yaml", textOf(bytes)))
+          if (!Osnaslib.isOsnaslib(value)) return yield* new UsageError({ reason: "fuzzed.yaml: none of OSNASLib's" })
+          const { config } = Osnaslib.convert(value, { name: "fuzzed" })
+          return yield* Load.decode(ConfigFile.fromValue("fuzzed.yaml", config), "/nowhere")
+        })
+    },
+    "numpy's digits": {
+      good: [
+        npy("i8", Uint8Array.of(2, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0)),
+        npy("i4", Uint8Array.of(3, 0, 0, 0))
+      ],
+      names: /^fuzzed\.npy: /,
+      traps: [
+        npy("i8", new Uint8Array(0), "9".repeat(300)),
+        Buffer.from("\u0093NUMPY", "latin1"),
+        Buffer.from("\u0093NUMPY\u0002\u0000", "latin1")
+      ],
+      parse: (bytes) => {
+        const digits = Osnaslib.parseNpy(bytes)
+        return digits === undefined
+          ? Effect.fail(new UsageError({ reason: "fuzzed.npy: no row of whole numbers" }))
+          : Effect.succeed(digits)
+      }
+    },
+    "PyTorch's weights": {
+      good: [Checkpoint.encode({ tensors: torchTensors, metadata: {} }).bytes],
+      names: /fuzzed\.bin/,
+      parse: (bytes) =>
+        Effect.gen(function* () {
+          const { tensors } = yield* Checkpoint.decode(bytes, "fuzzed.bin")
+          return yield* Effect.fromResult(
+            TorchState.fromTorch("fuzzed.bin", "a network of tiny", torchEntries, "network", tensors)
+          )
         })
     },
     "--set": {
