@@ -72,6 +72,8 @@ export const curve = (
     readonly title: string
     readonly of: (point: CurvePoint) => number | undefined
     readonly percent?: boolean
+    /** Where the quantity should come to: a dashed line. */
+    readonly target?: number | undefined
   },
   colour: string,
   size: ChartSize
@@ -105,7 +107,16 @@ export const curve = (
       layer: [
         { mark: { type: "area", color: colour, opacity: 0.1, interpolate: "monotone", line: false, clip: true } },
         { mark: { type: "line", color: colour, strokeWidth: 2.2, interpolate: "monotone", strokeCap: "round" } },
-        { mark: { type: "point", filled: true, color: colour, size: few ? 34 : 0, opacity: 1 } }
+        { mark: { type: "point", filled: true, color: colour, size: few ? 34 : 0, opacity: 1 } },
+        ...(quantity.target === undefined
+          ? []
+          : [
+              {
+                data: { values: [{ value: quantity.target }] },
+                mark: { type: "rule" as const, color: "var(--warn)", strokeDash: [4, 4], strokeWidth: 1.4 },
+                encoding: { x: { value: 0 }, x2: { value: "width" as const } }
+              }
+            ])
       ]
     },
     quantity.id

@@ -13,8 +13,10 @@ import { Disk, readText } from "../run/Disk.ts"
 import * as Journal from "../run/Journal.ts"
 import { RunEvent } from "../run/RunEvents.ts"
 import * as RunFolder from "../run/RunFolder.ts"
-import { SearchSpace, TaskInterface } from "../search-space/SearchSpace.ts"
+import { SearchSpace, type SearchSpaceShape, TaskInterface } from "../search-space/SearchSpace.ts"
+import type { Rows } from "../search-strategy/Distribution.ts"
 import { describe } from "./Describe.ts"
+import type { LearningData } from "./Learning.ts"
 import type { Candidate, CurvePoint, FoundArchitecture, PhaseTime, ReportData } from "./ReportData.ts"
 
 const Architecture = Schema.Struct({
@@ -123,6 +125,29 @@ const flatten = (value: unknown, at: string): ReadonlyArray<readonly [string, st
     ? Object.entries(value).flatMap(([key, inner]) => flatten(inner, at === "" ? key : `${at} ${key}`))
     : [[at, typeof value === "string" ? value : JSON.stringify(value)]]
 
+/** What the search strategy has learned: an epoch told twice, as after a crash, counts once. */
+const learningOf = (events: ReadonlyArray<Timed>, space: SearchSpaceShape | undefined): LearningData | undefined => {
+  const told = new Map<number, { readonly metrics: CurvePoint["metrics"]; readonly rows: Rows }>()
+  for (const { event } of events) {
+    if (event._tag === "Learned" && event.probabilities !== null) {
+      told.set(event.step, { metrics: event.metrics, rows: event.probabilities })
+    }
+  }
+  const points = [...told.entries()].sort(([a], [b]) => a - b).map(([, one]) => one)
+  const last = points.at(-1)
+  if (last === undefined) return undefined
+  return {
+    points: points.map(({ metrics }, index) => ({ epoch: index + 1, loss: metrics["loss"] ?? Number.NaN, metrics })),
+    layers: last.rows.map((row, layer) => ({
+      name: space?.layers[layer]?.name ?? `layer ${layer + 1}`,
+      options: row.map((probability, option) => ({
+        label: space?.layers[layer]?.options[option]?.label ?? String(option),
+        probability
+      }))
+    }))
+  }
+}
+
 /** The architecture drawn: its space is built again from the configuration, for the input and head it was found for. */
 const foundOf = Effect.fnUntraced(function* (text: string, loaded: Load.LoadedRun) {
   const read = decodeArchitecture(text)
@@ -135,7 +160,7 @@ const foundOf = Effect.fnUntraced(function* (text: string, loaded: Load.LoadedRu
   const space = yield* Effect.result(Effect.provide(SearchSpace, layer))
   if (Result.isFailure(space)) return undefined
   const described: FoundArchitecture = describe(space.success, genotype, costs[loaded.config.budget.metric])
-  return { found: described, size: space.success.size }
+  return { found: described, size: space.success.size, space: space.success }
 })
 
 /** What a report shows, and what the run was made of. */
@@ -187,6 +212,7 @@ export const readRun = Effect.fn("Report.readRun")(function* (folder: string) {
     phases: phaseTimes(events, config.stopAfter),
     saving: savingOf(events),
     supernet: curveOf(events, "supernetTraining"),
+    learning: learningOf(events, found?.space),
     search,
     review: reviewed?._tag === "LearningReviewed" ? reviewed : undefined,
     retraining: curveOf(events, "retraining"),

@@ -5,6 +5,7 @@
 import * as Charts from "./Charts.ts"
 import { choiceLabels, colourOf, escapeText, networkSvg, pathSvg, shapeText } from "./Drawing.ts"
 import { cost, duration, figures, grouped, metric, percent, reviewWords, si } from "./Format.ts"
+import * as Learning from "./Learning.ts"
 import { type CurvePoint, type FoundArchitecture, paretoFront, type ReportData } from "./ReportData.ts"
 
 const style = `
@@ -186,6 +187,44 @@ const review = (data: ReportData): Promise<string> =>
         )
       )
 
+const learning = (data: ReportData): Promise<string> => {
+  const learned = data.learning
+  if (learned === undefined || learned.points.length === 0) return Promise.resolve("")
+  const last = learned.points.at(-1)!
+  const scale = data.budget.metric === "latency" ? 1 : 1e6
+  const drawn = Learning.quantities.filter(({ name }) => last.metrics[name] !== undefined)
+  const target = last.metrics["target"]
+  return Promise.all(
+    drawn.map(({ name, title }) => {
+      const unit = name === "cost" ? scale : 1
+      return Charts.curve(
+        learned.points,
+        {
+          id: `learning-${name}`,
+          title: name === "cost" ? `${title}, ${data.budget.metric === "latency" ? "ms" : "millions"}` : title,
+          of: (point) => (point.metrics[name] === undefined ? undefined : point.metrics[name] / unit),
+          target: name === "cost" && target !== undefined ? target / unit : undefined
+        },
+        name === "cost" ? "var(--c4)" : "var(--c1)",
+        { width: 452, height: 170 }
+      )
+    })
+  ).then((charts) => {
+    const cards = charts.map((chart, index) =>
+      card(
+        `Learned: ${drawn[index]!.title}`,
+        drawn[index]!.name === "cost" ? "mean over the epoch; the dashed line is the target" : "mean over the epoch",
+        chart
+      )
+    )
+    return `${card(
+      "Learned: how probable every option is",
+      `a column a layer, darker is more probable; ${escapeText(Learning.words(learned, data.budget.metric))}`,
+      `<div class="scroll">${Learning.probabilitiesSvg(learned)}</div>`
+    )}<div class="two">${cards.join("")}</div>`
+  })
+}
+
 const architecture = (found: FoundArchitecture): string => {
   const labels = choiceLabels(found)
   const colours = labels.map((label) => [colourOf(labels, label), label] as const)
@@ -238,8 +277,9 @@ export const html = (data: ReportData): Promise<string> =>
     training("supernet", "Supernet", data.supernet, "var(--c1)"),
     search(data),
     review(data),
-    training("retraining", "Retraining", data.retraining, "var(--c1)")
-  ]).then(([supernet, searching, reviewed, retraining]) => {
+    training("retraining", "Retraining", data.retraining, "var(--c1)"),
+    learning(data)
+  ]).then(([supernet, searching, reviewed, retraining, learned]) => {
     const facts: ReadonlyArray<readonly [string, string]> = [
       ["search space", `${data.space.name}, ${grouped(data.space.size)} architectures`],
       ["data", data.dataset],
@@ -255,7 +295,7 @@ export const html = (data: ReportData): Promise<string> =>
     return page(
       data.name,
       `<header><h1>${escapeText(data.name)}</h1><span class="badge ${data.status}">${data.status}</span><p class="sub">${escapeText(data.space.name)} on ${escapeText(data.dataset)}, ${escapeText(data.strategies.search)} search, seed ${data.seed}${data.failure === undefined ? "" : ` - ${escapeText(data.failure)}`}</p></header>
-${tiles(data)}${phases(data)}${data.found === undefined ? "" : architecture(data.found)}${searching}${reviewed}${supernet}${retraining}${results(data)}
+${tiles(data)}${phases(data)}${data.found === undefined ? "" : architecture(data.found)}${searching}${reviewed}${learned}${supernet}${retraining}${results(data)}
 ${card("The run", "what it was made of", table)}
 <details class="card"><summary>Configuration</summary><pre>${escapeText(data.config)}</pre></details>`
     )

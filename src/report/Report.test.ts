@@ -17,6 +17,7 @@ const bare: ReportData = {
   status: "running",
   phases: [],
   supernet: [],
+  learning: undefined,
   search: [],
   retraining: [],
   found: undefined,
@@ -30,6 +31,18 @@ describe("the page", () => {
     assert.include(page, "68.34 %")
     assert.include(page, sample.found!.text)
     assert.include(page, "prefers-color-scheme:dark")
+  })
+
+  it("draws what a search by gradient has learned, however many options a layer has", async () => {
+    const page = await html(sample)
+    assert.include(page, "expected cost 27.04M MACs of 27M MACs, entropy 0.517 of 1, temperature 1.36")
+    assert.include(page, "search.0: k5 e3, 70.00 %")
+    assert.notInclude(await html(bare), "Learned")
+    assert.match(text(sample), /most probable: k5 e3 70 %, k3 e3 70 %/)
+    const options = Array.from({ length: 83 }, (_, option) => ({ label: `s${option}`, probability: 1 / 83 }))
+    const wide = await html({ ...sample, learning: { ...sample.learning!, layers: [{ name: "search.0", options }] } })
+    assert.include(wide, "16.</text>")
+    assert.notInclude(wide, "17.</text>")
   })
 
   it("is the same for the same data", async () => {

@@ -1,6 +1,7 @@
 /** What a report tells of a run, whether it has ended or not. Plain data, read from the run's folder. */
 
 import type { LearningReview } from "../search-strategy/SearchStrategy.ts"
+import type { LearningData } from "./Learning.ts"
 
 /** One point of a training curve. */
 export interface CurvePoint {
@@ -76,6 +77,8 @@ export interface ReportData {
   /** What journals, checkpoints and snapshots took of the phases that have ended: seconds, and the fraction of all. */
   readonly saving?: { readonly seconds: number; readonly fraction: number } | undefined
   readonly supernet: ReadonlyArray<CurvePoint>
+  /** Where the search strategy learns by gradient and has begun to: what it has learned. */
+  readonly learning?: LearningData | undefined
   readonly search: ReadonlyArray<Candidate>
   /** Costs of the architectures that a trained generator draws, one for each target. */
   readonly review?: LearningReview | undefined

@@ -1,6 +1,7 @@
 /** The report as text, for terminals and logs. */
 import { networkText } from "./Drawing.ts"
 import { cost, duration, figures, grouped, metric, reviewWords, si } from "./Format.ts"
+import * as Learning from "./Learning.ts"
 import { paretoFront, type ReportData } from "./ReportData.ts"
 
 const table = (rows: ReadonlyArray<readonly [string, string]>): string => {
@@ -60,6 +61,18 @@ export const text = (data: ReportData, width = 100): string => {
     section(
       title,
       `  loss ${first.loss.toPrecision(4)} → ${last.loss.toPrecision(4)} ${sparkline(points.map((p) => p.loss))}${told.join("")}`
+    )
+  }
+  if (data.learning !== undefined && data.learning.points.length > 0) {
+    const entropies = data.learning.points.flatMap(({ metrics }) => metrics["entropy"] ?? [])
+    const probable = data.learning.layers.map(({ options }) =>
+      options.reduce((most, option) => (option.probability > most.probability ? option : most))
+    )
+    section(
+      "Learned by the search",
+      `  ${Learning.words(data.learning, data.budget.metric)} ${sparkline(entropies)}\n  most probable: ${probable
+        .map(({ label, probability }) => `${label} ${Math.round(100 * probability)} %`)
+        .join(", ")}`
     )
   }
   if (data.search.length > 0) {

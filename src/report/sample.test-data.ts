@@ -61,6 +61,24 @@ export const sample: ReportData = {
     { phase: "evaluating", state: "done", seconds: 6.2 }
   ],
   supernet: curvePoints(30, 4.2, 1.6),
+  learning: {
+    points: Array.from({ length: 30 }, (_, i) => ({
+      epoch: i + 1,
+      loss: 3 - i / 30,
+      metrics: {
+        loss: 3 - i / 30,
+        taskLoss: 2.9 - i / 30,
+        cost: 3.4e7 - 2.4e5 * i,
+        target: 2.7e7,
+        entropy: 1 - i / 60,
+        temperature: 5 * 0.956 ** i
+      }
+    })),
+    layers: taken.map((choice, i) => ({
+      name: `search.${i}`,
+      options: choices.map((label, option) => ({ label, probability: option === choice ? 0.7 : 0.05 }))
+    }))
+  },
   search: searchLog,
   retraining: curvePoints(30, 3.4, 0.7),
   found: {

@@ -1,0 +1,76 @@
+/**
+ * What a search strategy that learns by gradient has learned, for the report: how probable it holds every option at the
+ * end, and how loss, entropy, temperature and expected cost went.
+ */
+import { escapeText } from "./Drawing.ts"
+import { cost, percent } from "./Format.ts"
+import type { CurvePoint } from "./ReportData.ts"
+
+/** The learning of a search. */
+export interface LearningData {
+  /** Epoch by epoch (or pass by pass over the validation split): the metrics it told. */
+  readonly points: ReadonlyArray<CurvePoint>
+  /** At the end, layer by layer: the options' names and their probabilities. */
+  readonly layers: ReadonlyArray<{
+    readonly name: string
+    readonly options: ReadonlyArray<{ readonly label: string; readonly probability: number }>
+  }>
+}
+
+/** Layers with more options than this show only their most probable ones. */
+const shown = 16
+
+const [column, row, left, top] = [38, 22, 110, 10] as const
+
+/** A column a layer, a cell an option, the darker the more probable; in words when pointed at. */
+export const probabilitiesSvg = ({ layers }: LearningData): string => {
+  const many = layers.some((layer) => layer.options.length > shown)
+  // Where there are many options a row is a rank; else a row is an option, by its name.
+  const labels = many
+    ? Array.from({ length: shown }, (_, rank) => `${rank + 1}.`)
+    : [...new Set(layers.flatMap((layer) => layer.options.map(({ label }) => label)))]
+  const width = left + column * layers.length + 10
+  const height = top + row * labels.length + 26
+  const y = (index: number): number => top + row * index
+  const names = labels.map(
+    (label, index) =>
+      `<text x="${left - 10}" y="${y(index) + 15}" text-anchor="end" class="axis">${escapeText(label.slice(0, 16))}</text>`
+  )
+  const cells = layers.flatMap((layer, index) => {
+    const options = many
+      ? [...layer.options].sort((a, b) => b.probability - a.probability).slice(0, shown)
+      : layer.options
+    return options.map((option, rank) => {
+      const x = left + column * index
+      const at = y(many ? rank : labels.indexOf(option.label))
+      const strength = Math.max(0.04, option.probability)
+      return `<rect x="${x}" y="${at}" width="${column - 3}" height="${row - 3}" rx="4" fill="var(--c1)" fill-opacity="${strength.toFixed(3)}"><title>${escapeText(`${layer.name}: ${option.label}, ${percent(option.probability)}`)}</title></rect>`
+    })
+  })
+  const numbers = layers.map(
+    (_, index) =>
+      `<text x="${left + column * (index + 0.5)}" y="${height - 8}" text-anchor="middle" class="axis">${index + 1}</text>`
+  )
+  return `<svg viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" aria-label="probabilities of the options" class="drawing">${names.join("")}${cells.join("")}${numbers.join("")}</svg>`
+}
+
+/** What is drawn of the metrics, in this order, where it was told. */
+export const quantities: ReadonlyArray<{ readonly name: string; readonly title: string }> = [
+  { name: "cost", title: "expected cost" },
+  { name: "entropy", title: "entropy" },
+  { name: "temperature", title: "temperature" },
+  { name: "taskLoss", title: "task loss" }
+]
+
+/** The end of learning in a sentence. */
+export const words = ({ points }: LearningData, metric: string): string => {
+  const last = points.at(-1)?.metrics ?? {}
+  const { cost: expected, entropy, target, temperature } = last
+  return [
+    ...(expected === undefined
+      ? []
+      : [`expected cost ${cost(metric, expected)}${target === undefined ? "" : ` of ${cost(metric, target)}`}`]),
+    ...(entropy === undefined ? [] : [`entropy ${entropy.toFixed(3)} of 1`]),
+    ...(temperature === undefined ? [] : [`temperature ${temperature.toPrecision(3)}`])
+  ].join(", ")
+}
