@@ -65,7 +65,35 @@ describe("on a terminal", () => {
   })
 })
 
+describe("a search strategy that learns", () => {
+  const learned = (phase: "supernetTraining" | "searching", step: number, over = false): RunEvent => ({
+    _tag: "Learned",
+    phase,
+    step,
+    steps: 40,
+    metrics: { loss: 2, cost: 2_490_000, target: 2_500_000, entropy: 0.9, temperature: 3.0759 },
+    probabilities: over ? [[1]] : null
+  })
+
+  it("while the supernet is trained, is told beside the loss", () => {
+    const bar = play([phase, learned("supernetTraining", 3), step(25)], 160).at(-1)?.bar
+    assert.include(bar, "expected cost 2.49M of 2.5M  entropy 0.900  temperature 3.08  1 min 15 s left")
+    assert.notInclude(play([phase, learned("supernetTraining", 3), searching, scored(0)], 160).at(-1)?.bar, "entropy")
+  })
+
+  it("before the first candidate, has a bar of its own and a line a pass", () => {
+    const drawn = play([searching, learned("searching", 10), learned("searching", 20, true)], 160)
+    assert.match(drawn[1]?.bar ?? "", /^Learning .* 25 % {2}step 10\/40 {2}loss 2\.0000 .*3\.0 s left$/)
+    assert.match(drawn[2]?.lines[0] ?? "", /^Learning {3}step 20\/40 {2}loss 2\.0000 {2}expected cost 2\.49M of 2\.5M/)
+  })
+})
+
 describe("elsewhere", () => {
+  it("says what a criterion has to remark", () => {
+    const remark: RunEvent = { _tag: "Remarked", phase: "retraining", epoch: 2, step: 7, remark: "no triplet" }
+    assert.deepStrictEqual(play([remark], undefined)[0]?.lines, ["Retraining epoch 2, step 7: no triplet"])
+  })
+
   it("writes a line an epoch, and one now and then within it", () => {
     const epoch: RunEvent = {
       _tag: "EpochDone",

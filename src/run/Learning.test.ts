@@ -8,6 +8,7 @@ import * as Schema from "effect/Schema"
 import * as BudgetSampler from "../cost/BudgetSampler.ts"
 import { CostModel } from "../cost/CostModel.ts"
 import * as LookupTable from "../cost/LookupTable.ts"
+import { Criterion } from "../criterion/Criterion.ts"
 import * as Differentiable from "../search-strategy/Differentiable.ts"
 import { SearchStrategy } from "../search-strategy/SearchStrategy.ts"
 import * as FollowingSampler from "../training-strategy/Differentiable.ts"
@@ -198,6 +199,26 @@ describe("a supernet from elsewhere", () => {
     })
   )
 })
+
+it.live("what a criterion remarks on a batch is told once an epoch", () =>
+  Effect.gen(function* () {
+    const heard: Array<string> = []
+    const way = ways["on the trained supernet"] as Way
+    const program = Effect.updateService(
+      begin({ config: { ...config, stopAfter: "supernetTraining" } }),
+      Criterion,
+      (it) => ({
+        ...it,
+        remark: () => "odd"
+      })
+    )
+    yield* on(way, MemoryDisk.make().disk, program, (event) => {
+      if (event._tag === "Remarked") heard.push(`${event.phase} ${event.epoch}.${event.step} ${event.remark}`)
+    })
+    // Of two epochs of two steps; pieces of a step, which checkpoints make, do not repeat it.
+    assert.deepStrictEqual(heard, ["supernetTraining 1.1 odd", "supernetTraining 2.1 odd"])
+  })
+)
 
 describe("components that do not go together", () => {
   const refused = (way: Way, pattern: RegExp) =>

@@ -361,6 +361,8 @@ const makeWork = (s: Services, config: RunConfig, folder: RunFolder.RunFolderSha
     let live: Live | undefined
     let held: Held | undefined
     let taught: Taught | undefined
+    /** The epoch whose first remark was told last, so that pieces of an epoch do not repeat it. */
+    let remarked = ""
     let phaseOpen: { readonly phase: Phase; readonly since: number } | undefined
 
     /** Nanoseconds that went into the folder and that no `PhaseEnded` has told of yet. */
@@ -466,7 +468,6 @@ const makeWork = (s: Services, config: RunConfig, folder: RunFolder.RunFolderSha
         const { everyMinutes, everySteps } = config.checkpoint
         let told = Number.NEGATIVE_INFINITY
         let noted = Number.NEGATIVE_INFINITY
-        let remarked = false
         while (state.step < steps) {
           const batches = yield* Trainer.nextBatches(setup, state)
           const [next, report] = yield* Effect.uninterruptible(
@@ -477,12 +478,14 @@ const makeWork = (s: Services, config: RunConfig, folder: RunFolder.RunFolderSha
             })
           )
           state = next
-          if (report.remark !== undefined && !remarked) {
-            remarked = true
+          if (report.remark !== undefined) {
             const before = state.step - 1
-            const place = { epoch: Math.floor(before / setup.stepsPerEpoch), step: before % setup.stepsPerEpoch }
-            const remark = report.remark
-            yield* emit({ _tag: "Remarked", phase: input.phase, epoch: place.epoch + 1, step: place.step + 1, remark })
+            const { remark } = report
+            const [epoch, step] = [Math.floor(before / setup.stepsPerEpoch) + 1, (before % setup.stepsPerEpoch) + 1]
+            if (remarked !== `${input.phase} ${epoch}`) {
+              remarked = `${input.phase} ${epoch}`
+              yield* emit({ _tag: "Remarked", phase: input.phase, epoch, step, remark })
+            }
           }
           const now = yield* Clock.currentTimeMillis
           if (now - told >= progressInterval || report.epochDone !== undefined) {
