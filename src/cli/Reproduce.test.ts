@@ -85,7 +85,9 @@ describe("reproduce", () => {
 
   it("refuses what it cannot do, before anything is run", async () => {
     expect(await failure({ row: ["evoluton"] })).toContain("did you mean evolution?")
-    expect(await failure({ table: "table-4", row: [] })).toContain("no faces ship with osnas; give --data FOLDER")
+    expect(await failure({ table: "table-4", row: [], data: Option.some(join(dir, "none")) })).toContain(
+      "does not exist"
+    )
     expect(await failure({ row: [], set: ["budget.max=-1"] })).toContain("budget.max")
   })
 })

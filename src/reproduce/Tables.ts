@@ -138,7 +138,7 @@ const classification = (quick: boolean, { folder }: DataPlace) => ({
 
 const faces = (quick: boolean, { folder, testPeople }: DataPlace) => ({
   dataflow: quick
-    ? { name: "face-folder", folder, testPeople, size: 32, supernetFraction: 0.8 }
+    ? { name: "face-folder", folder, testPeople: testPeople ?? null, size: 32, supernetFraction: 0.8 }
     : {
         name: "face-folder",
         folder: `${folder ?? "data/faces"}/casia-webface`,
