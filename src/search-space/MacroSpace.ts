@@ -437,7 +437,17 @@ export const layerOf =
       })
     )
 
-/** The option of the spaces whose strides differ by the size of the images. */
+/**
+ * The option of the spaces whose strides differ by the size of the images.
+ *
+ * **Example** (In the options of a space)
+ * ```ts
+ * import * as Schema from "effect/Schema"
+ * import { stridesOption } from "./MacroSpace.ts"
+ * const Options = Schema.Struct({ strides: stridesOption })
+ * Schema.decodeUnknownSync(Options)({ strides: "small" }) // => { strides: "small" }
+ * ```
+ */
 export const stridesOption = Schema.optionalKey(
   Schema.Literals(["small", "large"]).annotate({
     description:
