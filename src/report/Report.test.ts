@@ -45,6 +45,18 @@ describe("the page", () => {
     assert.notInclude(wide, "17.</text>")
   })
 
+  it("shows how a generator's costs follow their targets, where there is one", async () => {
+    const metrics = { deviation: 0.05, kendall: 0.9, spearman: 0.98 }
+    const page = await html({ ...sample, review: { metrics, targets: [1e7, 2e7, 3e7], costs: [1.1e7, 1.9e7, 2.9e7] } })
+    assert.include(page, "The generator: target against cost")
+    assert.include(page, "Kendall 0.900, Spearman 0.980, 5.00 % of the range apart")
+    assert.include(page, 'aria-label="targets"')
+    assert.notInclude(await html(sample), "target against cost")
+    const constant = await html({ ...sample, review: { metrics: { deviation: 0.3 }, targets: [1e7], costs: [1e7] } })
+    assert.include(constant, "Kendall undefined")
+    assert.notInclude(constant, "NaN")
+  })
+
   it("is the same for the same data", async () => {
     const [first, second] = [await html(sample), await html(sample)]
     assert.isTrue(first === second)

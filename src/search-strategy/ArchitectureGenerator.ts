@@ -169,8 +169,8 @@ const scores = (on: Foundation, { params }: Trained, aims: ReadonlyArray<Aim>): 
 const likeliest = (rows: Distribution.Rows): ReadonlyArray<number> =>
   rows.map((row) => row.reduce((best, score, option) => (score > row[best]! ? option : best), 0))
 
-/** Draws through noise that are tried for each architecture wanted. */
-const patience = 4
+/** Draws that are tried for each architecture wanted. */
+const patience = 16
 
 /** An architecture that a trained generator produced for a band. */
 export interface Generated {
@@ -187,25 +187,18 @@ export interface Generated {
  * that lies in the band, else the most likely of all that do. The target is the upper end of the band, or the nearest
  * that the generator was trained for.
  */
-export const generate = (
-  on: Foundation,
-  trained: Trained,
-  sampler: BudgetSampler,
-  prior = 0,
-  noise?: Key.Key | undefined
-): Generated => {
+export const generate = (on: Foundation, trained: Trained, sampler: BudgetSampler): Generated => {
   const target = goalOf(on.range, sampler.budget)
-  const priors = PriorPool.nearest(trained.pool, target)
-  const [rows = []] = scores(on, trained, [{ target, prior: priors[prior % priors.length]! }])
-  const moved = noise === undefined ? rows : Distribution.perturbed(rows, noise)
-  const indices = likeliest(moved)
+  const [rows = []] = scores(on, trained, [{ target, prior: PriorPool.nearest(trained.pool, target)[0]! }])
+  const indices = likeliest(rows)
   const drawn = PriorPool.costOf(on.entries, indices)
-  const inside = drawn >= sampler.budget.min && drawn <= sampler.budget.max
-  const genotype = inside
+  const genotype = isWithin(sampler.budget, drawn)
     ? on.layerOptions.genotype(indices)
-    : sampler.mostValuable(Distribution.logProbabilities(moved))
+    : sampler.mostValuable(Distribution.logProbabilities(rows))
   return { genotype, cost: sampler.cost(genotype), target, drawn }
 }
+
+const isWithin = ({ max, min }: Pick<Budget, "max" | "min">, cost: number): boolean => cost >= min && cost <= max
 
 /** How the cost of what a trained generator draws follows the target. */
 export interface Sweep {
@@ -388,15 +381,25 @@ const learning = (on: Foundation, options: Options, sampler: BudgetSampler): Gra
     const seen = new Set<string>()
     const take = (genotype: Genotype) => {
       const name = SearchProgress.text(on.space.canonical(genotype))
-      if (seen.has(name) || out.length >= wanted) return
+      if (seen.has(name)) return
       seen.add(name)
       out.push(genotype)
     }
-    for (let prior = 0; prior < trained.pool.length && out.length < wanted; prior += 1) {
-      take(generate(on, trained, sampler, prior).genotype)
-    }
+    take(generate(on, trained, sampler).genotype)
+    // Seen from every prior, without and with noise: what lies in the band as it is drawn.
+    const target = goalOf(on.range, sampler.budget)
+    const aims = PriorPool.nearest(trained.pool, target).map((prior): Aim => ({ target, prior }))
+    const seenFrom = scores(on, trained, aims)
     for (let draw = 0; draw < patience * wanted && out.length < wanted; draw += 1) {
-      take(generate(on, trained, sampler, 0, Key.derive(key, "draw", draw)).genotype)
+      const rows = seenFrom[draw % seenFrom.length]!
+      const noise = Key.derive(key, "draw", draw)
+      const indices = likeliest(draw < seenFrom.length ? rows : Distribution.perturbed(rows, noise))
+      if (isWithin(sampler.budget, PriorPool.costOf(on.entries, indices))) take(on.layerOptions.genotype(indices))
+    }
+    // A band too narrow to be hit: the most probable within it, through noise.
+    const [nearest = []] = seenFrom
+    for (let draw = 0; draw < wanted && out.length < wanted; draw += 1) {
+      take(sampler.mostValuable(Distribution.perturbed(nearest, Key.derive(key, "moved", draw))))
     }
     // A generator that is sure of itself hardly draws another one: the rest of the band serves too.
     return [...out, ...drawManyUnseen(sampler, Key.derive(key, "rest"), wanted - out.length, seen, on.space.canonical)]
