@@ -309,6 +309,27 @@ const watchLearning = (
  * through a checkpoint; a step neither changes nor frees the state it is given, and leaves no tensor behind; weights
  * for every option, none negative; the expected cost is one that probabilities can have; the search that learning leads to
  * obeys every law of {@link check}.
+ *
+ * **Example** (A search by gradient)
+ *
+ * ```ts
+ * import "@tensorflow/tfjs-backend-cpu"
+ * import * as Result from "effect/Result"
+ * import * as Schema from "effect/Schema"
+ * import * as BudgetSampler from "../src/cost/BudgetSampler.ts"
+ * import { registerGradients } from "../src/engine/Gradients.ts"
+ * import * as TabularSpace from "../src/estimator/TabularSpace.ts"
+ * import * as Differentiable from "../src/search-strategy/Differentiable.ts"
+ * import * as SearchStrategyLaws from "./SearchStrategyLaws.ts"
+ *
+ * registerGradients()
+ * const space = TabularSpace.make({ name: "two", layers: [["a", "b"], ["a", "b"]] })
+ * const entries = { base: 0, layers: [[1, 3], [1, 3]] }
+ * const sampler = Result.getOrThrow(BudgetSampler.make(space, entries, { metric: "flops", min: 4, max: 6 }))
+ * const options = Schema.decodeUnknownSync(Differentiable.SoftmaxOptions)({})
+ * const search = () => Differentiable.make(space, sampler, entries, "softmax", options)
+ * SearchStrategyLaws.checkGradient(search, { space, sampler, runs: 1 }) // => undefined
+ * ```
  */
 export const checkGradient = (make: () => SearchStrategyShape, options: GradientOptions): void => {
   fc.assert(

@@ -30,7 +30,20 @@ interface OptimizerDefaults {
   readonly weightDecay: number
 }
 
-/** The section of an optimiser with defaults of its own. */
+/**
+ * The section of an optimiser with defaults of its own.
+ *
+ * **Example** (Adam unless told otherwise)
+ *
+ * ```ts
+ * import * as Schema from "effect/Schema"
+ * import { optimizerSection } from "./RunConfig.ts"
+ *
+ * const section = optimizerSection({ name: "adam", learningRate: 0.01, beta1: 0.5, weightDecay: 0 })
+ * Schema.decodeUnknownSync(section)({ learningRate: 0.1 }).name // => "adam"
+ * Schema.decodeUnknownSync(section)({}).learningRate // => 0.01
+ * ```
+ */
 export const optimizerSection = (defaults: OptimizerDefaults) =>
   Schema.Struct({
     name: Schema.Literals(["sgd", "adam", "rmsprop"]).pipe(

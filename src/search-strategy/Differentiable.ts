@@ -40,7 +40,18 @@ const NonNegative = Schema.Finite.check(Schema.isGreaterThanOrEqualTo(0))
 const PositiveInt = Schema.Int.check(Schema.isGreaterThan(0))
 const NonNegativeInt = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 
-/** The term of the loss that keeps the expected cost where it should be. */
+/**
+ * The term of the loss that keeps the expected cost where it should be.
+ *
+ * **Example** (The defaults)
+ *
+ * ```ts
+ * import * as Schema from "effect/Schema"
+ * import * as Differentiable from "./Differentiable.ts"
+ *
+ * Schema.decodeUnknownSync(Differentiable.CostTerm)({}) // => { form: "band", weight: 1, target: null }
+ * ```
+ */
 export const CostTerm = Schema.Struct({
   form: Schema.Literals(["band", "absolute", "squared", "power"])
     .annotate({
@@ -95,9 +106,31 @@ const optionsWith = (temperature: { readonly initial: number; readonly final: nu
     }).pipe(Schema.withDecodingDefaultKey(Effect.succeed(20)))
   })
 
-/** Options of `softmax-differentiable`. */
+/**
+ * Options of `softmax-differentiable`.
+ *
+ * **Example** (The temperature stays)
+ *
+ * ```ts
+ * import * as Schema from "effect/Schema"
+ * import * as Differentiable from "./Differentiable.ts"
+ *
+ * Schema.decodeUnknownSync(Differentiable.SoftmaxOptions)({}).temperature // => { initial: 1, final: 1 }
+ * ```
+ */
 export const SoftmaxOptions = optionsWith({ initial: 1, final: 1 })
-/** Options of `gumbel-softmax-differentiable`; its temperatures are FBNet's, from 5 at first to 0.956^90 of it. */
+/**
+ * Options of `gumbel-softmax-differentiable`; its temperatures are FBNet's, from 5 at first to 0.956^90 of it.
+ *
+ * **Example** (The temperature falls)
+ *
+ * ```ts
+ * import * as Schema from "effect/Schema"
+ * import * as Differentiable from "./Differentiable.ts"
+ *
+ * Schema.decodeUnknownSync(Differentiable.GumbelOptions)({}).temperature // => { initial: 5, final: 0.1 }
+ * ```
+ */
 export const GumbelOptions = optionsWith({ initial: 5, final: 0.1 })
 /** Options of either. */
 export type Options = typeof SoftmaxOptions.Type
@@ -125,7 +158,28 @@ const name = "logits"
 /** How often another draw is tried before one is taken from the whole budget. */
 const attempts = 16
 
-/** Either searcher over the budget of a space. */
+/**
+ * Either searcher over the budget of a space.
+ *
+ * **Example** (Nothing learned yet: of equally probable architectures the cheapest, then others)
+ *
+ * ```ts
+ * import * as Result from "effect/Result"
+ * import * as Schema from "effect/Schema"
+ * import * as BudgetSampler from "../cost/BudgetSampler.ts"
+ * import * as TabularSpace from "../estimator/TabularSpace.ts"
+ * import * as Key from "../random/Key.ts"
+ * import * as Differentiable from "./Differentiable.ts"
+ *
+ * const space = TabularSpace.make({ name: "two", layers: [["a", "b"], ["a", "b"]] })
+ * const entries = { base: 0, layers: [[1, 3], [1, 3]] }
+ * const sampler = Result.getOrThrow(BudgetSampler.make(space, entries, { metric: "flops", min: 4, max: 6 }))
+ * const options = Schema.decodeUnknownSync(Differentiable.SoftmaxOptions)({ samples: 9 })
+ * const search = Differentiable.make(space, sampler, entries, "softmax", options)
+ * const [candidates] = search.ask(search.init(Key.make(0)))
+ * candidates.map(sampler.cost) // => [4, 4, 6]
+ * ```
+ */
 export const make = (
   space: Pick<SearchSpaceShape, "canonical" | "name">,
   sampler: BudgetSampler,
@@ -314,7 +368,17 @@ const layerOf = (relaxation: ArchitectureDistribution["relaxation"]) => (options
     })
   )
 
-/** `name: softmax-differentiable`. */
+/**
+ * `name: softmax-differentiable`.
+ *
+ * **Example** (Its name)
+ *
+ * ```ts
+ * import * as Differentiable from "./Differentiable.ts"
+ *
+ * Differentiable.componentSoftmax.name // => "softmax-differentiable"
+ * ```
+ */
 export const componentSoftmax = define({
   kind: "searchStrategy",
   name: "softmax-differentiable",
@@ -323,7 +387,17 @@ export const componentSoftmax = define({
   layer: layerOf("softmax")
 })
 
-/** `name: gumbel-softmax-differentiable`. */
+/**
+ * `name: gumbel-softmax-differentiable`.
+ *
+ * **Example** (Its name)
+ *
+ * ```ts
+ * import * as Differentiable from "./Differentiable.ts"
+ *
+ * Differentiable.componentGumbel.name // => "gumbel-softmax-differentiable"
+ * ```
+ */
 export const componentGumbel = define({
   kind: "searchStrategy",
   name: "gumbel-softmax-differentiable",

@@ -116,7 +116,18 @@ export const entropy = (logits: Rows): number => {
 export const expectedCost = ({ base, layers }: CostEntries, rows: Rows): number =>
   rows.reduce((sum, row, layer) => row.reduce((inner, p, option) => inner + p * layers[layer]![option]!, sum), base)
 
-/** Values with Gumbel noise on each: the option of the largest is one drawn by the probabilities. */
+/**
+ * Values with Gumbel noise on each: the option of the largest is one drawn by the probabilities.
+ *
+ * **Example** (A number an option)
+ *
+ * ```ts
+ * import * as Key from "../random/Key.ts"
+ * import * as Distribution from "./Distribution.ts"
+ *
+ * Distribution.perturbed([[0, 1], [0, 0, 0]], Key.make(0)).map((row) => row.length) // => [2, 3]
+ * ```
+ */
 export const perturbed = (logits: Rows, key: Key.Key): Rows =>
   logits.map((row, layer) => {
     const noise = gumbels(key, layer, row.length)

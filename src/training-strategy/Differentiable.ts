@@ -17,7 +17,18 @@ import type { ArchitectureDistribution } from "../search-strategy/SearchStrategy
 import * as SamplerPosition from "./SamplerPosition.ts"
 import { type TrainingStep, TrainingStrategy, type TrainingStrategyShape } from "./TrainingStrategy.ts"
 
-/** Options of the sampler. */
+/**
+ * Options of the sampler.
+ *
+ * **Example** (The search strategy's own way)
+ *
+ * ```ts
+ * import * as Schema from "effect/Schema"
+ * import * as Differentiable from "./Differentiable.ts"
+ *
+ * Schema.decodeUnknownSync(Differentiable.Options)({}) // => { mode: "searcher", temperature: null, hard: null }
+ * ```
+ */
 export const Options = Schema.Struct({
   mode: Schema.Literals(["searcher", "softmax", "gumbel-softmax", "sum", "single"])
     .annotate({
@@ -91,7 +102,17 @@ export const make = (space: LayerOptions.LayeredSpace, options: Options): Traini
   }
 }
 
-/** `name: differentiable`. */
+/**
+ * `name: differentiable`.
+ *
+ * **Example** (Its name)
+ *
+ * ```ts
+ * import * as Differentiable from "./Differentiable.ts"
+ *
+ * Differentiable.component.name // => "differentiable"
+ * ```
+ */
 export const component = define({
   kind: "trainingStrategy",
   name: "differentiable",
