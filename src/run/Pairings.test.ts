@@ -31,7 +31,8 @@ const searchers: ReadonlyArray<Section> = [
   { name: "softmax-differentiable", learn: "training", ...learning },
   { name: "softmax-differentiable", learn: "searching", ...learning },
   { name: "gumbel-softmax-differentiable", learn: "training", ...learning },
-  { name: "gumbel-softmax-differentiable", learn: "searching", ...learning }
+  { name: "gumbel-softmax-differentiable", learn: "searching", ...learning },
+  { name: "architecture-generator", evaluations: 2, epochs: 1, batchSize: 2, sweep: 3 }
 ]
 const supernet: Section = {
   name: "supernet",
