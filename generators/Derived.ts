@@ -64,6 +64,7 @@ const people = images(
   10,
   'folder, testPeople: ["emil", "fred"], size: 16, channels: 1, supernetFraction: 0.5, prefetch: 0'
 )
+const byGradient = { searchStrategy: '{ name: "softmax-differentiable" }' }
 const faceAgent = { trainingAgent: '{ name: "face-recognition" }' }
 
 const at = (namespace: string, more: Partial<Shipped> = {}): Shipped => ({ namespace, member: "component", ...more })
@@ -87,8 +88,26 @@ export const shipped: { readonly [K in ComponentKind]: Readonly<Record<string, S
     sgnas: at("Sgnas"),
     "nas-bench-macro": at("NasBenchMacro", { macro: () => NasBenchMacro.macro })
   },
-  trainingStrategy: { uniform: at("Uniform"), fair: at("Fair") },
-  searchStrategy: { evolution: at("Evolution"), random: at("Random") },
+  trainingStrategy: {
+    uniform: at("Uniform"),
+    fair: at("Fair"),
+    differentiable: at("DifferentiableTraining", { sections: byGradient })
+  },
+  searchStrategy: {
+    evolution: at("Evolution"),
+    random: at("Random"),
+    "softmax-differentiable": at("DifferentiableSearch", {
+      member: "componentSoftmax",
+      options: "{}",
+      sections: { trainingStrategy: '{ name: "differentiable" }' }
+    }),
+    "gumbel-softmax-differentiable": at("DifferentiableSearch", {
+      member: "componentGumbel",
+      options: "{}",
+      sections: { trainingStrategy: '{ name: "differentiable" }' }
+    }),
+    "architecture-generator": at("ArchitectureGenerator", { options: "{ evaluations: 4, channels: 8, depth: 1 }" })
+  },
   criterion: {
     "cross-entropy": at("CrossEntropy"),
     focal: at("Focal"),

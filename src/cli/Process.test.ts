@@ -114,7 +114,7 @@ describe("run", () => {
     assert.strictEqual(first.code, 0, first.err)
     assert.match(first.out, /Found architecture [0-2](,[0-2]){3}/)
     assert.match(first.out, /cost .* MACs/)
-    assert.match(first.out, /test .*top1/)
+    assert.match(first.out, /test {4}loss [\d.]+\n[\s\S]* top1 [\d.]+ %/)
     assert.include(first.out, "folder  A")
     assert.include(first.err, "Supernet   epoch 2/2")
     const second = await osnas(["run", config, "--dir", "B", "--json"])

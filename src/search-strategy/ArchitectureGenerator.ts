@@ -8,6 +8,43 @@
  * What was trained serves any number of targets ({@link generate}). For the run's own budget it names its most likely
  * architecture within the band and further ones, seen from other priors or through Gumbel noise, and the estimator
  * picks the best of them.
+ *
+ * **Example** (Before any training: an architecture for a budget all the same)
+ *
+ * ```ts
+ * import "@tensorflow/tfjs-backend-cpu"
+ * import * as tf from "@tensorflow/tfjs-core"
+ * import * as Result from "effect/Result"
+ * import * as Schema from "effect/Schema"
+ * import * as BudgetSampler from "../cost/BudgetSampler.ts"
+ * import * as LookupTable from "../cost/LookupTable.ts"
+ * import * as Key from "../random/Key.ts"
+ * import * as Tiny from "../search-space/Tiny.ts"
+ * import * as ArchitectureGenerator from "./ArchitectureGenerator.ts"
+ *
+ * const task = { input: [28, 28, 1], head: { _tag: "Classifier", classes: 10 } } as const
+ * const space = Result.getOrThrow(Tiny.make({ stemStride: 2 }, task))
+ * const { flops } = LookupTable.fromSpace(space)
+ * const budget = { metric: "flops", min: 2e6, max: 2.5e6 } as const
+ * const sampler = Result.getOrThrow(BudgetSampler.make(space, flops, budget))
+ * const options = Schema.decodeUnknownSync(ArchitectureGenerator.Options)({ channels: 8, depth: 1, priors: 4 })
+ * const strategy = Result.getOrThrow(ArchitectureGenerator.make(space, flops, sampler, options))
+ * strategy.name // => ArchitectureGenerator.component.name
+ * const state = strategy.gradient.init(Key.make(1))
+ * ArchitectureGenerator.interfaceOf(state) // => task
+ * const on = Result.getOrThrow(ArchitectureGenerator.foundation(space, flops, "flops", options))
+ * const trained = ArchitectureGenerator.trainedOf(state)
+ * const { cost } = ArchitectureGenerator.generate(on, trained, sampler)
+ * cost >= 2e6 && cost <= 2.5e6 // => true
+ * ArchitectureGenerator.sweep(on, trained, 3).targets.length // => 3
+ * const target = ArchitectureGenerator.targetOf(on.range, 2, Key.make(1), 0)
+ * target >= on.range.min && target <= on.range.max // => true
+ * ArchitectureGenerator.temperatureOf({ temperature: 4, finalTemperature: 1 }, 0, 10) // => 4
+ * const aims = [{ target, prior: trained.pool[0] }]
+ * const input = { aims, costWeight: 1, key: Key.make(1), temperature: 1, taskLoss: () => tf.scalar(2) }
+ * const step = ArchitectureGenerator.stepLoss(on, trained.params, input)
+ * step.loss.dataSync()[0] >= 2 // => true
+ * ```
  */
 import * as tf from "@tensorflow/tfjs-core"
 import * as Effect from "effect/Effect"

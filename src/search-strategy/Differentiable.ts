@@ -91,7 +91,9 @@ const optionsWith = (temperature: { readonly initial: number; readonly final: nu
     optimizer: optimizerSection({ name: "adam", learningRate: 0.01, beta1: 0.5, weightDecay: 0 })
       .annotate({ description: "Of the architecture's parameters" })
       .pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
-    cost: CostTerm.pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
+    cost: CostTerm.annotate({
+      description: "The term of the loss that keeps the expected cost where it should be"
+    }).pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
     temperature: Schema.Struct({
       initial: Positive.pipe(Schema.withDecodingDefaultKey(Effect.succeed(temperature.initial))),
       final: Positive.pipe(Schema.withDecodingDefaultKey(Effect.succeed(temperature.final)))
