@@ -35,7 +35,11 @@ const optionsOf = (schema: ConfigSchema.JsonSchema): ReadonlyArray<Option> => {
 }
 
 const show = (option: Option): string =>
-  option.required ? `${option.name} (required)` : `${option.name} = ${JSON.stringify(option.default)}`
+  option.required
+    ? `${option.name} (required)`
+    : option.default === undefined
+      ? `${option.name} (optional)`
+      : `${option.name} = ${JSON.stringify(option.default)}`
 
 /** Runs the command. */
 export const run = Effect.fn("List.run")(function* (input: { readonly json: boolean }) {
