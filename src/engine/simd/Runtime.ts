@@ -4,6 +4,7 @@
  * by the calling thread and the workers, so results must not (and do not) depend on who runs a piece.
  */
 import { existsSync, readFileSync } from "node:fs"
+import { availableParallelism } from "node:os"
 import { fileURLToPath } from "node:url"
 import { Worker } from "node:worker_threads"
 import * as Schema from "effect/Schema"
@@ -75,6 +76,12 @@ const ARGUMENT_FLOATS = 512
 /** Scratch of one thread, enough for every kernel's blocks; untouched pages cost nothing. */
 const SCRATCH = 8 * 2 ** 20
 const GROWTH = 32 * 2 ** 20
+/**
+ * How often a worker looks for a job before it goes to sleep. Between two jobs of a training step lie some ten to a few
+ * hundred microseconds of JavaScript, and waking a sleeper takes as long: where every thread has a processor to itself a
+ * worker is patient for about half a millisecond; where not, it would hold up the others.
+ */
+const SPINS = { alone: 400_000, shared: 20_000 } as const
 /** A job without any progress for so many milliseconds is taken for dead. */
 const PATIENCE = 120_000
 /** What a job returns that has made no progress for a while. */
@@ -90,9 +97,9 @@ interface Exports {
 // Evaluated as text so that it needs no file of its own wherever the package is bundled or compiled to.
 const workerSource = `
 const { workerData, parentPort } = require("node:worker_threads")
-const { module, memory, scratch, crashed } = workerData
+const { module, memory, scratch, crashed, spins } = workerData
 try {
-  new WebAssembly.Instance(module, { env: { memory } }).exports.work(scratch)
+  new WebAssembly.Instance(module, { env: { memory } }).exports.work(scratch, spins)
 } catch (error) {
   const flag = new Int32Array(memory.buffer, crashed, 1)
   Atomics.store(flag, 0, 1)
@@ -139,6 +146,7 @@ export const makeRuntime = (options: RuntimeOptions): Runtime => {
   // Kernels may read (never write) up to a cache line past a tensor's end, so the last page is kept out of use.
   const allocator = makeAllocator({ start: heap, limit: LIMIT - PAGE, grow: (end) => grow(end + PAGE) })
 
+  const spins = threads <= availableParallelism() ? SPINS.alone : SPINS.shared
   let failure: EngineCrashError | undefined
   const workers: Array<Worker> = []
   for (let index = 1; index < threads; index++) {
@@ -146,7 +154,7 @@ export const makeRuntime = (options: RuntimeOptions): Runtime => {
       eval: true,
       execArgv: [],
       env: {},
-      workerData: { module, memory, scratch: scratch + index * SCRATCH, crashed: CRASHED }
+      workerData: { module, memory, scratch: scratch + index * SCRATCH, crashed: CRASHED, spins }
     })
     // Without a listener an 'error' event would throw out of the event loop; the crash flag tells the caller instead.
     worker.on("error", () => Atomics.store(new Int32Array(memory.buffer, CRASHED, 1), 0, 1))

@@ -17,6 +17,7 @@ import { dispatch } from "./generated/dispatch"
 export * from "./generated/dispatch"
 
 const BIAS: i32 = 0x40000000
+/** Looks at a job's count before its caller goes to sleep. */
 const SPINS: i32 = 20000
 const WAIT_NS: i64 = 2000000
 /** Waits without progress before the caller looks at its clock. */
@@ -78,14 +79,17 @@ export function wait(pieces: i32): i32 {
   }
 }
 
-/** What a worker does all its life: wait for a job, help with it. Returns when told to quit. */
-export function work(scratch: usize): void {
+/**
+ * What a worker does all its life: wait for a job, help with it. Returns when told to quit. `patience` is how often it looks
+ * for a job before it goes to sleep.
+ */
+export function work(scratch: usize, patience: i32): void {
   let seen = 0
   while (true) {
     let spins = 0
     while (atomic.load<i32>(SEQUENCE) == seen) {
       if (atomic.load<i32>(QUIT) != 0) return
-      if (++spins > SPINS) {
+      if (++spins > patience) {
         atomic.add<i32>(SLEEPERS, 1)
         atomic.wait<i32>(SEQUENCE, seen, -1)
         atomic.sub<i32>(SLEEPERS, 1)
