@@ -77,9 +77,10 @@ const ARGUMENT_FLOATS = 512
 const SCRATCH = 8 * 2 ** 20
 const GROWTH = 32 * 2 ** 20
 /**
- * How often a worker looks for a job before it goes to sleep. Between two jobs of a training step lie some ten to a few
- * hundred microseconds of JavaScript, and waking a sleeper takes as long: where every thread has a processor to itself a
- * worker is patient for about half a millisecond; where not, it would hold up the others.
+ * How often a thread looks for a job, or for the end of one, before it goes to sleep. Between two jobs of a training step
+ * lie some ten to a few hundred microseconds of JavaScript, the last piece of a job takes as long, and so does waking a
+ * sleeper: where every thread has a processor to itself it is patient for about half a millisecond; where not, it would
+ * hold up the others.
  */
 const SPINS = { alone: 400_000, shared: 20_000 } as const
 /** A job without any progress for so many milliseconds is taken for dead. */
@@ -92,6 +93,7 @@ interface Exports {
   readonly run: (kernel: number, args: number, pieces: number, workers: number, scratch: number) => number
   readonly wait: (pieces: number) => number
   readonly quit: () => void
+  readonly setPatience: (spins: number) => void
 }
 
 // Evaluated as text so that it needs no file of its own wherever the package is bundled or compiled to.
@@ -99,7 +101,9 @@ const workerSource = `
 const { workerData, parentPort } = require("node:worker_threads")
 const { module, memory, scratch, crashed, spins } = workerData
 try {
-  new WebAssembly.Instance(module, { env: { memory } }).exports.work(scratch, spins)
+  const { setPatience, work } = new WebAssembly.Instance(module, { env: { memory } }).exports
+  setPatience(spins)
+  work(scratch)
 } catch (error) {
   const flag = new Int32Array(memory.buffer, crashed, 1)
   Atomics.store(flag, 0, 1)
@@ -147,6 +151,7 @@ export const makeRuntime = (options: RuntimeOptions): Runtime => {
   const allocator = makeAllocator({ start: heap, limit: LIMIT - PAGE, grow: (end) => grow(end + PAGE) })
 
   const spins = threads <= availableParallelism() ? SPINS.alone : SPINS.shared
+  exports.setPatience(spins)
   let failure: EngineCrashError | undefined
   const workers: Array<Worker> = []
   for (let index = 1; index < threads; index++) {

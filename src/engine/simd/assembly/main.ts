@@ -17,8 +17,8 @@ import { dispatch } from "./generated/dispatch"
 export * from "./generated/dispatch"
 
 const BIAS: i32 = 0x40000000
-/** Looks at a job's count before its caller goes to sleep. */
-const SPINS: i32 = 20000
+/** How often a thread looks for a job, or for the end of one, before it goes to sleep. Each thread has its own. */
+let patience: i32 = 20000
 const WAIT_NS: i64 = 2000000
 /** Waits without progress before the caller looks at its clock. */
 const PATIENCE: i32 = 500
@@ -26,6 +26,11 @@ const PATIENCE: i32 = 500
 /** First address that the compiled module leaves free. */
 export function heapBase(): usize {
   return __heap_base
+}
+
+/** Sets how often this thread looks before it goes to sleep. */
+export function setPatience(spins: i32): void {
+  patience = spins
 }
 
 // Takes pieces of the current job until none is left. The ticket holds generation and count in one word, so a thread
@@ -70,7 +75,7 @@ export function wait(pieces: i32): i32 {
     const done = atomic.load<i32>(COMPLETED)
     if (done == pieces) return 0
     if (atomic.load<i32>(CRASHED) != 0) return 1
-    if (++spins > SPINS) {
+    if (++spins > patience) {
       waits = done == last ? waits + 1 : 0
       last = done
       if (waits > PATIENCE) return 2
@@ -79,11 +84,8 @@ export function wait(pieces: i32): i32 {
   }
 }
 
-/**
- * What a worker does all its life: wait for a job, help with it. Returns when told to quit. `patience` is how often it looks
- * for a job before it goes to sleep.
- */
-export function work(scratch: usize, patience: i32): void {
+/** What a worker does all its life: wait for a job, help with it. Returns when told to quit. */
+export function work(scratch: usize): void {
   let seen = 0
   while (true) {
     let spins = 0
