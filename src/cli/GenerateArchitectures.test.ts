@@ -1,5 +1,4 @@
 /** A run with the architecture generator, killed while the generator learns, and what it generates: real processes. */
-import { spawn } from "node:child_process"
 import {
   existsSync,
   mkdtempSync,
@@ -11,40 +10,23 @@ import {
   writeFileSync
 } from "node:fs"
 import { tmpdir } from "node:os"
-import { join, resolve } from "node:path"
+import { join } from "node:path"
 import * as Result from "effect/Result"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { parseBudgets } from "./GenerateArchitectures.ts"
+import * as Command from "./testing/Command.ts"
 
-const launcher = join(resolve(import.meta.dirname, "../.."), "src/cli/osnas.mjs")
 const folder = mkdtempSync(join(tmpdir(), "osnas-generate-test-"))
 afterAll(() => rmSync(folder, { recursive: true }))
 
-interface Ended {
-  readonly code: number | null
-  readonly out: string
-  readonly err: string
-}
-
 /** Runs the command; where `kill` comes true it is killed at once. */
-const osnas = (args: ReadonlyArray<string>, kill: () => boolean = () => false): Promise<Ended> =>
-  new Promise((done) => {
-    const child = spawn(process.execPath, [launcher, ...args], { cwd: folder })
-    let [out, err] = ["", ""]
-    child.stdout.on("data", (chunk) => {
-      out += chunk
-    })
-    child.stderr.on("data", (chunk) => {
-      err += chunk
-    })
-    const watch = setInterval(() => {
-      if (kill()) child.kill("SIGKILL")
-    }, 2)
-    child.on("close", (code) => {
-      clearInterval(watch)
-      done({ code, out, err })
-    })
-  })
+const osnas = (args: ReadonlyArray<string>, kill: () => boolean = () => false): Promise<Command.Ended> => {
+  const child = Command.start(folder, args)
+  const watch = setInterval(() => {
+    if (kill()) child.kill("SIGKILL")
+  }, 2)
+  return Command.ended(child).finally(() => clearInterval(watch))
+}
 
 writeFileSync(
   join(folder, "generator.yaml"),

@@ -1,39 +1,32 @@
 /** A run that is looked at, fought over or cut short while it goes on; and the same run on other numbers of threads. */
-import { spawn } from "node:child_process"
 import { createHash } from "node:crypto"
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
-import { join, resolve } from "node:path"
+import { join } from "node:path"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
+import * as Command from "./testing/Command.ts"
 
-const launcher = join(resolve(import.meta.dirname, "../.."), "src/cli/osnas.mjs")
 const folder = mkdtempSync(join(tmpdir(), "osnas-live-"))
 afterAll(() => rmSync(folder, { recursive: true }))
 
-interface Ended {
-  readonly code: number | null
-  readonly out: string
-  readonly err: string
-}
-
 /** The command; where stderr first holds `at`, it stands still until `meanwhile` is over. */
-const osnas = (args: ReadonlyArray<string>, at?: string, meanwhile?: (pid: number) => Promise<void>): Promise<Ended> =>
+const osnas = (
+  args: ReadonlyArray<string>,
+  at?: string,
+  meanwhile?: (pid: number) => Promise<void>
+): Promise<Command.Ended> =>
   new Promise((done, failed) => {
-    const child = spawn(process.execPath, [launcher, ...args], { cwd: folder })
-    let [out, err, stopped] = ["", "", false]
-    child.stdout.on("data", (chunk) => {
-      out += chunk
-    })
-    child.stderr.on("data", (chunk) => {
-      err += chunk
+    const child = Command.start(folder, args)
+    let stopped = false
+    const heard = (err: string) => {
       if (at === undefined || meanwhile === undefined || stopped || !err.includes(at)) return
       stopped = true
       child.kill("SIGSTOP")
       meanwhile(child.pid ?? 0)
         .catch(failed)
         .finally(() => child.kill("SIGCONT"))
-    })
-    child.on("close", (code) => done({ code, out, err }))
+    }
+    Command.ended(child, heard).then(done, failed)
   })
 
 writeFileSync(

@@ -1,39 +1,24 @@
 /** The command as a process of its own: exit codes, what lands on which stream, signals, and two runs of one seed. */
-import { spawn } from "node:child_process"
 import { createHash } from "node:crypto"
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
-import { join, resolve } from "node:path"
+import { join } from "node:path"
 import { afterAll, assert, describe, it } from "vitest"
+import * as Command from "./testing/Command.ts"
 
-const root = resolve(import.meta.dirname, "../..")
-const launcher = join(root, "src/cli/osnas.mjs")
 const folder = mkdtempSync(join(tmpdir(), "osnas-process-"))
 afterAll(() => rmSync(folder, { recursive: true }))
 
-interface Ended {
-  readonly code: number | null
-  readonly out: string
-  readonly err: string
-}
-
 /** Runs the command; `interruptAt` sends it Ctrl-C when stderr first holds that text, `times` times. */
-const osnas = (args: ReadonlyArray<string>, interruptAt?: string, times = 1): Promise<Ended> =>
-  new Promise((done) => {
-    const child = spawn(process.execPath, [launcher, ...args], { cwd: folder })
-    let [out, err, sent] = ["", "", false]
-    child.stdout.on("data", (chunk) => {
-      out += chunk
-    })
-    child.stderr.on("data", (chunk) => {
-      err += chunk
-      if (interruptAt !== undefined && !sent && err.includes(interruptAt)) {
-        sent = true
-        for (let press = 0; press < times; press++) setTimeout(() => child.kill("SIGINT"), 20 * press)
-      }
-    })
-    child.on("close", (code) => done({ code, out, err }))
+const osnas = (args: ReadonlyArray<string>, interruptAt?: string, times = 1): Promise<Command.Ended> => {
+  const child = Command.start(folder, args)
+  let sent = false
+  return Command.ended(child, (err) => {
+    if (interruptAt === undefined || sent || !err.includes(interruptAt)) return
+    sent = true
+    for (let press = 0; press < times; press++) setTimeout(() => child.kill("SIGINT"), 20 * press)
   })
+}
 
 // A space of 81 architectures as data, a few images, one thread: a whole run in seconds.
 const small = `

@@ -1,11 +1,10 @@
 /** `osnas verify` and the limits of a run, on a run of a second, as processes of their own. */
-import { spawn } from "node:child_process"
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
-import { join, resolve } from "node:path"
+import { join } from "node:path"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
+import * as Command from "./testing/Command.ts"
 
-const launcher = join(resolve(import.meta.dirname, "../.."), "src/cli/osnas.mjs")
 const folder = mkdtempSync(join(tmpdir(), "osnas-verify-test-"))
 // Temporary folders of the command are made in here, so that what it leaves behind is seen.
 const temporary = mkdtempSync(join(tmpdir(), "osnas-verify-temporary-"))
@@ -13,27 +12,8 @@ afterAll(() => {
   for (const each of [folder, temporary]) rmSync(each, { recursive: true })
 })
 
-const start = (args: ReadonlyArray<string>) =>
-  spawn(process.execPath, [launcher, ...args], { cwd: folder, env: { ...process.env, TMPDIR: temporary } })
-
-interface Ended {
-  readonly code: number | null
-  readonly out: string
-  readonly err: string
-}
-
-const osnas = (...args: ReadonlyArray<string>): Promise<Ended> =>
-  new Promise((done) => {
-    const child = start(args)
-    let [out, err] = ["", ""]
-    child.stdout.on("data", (chunk) => {
-      out += chunk
-    })
-    child.stderr.on("data", (chunk) => {
-      err += chunk
-    })
-    child.on("close", (code) => done({ code, out, err }))
-  })
+const start = (args: ReadonlyArray<string>) => Command.start(folder, args, { TMPDIR: temporary })
+const osnas = (...args: ReadonlyArray<string>) => Command.ended(start(args))
 
 writeFileSync(
   join(folder, "tiny.yaml"),

@@ -69,10 +69,8 @@ const targetFor = Effect.fnUntraced(function* (
   outputs: number
 ) {
   const preset = Presets.find(name)
-  const isPublished =
-    preset !== undefined && (preset.searchSpace.name !== name || Option.contains(input.arch, "published"))
-  const { name: spaceName, ...options } = isPublished ? preset.searchSpace : { name, ...own }
-  const size = Option.getOrElse(input.size, () => (isPublished ? preset.interface.input[0] : usualSize(spaceName)))
+  const { name: spaceName, ...options } = preset?.searchSpace ?? { name, ...own }
+  const size = Option.getOrElse(input.size, () => preset?.interface.input[0] ?? usualSize(spaceName))
   const head = { _tag: "Classifier", classes: outputs } as const
   const space = yield* buildSpace(spaceName, options, input.set, [size, size, channels], head)
   if (Option.isNone(input.arch)) {
@@ -80,7 +78,7 @@ const targetFor = Effect.fnUntraced(function* (
     return { space, architecture: undefined, entries, text: `the supernet of ${space.name}` } satisfies Target as Target
   }
   const genotype =
-    input.arch.value === "published" && isPublished
+    input.arch.value === "published" && preset !== undefined
       ? preset.genotype
       : yield* Effect.fromResult(space.parse(input.arch.value))
   const architecture = space.format(genotype)

@@ -1,0 +1,37 @@
+/** The command as a process of its own, for tests: started in a folder, and listened to until it ends. */
+import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process"
+import { fileURLToPath } from "node:url"
+
+const launcher = fileURLToPath(new URL("../osnas.mjs", import.meta.url))
+
+/** How a process ended. */
+export interface Ended {
+  readonly code: number | null
+  readonly out: string
+  readonly err: string
+}
+
+/** Starts the command; `env` is laid over the environment of the tests. */
+export const start = (
+  folder: string,
+  args: ReadonlyArray<string>,
+  env: Readonly<Record<string, string>> = {}
+): ChildProcessWithoutNullStreams =>
+  spawn(process.execPath, [launcher, ...args], { cwd: folder, env: { ...process.env, ...env } })
+
+/** The end of a process; `heard` gets all of stderr whenever there is more of it. */
+export const ended = (
+  child: ChildProcessWithoutNullStreams,
+  heard: (err: string) => void = () => undefined
+): Promise<Ended> =>
+  new Promise((done) => {
+    let [out, err] = ["", ""]
+    child.stdout.on("data", (chunk) => {
+      out += chunk
+    })
+    child.stderr.on("data", (chunk) => {
+      err += chunk
+      heard(err)
+    })
+    child.on("close", (code) => done({ code, out, err }))
+  })
