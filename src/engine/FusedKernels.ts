@@ -60,6 +60,8 @@ export interface FusedKernels {
     distribution: "normal" | "uniform",
     factor: number
   ) => tf.Tensor
+  /** See StatisticsOps.ts; `keep` and `momentum` are already float32. */
+  readonly blend?: (vectors: ReadonlyArray<BlendedVector>, keep: number, momentum: number) => ReadonlyArray<tf.Tensor1D>
   /** Elementwise update; see OptimizerOps. Scalars are those the composed form multiplies by, already float32. */
   readonly sgdStep?: (tensors: SgdTensors, scalars: SgdScalars) => { param: tf.Tensor; velocity: tf.Tensor | undefined }
   readonly adamStep?: (
@@ -70,6 +72,13 @@ export interface FusedKernels {
     tensors: RmspropTensors,
     scalars: RmspropScalars
   ) => { param: tf.Tensor; square: tf.Tensor; velocity: tf.Tensor | undefined }
+}
+
+/** A vector, another of its length that it moves towards, and a factor of the latter. */
+export interface BlendedVector {
+  readonly old: tf.Tensor1D
+  readonly fresh: tf.Tensor1D
+  readonly scale: number
 }
 
 /** Tensors of one SGD update, all of one shape. */

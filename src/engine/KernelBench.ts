@@ -350,6 +350,7 @@ const limits = (backend: SimdBackend) => {
       Array.from({ length: times }, () => {
         const start = performance.now()
         run()
+        runtime.settle()
         return (performance.now() - start) / 1000
       })
     )
@@ -423,6 +424,7 @@ const measureBlock = (
   const counted: typeof original = (name, pieces, integers, floats) => {
     const start = performance.now()
     original(name, pieces, integers, floats)
+    runtime.settle()
     inside.set(name, (inside.get(name) ?? 0) + performance.now() - start)
   }
   const times = { forward: new Map<string, Array<number>>(), backward: new Map<string, Array<number>>() }
@@ -511,6 +513,7 @@ const measure = (
   const counted: typeof original = (kernel, pieces, integers, floats) => {
     const start = performance.now()
     original(kernel, pieces, integers, floats)
+    runtime.settle()
     inside += performance.now() - start
   }
   const seconds = tf.tidy(() => {

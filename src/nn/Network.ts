@@ -40,6 +40,7 @@ import * as tf from "@tensorflow/tfjs-core"
 import type { BatchStatistics, ConvStageParams } from "../engine/ConvChain.ts"
 import { convBranches, convChain, isDepthwise, outputSide, weightShape } from "../engine/ConvChainOps.ts"
 import { channelShuffle, globalAveragePool, splitChannels, squeezeExcite } from "../engine/FeatureOps.ts"
+import { blend } from "../engine/StatisticsOps.ts"
 import * as Key from "../random/Key.ts"
 import type { Block } from "../search-space/blocks/Block.ts"
 import { compile } from "../search-space/blocks/Compile.ts"
@@ -601,8 +602,9 @@ export const apply = (network: Network, variables: Variables, images: Tensor, mo
 // Running statistics
 
 /** PyTorch's running variance is the unbiased one; of a single value there is none, and the biased one (0) is kept. */
+const unbiasedBy = ({ count }: BatchStatistics): number => (count > 1 ? count / (count - 1) : 1)
 const unbiased = (batch: BatchStatistics): Tensor =>
-  batch.count > 1 ? tf.mul(batch.variance, batch.count / (batch.count - 1)) : batch.variance
+  batch.count > 1 ? tf.mul(batch.variance, unbiasedBy(batch)) : batch.variance
 
 /**
  * The running statistics after a batch: `(1 - momentum) * old + momentum * batch`, for the normalisations the batch
@@ -613,16 +615,13 @@ export const updateStatistics = (
   batch: Readonly<Record<string, BatchStatistics>>,
   momentum: number
 ): ParameterTree => {
-  const updates = scoped(() => {
-    const out: Record<string, Tensor> = {}
-    for (const [name, statistics] of Object.entries(batch)) {
-      const blend = (old: Tensor, fresh: Tensor) => tf.add(tf.mul(old, 1 - momentum), tf.mul(fresh, momentum))
-      out[`${name}.mean`] = blend(need(stats, `${name}.mean`), statistics.mean)
-      out[`${name}.variance`] = blend(need(stats, `${name}.variance`), unbiased(statistics))
-    }
-    return out
-  })
-  return { ...stats, ...updates }
+  const passed = Object.entries(batch).flatMap(([name, statistics]) => [
+    { name: `${name}.mean`, fresh: statistics.mean, scale: 1 },
+    { name: `${name}.variance`, fresh: statistics.variance, scale: unbiasedBy(statistics) }
+  ])
+  const vectors = passed.map(({ fresh, name, scale }) => ({ old: need(stats, name) as tf.Tensor1D, fresh, scale }))
+  const moved = blend(vectors, momentum)
+  return { ...stats, ...Object.fromEntries(passed.map(({ name }, i) => [name, moved[i]!])) }
 }
 
 /** Statistics from scratch: the mean over batches of every normalisation that they passed, unbiased as above. */

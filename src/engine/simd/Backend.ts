@@ -51,6 +51,7 @@ class TensorEntry {
   get values(): Values | undefined {
     if (this.#strings !== undefined) return this.#strings
     if (this.address === 0) return undefined
+    this.#runtime.settle()
     if (this.#view === undefined) {
       const { address, length } = this
       this.#view =

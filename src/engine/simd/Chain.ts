@@ -44,6 +44,8 @@ const ACTIVATE = 1
 const BACKWARD = 2
 const ACTIVATE_NHWC = 3
 
+/** Floats of a piece of the kernel `fill`. */
+const FILL_PIECE = 16384
 const SCRATCH_BYTES = 8 * 2 ** 20
 /** Images of a group in planes are eight, or one in batches that would leave most of the eight empty; by their logarithm. */
 const groupShift = (batch: number): number => (batch < 5 ? 0 : 3)
@@ -396,6 +398,8 @@ const activatedSource = (plan: Plan, stored: Stored): Words => {
 const makeJobs = (backend: SimdBackend) => {
   const { runtime } = backend
   const { run } = runtime
+
+  const clear = (address: number, floats: number): void => run("fill", ceil(floats, FILL_PIECE), [address, floats], [0])
 
   const packPanels = (plan: Plan, weight: number, destination: number, transposed: boolean, scale = 0): void => {
     const { inGroup, outGroup, taps, stage } = plan
@@ -874,6 +878,7 @@ const makeJobs = (backend: SimdBackend) => {
     moveChannels,
     inputSource,
     forward,
+    clear,
     joinStatistics,
     activateTensor,
     backwardTensor,
@@ -890,6 +895,7 @@ const makeJobs = (backend: SimdBackend) => {
 
 /** The part of tfjs's engine behind `customGrad` that knows which gradients are asked for. */
 interface TapeEngine {
+  track<T extends tf.Tensor>(tensor: T): T
   runKernelFunc(kernel: {
     readonly forwardFunc: (backend: unknown, save: (tensors: Array<tf.Tensor>) => void) => Array<tf.Tensor>
     readonly backwardsFunc: (dy: tf.Tensor, saved: Array<tf.Tensor>) => Record<string, () => tf.Tensor>
@@ -1124,11 +1130,8 @@ const evaluateBranch = (
   })
 
 // A vector a channel, filled up with zeros to whole vectors.
-const fillVector = (backend: SimdBackend, address: number, tensor: tf.Tensor): void => {
-  const view = backend.runtime.float32(address, padded(tensor.size))
-  view.fill(0, tensor.size)
-  view.set(backend.view(tensor))
-}
+const fillVector = (backend: SimdBackend, address: number, tensor: tf.Tensor): void =>
+  backend.runtime.run("padVector", 1, [backend.address(tensor), address, tensor.size])
 
 /** What is saved of each stage for the backward pass: y, vectors, weight and gamma. */
 const SAVED_PER_STAGE = 4
@@ -1198,6 +1201,12 @@ const train = (
       saved.push(tf.keep(t))
       return t
     }
+    // The gradient's own scope frees it from now on.
+    const hand = (t: tf.Tensor): tf.Tensor => {
+      saved.splice(saved.lastIndexOf(t), 1)
+      t.kept = false
+      return engine.track(t)
+    }
     let dx: tf.Tensor | undefined
     const inputGradient = (): tf.Tensor => {
       dx ??= hold(tensor(x.shape))
@@ -1228,6 +1237,7 @@ const train = (
         start,
         tensor,
         hold,
+        hand,
         dx: () => {
           const target = channelsFrom(allChannels(address(inputGradient()), x.shape[3]), branch.from)
           return { target, residual: residualOf(branch, target) }
@@ -1242,10 +1252,7 @@ const train = (
     })
     result["x"] = () => {
       for (let index = passes.length - 1; index >= 0; index--) passes[index]!()
-      // Not kept until the end of the whole pass.
-      const whole = tf.clone(inputGradient())
-      inputGradient().dispose()
-      return whole
+      return hand(inputGradient())
     }
     return result
   }
@@ -1281,7 +1288,7 @@ const trainForward = (
     const y = tensor([plan.outRows * padded(stage.outChannels)])
     const vectors = tensor([VECTORS, padded(stage.outChannels)])
     const stored: Stored = { y: address(y), vectors: address(vectors) }
-    backend.view(vectors).fill(0)
+    if (!stage.norm) jobs.clear(stored.vectors, VECTORS * padded(stage.outChannels))
     if (stage.activation === "prelu")
       fillVector(backend, vectorAt(stored, stage, SLOPE), required(stageParams.slope, "slope", index))
     if (stageParams.bias !== undefined) fillVector(backend, vectorAt(stored, stage, BIAS), stageParams.bias)
@@ -1338,7 +1345,9 @@ interface BackwardPass {
   readonly saved: ReadonlyArray<tf.Tensor>
   readonly start: number
   readonly tensor: (shape: Array<number>) => tf.Tensor
+  /** Keeps a tensor until the pass has ended, or until it is handed out. */
   readonly hold: (t: tf.Tensor) => tf.Tensor
+  readonly hand: (t: tf.Tensor) => tf.Tensor
   /** Where the input's gradient goes, and what is added to it. */
   readonly dx: () => { readonly target: Channels; readonly residual: number }
 }
@@ -1350,7 +1359,7 @@ const trainBackward = (
   { params, plans }: Branch,
   pass: BackwardPass
 ): { readonly gradients: Readonly<Record<string, () => tf.Tensor>>; readonly input: () => void } => {
-  const { hold, saved, tensor } = pass
+  const { hand, hold, saved, tensor } = pass
   const count = plans.length
   const address = (t: tf.Tensor): number => backend.address(t)
   const at = (index: number, slot: number): tf.Tensor => saved[pass.start + index * SAVED_PER_STAGE + slot]!
@@ -1366,7 +1375,7 @@ const trainBackward = (
     readonly k: tf.Tensor
     readonly dbeta: tf.Tensor
     readonly dgamma: tf.Tensor
-    readonly dslope: tf.Tensor
+    readonly dslope: tf.Tensor | undefined
   }
   const gradients: Array<StageGradient | undefined> = plans.map(() => undefined)
   // Where a stage's two gradients are one job, what it has brought besides the input's is kept here.
@@ -1389,7 +1398,7 @@ const trainBackward = (
       k: held([3, padded(channels)]),
       dbeta: held([channels]),
       dgamma: held([channels]),
-      dslope: held([channels])
+      dslope: plan.stage.activation === "prelu" ? held([channels]) : undefined
     }
     jobs.joinGradients(
       plan,
@@ -1399,7 +1408,7 @@ const trainBackward = (
       stored(index),
       address(gradient.dbeta),
       address(gradient.dgamma),
-      address(gradient.dslope),
+      gradient.dslope === undefined ? 0 : address(gradient.dslope),
       address(gradient.k)
     )
     return gradient
@@ -1493,7 +1502,7 @@ const trainBackward = (
       if (plan.joint) {
         if (index > 0) gradientOf(index - 1)
         else inputGradient()
-        return tf.clone(jointWeights[index]!)
+        return hand(jointWeights[index]!)
       }
       const { dz, k } = gradientOf(index)
       const dw = tensor(params[index]!.weight.shape)
@@ -1505,12 +1514,12 @@ const trainBackward = (
       release(index)
       return dw
     }
-    result[`beta.${index}`] = () => tf.clone(gradientOf(index).dbeta)
-    result[`gamma.${index}`] = () => tf.clone(gradientOf(index).dgamma)
-    result[`slope.${index}`] = () => tf.clone(gradientOf(index).dslope)
+    result[`beta.${index}`] = () => hand(gradientOf(index).dbeta)
+    result[`gamma.${index}`] = () => hand(gradientOf(index).dgamma)
+    result[`slope.${index}`] = () => hand(required(gradientOf(index).dslope, "slope", index))
     // A normalisation takes any constant away again, so the gradient of a bias before it is zero.
     result[`bias.${index}`] = () =>
-      plan.stage.norm ? tf.zeros([plan.stage.outChannels]) : tf.clone(gradientOf(index).dbeta)
+      plan.stage.norm ? tf.zeros([plan.stage.outChannels]) : hand(gradientOf(index).dbeta)
   })
   return { gradients: result, input: inputGradient }
 }

@@ -10,6 +10,8 @@ import "./StandardKernels.ts"
 type Info = tf.TensorInfo
 
 const PIECE = 16384
+/** A job takes 128 integers, and `blendVectors` four a vector. */
+const VECTORS_A_JOB = 32
 
 /** Makes what a function of the backend computes tensors of the current scope. */
 const run = <T extends tf.Tensor>(body: (backend: SimdBackend) => Array<Info>): Array<T> => {
@@ -62,6 +64,20 @@ export const fusedSimdKernels: FusedKernels = {
   },
   randomNumbers: (key, shape, distribution, factor) =>
     run<tf.Tensor>((backend) => [randomNumbers(backend, key, shape, distribution, factor)])[0]!,
+  blend: (vectors, keep, momentum) =>
+    run<tf.Tensor1D>((backend) => {
+      const made: Array<Info> = []
+      for (let from = 0; from < vectors.length; from += VECTORS_A_JOB) {
+        const some = vectors.slice(from, from + VECTORS_A_JOB)
+        const integers = some.flatMap(({ fresh, old }) => {
+          const out = backend.allocate(shapeOf(old))
+          made.push(out)
+          return [at(backend, old), at(backend, fresh), at(backend, out), old.size]
+        })
+        backend.runtime.run("blendVectors", some.length, integers, [keep, momentum, ...some.map(({ scale }) => scale)])
+      }
+      return made
+    }),
   sgdStep: ({ gradient, param, velocity }, s) => {
     const keeps = s.momentum !== 0
     const out = run<tf.Tensor>((backend) => {

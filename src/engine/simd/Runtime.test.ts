@@ -55,6 +55,37 @@ describe("makeRuntime", () => {
     expect(() => runtime.run("nothing", 1, [])).toThrow("no kernel nothing")
   })
 
+  it("does jobs in the order given, however many wait, each after the one before it is done", async () => {
+    for (const threads of [1, 2, 3, 7]) {
+      const runtime = start({ mode: "strict", threads })
+      const count = 40_000
+      const [a, b] = [runtime.allocator.allocate(count * 4), runtime.allocator.allocate(count * 4)]
+      await new Promise((resolve) => setTimeout(resolve, 100))
+      fill(runtime, a, count, 1)
+      // Each job halves what the last one wrote, in one to many pieces taken from the end: far more jobs than can wait.
+      let expected = 1
+      for (let k = 0; k < 500; k++) {
+        const [from, to] = k % 2 === 0 ? [a, b] : [b, a]
+        const parts = 1 + (k % 32)
+        const length = Math.ceil(count / parts / 4) * 4
+        const words = Array.from({ length: parts }, (_, i) => {
+          const at = 4 * length * (parts - 1 - i)
+          return [from + at, from + at, to + at, Math.max(0, Math.min(length, count - length * (parts - 1 - i)))]
+        })
+        runtime.run("blendVectors", parts, words.flat(), [0.25, 0.25, ...words.map(() => 1)])
+        expected *= 0.5
+        if (k % 100 === 99) {
+          const factor = 1 / expected
+          const values = runtime.float32(to, count)
+          expect(values.every((value) => value === expected)).toBe(true)
+          runtime.run("blendVectors", 1, [to, to, to, count], [0, factor, 1])
+          expected = 1
+        }
+      }
+      runtime.settle()
+    }
+  })
+
   it("keeps views true when the memory grows", () => {
     const runtime = start({ mode: "strict", threads: 1 })
     const small = runtime.float32(runtime.allocator.allocate(64), 16)

@@ -52,8 +52,10 @@ export interface Runtime {
   /** Kernels there are. */
   readonly kernels: ReadonlyArray<string>
   /**
-   * Runs a kernel on `pieces` pieces and returns when all are done. `integers` (addresses included) and `floats` are its
-   * arguments, at most 128 of each.
+   * Runs a kernel on `pieces` pieces. `integers` (addresses included) and `floats` are its arguments, at most 128 of
+   * each. Where there are workers it returns at once: they do the jobs one after the other while the calling thread
+   * prepares the next ones. Whoever reads or writes the memory calls {@link Runtime.settle} before; the views below do
+   * so when they are made. A job's failure is thrown by the call that finds it.
    */
   readonly run: (
     kernel: string,
@@ -61,6 +63,8 @@ export interface Runtime {
     integers: ReadonlyArray<number>,
     floats?: ReadonlyArray<number>
   ) => void
+  /** Returns when no job is left to be done. */
+  readonly settle: () => void
   /** Views of memory; they stay true when memory grows. Length in elements. */
   readonly float32: (address: number, length: number) => Float32Array
   readonly int32: (address: number, length: number) => Int32Array
@@ -71,8 +75,8 @@ export interface Runtime {
 
 const PAGE = 65536
 const LIMIT = 65536 * PAGE
-const ARGUMENTS = 4096
-const ARGUMENT_FLOATS = 512
+/** Integers of a job's arguments, and floats. */
+const ARGUMENTS = 128
 /** Scratch of one thread, enough for every kernel's blocks; untouched pages cost nothing. */
 const SCRATCH = 8 * 2 ** 20
 const GROWTH = 32 * 2 ** 20
@@ -90,8 +94,12 @@ const STALLED = 2
 
 interface Exports {
   readonly heapBase: () => number
-  readonly run: (kernel: number, args: number, pieces: number, workers: number, scratch: number) => number
-  readonly wait: (pieces: number) => number
+  readonly slots: () => number
+  readonly argumentsOf: (job: number) => number
+  readonly alone: (kernel: number, args: number, pieces: number, scratch: number) => void
+  readonly post: (job: number, kernel: number, pieces: number) => void
+  readonly settle: (job: number, scratch: number) => number
+  readonly current: () => number
   readonly quit: () => void
   readonly setPatience: (spins: number) => void
 }
@@ -109,7 +117,8 @@ try {
   Atomics.store(flag, 0, 1)
   parentPort.postMessage(String(error))
 }`
-const CRASHED = 1536
+/** Where a worker's death is noted, as in assembly/abi.ts. */
+const CRASHED = 1408
 
 const load = (mode: SimdMode): WebAssembly.Module => {
   const file = fileURLToPath(new URL(`./kernels-${mode}.wasm`, import.meta.url))
@@ -167,34 +176,74 @@ export const makeRuntime = (options: RuntimeOptions): Runtime => {
     workers.push(worker)
   }
 
-  const integersAt = new Int32Array(memory.buffer, ARGUMENTS, 128)
-  const floatsAt = new Float32Array(memory.buffer, ARGUMENTS + ARGUMENT_FLOATS, 128)
+  const slots = exports.slots()
+  const places = Array.from({ length: slots }, (_, slot) => {
+    const at = exports.argumentsOf(slot)
+    return {
+      at,
+      integers: new Int32Array(memory.buffer, at, ARGUMENTS),
+      floats: new Float32Array(memory.buffer, at + 4 * ARGUMENTS, ARGUMENTS)
+    }
+  })
   const none: ReadonlyArray<number> = []
+  /** Jobs given to the workers so far, and the kernels of the last of them; how many of them are known to be done. */
+  let given = 0
+  let done = 0
+  const kernelAt = new Array<string>(slots).fill("")
+
+  const fail = (job: number, reason: string): never => {
+    failure = new EngineCrashError({ kernel: kernelAt[job & (slots - 1)]!, reason })
+    throw failure
+  }
+
+  /** Returns when all jobs before number `job` are done. */
+  const finish = (job: number): void => {
+    if (failure !== undefined) throw failure
+    let code = 0
+    try {
+      code = exports.settle(job, scratch)
+      if (code === STALLED) {
+        const start = performance.now()
+        while (code === STALLED && performance.now() - start < PATIENCE) code = exports.settle(job, scratch)
+      }
+    } catch (error) {
+      fail(exports.current(), String(error))
+    }
+    if (code !== 0)
+      fail(exports.current(), code === 1 ? "a worker thread crashed" : "a worker thread makes no progress")
+    done = job
+  }
+
+  const settle = (): void => {
+    if (done < given) finish(given)
+  }
 
   const run = (kernel: string, pieces: number, integers: ReadonlyArray<number>, floats = none): void => {
     if (failure !== undefined) throw failure
     const id = ids.get(kernel)
     if (id === undefined) throw new Error(`the engine has no kernel ${kernel}; there are ${[...ids.keys()].join(", ")}`)
-    for (let i = 0; i < integers.length; i++) integersAt[i] = integers[i]!
-    for (let i = 0; i < floats.length; i++) floatsAt[i] = floats[i]!
-    let code = 0
+    if (pieces <= 0) return
+    if (given - done >= slots) finish(given - slots + 1)
+    const slot = given & (slots - 1)
+    const place = places[slot]!
+    for (let i = 0; i < integers.length; i++) place.integers[i] = integers[i]!
+    for (let i = 0; i < floats.length; i++) place.floats[i] = floats[i]!
+    kernelAt[slot] = kernel
+    if (workers.length > 0) {
+      exports.post(given, id, pieces)
+      given++
+      return
+    }
     try {
-      code = exports.run(id, ARGUMENTS, pieces, workers.length, scratch)
-      if (code === STALLED) {
-        const start = performance.now()
-        while (code === STALLED && performance.now() - start < PATIENCE) code = exports.wait(pieces)
-      }
+      exports.alone(id, place.at, pieces, scratch)
     } catch (error) {
-      failure = new EngineCrashError({ kernel, reason: String(error) })
-      throw failure
+      fail(given, String(error))
     }
-    if (code !== 0) {
-      failure = new EngineCrashError({
-        kernel,
-        reason: code === 1 ? "a worker thread crashed" : "a worker thread makes no progress"
-      })
-      throw failure
-    }
+  }
+
+  const view = <A>(make: () => A): A => {
+    settle()
+    return make()
   }
 
   return {
@@ -204,10 +253,13 @@ export const makeRuntime = (options: RuntimeOptions): Runtime => {
     memory,
     kernels: [...ids.keys()],
     run,
-    float32: (address, length) => new Float32Array(memory.buffer, address, length),
-    int32: (address, length) => new Int32Array(memory.buffer, address, length),
-    uint8: (address, length) => new Uint8Array(memory.buffer, address, length),
+    settle,
+    float32: (address, length) => view(() => new Float32Array(memory.buffer, address, length)),
+    int32: (address, length) => view(() => new Int32Array(memory.buffer, address, length)),
+    uint8: (address, length) => view(() => new Uint8Array(memory.buffer, address, length)),
     close: async () => {
+      // A piece that a worker leaves undone would be waited for in vain.
+      if (failure === undefined) settle()
       exports.quit()
       await Promise.all(workers.map((worker) => worker.terminate()))
     }

@@ -8,6 +8,7 @@ import { registerFusedKernels, unregisterFusedKernels } from "../FusedKernels.ts
 import { softmaxCrossEntropy } from "../LossOps.ts"
 import { adamStep, rmspropStep, sgdStep } from "../OptimizerOps.ts"
 import { normals, uniforms } from "../RandomOps.ts"
+import { blend } from "../StatisticsOps.ts"
 import { registerSimdBackend, type SimdBackend } from "./Backend.ts"
 import { fusedSimdKernels } from "./FusedKernels.ts"
 import { guardAllocator } from "./GuardedAllocator.ts"
@@ -650,6 +651,39 @@ describe("optimiser updates", () => {
       ),
       runs(16)
     )
+  })
+})
+
+describe("moving averages", () => {
+  it("the same bits as composed, of any number of vectors of any length", () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.constantFrom(1, 3, 16, 70), { minLength: 1, maxLength: 70 }),
+        fc.constantFrom(0.1, 0.5, 1),
+        (lengths, momentum) =>
+          agrees(
+            (...t) => [
+              ...blend(
+                lengths.map((length, i) => ({
+                  old: tf.slice1d(t[0] as tf.Tensor1D, i, length),
+                  fresh: tf.slice1d(t[1] as tf.Tensor1D, i, length),
+                  scale: i % 2 === 0 ? 1 : 64 / 63
+                })),
+                momentum
+              )
+            ],
+            [0, 1].map((salt) => spread([140], 0, 1, salt)),
+            { threads: [1, 3] }
+          )
+      ),
+      runs(12)
+    )
+  })
+  it("refuses vectors of two lengths", () => {
+    tf.tidy(() => {
+      const pair = { old: tf.zeros([3]) as tf.Tensor1D, fresh: tf.zeros([2]) as tf.Tensor1D, scale: 1 }
+      expect(() => blend([pair], 0.1)).toThrow("a vector of 2 numbers cannot be blended with one of 3")
+    })
   })
 })
 

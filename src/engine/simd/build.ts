@@ -95,7 +95,7 @@ for (const mode of modes) {
     "--maximumMemory",
     "65536",
     "--memoryBase",
-    "16384",
+    "131072",
     "--use",
     "abort=",
     "--baseDir",

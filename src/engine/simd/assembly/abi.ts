@@ -1,15 +1,21 @@
-// The memory below 64 KiB that the main thread and the workers share, and how a kernel reads its arguments.
+// The memory below 128 KiB that the main thread and the workers share, and how a kernel reads its arguments.
 // Every field that several threads write sits on a cache line of its own.
 
-export const TICKET: usize = 1024 // u64: generation << 32 | BIAS + pieces left
-export const COMPLETED: usize = 1152 // i32: pieces done of the current job
-export const SEQUENCE: usize = 1280 // i32: generation; workers sleep on it
-export const SLEEPERS: usize = 1408 // i32: workers asleep
-export const CRASHED: usize = 1536 // i32: a worker died in a kernel
-export const QUIT: usize = 1664 // i32: workers are to return
-export const JOB_KERNEL: usize = 1792 // i32, with the two that follow: written by main before the ticket
-export const JOB_ARGS: usize = 1796 // usize
-export const JOB_PIECES: usize = 1800 // i32
+export const CURRENT: usize = 1024 // i32: jobs done, and so the number of the one that is being done
+export const SEQUENCE: usize = 1152 // i32: jobs given and done; who has nothing to do sleeps on it
+export const SLEEPERS: usize = 1280 // i32: threads asleep
+export const CRASHED: usize = 1408 // i32: a worker died in a kernel
+export const QUIT: usize = 1536 // i32: workers are to return
+
+// Jobs wait for their turn in slots, job n in slot n modulo their number.
+export const QUEUE: usize = 4096
+export const SLOTS: i32 = 64
+export const SLOT: usize = 1280
+export const TICKET: usize = 0 // u64: the job's number << 32 | pieces nobody has taken
+export const COMPLETED: usize = 64 // i32: pieces done
+export const KERNEL: usize = 128 // i32
+export const PIECES: usize = 132 // i32
+export const ARGUMENTS: usize = 192 // 128 integers, 128 floats
 
 /** Argument n, an integer. */
 // @ts-ignore: decorator

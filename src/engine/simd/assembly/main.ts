@@ -1,23 +1,27 @@
-// Jobs and threads. A job is a kernel, its arguments and a number of pieces. Which thread runs which piece is decided by
-// an atomic ticket; what a piece computes depends on the shapes alone, so the bits do not depend on the threads.
+// Jobs and threads. A job is a kernel, its arguments and a number of pieces. Jobs are done one after the other, in the order in
+// which they were given; which thread does which piece is decided by an atomic ticket. What a piece computes depends on the
+// shapes alone, so the bits do not depend on the threads.
 
 import {
+  ARGUMENTS,
   COMPLETED,
   CRASHED,
-  JOB_ARGS,
-  JOB_KERNEL,
-  JOB_PIECES,
+  CURRENT,
+  KERNEL,
+  PIECES,
+  QUEUE,
   QUIT,
   SEQUENCE,
   SLEEPERS,
+  SLOT,
+  SLOTS,
   TICKET
 } from "./abi"
 import { dispatch } from "./generated/dispatch"
 
 export * from "./generated/dispatch"
 
-const BIAS: i32 = 0x40000000
-/** How often a thread looks for a job, or for the end of one, before it goes to sleep. Each thread has its own. */
+/** How often a thread looks for work before it goes to sleep. Each thread has its own. */
 let patience: i32 = 20000
 const WAIT_NS: i64 = 2000000
 /** Waits without progress before the caller looks at its clock. */
@@ -33,80 +37,117 @@ export function setPatience(spins: i32): void {
   patience = spins
 }
 
-// Takes pieces of the current job until none is left. The ticket holds generation and count in one word, so a thread
-// that comes late either finds nothing left or takes a piece of the newer job, whose fields were written before it.
-function takePieces(scratch: usize): void {
+/** Jobs that can wait. */
+export function slots(): i32 {
+  return SLOTS
+}
+
+// @ts-ignore: decorator
+@inline
+function slotOf(job: i32): usize {
+  return QUEUE + <usize>(job & (SLOTS - 1)) * SLOT
+}
+
+/** Where the arguments of job number `job` are to be written: 128 integers, then 128 floats. */
+export function argumentsOf(job: i32): usize {
+  return slotOf(job) + ARGUMENTS
+}
+
+// Something has changed for those who had nothing to do.
+function signal(): void {
+  atomic.add<i32>(SEQUENCE, 1)
+  if (atomic.load<i32>(SLEEPERS) > 0) atomic.notify(SEQUENCE, -1)
+}
+
+// Does pieces of the current job until none is left to take, and tells whether it did any. The ticket holds the job's number
+// beside the pieces left, so a thread that comes late takes nothing of the job that has its slot by then.
+function assist(scratch: usize): bool {
+  const job = atomic.load<i32>(CURRENT)
+  const slot = slotOf(job)
+  let worked = false
   while (true) {
-    const left = <i32>(atomic.sub<u64>(TICKET, 1) & 0xffffffff) - BIAS
-    if (left <= 0) return
-    const pieces = load<i32>(JOB_PIECES)
-    dispatch(load<i32>(JOB_KERNEL), <usize>load<u32>(JOB_ARGS), pieces - left, scratch)
-    if (atomic.add<i32>(COMPLETED, 1) + 1 == pieces) atomic.notify(COMPLETED, 1)
+    const ticket = atomic.load<u64>(slot + TICKET)
+    const left = <i32>ticket
+    if (<i32>(ticket >> 32) != job || left == 0) return worked
+    if (atomic.cmpxchg<u64>(slot + TICKET, ticket, ticket - 1) != ticket) continue
+    const pieces = load<i32>(slot + PIECES)
+    dispatch(load<i32>(slot + KERNEL), slot + ARGUMENTS, pieces - left, scratch)
+    worked = true
+    if (atomic.add<i32>(slot + COMPLETED, 1) + 1 == pieces) {
+      atomic.store<i32>(CURRENT, job + 1)
+      signal()
+      return true
+    }
   }
+}
+
+/** Hands job number `job`, of at least one piece, to the workers; its arguments are in place, and its slot was free. */
+export function post(job: i32, kernel: i32, pieces: i32): void {
+  const slot = slotOf(job)
+  store<i32>(slot + KERNEL, kernel)
+  store<i32>(slot + PIECES, pieces)
+  atomic.store<i32>(slot + COMPLETED, 0)
+  atomic.store<u64>(slot + TICKET, ((<u64>(<u32>job)) << 32) | (<u64>(<u32>pieces)))
+  signal()
 }
 
 /**
- * Runs a job and returns when every piece is done: 0. A crash of a worker returns 1, no progress for a while 2: then
- * `wait` goes on waiting.
+ * Helps until all jobs before number `job` are done: 0. A crash of a worker returns 1, no progress for a while 2: then it may be
+ * called again.
  */
-export function run(kernel: i32, args: usize, pieces: i32, workers: i32, scratch: usize): i32 {
-  if (workers == 0 || pieces < 2) {
-    for (let piece = 0; piece < pieces; piece++) dispatch(kernel, args, piece, scratch)
-    return 0
-  }
-  store<i32>(JOB_KERNEL, kernel)
-  store<u32>(JOB_ARGS, <u32>args)
-  store<i32>(JOB_PIECES, pieces)
-  atomic.store<i32>(COMPLETED, 0)
-  const generation = atomic.load<i32>(SEQUENCE) + 1
-  atomic.store<u64>(TICKET, ((<u64>generation) << 32) | (<u64>(BIAS + pieces)))
-  atomic.store<i32>(SEQUENCE, generation)
-  if (atomic.load<i32>(SLEEPERS) > 0) atomic.notify(SEQUENCE, workers)
-  takePieces(scratch)
-  return wait(pieces)
-}
-
-/** Waits for the current job's `pieces`. Returns as `run` does. */
-export function wait(pieces: i32): i32 {
+export function settle(job: i32, scratch: usize): i32 {
   let spins = 0
   let waits = 0
-  let last = -1
+  let last = 0
   while (true) {
-    const done = atomic.load<i32>(COMPLETED)
-    if (done == pieces) return 0
+    const sequence = atomic.load<i32>(SEQUENCE)
+    const current = atomic.load<i32>(CURRENT)
+    if (current - job >= 0) return 0
     if (atomic.load<i32>(CRASHED) != 0) return 1
-    if (++spins > patience) {
-      waits = done == last ? waits + 1 : 0
-      last = done
+    if (assist(scratch)) {
+      spins = 0
+      waits = 0
+    } else if (++spins > patience) {
+      const progress = sequence + atomic.load<i32>(slotOf(current) + COMPLETED)
+      waits = progress == last ? waits + 1 : 0
+      last = progress
       if (waits > PATIENCE) return 2
-      atomic.wait<i32>(COMPLETED, done, WAIT_NS)
+      atomic.add<i32>(SLEEPERS, 1)
+      atomic.wait<i32>(SEQUENCE, sequence, WAIT_NS)
+      atomic.sub<i32>(SLEEPERS, 1)
     }
   }
 }
 
-/** What a worker does all its life: wait for a job, help with it. Returns when told to quit. */
+/** The number of the job that is being done. */
+export function current(): i32 {
+  return atomic.load<i32>(CURRENT)
+}
+
+/** Does a job without the workers. */
+export function alone(kernel: i32, args: usize, pieces: i32, scratch: usize): void {
+  for (let piece = 0; piece < pieces; piece++) dispatch(kernel, args, piece, scratch)
+}
+
+/** What a worker does all its life: wait for work, do it. Returns when told to quit. */
 export function work(scratch: usize): void {
-  let seen = 0
+  let spins = 0
   while (true) {
-    let spins = 0
-    while (atomic.load<i32>(SEQUENCE) == seen) {
-      if (atomic.load<i32>(QUIT) != 0) return
-      if (++spins > patience) {
-        atomic.add<i32>(SLEEPERS, 1)
-        atomic.wait<i32>(SEQUENCE, seen, -1)
-        atomic.sub<i32>(SLEEPERS, 1)
-        spins = 0
-      }
-    }
+    const sequence = atomic.load<i32>(SEQUENCE)
     if (atomic.load<i32>(QUIT) != 0) return
-    seen = atomic.load<i32>(SEQUENCE)
-    takePieces(scratch)
+    if (assist(scratch)) {
+      spins = 0
+    } else if (++spins > patience) {
+      atomic.add<i32>(SLEEPERS, 1)
+      atomic.wait<i32>(SEQUENCE, sequence, -1)
+      atomic.sub<i32>(SLEEPERS, 1)
+      spins = 0
+    }
   }
 }
 
 /** Tells the workers to return. */
 export function quit(): void {
   atomic.store<i32>(QUIT, 1)
-  atomic.add<i32>(SEQUENCE, 1)
-  atomic.notify(SEQUENCE, -1)
+  signal()
 }

@@ -373,6 +373,35 @@ export function sgdUpdate(args: usize, piece: i32, scratch: usize): void {
   }
 }
 
+/** A vector copied and filled up with zeros to whole vectors of four. One piece. Ints: 0 from, 1 to, 2 length. */
+export function padVector(args: usize, piece: i32, scratch: usize): void {
+  const to = argP(args, 1)
+  const bytes = (<usize>argI(args, 2)) << 2
+  const end = (bytes + 15) & ~15
+  memory.copy(to, argP(args, 0), bytes)
+  memory.fill(to + bytes, 0, end - bytes)
+}
+
+/**
+ * Vectors moved towards others, a piece each: out = old keep + (fresh scale) momentum.
+ * Ints: of piece i, 4i old, 4i + 1 fresh, 4i + 2 out, 4i + 3 length. Floats: 0 keep, 1 momentum, 2 + i scale.
+ */
+export function blendVectors(args: usize, piece: i32, scratch: usize): void {
+  const first = piece << 2
+  const old = argP(args, first)
+  const fresh = argP(args, first + 1)
+  const out = argP(args, first + 2)
+  const bytes = (<usize>argI(args, first + 3)) << 2
+  const keep = f32x4.splat(argF(args, 0))
+  const momentum = f32x4.splat(argF(args, 1))
+  const scale = f32x4.splat(argF(args, 2 + piece))
+  for (let i: usize = 0; i < bytes; i += 16) {
+    const n = <i32>min<usize>(4, (bytes - i) >> 2)
+    const kept = f32x4.mul(v128.load(old + i), keep)
+    storeLanes(out + i, f32x4.add(kept, f32x4.mul(f32x4.mul(v128.load(fresh + i), scale), momentum)), n)
+  }
+}
+
 /**
  * One Adam update, pieces of 16384.
  * Ints: 0 param, 1 gradient, 2 first (or 0), 3 second (or 0), 4 new param, 5 new first, 6 new second, 7 count.

@@ -13,7 +13,7 @@ function padded(channels: i32): i32 {
 /**
  * Joins partial means and squared deviations in float64, in order. Pieces of 64 channels.
  * Ints: 0 partial [parts][2][padded channels], 1 counts [parts], 2 parts, 3 channels, 4 gamma, 5 beta, 6 mean, 7 variance,
- * 8 scale, 9 shift, 10 inverse deviation, 11 a second place for the mean. Floats: 0 epsilon.
+ * 8 scale, 9 shift, 10 inverse deviation, 11 a second place for the mean; 8 to 11 are filled up with zeros. Floats: 0 epsilon.
  */
 export function joinStatistics(args: usize, piece: i32, scratch: usize): void {
   const partial = argP(args, 0)
@@ -23,11 +23,15 @@ export function joinStatistics(args: usize, piece: i32, scratch: usize): void {
   const row = (<usize>padded(channels)) << 2
   const step = row << 1
   const epsilon = <f64>argF(args, 0)
-  const end = min(channels, (piece + 1) << 6)
+  const end = min(padded(channels), (piece + 1) << 6)
   let total: f64 = 0
   for (let p = 0; p < parts; p++) total += <f64>load<i32>(counts + ((<usize>p) << 2))
   for (let c = piece << 6; c < end; c++) {
     const at = (<usize>c) << 2
+    if (c >= channels) {
+      for (let vector = 8; vector < 12; vector++) store<f32>(argP(args, vector) + at, 0)
+      continue
+    }
     let q = partial + at
     let mean: f64 = 0
     for (let p = 0; p < parts; p++) {
