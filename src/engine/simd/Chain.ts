@@ -7,10 +7,11 @@
  * dy = k1 dz + k2 y + k3 is made where it is packed.
  *
  * What is added in which order is part of the engine, not of the number of threads or the width of vectors: products run
- * over their taps and channels in order, in pieces of 128 that are summed from zero and then added in order; statistics and the
- * sums of the backward pass over at most 128 rows of a block in float32, over the block (of at most 384 rows of a product, or of a
- * band of a group of images of a depthwise convolution) in float64, then over the blocks in order, in float64; weight gradients
- * over at most 192 positions, over a fixed number of those, then over these groups in order. The sizes follow from the shapes
+ * over their taps and channels in order, in pieces that are summed from zero and then added in order (of 16 terms, 32 in sums of
+ * more than 512, 128 going back; of a row of taps in a depthwise convolution's forward pass); statistics over at most 32 rows of a
+ * block in float32, the sums of the backward pass over 128, then over the block (of at most 384 rows of a product, or of a band of a
+ * group of images of a depthwise convolution) in float64, then over the blocks in order, in float64; weight gradients over at most
+ * 192 positions, over a fixed number of those, then over these groups in order. The sizes follow from the shapes
  * (`rowTiles`, `weightTiles`, `depthwiseTiles`).
  */
 import * as tf from "@tensorflow/tfjs-core"
@@ -27,7 +28,7 @@ import type {
   ConvStageParams
 } from "../ConvChain.ts"
 import type { SimdBackend } from "./Backend.ts"
-import { panelColumns, panelCount } from "./Operations.ts"
+import { panelColumns, panelCount, sumPiece } from "./Operations.ts"
 import type { Runtime } from "./Runtime.ts"
 
 const activationCode: Record<Activation, number> = { none: 0, relu: 1, relu6: 2, hswish: 3, prelu: 4 }
@@ -150,6 +151,9 @@ const MOST_ROWS = 384
 const ROWS_BLOCK = 96
 const BLOCK_FLOATS = 48 * 1024
 const PIECES = 16
+
+/** Terms that the products of a backward pass sum at once: what errors there are comes from the forward pass. */
+const BACKWARD_SUM_PIECE = 128
 
 const rowTiles = (rows: number, k: number, columns: number, groups: number) => {
   const depth = roundUp(k, 4)
@@ -466,7 +470,8 @@ const makeJobs = (backend: SimdBackend) => {
       t.rowBlocks,
       blockPanels,
       columnBlocks,
-      perPiece
+      perPiece,
+      transposed ? BACKWARD_SUM_PIECE : sumPiece(k)
     ]
     if (joint === undefined) {
       const perPiece = clamp(Math.floor((t.rowBlocks * columnPieces) / 40), 1, 4)
@@ -475,7 +480,7 @@ const makeJobs = (backend: SimdBackend) => {
       const perPiece = ceil(t.rowBlocks, 4 * PIECES)
       const strips = ceil(t.rowBlocks, perPiece)
       const sums = joint.temporary(strips * k * columns)
-      run("gemmBoth", strips, [...words(perPiece, panelCount(columns), 1), ...Array(10).fill(0), ...joint.input, sums])
+      run("gemmBoth", strips, [...words(perPiece, panelCount(columns), 1), ...Array(9).fill(0), ...joint.input, sums])
       run("sumParts", ceil(k * columns, 4096), [sums, joint.dw, k * columns, strips])
     }
   }

@@ -6,12 +6,6 @@
 const range = (n: number): ReadonlyArray<number> => Array.from({ length: n }, (_, i) => i)
 const lines = (...parts: ReadonlyArray<string | ReadonlyArray<string>>): string => parts.flat().join("\n")
 
-/**
- * A product's terms are summed in pieces of so many, each from zero, and the pieces added in order: the rounding error of a sum
- * over hundreds of channels grows with a piece's length and the number of pieces, not with their product.
- */
-const K_PIECE = 128
-
 // There are fifteen vector registers, and a separate product needs one more than its operands. Ten accumulators (two rows by five
 // vectors, the rows' splats kept, the vectors loaded one by one) leave no value in memory; a width that five does not divide is
 // done in fours and threes. Two vectors, the least there is, are done six rows at a time, as fewer chains of additions would
@@ -40,21 +34,22 @@ const operands = (rows: number, vectors: number): string =>
 
 /**
  * C[groups of 6 rows x vectors of 4 columns] = A B: A packed [group][vector][6][4], B one panel [k][vectors][4], C
- * [vector][row][4]. Products are added in the order of k, in pieces of {@link K_PIECE}.
+ * [vector][row][4]. Products are added in the order of k, in pieces of `piece` bytes of B, each summed from zero, and the
+ * pieces in order: the rounding error of a long sum grows with a piece's length and the number of pieces, not with their
+ * product.
  */
 const gemmBlock = (vectors: number): string => {
   const rows = ROWS[vectors]!
   const bytes = 16 * vectors
-  const piece = K_PIECE * bytes
   return lines(
-    `export function gemmBlock${vectors}(a: usize, groups: i32, bStart: usize, bEnd: usize, c: usize, cStep: usize): void {`,
+    `export function gemmBlock${vectors}(a: usize, groups: i32, bStart: usize, bEnd: usize, piece: usize, c: usize, cStep: usize): void {`,
     "  for (; groups > 0; groups--) {",
     "    let next = a",
     `    for (let part: usize = 0; part < 96; part += ${16 * rows}) {`,
     "      let p = a + part",
     "      let b = bStart",
     "      do {",
-    `        const stop = bEnd - b > ${piece} ? b + ${piece} : bEnd`,
+    "        const stop = bEnd - b > piece ? b + piece : bEnd",
     "        const more = b > bStart",
     range(rows).flatMap((r) => range(vectors).map((v) => `        let c${r}${v} = f32x4.splat(0)`)),
     "        while (b < stop) {",
@@ -126,23 +121,36 @@ const gemmOuter = (vectors: number): string => {
 
 /**
  * `images` at once, four channels: acc[image] = sum over rows and columns of taps of x[image] * w. `x` and `w` step by `xStep`,
- * `wStep` along a row of taps and by `xRow`, `wRow` from row to row; the results go to `o`, [images][4].
+ * `wStep` along a row of taps and by `xRow`, `wRow` from row to row; the results go to `o`, [images][4]. With `apart` each row
+ * of taps is summed from zero, and the rows in order: half the rounding error of a 5x5 kernel.
  */
-const depthwisePoint = (images: number): string =>
+const depthwisePoint = (images: number, apart: boolean): string =>
   lines(
     "// @ts-ignore: decorator",
     "@inline",
-    `export function depthwisePoint${images}(x: usize, w: usize, ny: i32, nx: i32, xStep: usize, wStep: usize, xRow: usize, wRow: usize, o: usize): void {`,
+    `export function depthwise${apart ? "Rows" : "Point"}${images}(x: usize, w: usize, ny: i32, nx: i32, xStep: usize, wStep: usize, xRow: usize, wRow: usize, o: usize): void {`,
     range(images).map((n) => `  let c${n} = f32x4.splat(0)`),
+    apart ? "  let more = false" : [],
     "  for (; ny > 0; ny--) {",
     "    let p = x, q = w",
+    apart ? ["    if (more) {", range(images).map((n) => `      c${n} = f32x4.splat(0)`), "    }"].flat() : [],
     "    for (let i = nx; i > 0; i--) {",
     "      const k = v128.load(q)",
     range(images).map((n) => `      c${n} = madd(v128.load(p, ${16 * n}), k, c${n})`),
     "      p += xStep; q += wStep",
     "    }",
     "    x += xRow; w += wRow",
+    apart
+      ? [
+          "    if (more) {",
+          ...range(images).map((n) => `      c${n} = f32x4.add(v128.load(o, ${16 * n}), c${n})`),
+          "    }",
+          ...range(images).map((n) => `    v128.store(o, c${n}, ${16 * n})`),
+          "    more = true"
+        ]
+      : [],
     "  }",
+    apart ? "  if (more) return" : [],
     range(images).map((n) => `  v128.store(o, c${n}, ${16 * n})`),
     "}"
   )
@@ -180,8 +188,7 @@ export const microkernels = (): string =>
     "// Written by build.ts.",
     'import { madd } from "../math"',
     [2, 3, 4, 5].flatMap((vectors) => [gemmBlock(vectors), gemmOuter(vectors)]),
-    depthwisePoint(8),
-    depthwisePoint(1),
+    [true, false].flatMap((apart) => [depthwisePoint(8, apart), depthwisePoint(1, apart)]),
     depthwiseOuter(8),
     depthwiseOuter(1),
     ""

@@ -454,6 +454,12 @@ export const panelColumns = (columns: number): number => Math.max(8, Math.ceil(c
 /** Rows of A a piece copies and multiplies, and panels of B it multiplies them by. */
 const ROW_BLOCK = 24
 const PANEL_BLOCK = 3
+/**
+ * Terms that a product sums at once, from zero, before it adds the sum to what there is: the rounding error grows with their
+ * number and with the number of the sums, so a forward pass takes about the root of k.
+ */
+export const sumPiece = (k: number): number => (k > 512 ? 32 : 16)
+
 /** A piece's rows of A must fit in its thread's scratch. */
 const LONGEST_PRODUCT = 60000
 
@@ -517,7 +523,8 @@ export const matMul = (
       ROW_BLOCK,
       rowBlocks,
       PANEL_BLOCK,
-      columnBlocks
+      columnBlocks,
+      sumPiece(k)
     ])
     return out
   })

@@ -16,6 +16,7 @@ export const ACTIVATE_NHWC: i32 = 3
 // Sums run over at most this many rows in float32; what they come to is added up in float64. A depthwise convolution brings
 // thousands of rows at once, and an error of their mean or variance is one that all positions of the channel share.
 const SUM_ROWS: i32 = 128
+const STATISTICS_ROWS: i32 = 32
 
 // An epilogue descriptor is 20 argument words:
 //  0 kind   1 out   2 channels of out   3 partial sums   4 counts   5 bias   6 activation   7 y   8 scale   9 shift
@@ -93,8 +94,8 @@ function joinLanes(low: v128, high: v128): v128 {
 function sumRows(squares: bool, c: usize, row: i32, rows: i32, mean: v128, firstMissing: i32, lastImages: i32, last: i32, factor: f64): v128 {
   let low = f64x2.splat(0)
   let high = f64x2.splat(0)
-  for (let start = 0; start < rows; start += SUM_ROWS) {
-    const end = min(rows, start + SUM_ROWS)
+  for (let start = 0; start < rows; start += STATISTICS_ROWS) {
+    const end = min(rows, start + STATISTICS_ROWS)
     let s0 = f32x4.splat(0)
     let s1 = f32x4.splat(0)
     let s2 = f32x4.splat(0)

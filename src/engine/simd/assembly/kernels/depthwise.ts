@@ -5,7 +5,7 @@
 
 import { argI, argP } from "../abi"
 import { epilogue, ACTIVATE_NHWC } from "../epilogue"
-import { depthwiseOuter1, depthwiseOuter8, depthwisePoint1, depthwisePoint8 } from "../generated/microkernels"
+import { depthwiseOuter1, depthwiseOuter8, depthwisePoint1, depthwisePoint8, depthwiseRows1, depthwiseRows8 } from "../generated/microkernels"
 import { activate, align64, HSWISH, NONE, PRELU, RELU, RELU6, storeLanes } from "../math"
 import { ACTIVATED, NHWC, NORM_BACKWARD, PLAIN } from "../rows"
 
@@ -170,7 +170,7 @@ function fillTile(s: usize, tile: usize, group: i32, height: i32, width: i32, ro
 // One vector of channels through its taps: rows [row, row + rows) of the target, from a tile that starts at source row `first`.
 // @ts-ignore: decorator
 @inline
-function convolveImages(shift: i32, tile: usize, first: i32, width: i32, weights: usize, tableY: usize, tableX: usize, row: i32, rows: i32, columns: i32, kernel: i32, tapStep: i32, sourceStep: i32, o: usize): void {
+function convolveImages(shift: i32, apart: bool, tile: usize, first: i32, width: i32, weights: usize, tableY: usize, tableX: usize, row: i32, rows: i32, columns: i32, kernel: i32, tapStep: i32, sourceStep: i32, o: usize): void {
   const pixel = pixelBytes(shift)
   const xStep = <usize>sourceStep * pixel
   const wStep = (<usize>tapStep) << 4
@@ -185,17 +185,29 @@ function convolveImages(shift: i32, tile: usize, first: i32, width: i32, weights
     for (let x = 0; x < columns; x++) {
       const source = line + <usize>load<i32>(tx, 8) * pixel
       const w = tap + ((<usize>load<i32>(tx)) << 4)
-      if (shift == 3) depthwisePoint8(source, w, ny, load<i32>(tx, 4), xStep, wStep, xRow, wRow, o)
-      else depthwisePoint1(source, w, ny, load<i32>(tx, 4), xStep, wStep, xRow, wRow, o)
+      const nx = load<i32>(tx, 4)
+      if (shift == 3) {
+        if (apart) depthwiseRows8(source, w, ny, nx, xStep, wStep, xRow, wRow, o)
+        else depthwisePoint8(source, w, ny, nx, xStep, wStep, xRow, wRow, o)
+      } else {
+        if (apart) depthwiseRows1(source, w, ny, nx, xStep, wStep, xRow, wRow, o)
+        else depthwisePoint1(source, w, ny, nx, xStep, wStep, xRow, wRow, o)
+      }
       tx += 12
       o += pixel
     }
   }
 }
 
-function convolve(shift: i32, tile: usize, first: i32, width: i32, weights: usize, tableY: usize, tableX: usize, row: i32, rows: i32, columns: i32, kernel: i32, tapStep: i32, sourceStep: i32, o: usize): void {
-  if (shift == 3) convolveImages(3, tile, first, width, weights, tableY, tableX, row, rows, columns, kernel, tapStep, sourceStep, o)
-  else convolveImages(0, tile, first, width, weights, tableY, tableX, row, rows, columns, kernel, tapStep, sourceStep, o)
+// Of the forward pass, rows of taps are summed apart: its rounding errors are what activations flip by.
+function convolve(shift: i32, apart: bool, tile: usize, first: i32, width: i32, weights: usize, tableY: usize, tableX: usize, row: i32, rows: i32, columns: i32, kernel: i32, tapStep: i32, sourceStep: i32, o: usize): void {
+  if (shift == 3) {
+    if (apart) convolveImages(3, true, tile, first, width, weights, tableY, tableX, row, rows, columns, kernel, tapStep, sourceStep, o)
+    else convolveImages(3, false, tile, first, width, weights, tableY, tableX, row, rows, columns, kernel, tapStep, sourceStep, o)
+  } else {
+    if (apart) convolveImages(0, true, tile, first, width, weights, tableY, tableX, row, rows, columns, kernel, tapStep, sourceStep, o)
+    else convolveImages(0, false, tile, first, width, weights, tableY, tableX, row, rows, columns, kernel, tapStep, sourceStep, o)
+  }
 }
 
 // @ts-ignore: decorator
@@ -274,7 +286,7 @@ export function depthwiseForward(args: usize, piece: i32, scratch: usize): void 
     const source = fillTile(args, tile, group, height, width, first, sourceRows, vector)
     const weights = argP(args, 40) + (<usize>(vector * kernel * kernel) << 4)
     const o = inPlace ? argP(e, 1) + <usize>(((group * vectors + vector) * outHeight + row) * outWidth) * pixel : block
-    convolve(shift, source, first, width, weights, tableY, tableX, row, rows, outWidth, kernel, 1, dilation, o)
+    convolve(shift, true, source, first, width, weights, tableY, tableX, row, rows, outWidth, kernel, 1, dilation, o)
     epilogue(e, o, 0, target, rows * outWidth << shift, vector, 1, group * bands + band)
   }
 }
@@ -359,7 +371,7 @@ export function depthwiseBackward(args: usize, piece: i32, scratch: usize): void
     if (wantsInput) {
       const weights = argP(args, 40) + (<usize>(vector * taps) << 4)
       const o = inPlace ? argP(e, 1) + <usize>(((group * vectors + vector) * height + row) * width) * pixel : block
-      convolve(shift, d, first, outWidth, weights, inY, inX, row, rows, width, kernel, tapStep, -argI(args, 83), o)
+      convolve(shift, false, d, first, outWidth, weights, inY, inX, row, rows, width, kernel, tapStep, -argI(args, 83), o)
       epilogue(e, o, 0, target, rows * width << shift, vector, 1, group * bands + band)
     }
   }

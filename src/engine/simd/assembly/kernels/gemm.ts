@@ -42,13 +42,14 @@ export function panelStart(columns: i32, panel: i32): i32 {
   return (panel * least + min(panel, vectors - count * least)) << 2
 }
 
-/** C [vector][row][4] = packed A times one panel of so many vectors. */
-export function gemmPanel(a: usize, groups: i32, b: usize, depth: i32, vectors: i32, c: usize, cStep: usize): void {
+/** C [vector][row][4] = packed A times one panel of so many vectors, summed in pieces of `pieces` (a multiple of four) terms. */
+export function gemmPanel(a: usize, groups: i32, b: usize, depth: i32, pieces: i32, vectors: i32, c: usize, cStep: usize): void {
   const end = b + (<usize>(depth * vectors) << 4)
-  if (vectors == 5) gemmBlock5(a, groups, b, end, c, cStep)
-  else if (vectors == 4) gemmBlock4(a, groups, b, end, c, cStep)
-  else if (vectors == 3) gemmBlock3(a, groups, b, end, c, cStep)
-  else gemmBlock2(a, groups, b, end, c, cStep)
+  const piece = <usize>(pieces * vectors) << 4
+  if (vectors == 5) gemmBlock5(a, groups, b, end, piece, c, cStep)
+  else if (vectors == 4) gemmBlock4(a, groups, b, end, piece, c, cStep)
+  else if (vectors == 3) gemmBlock3(a, groups, b, end, piece, c, cStep)
+  else gemmBlock2(a, groups, b, end, piece, c, cStep)
 }
 
 /**
@@ -141,7 +142,8 @@ function transpose4(s: usize, step: usize, dst: usize, row: usize): void {
  * Rows of a source times packed B, and an epilogue. A piece is a strip of blocks of rows, and a block of columns of one group;
  * strips keep the threads from writing side by side.
  * Ints: 0-19 source, 20-39 epilogue, 40 rows, 41 k, 42 columns a group, 43 source channels a group, 44 packed B,
- * 45 rows a block (a multiple of 6), 46 blocks of rows, 47 panels a block, 48 blocks of columns, 49 blocks of rows a piece.
+ * 45 rows a block (a multiple of 6), 46 blocks of rows, 47 panels a block, 48 blocks of columns, 49 blocks of rows a piece,
+ * 50 terms a piece of a sum.
  */
 export function gemmRows(args: usize, piece: i32, scratch: usize): void {
   const rowBlocks = argI(args, 46)
@@ -157,7 +159,7 @@ export function gemmRows(args: usize, piece: i32, scratch: usize): void {
 /**
  * Both gradients of a pointwise convolution, whose common operand is made but once: gemmRows of one block of columns and one group,
  * and of each strip the sum of the weight gradient, as gemmWeights makes it.
- * Ints: 0-49 as for gemmRows, 60-79 the other operand of the weight gradient, 80 its sums, one [columns][k] a strip.
+ * Ints: 0-50 as for gemmRows, 60-79 the other operand of the weight gradient, 80 its sums, one [columns][k] a strip.
  */
 export function gemmBoth(args: usize, piece: i32, scratch: usize): void {
   const perPiece = argI(args, 49)
@@ -230,7 +232,7 @@ function productBlock(args: usize, scratch: usize, rowBlock: i32, colBlock: i32,
       target = argP(e, 1) + ((<usize>((images * planes + vector + (first >> 2) - images) * perGroup + row)) << 4)
       step = (<usize>perGroup) << 4
     }
-    gemmPanel(a, groups6, weights + ((<usize>first * <usize>depth) << 2), depth, panelVectors, target, step)
+    gemmPanel(a, groups6, weights + ((<usize>first * <usize>depth) << 2), depth, argI(args, 50), panelVectors, target, step)
     if (!atOnce) epilogue(e, target, step, row, rows, vector + (first >> 2), live, rowBlock)
   }
   if (atOnce) {

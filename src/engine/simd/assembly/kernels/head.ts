@@ -7,10 +7,10 @@ import { gemmPanel, panelCount, panelStart } from "./gemm"
 
 /**
  * A block of rows of A times a block of columns of B (packed by packPanels), for one of several pairs of matrices. Products
- * are added in pieces of 128 of k, these in order.
+ * are added in pieces of k, these in order.
  * Ints: 0 A, 1 packed B, 2 out, 3 rows, 4 k, 5 columns, 6 floats from a row of A to the next, 7 floats from a column of A to the
  * next, 8 floats from a matrix of A to the next, 9 floats from a packed B to the next, 10 rows a block (a multiple of 6), 11 blocks
- * of rows, 12 panels a block, 13 blocks of columns.
+ * of rows, 12 panels a block, 13 blocks of columns, 14 terms a piece of a sum.
  */
 export function matMulBlock(args: usize, piece: i32, scratch: usize): void {
   const k = argI(args, 4)
@@ -63,7 +63,7 @@ export function matMulBlock(args: usize, piece: i32, scratch: usize): void {
   for (let p = firstPanel; p < lastPanel; p++) {
     const first = panelStart(columns, p)
     const vectors = (panelStart(columns, p + 1) - first) >> 2
-    gemmPanel(a, groups6, b + ((<usize>first * <usize>depth) << 2), depth, vectors, c + <usize>((first - start) >> 2) * cStep, cStep)
+    gemmPanel(a, groups6, b + ((<usize>first * <usize>depth) << 2), depth, argI(args, 14), vectors, c + <usize>((first - start) >> 2) * cStep, cStep)
   }
   const live = min(panelStart(columns, lastPanel), columns) - start
   let out = argP(args, 2) + (((<usize>matrix * <usize>argI(args, 3) + <usize>row) * <usize>columns + <usize>start) << 2)
