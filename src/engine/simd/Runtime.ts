@@ -258,10 +258,13 @@ export const makeRuntime = (options: RuntimeOptions): Runtime => {
     int32: (address, length) => view(() => new Int32Array(memory.buffer, address, length)),
     uint8: (address, length) => view(() => new Uint8Array(memory.buffer, address, length)),
     close: async () => {
-      // A piece that a worker leaves undone would be waited for in vain.
-      if (failure === undefined) settle()
-      exports.quit()
-      await Promise.all(workers.map((worker) => worker.terminate()))
+      try {
+        // A piece that a worker leaves undone would be waited for in vain.
+        if (failure === undefined) settle()
+      } finally {
+        exports.quit()
+        await Promise.all(workers.map((worker) => worker.terminate()))
+      }
     }
   }
 }
