@@ -294,7 +294,11 @@ const measure = (shape: ImageShape, operation: Operation): Measured => {
       return { shape: [1, 1, channels], macs: 0 }
     case "ImagePool": {
       const measured = measureAll([1, 1, channels], operation.operations)
-      return { shape: [height, width, measured.shape[2]], macs: measured.macs }
+      const { stride } = operation
+      return {
+        shape: [Math.ceil(height / stride), Math.ceil(width / stride), measured.shape[2]],
+        macs: measured.macs
+      }
     }
     case "Linear":
       return { shape: [1, 1, operation.outFeatures], macs: operation.inFeatures * operation.outFeatures }
@@ -475,7 +479,9 @@ const evaluate = (context: Context, operation: Operation, x: Tensor): Tensor => 
       const [batch, height, width] = x.shape as [number, number, number, number]
       const mean = tf.reshape(globalAveragePool(x as tf.Tensor4D), [batch, 1, 1, -1])
       const mapped = evaluateAll(context, operation.operations, mean)
-      return tf.broadcastTo(mapped, [batch, height, width, mapped.shape[3] as number])
+      const { stride } = operation
+      const channels = mapped.shape[3] as number
+      return tf.broadcastTo(mapped, [batch, Math.ceil(height / stride), Math.ceil(width / stride), channels])
     }
     case "Linear": {
       const { params } = context.variables

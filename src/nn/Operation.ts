@@ -81,9 +81,10 @@ export interface GlobalAverage {
   readonly _tag: "GlobalAverage"
 }
 
-/** The image's mean through the operations, then repeated at every position. */
+/** The image's mean through the operations, then repeated at every position that a convolution of this stride gives. */
 export interface ImagePool {
   readonly _tag: "ImagePool"
+  readonly stride: number
   readonly operations: ReadonlyArray<Operation>
 }
 

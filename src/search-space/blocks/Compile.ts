@@ -335,19 +335,9 @@ const compileAspp = (name: string, block: BlockOf<"Aspp">): ReadonlyArray<Operat
         {
           ...whole,
           operations: [
-            ...(block.stride === 1
-              ? []
-              : [
-                  {
-                    _tag: "Pool" as const,
-                    kind: "average" as const,
-                    kernel: block.stride,
-                    stride: block.stride,
-                    padding: "ceil" as const
-                  }
-                ]),
             {
               _tag: "ImagePool",
+              stride: block.stride,
               operations: [chain([namedStage(`${name}.image`, stage(inChannels, outChannels, { activation }))])]
             }
           ]
