@@ -733,6 +733,12 @@ describe("convChain on osnas-simd", () => {
       const widest = () => convChain(backend, rows, [wide], [{ weight: tf.zeros([3, 3, 8, 1]) }], options)
       expect(widest).toThrow(EngineWidthError)
       expect(widest).toThrow("rows of 40000 pixels is too wide for the embedded engine: at a batch of 1 rows may have ")
+      const deep = stageOf({ inChannels: 3600, outChannels: 1, kernel: 7, padding: 3, norm: false, activation: "none" })
+      const patches = tf.zeros<tf.Rank.R4>([1, 1, 1, 3600])
+      const once = { ...options, residual: false }
+      expect(() => convChain(backend, patches, [deep], [{ weight: tf.zeros([7, 7, 3600, 1]) }], once)).toThrow(
+        "a 7 x 7 convolution of 3600 channels is too deep for the embedded engine"
+      )
       expect(() => convChain(backend, x, mobile, [{ weight: params[0]!.weight }], options)).toThrow("lacks its gamma")
       expect(() =>
         tf.grad((t) => convChain(backend, t as tf.Tensor4D, mobile, params, { ...options, mode: "eval" }).output)(x)

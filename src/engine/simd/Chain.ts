@@ -177,17 +177,30 @@ const rowTiles = (rows: number, k: number, columns: number, groups: number) => {
 
 const POSITIONS = 192
 
-/** Whether the patches of as many positions as are summed at once, all packed whole, have room in the scratch memory. */
-const patchesFit = (k: number): boolean => roundUp(k, 4) * POSITIONS * 4 + 2 ** 19 <= SCRATCH_BYTES
+/**
+ * Positions whose terms of a weight gradient are summed at once: 192, or as many as there is scratch memory for where patches, which
+ * are packed whole, have so many terms. Below six there are none.
+ */
+const positionsAtOnce = (plan: Pick<Plan, "kind">, k: number): number =>
+  plan.kind === "gather"
+    ? Math.min(POSITIONS, Math.floor((Math.floor((SCRATCH_BYTES - 2 ** 19) / (roundUp(k, 4) * 4)) - 1) / 6) * 6)
+    : POSITIONS
 
-const weightTiles = (rows: number, k: number, columns: number, groups: number) => {
+/** Whether the least block of rows of a product over so many terms, six of them, has room in the scratch memory. */
+const productFits = (k: number): boolean => roundUp(k, 4) * 24 <= SCRATCH_BYTES / 2
+const tooDeep = ({ inGroup, stage }: Plan): Error =>
+  new Error(
+    `a ${stage.kernel} x ${stage.kernel} convolution of ${inGroup} channels is too deep for the embedded engine`
+  )
+
+const weightTiles = (rows: number, k: number, columns: number, groups: number, positions: number) => {
   const blockA = Math.min(padded(k), 96)
   const blocksA = ceil(k, blockA)
   const blockD = roundUp(ceil(columns, ceil(columns, 144)), 12)
   const blocksD = ceil(columns, blockD)
-  const positionBlocks = ceil(rows, POSITIONS)
+  const positionBlocks = ceil(rows, positions)
   const groupsWanted = clamp(ceil(2 * PIECES, blocksA * blocksD * groups), 1, positionBlocks)
-  const perGroup = ceil(positionBlocks, groupsWanted) * POSITIONS
+  const perGroup = ceil(positionBlocks, groupsWanted) * positions
   return { blockA, blocksA, blockD, blocksD, perGroup, positionGroups: ceil(rows, perGroup) }
 }
 
@@ -456,6 +469,7 @@ const makeJobs = (backend: SimdBackend) => {
     const channels = transposed ? plan.outGroup : plan.inGroup
     const k = channels * plan.taps
     const columns = transposed ? plan.inGroup : plan.outGroup
+    if (!productFits(k)) throw tooDeep(plan)
     const t = rowTiles(rows, k, columns, plan.groups)
     const columnPieces = t.columnBlocks * plan.groups
     const words = (perPiece: number, blockPanels: number, columnBlocks: number): Words => [
@@ -833,12 +847,9 @@ const makeJobs = (backend: SimdBackend) => {
   ): void => {
     const { stage } = plan
     const k = plan.inGroup * plan.taps
-    if (plan.kind === "gather" && !patchesFit(k)) {
-      throw new Error(
-        `a ${stage.kernel} x ${stage.kernel} convolution of ${plan.inGroup} channels is too deep for the engine to train`
-      )
-    }
-    const t = weightTiles(plan.outRows, k, plan.outGroup, plan.groups)
+    const positions = positionsAtOnce(plan, k)
+    if (positions < 6) throw tooDeep(plan)
+    const t = weightTiles(plan.outRows, k, plan.outGroup, plan.groups, positions)
     const size = k * stage.outChannels
     const whole = plan.spread ? temporary(size) : dw
     const out = t.positionGroups > 1 ? temporary(t.positionGroups * size) : whole
@@ -857,7 +868,8 @@ const makeJobs = (backend: SimdBackend) => {
       t.blockA,
       t.blocksA,
       t.blockD,
-      t.blocksD
+      t.blocksD,
+      positions
     ])
     if (t.positionGroups > 1) run("sumParts", ceil(size, 4096), [out, whole, size, t.positionGroups])
     if (plan.spread) run("gatherGroups", 1, spreadWords(plan, dw, whole))
@@ -1591,7 +1603,7 @@ export const plainConvolution = (
   }
   const fits = byChannel
     ? depthwiseFits(plan, outHeight, outWidth) && depthwiseFits(plan, inHeight, inWidth)
-    : pointwise || patchesFit(plan.taps * inChannels)
+    : productFits(plan.taps * Math.max(inChannels, outChannels)) && positionsAtOnce(plan, plan.taps * inChannels) >= 6
   if (!fits) return undefined
   const jobs = makeJobs(backend)
   const input = (x: tf.TensorInfo, temporary: (floats: number) => number): Words =>

@@ -75,7 +75,7 @@ const cases = fc
     })
   )
 
-const agree = (found: ReadonlyArray<Float32Array>, expected: ReadonlyArray<Float32Array>): void => {
+const agree = (found: ReadonlyArray<Float32Array>, expected: ReadonlyArray<Float32Array>, tolerance = 1e-5): void => {
   expect(found.length).toBe(expected.length)
   found.forEach((values, which) => {
     const other = expected[which]!
@@ -83,7 +83,7 @@ const agree = (found: ReadonlyArray<Float32Array>, expected: ReadonlyArray<Float
     const scale = other.reduce((most, v) => Math.max(most, Math.abs(v)), 1)
     const worst = values.reduce((most, v, i) => Math.max(most, Math.abs(v - other[i]!)), 0)
     expect(values.some((v) => Number.isNaN(v))).toBe(false)
-    expect(worst / scale, `of ${which}`).toBeLessThan(1e-5)
+    expect(worst / scale, `of ${which}`).toBeLessThan(tolerance)
   })
 }
 
@@ -114,6 +114,19 @@ describe("tfjs's convolutions on the embedded engine", () => {
       )
     } finally {
       reference.mockRestore()
+    }
+  })
+
+  it("agree over patches of so many terms that fewer positions than usual fit in memory at once", () => {
+    for (const inChannels of [1200, 4000]) {
+      const given = { depthwise: false, stride: 1, dilation: 1, pad: "same" } as const
+      const deep: Case = { ...given, x: [2, 5, 3, inChannels], filter: [3, 3, inChannels, 2] }
+      tf.setBackend("cpu")
+      const expected = compute(deep)
+      tf.setBackend(engines[1]!.name)
+      // Sums of 36,000 terms.
+      agree(compute(deep), expected, 3e-5)
+      checkGuards()
     }
   })
 

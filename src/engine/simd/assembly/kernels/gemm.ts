@@ -244,10 +244,11 @@ function productBlock(args: usize, scratch: usize, rowBlock: i32, colBlock: i32,
 
 /**
  * The weight gradient: A^T D summed over a group of positions, for a block of A's columns and of D's. Sums are made over
- * 192 positions at a time, then added up.
+ * so many positions at a time, then added up.
  * Ints: 0-19 source A, 20-39 source D, 40 rows, 41 columns of A (k), 42 columns of D a group, 43 channels of A a group,
- * 44 out, 45 floats a row of out, 46 floats of out a group of positions, 47 positions a group (a multiple of 192), 48 groups of
- * positions, 49 columns of A a block (a multiple of 4), 50 blocks of them, 51 columns of D a block (of 8), 52 blocks.
+ * 44 out, 45 floats a row of out, 46 floats of out a group of positions, 47 positions a group (a multiple of 53), 48 groups of
+ * positions, 49 columns of A a block (a multiple of 4), 50 blocks of them, 51 columns of D a block (of 8), 52 blocks,
+ * 53 positions at a time (a multiple of 6).
  */
 export function gemmWeights(args: usize, piece: i32, scratch: usize): void {
   const k = argI(args, 41)
@@ -258,6 +259,7 @@ export function gemmWeights(args: usize, piece: i32, scratch: usize): void {
   const blocksA = argI(args, 50)
   const blockD = argI(args, 51)
   const blocksD = argI(args, 52)
+  const positions = argI(args, 53)
   const positionGroup = piece % positionGroups
   let rest = piece / positionGroups
   const ia = rest % blocksA
@@ -277,14 +279,14 @@ export function gemmWeights(args: usize, piece: i32, scratch: usize): void {
 
   const line = scratch
   const a = align64(line + ((<usize>k) << 2) + 64)
-  const d = align64(a + aStep * (POSITIONS / 6))
-  const c = align64(d + dStep * (POSITIONS / 6) + 256)
+  const d = align64(a + aStep * (positions / 6))
+  const c = align64(d + dStep * (positions / 6) + 256)
   const ldc = (<usize>panelStart(colsD, panelCount(colsD))) << 2
   memory.fill(c, 0, <usize>(colsA + 2) * ldc)
 
   const end = min(argI(args, 40), (positionGroup + 1) * perGroup)
-  for (let row = positionGroup * perGroup; row < end; row += POSITIONS) {
-    const rows = min(POSITIONS, end - row)
+  for (let row = positionGroup * perGroup; row < end; row += positions) {
+    const rows = min(positions, end - row)
     const groups6 = (rows + 5) / 6
     packRows(args, row, rows, group * argI(args, 43) + (gathers ? 0 : colA), packedA, a, line)
     packRows(args + 80, row, rows, group * columns + colD, colsD, d, line)
