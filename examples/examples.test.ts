@@ -3,7 +3,10 @@ import { basename, join } from "node:path"
 import * as Effect from "effect/Effect"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import * as Sandbox from "../generators/testing/Sandbox.ts"
+import { kinds } from "../src/component/Bound.ts"
 import * as Load from "../src/component/Load.ts"
+import * as Registry from "../src/component/Registry.ts"
+import { withinBudget } from "../src/component/testing/withinBudget.ts"
 
 /** What each program must print. */
 const prints: Readonly<Record<string, RegExp>> = {
@@ -47,6 +50,40 @@ describe("every configuration of examples/", () => {
     await Effect.runPromise(Load.file(path))
     const parts = file.replaceAll("\\", "/").replace(/\.yaml$/, "")
     expect(readFileSync(path, "utf8")).toContain(`npx osnas run examples/${parts}.yaml`)
+  })
+
+  it.each(configurations)("%s has a budget that can be met", async (file) => {
+    const loaded = await Effect.runPromise(Load.file(join(import.meta.dirname, file)))
+    expect(await Effect.runPromise(withinBudget(loaded))).toBeGreaterThan(0n)
+  })
+
+  it("has every component that ships, but for what other examples show", { timeout: 30_000 }, async () => {
+    // A space that is data, in docs/components/search-space.md; searches on a table, in tabular-search.ts.
+    const elsewhere = ["macro", "tabular"]
+    const chosen = new Set<string>()
+    for (const file of configurations) {
+      const { config } = await Effect.runPromise(Load.file(join(import.meta.dirname, file)))
+      for (const kind of kinds) chosen.add(`${kind} ${config[kind].name}`)
+    }
+    const missing = kinds.flatMap((kind) =>
+      Registry.names(kind)
+        .filter((name) => !elsewhere.includes(name) && !chosen.has(`${kind} ${name}`))
+        .map((name) => `${kind} ${name}`)
+    )
+    expect(missing).toEqual([])
+  })
+
+  it("has one for every file of OSNASLib, and the page of examples names none that is not there", () => {
+    const page = readFileSync(join(import.meta.dirname, "../docs/examples.md"), "utf8")
+    const named = [...page.matchAll(/^\| `\w+\/\w+\.yml` +\| (?:`([\w-]+\.yaml)`|the end of it)/gm)].map(
+      ([, file]) => file
+    )
+    expect(named).toHaveLength(9)
+    for (const file of named) if (file !== undefined) expect(configurations).toContain(join("osnaslib", file))
+    const [, components = ""] = page.split("| component ")
+    const examples = [...components.matchAll(/`(?:examples\/)?([\w-]+)(?:\.yaml)?`/g)].map(([, name]) => name)
+    const known = configurations.map((file) => basename(file, ".yaml"))
+    expect(examples.filter((name) => !known.includes(name ?? "") && name !== "semihard")).toEqual([])
   })
 
   it("runs without its data, as a whole, with --quick", { timeout: 180_000 }, async () => {

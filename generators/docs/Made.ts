@@ -3,11 +3,14 @@
  * from their source, modules from the generator. A page marks such a part by
  * `<!-- made: WHAT -->` and `<!-- /made -->`; what stands between is replaced.
  */
-import { readFileSync } from "node:fs"
+import { globSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import * as Result from "effect/Result"
+import * as Yaml from "yaml"
 import * as Machines from "../../machines/index.ts"
 import * as Osnaslib from "../../src/cli/Osnaslib.ts"
+import { defaultNames } from "../../src/component/Load.ts"
+import { si } from "../../src/report/Format.ts"
 import * as Generator from "../Generator.ts"
 
 const fenced = (language: string, text: string): string => `\`\`\`${language}\n${text.trimEnd()}\n\`\`\``
@@ -29,6 +32,39 @@ const contract = (source: string, name: string): string => {
 const generated = (kind: string): Generator.Generated =>
   Result.getOrThrow(Generator.generate({ kind: kind as Generator.KindName, name: `my-${kind}` }))
 
+/** What a configuration of examples/ chooses: the names of its components, and its budget. */
+const exampleRow = (folder: string, file: string): ReadonlyArray<string> => {
+  const config: Readonly<Record<string, Readonly<Record<string, unknown>>>> = Yaml.parse(
+    readFileSync(join(folder, file), "utf8")
+  )
+  const name = (kind: keyof typeof defaultNames): string => String(config[kind]?.["name"] ?? defaultNames[kind])
+  const { max } = config["budget"] ?? {}
+  return [
+    `[${file}](../examples/${file})`,
+    name("searchSpace"),
+    config["start"]?.["architecture"] === undefined
+      ? `${name("trainingStrategy")}, ${name("searchStrategy")}`
+      : "none: an architecture that is given",
+    name("criterion"),
+    name("dataflow"),
+    config["start"]?.["architecture"] === undefined ? si(Number(max)) : ""
+  ]
+}
+
+/** The configurations of examples/ as a table. */
+const examples = (root: string): string => {
+  const folder = join(root, "examples")
+  const files = globSync("**/*.yaml", { cwd: folder }).map((file) => file.replaceAll("\\", "/"))
+  const byDepth = (file: string): number => file.split("/").length
+  const sorted = files.sort((a, b) => byDepth(a) - byDepth(b) || (a < b ? -1 : 1))
+  const rows = [
+    ["configuration", "search space", "training, search", "criterion", "dataflow", "MACs"],
+    ["---", "---", "---", "---", "---", "---:"],
+    ...sorted.map((file) => exampleRow(folder, file))
+  ]
+  return rows.map((row) => `| ${row.join(" | ")} |`).join("\n")
+}
+
 /** The text of a part; `root` is the repository. */
 export const part = (root: string, what: string): string => {
   const [kind, first = "", second = ""] = what.split(" ")
@@ -45,6 +81,8 @@ export const part = (root: string, what: string): string => {
       return fenced("yaml", generated(first).yaml(`./src/my-${first}.ts`))
     case "osnaslib":
       return first === "keys" ? Osnaslib.markdown() : Osnaslib.differencesMarkdown()
+    case "examples":
+      return examples(root)
     default:
       throw new RangeError(`nobody knows how to make "${what}"`)
   }

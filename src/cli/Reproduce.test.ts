@@ -6,8 +6,11 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as TestConsole from "effect/testing/TestConsole"
 import { afterAll, describe, expect, it } from "vitest"
+import * as Load from "../component/Load.ts"
 import * as Registry from "../component/Registry.ts"
-import { tables } from "../reproduce/Tables.ts"
+import { withinBudget } from "../component/testing/withinBudget.ts"
+import { configOf, tables } from "../reproduce/Tables.ts"
+import * as ConfigFile from "../run/ConfigFile.ts"
 import * as CompareRuns from "./CompareRuns.ts"
 import * as Reproduce from "./Reproduce.ts"
 
@@ -99,6 +102,17 @@ describe("the tables", () => {
       for (const [kind] of needs) expect(Registry.names(kind).length).toBeGreaterThan(0)
     }
     expect(new Set(table.rows.map(({ name }) => name)).size).toBe(table.rows.length)
+  })
+
+  const runs = Object.values(tables).flatMap((table) =>
+    table.rows.flatMap((row) =>
+      [false, true].map((quick) => ({ table, row, quick, name: `${table.name} ${row.name}` }))
+    )
+  )
+  it.each(runs)("$name, quick $quick: the budget can be met", async ({ name, quick, row, table }) => {
+    const source = ConfigFile.fromValue(name, configOf(table, row, 1, quick, { folder: null }))
+    const loaded = await Effect.runPromise(Load.decode(source, process.cwd()))
+    expect(await Effect.runPromise(withinBudget(loaded))).toBeGreaterThan(0n)
   })
 })
 

@@ -73,12 +73,11 @@ const rowsAsked = (table: Tables.ReproducedTable, names: ReadonlyArray<string>) 
   return Effect.succeed(names.length === 0 ? table.rows : table.rows.filter(({ name }) => names.includes(name)))
 }
 
-/** Quick face runs verify the last quarter of a folder's people, two at least. */
+/** Quick face runs take any folder that has one folder a person, too, and verify the last quarter of its people. */
 const placeOf = Effect.fnUntraced(function* (table: Tables.ReproducedTable, input: Input) {
   const folder = Option.getOrNull(input.data)
-  if (table.task === "classification" || !input.quick) return { folder }
-  // Images that ship stand in for faces that are not here.
-  if (folder === null) return { folder: "data/faces" }
+  if (table.task === "classification" || !input.quick || folder === null) return { folder }
+  if (existsSync(Tables.facePlaces(folder).folder)) return { folder }
   const people = yield* ImageListing.groups("face-folder", folder)
   if (people.length < 8) {
     return yield* new UsageError({
@@ -92,7 +91,7 @@ const placeOf = Effect.fnUntraced(function* (table: Tables.ReproducedTable, inpu
 /** Fewer images still than `osnas run --quick`, as there are many rows and some of them train every option at once. */
 const quickLimits = { trainLimit: 160, testLimit: 100 }
 
-/** A row's configuration with everything laid over it. */
+/** A row's configuration with everything laid over it, and what is said where images that ship stand in for its data. */
 const loadedOf = Effect.fnUntraced(function* (
   table: Tables.ReproducedTable,
   { row, seed }: Pick<Planned, "row" | "seed">,
@@ -104,19 +103,23 @@ const loadedOf = Effect.fnUntraced(function* (
     ConfigFile.override(ConfigFile.fromValue(`${table.name}, row ${row.name}`, config), input.set)
   )
   const full = yield* Load.decode(source, process.cwd())
-  if (!input.quick) return full
+  if (!input.quick) return { loaded: full, standIn: undefined }
   const lay = (
     onto: ConfigFile.ConfigSource,
     assignments: ReadonlyArray<readonly [path: ReadonlyArray<string>, value: unknown, flag: string]>
   ) => assignments.reduce((inner, [path, value, flag]) => ConfigFile.assign(inner, path, value, flag), onto)
-  const present = StandIn.absent(full) === undefined ? source : lay(source, StandIn.assignments(full))
+  const absent = StandIn.absent(full)
+  const present = absent === undefined ? source : lay(source, StandIn.assignments(full))
   const withData = yield* Load.decode(present, process.cwd())
   const limits = Object.entries(quickLimits).flatMap(([key, value]) =>
     key in withData.components.dataflow.options ? [[["dataflow", key], value, "--quick"] as const] : []
   )
   const scaled = lay(present, [...Run.quickAssignments(withData), ...limits])
   const again = yield* Effect.fromResult(ConfigFile.override(scaled, input.set))
-  return yield* Load.decode(again, process.cwd())
+  return {
+    loaded: yield* Load.decode(again, process.cwd()),
+    standIn: absent === undefined ? undefined : StandIn.told(absent, full.config.dataflow.name, withData)
+  }
 })
 
 /** How far a folder's run is; one of another configuration is refused. */
@@ -154,7 +157,10 @@ export const cells = (
   const maybe = (value: number | null, show: (value: number) => string) => (value === null ? "" : show(value))
   const score = (value: number) => metric(headline, value)
   return [
-    [table.compares, "seeds", "FLOPs", title, "search time", "architectures", "paper: FLOPs", title, "search time"],
+    [
+      ...[table.compares, "seeds", "FLOPs", title, "search time", "architectures"],
+      ...["FLOPs", title, "search time"].map((name) => `paper: ${name}`)
+    ],
     ...results.map(({ row, runs }) => [
       row.name,
       String(runs.length),
@@ -169,10 +175,17 @@ export const cells = (
   ]
 }
 
-const noteLines = (input: Input, missing: ReadonlyArray<string>): ReadonlyArray<string> => [
+const noteLines = (
+  input: Input,
+  standIn: string | undefined,
+  missing: ReadonlyArray<string>
+): ReadonlyArray<string> => [
   ...(input.quick
-    ? ["QUICK: a few steps on a few images. Every row runs; its figures mean nothing and compare with nothing."]
+    ? [
+        "QUICK: a few steps on a few images, to see that every row runs; its figures mean nothing and compare with nothing."
+      ]
     : ["Mean ± deviation over seeds; search time is that of supernet training and search, on this machine."]),
+  ...(standIn === undefined ? [] : [`${standIn[0]!.toUpperCase()}${standIn.slice(1)}.`]),
   ...(input.set.length > 0 ? [`Not the paper's protocol: ${input.set.join(", ")}.`] : []),
   ...missing,
   Tables.paperNote
@@ -182,12 +195,14 @@ const jsonOf = (
   table: Tables.ReproducedTable,
   input: Input,
   results: ReadonlyArray<Result>,
-  failed: ReadonlyArray<string>
+  failed: ReadonlyArray<string>,
+  standIn: string | undefined
 ) => ({
   table: table.name,
   title: table.title,
   quick: input.quick,
   set: input.set,
+  standIn: standIn ?? null,
   note: Tables.paperNote,
   failed,
   rows: results.map(({ row, runs }) => ({
@@ -254,12 +269,14 @@ export const run = Effect.fn("Reproduce.run")(function* (input: Input) {
   // Everything is checked before anything is run.
   const work = yield* Effect.forEach(planned, (one) =>
     Effect.gen(function* () {
-      const loaded = yield* loadedOf(table, one, place ?? { folder: null }, input)
-      return { ...one, loaded, standing: yield* standingOf(one.folder, loaded) }
+      const { loaded, standIn } = yield* loadedOf(table, one, place ?? { folder: null }, input)
+      return { ...one, loaded, standIn, standing: yield* standingOf(one.folder, loaded) }
     })
   ).pipe(Effect.provide(Disk.layer))
 
   const todo = work.filter(({ standing }) => standing !== "done")
+  const standIn = work[0]?.standIn
+  const noted = standIn === undefined ? {} : { notes: { standIn } }
   const failed: Array<string> = []
   let spent = 0
   for (const [at, { folder, loaded, row, seed, standing }] of todo.entries()) {
@@ -271,7 +288,7 @@ export const run = Effect.fn("Reproduce.run")(function* (input: Input) {
     const ran =
       standing === "begun"
         ? Run.goOn({ dir: folder, threads: Option.none(), maxMinutes: Option.none() })
-        : Run.begin(loaded, { folder, tableFolder: process.cwd(), overwrite: false })
+        : Run.begin(loaded, { folder, tableFolder: process.cwd(), overwrite: false, ...noted })
     const outcome = yield* Effect.result(Effect.provide(ran, events))
     spent += ((yield* Clock.currentTimeMillis) - began) / 1000
     if (outcome._tag === "Failure") {
@@ -297,11 +314,11 @@ export const run = Effect.fn("Reproduce.run")(function* (input: Input) {
       row,
       runs: runs.filter((each) => each.row === row && each.one.status === "done").map((each) => each.one)
     }))
-    const notes = noteLines(input, missing)
+    const notes = noteLines(input, standIn, missing)
     const grid = cells(table, results)
     const page = `# ${table.title}\n\n${Comparison.markdownTable(grid)}\n\n${notes.map((line) => `- ${line}`).join("\n")}\n`
     yield* writeTextAtomic(yield* Disk, resolve(base, "table.md"), page)
-    if (input.json) return yield* Console.log(JSON.stringify(jsonOf(table, input, results, failed)))
+    if (input.json) return yield* Console.log(JSON.stringify(jsonOf(table, input, results, failed, standIn)))
     yield* Console.log(`${table.title}\n\n${Comparison.textTable(grid)}\n\n${notes.join("\n")}`)
     yield* Console.log(`Runs: ${shownFolder(base)}; the table as Markdown: ${shownFolder(join(base, "table.md"))}`)
   })

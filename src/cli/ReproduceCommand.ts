@@ -30,7 +30,7 @@ export const reproduce = Command.make(
     data: Flag.String("data").pipe(
       Flag.withMetavar("FOLDER"),
       Flag.withDescription(
-        "Where the data lie. CIFAR-100: its binary files (default data/cifar100). Faces: casia-webface, lfw and pairs.txt (default data/faces); with --quick one folder a person"
+        "Where the data lie. CIFAR-100: its binary files (default data/cifar100). Faces: train/CASIA-WebFace, test/LFW and test/LFW/pairs.txt (default data/face); with --quick also one folder a person"
       ),
       Flag.optional
     ),
