@@ -175,8 +175,15 @@ export const cells = (
   ]
 }
 
+/** Quick face runs on another folder than the paper's: whose faces the figures are of. */
+const facesNote = ({ folder, testPeople }: Tables.DataPlace): ReadonlyArray<string> =>
+  testPeople === undefined
+    ? []
+    : [`The faces are those of ${folder}: its last ${testPeople.length} people are verified, the others train.`]
+
 const noteLines = (
   input: Input,
+  place: Tables.DataPlace,
   standIn: string | undefined,
   missing: ReadonlyArray<string>
 ): ReadonlyArray<string> => [
@@ -185,6 +192,7 @@ const noteLines = (
         "QUICK: a few steps on a few images, to see that every row runs; its figures mean nothing and compare with nothing."
       ]
     : ["Mean ± deviation over seeds; search time is that of supernet training and search, on this machine."]),
+  ...facesNote(place),
   ...(standIn === undefined ? [] : [`${standIn[0]!.toUpperCase()}${standIn.slice(1)}.`]),
   ...(input.set.length > 0 ? [`Not the paper's protocol: ${input.set.join(", ")}.`] : []),
   ...missing,
@@ -247,7 +255,7 @@ export const run = Effect.fn("Reproduce.run")(function* (input: Input) {
   const planned: ReadonlyArray<Planned> = rows.flatMap((row) =>
     Array.from({ length: seeds }, (_, at) => ({ row, seed: at + 1, folder: join(base, row.name, `seed-${at + 1}`) }))
   )
-  const place = input.list && input.quick ? undefined : yield* placeOf(table, input)
+  const place: Tables.DataPlace = input.list ? { folder: null } : yield* placeOf(table, input)
 
   if (input.list) {
     const listed = yield* Effect.forEach(planned, ({ folder, row, seed }) =>
@@ -269,7 +277,7 @@ export const run = Effect.fn("Reproduce.run")(function* (input: Input) {
   // Everything is checked before anything is run.
   const work = yield* Effect.forEach(planned, (one) =>
     Effect.gen(function* () {
-      const { loaded, standIn } = yield* loadedOf(table, one, place ?? { folder: null }, input)
+      const { loaded, standIn } = yield* loadedOf(table, one, place, input)
       return { ...one, loaded, standIn, standing: yield* standingOf(one.folder, loaded) }
     })
   ).pipe(Effect.provide(Disk.layer))
@@ -314,7 +322,7 @@ export const run = Effect.fn("Reproduce.run")(function* (input: Input) {
       row,
       runs: runs.filter((each) => each.row === row && each.one.status === "done").map((each) => each.one)
     }))
-    const notes = noteLines(input, standIn, missing)
+    const notes = noteLines(input, place, standIn, missing)
     const grid = cells(table, results)
     const page = `# ${table.title}\n\n${Comparison.markdownTable(grid)}\n\n${notes.map((line) => `- ${line}`).join("\n")}\n`
     yield* writeTextAtomic(yield* Disk, resolve(base, "table.md"), page)
