@@ -2,14 +2,27 @@
  * One item a layer, such that the integer costs sum to a band and the values to the most there can be: a knapsack with a
  * choice in every layer, solved exactly.
  *
- * How: of all prefixes with the same cost only the most valuable matters, and likewise of suffixes. The two grow layer by
- * layer, always the one with fewer sums, until they meet; then every prefix looks for the most valuable suffix that
- * brings it into the band, by a maximum over a window that slides. A first solution, by Lagrange multipliers, spares
- * whatever cannot reach its value any more.
+ * How: put a price on cost, and the best choice at that price bounds every other (Lagrange multipliers). What an item is
+ * worth less at that price than the best of its layer is its loss, and no choice is further from the bound than its losses
+ * come to. So a search may pass over whatever has lost more than some allowance: where the best that it finds is no
+ * further from the bound than that, nothing better was passed over; otherwise it is done again with a larger allowance, in
+ * the end without any. At the price of the tightest bound few choices lose little.
+ *
+ * A search: of all prefixes with the same cost only the most valuable matters, and likewise of suffixes. The two grow layer
+ * by layer, always the one with fewer sums, until they meet; then every prefix looks for the most valuable suffix that
+ * brings it into the band, by a maximum over a window that slides.
  */
 import { greatestCommonDivisor, shifted } from "./Counting.ts"
 
 type Layers = ReadonlyArray<ReadonlyArray<number>>
+
+/** A layer's items, cheapest first; of those with the same cost the most valuable alone. */
+interface Items {
+  readonly costs: Float64Array
+  readonly values: Float64Array
+  /** Their places in the layer. */
+  readonly places: Int32Array
+}
 
 /** The distinct sums of some layers, ascending; for each the most valuable choice that has it, as links back. */
 interface Front {
@@ -27,6 +40,14 @@ const origin: Front = {
   links: new Int32Array(1)
 }
 
+/** What a sum must be to be kept: its cost in [low, high], and its value at least `least` plus `price` times its cost. */
+interface Window {
+  readonly low: number
+  readonly high: number
+  readonly least: number
+  readonly price: number
+}
+
 const take = (front: Front, slots: Int32Array): Front => ({
   keys: Float64Array.from(slots, (slot) => front.keys[slot]!),
   values: Float64Array.from(slots, (slot) => front.values[slot]!),
@@ -34,37 +55,33 @@ const take = (front: Front, slots: Int32Array): Front => ({
   links: Int32Array.from(slots, (slot) => front.links[slot]!)
 })
 
-/** A front with one more layer; sums above `high`, below `low` and values below `least` are left out. */
-const grow = (
-  front: Front,
-  costs: ReadonlyArray<number>,
-  values: ReadonlyArray<number>,
-  low: number,
-  high: number,
-  least: number
-): Front => {
-  const keys = shifted(front.keys, Float64Array.from(costs), 1, Math.max(0, low), high)
-  const best = new Float64Array(keys.length).fill(Number.NEGATIVE_INFINITY)
+/** A front with one more layer. */
+const grow = (front: Front, { costs, places, values }: Items, { high, least, low, price }: Window): Front => {
+  const keys = shifted(front.keys, costs, 1, Math.max(0, low), high)
+  const best = new Float64Array(keys.length)
   const items = new Int32Array(keys.length).fill(-1)
   const links = new Int32Array(keys.length)
-  costs.forEach((cost, item) => {
+  for (let item = 0; item < costs.length; item += 1) {
+    const cost = costs[item]!
     const gain = values[item]!
     let slot = 0
     for (let i = 0; i < front.keys.length; i += 1) {
       const key = front.keys[i]! + cost
       while (slot < keys.length && keys[slot]! < key) slot += 1
       if (slot === keys.length) break
-      if (keys[slot] !== key) continue
       const value = front.values[i]! + gain
+      // Nothing is below where there is no bound to speak of: minus infinity less itself is no number.
+      if (keys[slot] !== key || value - price * key < least) continue
       if (items[slot] === -1 || value > best[slot]!) {
         best[slot] = value
-        items[slot] = item
+        items[slot] = places[item]!
         links[slot] = i
       }
     }
-  })
-  const kept = Int32Array.from(keys.keys()).filter((slot) => items[slot] !== -1 && best[slot]! >= least)
-  return take({ keys, values: best, items, links }, kept)
+  }
+  const grown = { keys, values: best, items, links }
+  const kept = Int32Array.from(keys.keys()).filter((slot) => items[slot] !== -1)
+  return kept.length === keys.length ? grown : take(grown, kept)
 }
 
 const largestOf = (row: ReadonlyArray<number>): number => row.reduce((most, value) => Math.max(most, value))
@@ -76,87 +93,94 @@ const before = (row: ReadonlyArray<number>): ReadonlyArray<number> => {
   return sums
 }
 
-/** The choice that maximises value minus `price` times cost. */
-const atPrice = (costs: Layers, values: Layers, price: number): ReadonlyArray<number> =>
-  costs.map((row, layer) => {
-    const worth = row.map((cost, item) => values[layer]![item]! - price * cost)
-    return worth.indexOf(largestOf(worth))
-  })
+const sum = (row: ReadonlyArray<number>): number => row.reduce((total, value) => total + value, 0)
 
 const sumAt = (rows: Layers, choice: ReadonlyArray<number>): number =>
-  choice.reduce((sum, item, layer) => sum + rows[layer]![item]!, 0)
+  choice.reduce((total, item, layer) => total + rows[layer]![item]!, 0)
 
-/** The value of a good choice in the band, found by bisecting the price of cost; minus infinity where none was met. */
-const firstValue = (costs: Layers, values: Layers, low: number, high: number): number => {
-  let best = Number.NEGATIVE_INFINITY
+/** What the items are worth at a price of cost: their value less what they cost. */
+const worthAt = (costs: Layers, values: Layers, price: number): Layers =>
+  costs.map((row, layer) => row.map((cost, item) => values[layer]![item]! - price * cost))
+
+/** A bound of the value of every choice in the band, the price that gives it, and the value of a choice met on the way. */
+interface Bound {
+  readonly price: number
+  readonly bound: number
+  readonly known: number
+}
+
+/** The tightest bound, found by bisecting the price of cost. */
+const boundOf = (costs: Layers, values: Layers, low: number, high: number): Bound => {
+  let found: Bound = { price: 0, bound: Number.POSITIVE_INFINITY, known: Number.NEGATIVE_INFINITY }
   const look = (price: number): number => {
-    const choice = atPrice(costs, values, price)
+    const worth = worthAt(costs, values, price)
+    const choice = worth.map((row) => row.indexOf(largestOf(row)))
     const cost = sumAt(costs, choice)
-    if (cost >= low && cost <= high) best = Math.max(best, sumAt(values, choice))
+    // In the band cost is at most `high`, which bounds what a price adds, and at least `low`, which bounds what one takes.
+    const bound = sumAt(worth, choice) + price * (price > 0 ? high : low)
+    const known = cost >= low && cost <= high ? Math.max(found.known, sumAt(values, choice)) : found.known
+    found = bound < found.bound ? { price, bound, known } : { ...found, known }
     return cost
   }
   const free = look(0)
   const spread = values.reduce((most, row) => Math.max(most, ...row.filter(Number.isFinite).map(Math.abs)), 1)
   let [cheap, dear] = free > high ? [0, 2 * spread + 1] : [-2 * spread - 1, 0]
-  for (let round = 0; round < 64; round += 1) {
+  for (let round = 0; round < 64 && found.known < found.bound; round += 1) {
     const middle = (cheap + dear) / 2
     if (look(middle) > high) cheap = middle
     else dear = middle
   }
-  return best
+  return found
 }
 
-/**
- * The choice of most value whose costs sum into [min, max]; among equal values one of lower cost; undefined where there
- * is none. Costs are non-negative safe integers; values anything but NaN and positive infinity.
- *
- * **Example** (At most 4)
- *
- * ```ts
- * import * as MostValuable from "./MostValuable.ts"
- *
- * const costs = [[1, 3], [1, 3]]
- * MostValuable.find(costs, [[0, 2], [0, 3]], 0, 4) // => [0, 1]
- * MostValuable.find(costs, [[0, 2], [0, 3]], 7, 9) // => undefined
- * ```
- */
-export const find = (layers: Layers, values: Layers, min: number, max: number): ReadonlyArray<number> | undefined => {
-  if (values.some((row, layer) => row.length !== layers[layer]?.length) || values.length !== layers.length) {
-    throw new RangeError("MostValuable.find: there must be a value for every option of every layer")
-  }
-  const cheapest = layers.map((row) => Math.min(...row))
-  const floor = cheapest.reduce((sum, cost) => sum + cost, 0)
-  const differences = layers.map((row, layer) => row.map((cost) => cost - cheapest[layer]!))
-  const unit = Math.max(1, differences.flat().reduce(greatestCommonDivisor, 0))
-  const costs = differences.map((row) => row.map((cost) => cost / unit))
-  const total = costs.length
-  const dearest = costs.map(largestOf)
-  const span = dearest.reduce((sum, cost) => sum + cost, 0)
-  const low = Math.max(0, Math.ceil((min - floor) / unit))
-  const high = Math.min(span, Math.floor((max - floor) / unit))
-  if (!(low <= high)) return undefined
-  const [costBefore, valueBefore] = [before(dearest), before(values.map(largestOf))]
-  const valueAll = valueBefore[total]!
-  const known = firstValue(costs, values, low, high)
-  // A hair below: sums in another order may differ in the last digits.
-  const needed = known - 1e-9 * (1 + Math.abs(known))
+/** The items of every layer that lose at most so much. */
+const itemsOf = (costs: Layers, values: Layers, worth: Layers, tops: ReadonlyArray<number>, allowance: number) =>
+  costs.map((row, layer): Items => {
+    const own = values[layer]!
+    const near = [...row.keys()].filter((item) => !(tops[layer]! - worth[layer]![item]! > allowance))
+    near.sort((a, b) => row[a]! - row[b]! || own[b]! - own[a]! || a - b)
+    const kept = near.filter((item, i) => i === 0 || row[item] !== row[near[i - 1]!])
+    return {
+      costs: Float64Array.from(kept, (item) => row[item]!),
+      values: Float64Array.from(kept, (item) => own[item]!),
+      places: Int32Array.from(kept)
+    }
+  })
 
+/** What a search found. */
+interface Found {
+  readonly value: number
+  readonly choice: ReadonlyArray<number>
+}
+
+/** The best choice in the band among those that lose at most `allowance`, layer by layer `tops` being the most to have. */
+const search = (
+  layers: ReadonlyArray<Items>,
+  tops: ReadonlyArray<number>,
+  { high, low, price }: Omit<Window, "least">,
+  allowance: number
+): Found | undefined => {
+  const total = layers.length
+  const cheapest = before(layers.map((items) => items.costs[0]!))
+  const dearest = before(layers.map((items) => items.costs.at(-1)!))
+  if (cheapest[total]! > high || dearest[total]! < low) return undefined
+  const worthBefore = before(tops)
+  const rest = (sums: ReadonlyArray<number>, layer: number) => sums[total]! - sums[layer]!
   const prefixes: Array<Front> = [origin]
   const suffixes: Array<Front> = [origin]
   let [first, last] = [0, total]
   while (first < last) {
     const [prefix, suffix] = [prefixes.at(-1)!, suffixes.at(-1)!]
     if (prefix.keys.length <= suffix.keys.length) {
-      const rest = span - costBefore[first + 1]!
-      prefixes.push(
-        grow(prefix, costs[first]!, values[first]!, low - rest, high, needed - (valueAll - valueBefore[first + 1]!))
-      )
+      const items = layers[first]!
       first += 1
+      const window = { low: low - rest(dearest, first), high: high - rest(cheapest, first) }
+      prefixes.push(grow(prefix, items, { ...window, price, least: worthBefore[first]! - allowance }))
     } else {
       last -= 1
-      suffixes.push(
-        grow(suffix, costs[last]!, values[last]!, low - costBefore[last]!, high, needed - valueBefore[last]!)
-      )
+      const window = { low: low - dearest[last]!, high: high - cheapest[last]! }
+      const least = rest(worthBefore, last) - allowance
+      suffixes.push(grow(suffix, layers[last]!, { ...window, price, least }))
     }
   }
 
@@ -193,5 +217,66 @@ export const find = (layers: Layers, values: Layers, min: number, max: number): 
     choice[layer] = front.items[slot]!
     slot = front.links[slot]!
   }
-  return choice
+  return { value: best.value, choice }
+}
+
+/**
+ * The choice of most value whose costs sum into [min, max]; among equal values one of lower cost; undefined where there
+ * is none. Costs are non-negative safe integers; values anything but NaN and positive infinity.
+ *
+ * **Example** (At most 4)
+ *
+ * ```ts
+ * import * as MostValuable from "./MostValuable.ts"
+ *
+ * const costs = [[1, 3], [1, 3]]
+ * MostValuable.find(costs, [[0, 2], [0, 3]], 0, 4) // => [0, 1]
+ * MostValuable.find(costs, [[0, 2], [0, 3]], 7, 9) // => undefined
+ * ```
+ */
+export const find = (layers: Layers, values: Layers, min: number, max: number): ReadonlyArray<number> | undefined => {
+  if (values.some((row, layer) => row.length !== layers[layer]?.length) || values.length !== layers.length) {
+    throw new RangeError("MostValuable.find: there must be a value for every option of every layer")
+  }
+  const cheapest = layers.map((row) => Math.min(...row))
+  const floor = sum(cheapest)
+  const differences = layers.map((row, layer) => row.map((cost) => cost - cheapest[layer]!))
+  const unit = Math.max(1, differences.flat().reduce(greatestCommonDivisor, 0))
+  const costs = differences.map((row) => row.map((cost) => cost / unit))
+  const low = Math.max(0, Math.ceil((min - floor) / unit))
+  const high = Math.min(sum(costs.map(largestOf)), Math.floor((max - floor) / unit))
+  if (!(low <= high)) return undefined
+
+  const { bound, known, price } = boundOf(costs, values, low, high)
+  const worth = worthAt(costs, values, price)
+  const tops = worth.map(largestOf)
+  // Sums in another order may differ in the last digits.
+  const hair = 1e-9 * (1 + Math.abs(bound) + Math.abs(price) * high)
+  const searched = (allowance: number) => {
+    const near = itemsOf(costs, values, worth, tops, allowance + hair)
+    return search(near, tops, { low, high, price }, allowance + hair)
+  }
+  const lost = worth.map((row, layer) => row.map((one) => tops[layer]! - one).filter(Number.isFinite))
+  const most = sum(lost.map((row) => Math.max(0, ...row)))
+  const losses = lost.flat().sort((a, b) => a - b)
+  // So that at first two items a layer matter on average.
+  let allowance = losses[Math.min(2 * layers.length, losses.length - 1)] ?? Number.POSITIVE_INFINITY
+  let distance = bound - known
+  while (allowance < most) {
+    allowance = Math.min(allowance, distance)
+    const found = searched(allowance)
+    if (found !== undefined) distance = Math.min(distance, bound - found.value)
+    if (found !== undefined && distance <= allowance) return found.choice
+    allowance = Math.max(2 * allowance, hair)
+  }
+  const found = searched(Number.POSITIVE_INFINITY)
+  // Where everything in the band is worth nothing at all, the cheapest is as good as any.
+  return found?.value === Number.NEGATIVE_INFINITY
+    ? find(
+        layers,
+        layers.map((row) => row.map(() => 0)),
+        min,
+        max
+      )
+    : found?.choice
 }
