@@ -70,6 +70,25 @@ describe("inspect", () => {
       )
       writeFileSync(file, `${zeros}\n0,0\n`)
       assert.include((yield* failure("inspect", "proxylessnas", "--archs", file)).message, "it has 2 positions")
+      // Published names beside digits, in a space that has them.
+      const imageNet = ["--set", "stemStride=2", "--size", "224", "--classes", "1000"]
+      writeFileSync(file, `fbnet-b\n${"8,".repeat(21)}8\n  fbnet-c\nfbnet-b\n`)
+      const named = yield* printed("inspect", "fbnet-l", ...imageNet, "--archs", file)
+      const alone = (name: string) => Effect.map(printed("inspect", name, "--json"), ([line]) => line)
+      assert.deepStrictEqual(
+        [named[0], named[2], named[3]],
+        [yield* alone("fbnet-b"), yield* alone("fbnet-c"), named[0]]
+      )
+      writeFileSync(file, "# one\nfbnet-b\nfbnet-bb\n")
+      assert.include(
+        (yield* failure("inspect", "fbnet-l", ...imageNet, "--archs", file)).message,
+        `--archs ${file}, line 3: architecture fbnet-bb is not in search space fbnet-l: no published network has this name; did you mean fbnet-b?`
+      )
+      writeFileSync(file, "fbnet-a\n")
+      assert.include(
+        (yield* failure("inspect", "tiny", "--archs", file)).message,
+        "line 1: architecture fbnet-a is not"
+      )
     })
   )
 
@@ -119,7 +138,9 @@ describe("inspect", () => {
         [["proxylesnas"], "did you mean proxylessnas?"],
         [["proxylessnas", "--arch", "0,0"], "it has 2 positions, and the space has 21"],
         [["proxylessnas", "--arch", `${zeros.slice(0, -1)}9`], "position 20 is 9"],
-        [["proxylessnas", "--arch", "a"], "digits separated by commas"],
+        [["proxylessnas", "--arch", "a"], "digits separated by commas, like 2,0,6, or one of proxylessnas-"],
+        [["tiny", "--arch", "a"], "an architecture is digits separated by commas"],
+        [["mobilefacenet", "--arch", "mobilefacenet-base"], "did you mean mobilefacenet-baseline?"],
         [["proxylessnas", "--stem-stride", "3"], "stemStride: got 3; expected 1 or 2"],
         [["mobilefacenet", "--set", "colour=1"], "unknown key"],
         [["tiny", "--arch", "0", "--archs", "x"], "exclude each other"],

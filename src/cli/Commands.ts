@@ -171,7 +171,9 @@ const inspect = Command.make(
     ),
     archs: Flag.String("archs").pipe(
       Flag.withMetavar("FILE"),
-      Flag.withDescription("A file of architectures, one a line (- for standard input); prints one JSON line each"),
+      Flag.withDescription(
+        "A file of architectures or published names, one a line (- for standard input); prints one JSON line each"
+      ),
       Flag.optional
     ),
     size: Flag.Int("size").pipe(

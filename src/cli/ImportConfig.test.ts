@@ -143,6 +143,9 @@ describe("import-config", () => {
       writeFileSync(at("bad.npy"), "no array")
       assert.include((yield* failure(file, "--arch", at("bad.npy"))).message, "expected a .npy file")
       assert.include((yield* failure(file, "--arch", "a,b")).message, "expected digits like 2,0,6")
+      // A published network's name is one that start.architecture takes.
+      assert.strictEqual(Yaml.parse(yield* printed(file, "--arch", "fbnet-a")).start.architecture, "fbnet-a")
+      assert.include((yield* failure(file, "--arch", "fbnet_a")).message, "did you mean fbnet-a?")
     })
   )
 

@@ -8,6 +8,7 @@ import * as Yaml from "yaml"
 import * as Load from "../component/Load.ts"
 import * as ConfigFile from "../run/ConfigFile.ts"
 import { Disk, writeAtomic } from "../run/Disk.ts"
+import * as Presets from "../search-space/Presets.ts"
 import { UsageError } from "./Exit.ts"
 import * as Osnaslib from "./Osnaslib.ts"
 
@@ -36,18 +37,21 @@ const readOld = Effect.fnUntraced(function* (file: string) {
   return value
 })
 
-/** Digits as given, or out of the file that numpy wrote. */
+/** Digits or a published network's name as given, or digits out of the file that numpy wrote. */
 const architectureOf = (given: string): Effect.Effect<string, UsageError> =>
   Effect.suspend(() => {
     if (!existsSync(given)) {
-      return /^\d+([\s,]+\d+)*$/.test(given.trim())
-        ? Effect.succeed(
-            given
-              .trim()
-              .split(/[\s,]+/)
-              .join(",")
+      const name = given.trim()
+      if (Presets.find(name) !== undefined) return Effect.succeed(name)
+      const near = Presets.meant(name)
+      const hint = near === undefined ? "" : `; did you mean ${near}?`
+      return /^\d+([\s,]+\d+)*$/.test(name)
+        ? Effect.succeed(name.split(/[\s,]+/).join(","))
+        : Effect.fail(
+            new UsageError({
+              reason: `--arch ${given}: expected digits like 2,0,6, a published network's name, or a .npy file${hint}`
+            })
           )
-        : Effect.fail(new UsageError({ reason: `--arch ${given}: expected digits like 2,0,6, or a .npy file` }))
     }
     const digits = Osnaslib.parseNpy(readFileSync(given))
     return digits === undefined

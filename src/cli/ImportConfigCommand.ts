@@ -16,7 +16,9 @@ export const importConfig = Command.make(
     ),
     arch: Flag.String("arch").pipe(
       Flag.withMetavar("A,B,..."),
-      Flag.withDescription("The architecture an evaluation begins with: digits, or OSNASLib's .npy file"),
+      Flag.withDescription(
+        "The architecture an evaluation begins with: digits, a published network's name, or OSNASLib's .npy file"
+      ),
       Flag.optional
     ),
     name: Flag.String("name").pipe(Flag.withDescription("Name of the run; default: the file's"), Flag.optional),

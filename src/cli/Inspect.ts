@@ -73,17 +73,29 @@ const readList = (file: string): Result.Result<string, UsageError> =>
     catch: (error) => new UsageError({ reason: `--archs ${file}: ${error instanceof Error ? error.message : error}` })
   })
 
-/** The architectures of a text, one a line; empty lines and those that begin with # are passed over. */
+/**
+ * The architectures of a text, one a line: digits, or names of networks published in the space. Empty lines and those that
+ * begin with # are passed over.
+ */
 export const parseArchitectures = (
   text: string,
   file: string,
-  space: Pick<SearchSpaceShape, "parse">
+  space: SearchSpaceShape
 ): Result.Result<ReadonlyArray<Genotype>, UsageError> => {
   const genotypes: Array<Genotype> = []
+  // A name costs a space to look at, and a list may have it a thousand times.
+  const named = new Map<string, ReturnType<typeof Presets.parse>>()
+  const parse = (line: string) => {
+    const known = named.get(line)
+    if (known !== undefined) return known
+    const parsed = Presets.parse(space, line)
+    if (Presets.find(line) !== undefined) named.set(line, parsed)
+    return parsed
+  }
   for (const [index, raw] of text.split("\n").entries()) {
     const line = raw.trim()
     if (line === "" || line.startsWith("#")) continue
-    const parsed = space.parse(line)
+    const parsed = parse(line)
     if (Result.isFailure(parsed)) {
       return Result.fail(new UsageError({ reason: `--archs ${file}, line ${index + 1}: ${parsed.failure.message}` }))
     }

@@ -161,6 +161,9 @@ describe("weights from PyTorch", () => {
         [[file, "--space", "tiny", "--supernet", "--arch", "0"], "expected either --arch with its digits"],
         [[file, "--space", "tinny", "--supernet"], "did you mean tiny?"],
         [[file, "--space", "tiny", "--channels", "1", "--arch", "0,0"], "it has 2 positions"],
+        [[file, "--space", "fbnet-s", "--arch", "fbnetb"], "no published network has this name; did you mean fbnet-b?"],
+        // The network's own name is an architecture like any other: what is amiss is the file.
+        [[file, "--space", "fbnet-b", "--arch", "fbnet-b"], "is not the network 0,3,4,"],
         [
           [file, "--space", "tiny", "--channels", "1", "--supernet"],
           "give --arch and its digits in place of --supernet"

@@ -77,10 +77,7 @@ const targetFor = Effect.fnUntraced(function* (
     const entries = TorchNames.entries(space.supernet.blocks, "supernet")
     return { space, architecture: undefined, entries, text: `the supernet of ${space.name}` } satisfies Target as Target
   }
-  const genotype =
-    input.arch.value === "published" && preset !== undefined
-      ? preset.genotype
-      : yield* Effect.fromResult(space.parse(input.arch.value))
+  const genotype = yield* Effect.fromResult(Presets.parse(space, input.arch.value))
   const architecture = space.format(genotype)
   const entries = TorchNames.entries(space.network(genotype).blocks, "network")
   return {

@@ -10,7 +10,7 @@ const PositiveInt = Schema.Int.check(Schema.isGreaterThan(0))
 const flags = {
   arch: Flag.String("arch").pipe(
     Flag.withMetavar("A,B,..."),
-    Flag.withDescription("One architecture's network: one digit a layer"),
+    Flag.withDescription("One architecture's network: one digit a layer, or the name of one published in the space"),
     Flag.optional
   ),
   supernet: Flag.Boolean("supernet").pipe(

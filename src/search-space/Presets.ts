@@ -1,6 +1,7 @@
 /** Published networks that the spaces can express, by name: for inspecting, retraining, and as baselines. */
 import * as Result from "effect/Result"
 import type { ImageShape, Network } from "../nn/Network.ts"
+import { closest } from "../run/Suggestion.ts"
 import { classifier, conv, globalAverage, mobile } from "./blocks/Block.ts"
 import * as FbNet from "./FbNet.ts"
 import { fixed, fromMacro, layersOf, type MacroSpec } from "./MacroSpace.ts"
@@ -141,6 +142,27 @@ export const find = (name: string): Preset | undefined => presets.find((preset) 
 export const ofSpace = (space: string): ReadonlyArray<Preset> =>
   presets.filter((preset) => preset.searchSpace.name === space)
 
+/** A text that can only be meant as a name. */
+const isNamed = (text: string): boolean => text.length <= 80 && /^[a-z][\w.-]*$/i.test(text)
+
+/** The name of a preset that a misspelt one was meant to be. */
+export const meant = (name: string): string | undefined =>
+  closest(
+    name,
+    presets.map((preset) => preset.name)
+  )
+
+/** What to say of a name that no preset has: the near one, or those of the space. */
+const unknownName = (space: string, name: string): string => {
+  const near = meant(name)
+  const own = ofSpace(space).map((preset) => preset.name)
+  const known =
+    own.length === 0
+      ? "an architecture is digits separated by commas, like 2,0,6"
+      : `expected digits separated by commas, like 2,0,6, or one of ${own.join(", ")}`
+  return `no published network has this name; ${near === undefined ? known : `did you mean ${near}?`}`
+}
+
 /**
  * An architecture of a space by its digits, or by the name of a preset of exactly this space: the same blocks of the same
  * widths, for the space's own images and head.
@@ -153,11 +175,23 @@ export const ofSpace = (space: string): ReadonlyArray<Preset> =>
  * const task = { input: [32, 32, 3], head: { _tag: "Classifier", classes: 100 } } as const
  * const space = Result.getOrThrow(FbNet.makeS({ stemStride: 2, channelShuffle: false }, task))
  * space.format(Result.getOrThrow(Presets.parse(space, "fbnet-a"))).slice(0, 9) // => "8,2,0,8,8"
+ * const misspelt = Result.flip(Presets.parse(space, "fbneta"))
+ * Result.getOrThrow(misspelt).reason // => "no published network has this name; did you mean fbnet-a?"
+ * Presets.meant("fbneta") // => "fbnet-a"
  * ```
  */
 export const parse = (space: SearchSpaceShape, text: string): Result.Result<Genotype, GenotypeError> => {
-  const preset = find(text.trim())
-  if (preset === undefined) return Result.flatMap(space.parse(text), space.validate)
+  const asked = text.trim()
+  const preset = find(asked)
+  if (preset === undefined) {
+    // A space of one's own may write architectures as words: it is asked first.
+    const own = Result.flatMap(space.parse(text), space.validate)
+    return Result.mapError(own, (error) =>
+      isNamed(asked)
+        ? new GenotypeError({ space: space.name, genotype: asked, reason: unknownName(space.name, asked) })
+        : error
+    )
+  }
   const { genotype, name, searchSpace } = preset
   const same = Result.match(Result.all([space.validate(genotype), preset.space(space.interface)]), {
     onFailure: () => false,
