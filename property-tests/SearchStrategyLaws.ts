@@ -5,6 +5,7 @@
  */
 import * as tf from "@tensorflow/tfjs-core"
 import * as Option from "effect/Option"
+import * as Result from "effect/Result"
 import fc from "fast-check"
 import type { BudgetSampler } from "../src/cost/BudgetSampler.ts"
 import * as Key from "../src/random/Key.ts"
@@ -14,6 +15,7 @@ import type {
   GradientSearch,
   LearnerState,
   LearningStep,
+  PassChoice,
   Score,
   Scored,
   SearchState,
@@ -239,6 +241,36 @@ const watchLearning = (
       return tf.add(tf.addN(terms), 10) as tf.Scalar
     }
   })
+  /** A pass that is over is judged: the state given is used up. */
+  const watchChoice = (choice: PassChoice, over: LearnerState, step: number): LearnerState => {
+    const given = valuesOf(over)
+    const alive = tf.memory().numTensors
+    const asked = choice.architectures(over)
+    for (const genotype of asked) {
+      law(Result.isSuccess(space.validate(genotype)), "passes are judged by the space's architectures", about(step))
+    }
+    law(choice.batches >= 1 && asked.length >= 1, "passes are judged by something", about(step))
+    const losses = asked.map((_, i) => Key.uniform(Key.derive(Key.make(world), "judge", step), i))
+    const [next, figures] = choice.tell(over, (step + 1) / 2, losses)
+    const made = Object.values(next.tensors).filter((tensor) => !Object.values(over.tensors).includes(tensor))
+    law(valuesOf(over) === given, "judging leaves the state it is given alone", about(step))
+    law(made.length === 0 && tf.memory().numTensors === alive, "judging makes no tensors", about(step))
+    law(Object.values(figures).every(Number.isFinite), "figures of a pass are numbers", about(step))
+    const saved = throughTensors(over)
+    const [again, told] = choice.tell(saved, (step + 1) / 2, losses)
+    law(
+      json(choice.architectures(saved)) === json(asked) &&
+        valuesOf(again) === valuesOf(next) &&
+        json(told) === json(figures),
+      "judging is deterministic, also from a checkpoint",
+      about(step)
+    )
+    dispose(saved)
+    for (const tensor of Object.values(over.tensors)) {
+      if (!Object.values(next.tensors).includes(tensor) && !tensor.isDisposed) tensor.dispose()
+    }
+    return next
+  }
   const before = tf.memory().numTensors
   const held = (state: LearnerState) => Object.keys(state.tensors).length
   let state = gradient.init(key)
@@ -294,6 +326,7 @@ const watchLearning = (
       if (!Object.values(next.tensors).includes(tensor)) tensor.dispose()
     }
     state = next
+    if (gradient.choice !== undefined && step % 2 === 1) state = watchChoice(gradient.choice, state, step)
   }
   const alive = tf.memory().numTensors
   const begun = gradient.conclude(state, key)
@@ -307,7 +340,8 @@ const watchLearning = (
  * Checks the part of a strategy that learns by gradient, on any backend of TensorFlow.js that is set, with a made-up loss
  * that is linear in the weights. Laws: deterministic; what a step gives follows from its state, also from one that went
  * through a checkpoint; a step neither changes nor frees the state it is given, and leaves no tensor behind; weights
- * for every option, none negative; the expected cost is one that probabilities can have; the search that learning leads to
+ * for every option, none negative; the expected cost is one that probabilities can have; a choice of the best pass follows
+ * from state and losses alone and makes no tensors; the search that learning leads to
  * obeys every law of {@link check}.
  *
  * **Example** (A search by gradient)

@@ -138,13 +138,15 @@ export const cost = (name: string, value: number): string =>
  * ```ts
  * import { reviewWords } from "./Format.ts"
  *
- * const words = reviewWords({ kendall: 0.961, spearman: 0.996 })
- * words // => "costs follow their targets: Kendall 0.961, Spearman 0.996"
+ * const words = reviewWords({ kendall: 0.961, spearman: 0.996, pass: 9 })
+ * words // => "costs follow their targets: Kendall 0.961, Spearman 0.996; pass 9 was the best"
  * ```
  */
-export const reviewWords = ({ deviation, kendall, spearman }: Readonly<Record<string, number>>): string =>
+export const reviewWords = ({ deviation, kendall, pass, spearman }: Readonly<Record<string, number>>): string =>
   [
     `costs follow their targets: Kendall ${kendall === undefined ? "undefined" : kendall.toFixed(3)}`,
     `Spearman ${spearman === undefined ? "undefined" : spearman.toFixed(3)}`,
     ...(deviation === undefined ? [] : [`${percent(deviation)} of the range apart`])
-  ].join(", ")
+  ]
+    .join(", ")
+    .concat(pass === undefined ? "" : `; pass ${pass} was the best`)

@@ -112,6 +112,49 @@ export const update = (
     return Effect.fail(new LearningDiverged({ searchStrategy: strategy, step: step + 1, loss: String(metrics.loss) }))
   })
 
+/**
+ * The pass of learning that is just over, counted from 1, judged by the strategy: the state with it kept or not, which
+ * shares its tensors with the one given, and the figures beside the pass's. A strategy that keeps the last pass is not asked.
+ * Between two forward passes `between` is run.
+ */
+export const judge = (
+  setup: LearnerSetup,
+  state: LearnerState,
+  pass: number,
+  supernet: { readonly variables: Variables; readonly criterion: ParameterTree },
+  between: Effect.Effect<void>
+): Effect.Effect<readonly [state: LearnerState, figures: Readonly<Record<string, number>>], DatasetError> =>
+  Effect.gen(function* () {
+    const { criterion, dataflow, gradient, space } = setup
+    if (gradient.choice === undefined) return [state, {}] as const
+    const networks = gradient.choice.architectures(state).map((genotype) => Forwards.ofNetwork(space.network(genotype)))
+    const sums = networks.map(() => 0)
+    // Those of the first pass, every time: batches as the criterion expects them, the same images for every pass.
+    const batches = Math.min(gradient.choice.batches, stepsPerPass(setup))
+    for (let step = 0; step < batches; step += 1) {
+      const batch = yield* nextBatch(setup, step)
+      const key = Key.derive(setup.key, "judge", step)
+      for (const [place, network] of networks.entries()) {
+        const loss = tf.tidy(() => {
+          const images = tf.tensor4d(batch.images, [batch.size, ...dataflow.image])
+          const labels = tf.tensor1d(batch.labels, "int32")
+          const { output } = network(supernet.variables, images, "train")
+          return criterion.loss(supernet.criterion, output as tf.Tensor2D, labels, key)
+        })
+        const [value = Number.NaN] = yield* Effect.promise(() => loss.data()).pipe(
+          Effect.ensuring(Effect.sync(() => loss.dispose()))
+        )
+        sums[place]! += value
+        yield* between
+      }
+    }
+    return gradient.choice.tell(
+      state,
+      pass,
+      sums.map((sum) => sum / batches)
+    )
+  })
+
 // ---- checkpoints ---------------------------------------------------------------------------------------------------
 
 /** Separates a search strategy's tensors from all others of a file. */

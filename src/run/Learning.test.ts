@@ -9,8 +9,9 @@ import * as BudgetSampler from "../cost/BudgetSampler.ts"
 import { CostModel } from "../cost/CostModel.ts"
 import * as LookupTable from "../cost/LookupTable.ts"
 import { Criterion } from "../criterion/Criterion.ts"
+import * as ArchitectureGenerator from "../search-strategy/ArchitectureGenerator.ts"
 import * as Differentiable from "../search-strategy/Differentiable.ts"
-import { SearchStrategy } from "../search-strategy/SearchStrategy.ts"
+import { SearchStrategy, type SearchStrategyShape } from "../search-strategy/SearchStrategy.ts"
 import * as FollowingSampler from "../training-strategy/Differentiable.ts"
 import { TrainingStrategy } from "../training-strategy/TrainingStrategy.ts"
 import * as Uniform from "../training-strategy/Uniform.ts"
@@ -34,7 +35,8 @@ const sampler = Result.getOrThrow(BudgetSampler.make(space, table.flops, budget)
 /** One way to learn: who trains the supernet, who searches. */
 interface Way {
   readonly training: "differentiable" | "uniform"
-  readonly search: ReturnType<typeof Differentiable.make>
+  readonly search: SearchStrategyShape
+  readonly steps: number
 }
 
 const searcher = (relaxation: "softmax" | "gumbel-softmax", options: Readonly<Record<string, unknown>>) =>
@@ -49,11 +51,39 @@ const searcher = (relaxation: "softmax" | "gumbel-softmax", options: Readonly<Re
 const ways: Readonly<Record<string, Way>> = {
   "between the supernet's steps": {
     training: "differentiable",
-    search: searcher("gumbel-softmax", { warmupEpochs: 0.5, everySteps: 1 })
+    search: searcher("gumbel-softmax", { warmupEpochs: 0.5, everySteps: 1 }),
+    steps: 3
   },
   "on the trained supernet": {
     training: "uniform",
-    search: searcher("softmax", { learn: "searching", epochs: 1.5 })
+    search: searcher("softmax", { learn: "searching", epochs: 1.5 }),
+    steps: 3
+  },
+  "on the trained supernet, and keeps its best pass": {
+    training: "uniform",
+    search: Result.getOrThrow(
+      ArchitectureGenerator.make(
+        space,
+        table.flops,
+        sampler,
+        Schema.decodeUnknownSync(ArchitectureGenerator.Options)({
+          ...{
+            batchSize: 6,
+            epochs: 3,
+            channels: 4,
+            depth: 1,
+            priors: 3,
+            evaluations: 3,
+            sweep: 5,
+            judged: 2,
+            targets: 2,
+            targetPlanes: 2
+          },
+          optimizer: { learningRate: 0.05 }
+        })
+      )
+    ),
+    steps: 6
   }
 }
 
@@ -128,7 +158,7 @@ for (const [name, way] of Object.entries(ways)) {
           const learned = heard.filter((event) => event._tag === "Learned")
           const last = learned.at(-1)
           assert.strictEqual(last?.step, last?.steps)
-          assert.strictEqual(last?.steps, 3)
+          assert.strictEqual(last?.steps, way.steps)
           assert.lengthOf(last?.probabilities ?? [], space.layers.length)
           for (const row of last?.probabilities ?? []) {
             assert.closeTo(
@@ -141,6 +171,20 @@ for (const [name, way] of Object.entries(ways)) {
             assert.isTrue(Number.isFinite(last?.metrics[metric]), metric)
           }
           assert.isBelow(last?.metrics["entropy"] ?? 1, 1)
+
+          // Where passes are judged, the best of them is told, with its own figures.
+          const objectives = heard.flatMap((event) =>
+            event._tag === "Learned" ? (event.metrics["objective"] ?? []) : []
+          )
+          assert.lengthOf(objectives, way.search.gradient?.choice === undefined ? 0 : 3)
+          if (objectives.length > 0) {
+            const best = objectives.indexOf(Math.min(...objectives))
+            const passes = learned.filter(({ probabilities }) => probabilities !== null)
+            const reviewed = heard.find((event) => event._tag === "LearningReviewed")
+            assert.strictEqual(reviewed?.metrics["pass"], best + 1)
+            assert.strictEqual(reviewed?.metrics["kendall"], passes[best]?.metrics["kendall"])
+            assert.strictEqual(reviewed?.metrics["deviation"], passes[best]?.metrics["deviation"])
+          }
 
           const expected = outcome(untouched)
           for (const [count, how] of [
@@ -231,26 +275,26 @@ describe("components that do not go together", () => {
     })
   it.live("a search that learns meanwhile, and a sampler of single paths", () =>
     refused(
-      { training: "uniform", search: searcher("softmax", {}) },
+      { training: "uniform", search: searcher("softmax", {}), steps: 0 },
       /trainingStrategy uniform and searchStrategy softmax-differentiable do not go together: .*expected trainingStrategy differentiable, or learn: searching/
     )
   )
   it.live("a sampler that follows, and a search that learns later, or nothing", () =>
     Effect.gen(function* () {
       yield* refused(
-        { training: "differentiable", search: searcher("softmax", { learn: "searching" }) },
+        { training: "differentiable", search: searcher("softmax", { learn: "searching" }), steps: 0 },
         /trainingStrategy differentiable and searchStrategy softmax-differentiable .*learns only when the supernet is trained.*expected trainingStrategy uniform or fair/
       )
       const { gradient: _, ...nothing } = searcher("softmax", {})
       yield* refused(
-        { training: "differentiable", search: { ...nothing, name: "evolution" } },
+        { training: "differentiable", search: { ...nothing, name: "evolution" }, steps: 0 },
         /searchStrategy evolution do not go together: .*does not learn by gradient/
       )
     })
   )
   it.live("batches that the validation split cannot fill", () =>
     refused(
-      { training: "differentiable", search: searcher("softmax", { batchSize: 13 }) },
+      { training: "differentiable", search: searcher("softmax", { batchSize: 13 }), steps: 0 },
       /batches of 13 images of the validation split, which has 12; expected searchStrategy.batchSize of at most 12/
     )
   )

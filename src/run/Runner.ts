@@ -661,10 +661,15 @@ const makeWork = (s: Services, config: RunConfig, folder: RunFolder.RunFolderSha
             )
           }
           const passDone = step % perPass === 0 || step === steps
-          const means = passDone
+          let means = passDone
             ? Object.fromEntries(Object.entries(sums.metrics).map(([name, sum]) => [name, sum / sums.steps]))
             : undefined
           if (means !== undefined) {
+            const [judged, figures] = yield* Learner.judge(setup, state, history.length + 1, weights, breathe)
+            taught = { digest: undefined, state: judged }
+            Parameters.disposeReplacedUnsafe(state.tensors, judged.tensors)
+            state = judged
+            means = { ...means, ...figures }
             history.push(means)
             sums = noSums
           }

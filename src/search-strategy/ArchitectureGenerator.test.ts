@@ -109,10 +109,23 @@ const train = (
   return state
 }
 
-const bits = (state: LearnerState) =>
-  Object.keys(state.tensors)
+const bitsOf = (tree: Parameters.ParameterTree) =>
+  Object.keys(tree)
     .sort()
-    .map((name) => [name, Array.from(new Uint32Array(Float32Array.from(state.tensors[name]!.dataSync()).buffer))])
+    .map((name) => [name, Array.from(new Uint32Array(Float32Array.from(tree[name]!.dataSync()).buffer))])
+
+const bits = ({ tensors }: LearnerState) => bitsOf(tensors)
+
+/** The tensors under a prefix, without it. */
+const paramsOf = ({ tensors }: LearnerState, prefix: string): Parameters.ParameterTree =>
+  Object.fromEntries(
+    Object.entries(tensors).flatMap(([name, tensor]) =>
+      name.startsWith(prefix) ? [[name.slice(prefix.length), tensor]] : []
+    )
+  )
+
+const prefixed = (tree: Parameters.ParameterTree): Parameters.ParameterTree =>
+  Object.fromEntries(Object.entries(tree).map(([name, tensor]) => [`params.${name}`, tensor]))
 
 describe("a step of training", () => {
   it("has the gradient of its loss in the generator's parameters", () => {
@@ -210,6 +223,62 @@ describe("a trained generator", () => {
     ).sort((a, b) => a - b)
     expect(own).toBeLessThan(random[9]!)
     Parameters.disposeUnsafe(state.tensors)
+  })
+
+  it("is that of the pass with the least loss, the first among equals, and is told as that", () => {
+    const { gradient, on } = madeFor(plain, { sweep: 9, judged: 3, costWeight: 2 })
+    const { choice } = gradient
+    if (choice === undefined) throw new Error("it keeps the last pass")
+    let state = gradient.init(Key.make(1))
+    const passes: Array<{ readonly params: string; readonly objective: number; readonly review: unknown }> = []
+    // What the supernet is made to say: the third and the fifth pass are good, the fourth is no number.
+    const said = [9, 5, 1, Number.NaN, 1, 3]
+    for (const [pass, loss] of said.entries()) {
+      state = train(plain, gradient, state, 4 * pass, 4 * pass + 4, 4 * said.length)
+      const asked = choice.architectures(state)
+      expect(asked).toHaveLength(3)
+      const current = { params: paramsOf(state, "params."), pool: ArchitectureGenerator.trainedOf(state).pool }
+      const swept = ArchitectureGenerator.sweep(on, current, 9)
+      const losses = asked.map((_, i) => loss + i)
+      const expected = ArchitectureGenerator.objectiveOf(on, 2, swept, losses)
+      const [next, figures] = choice.tell(state, pass + 1, losses)
+      expect(figures["objective"]).toBe(Number.isNaN(loss) ? undefined : expected)
+      expect(figures["kendall"] ?? null).toBe(swept.kendall)
+      passes.push({
+        params: JSON.stringify(bitsOf(current.params)),
+        objective: Number.isNaN(expected) ? Number.POSITIVE_INFINITY : expected,
+        review: { costs: swept.costs, kendall: swept.kendall }
+      })
+      Parameters.disposeReplacedUnsafe(state.tensors, next.tensors)
+      state = next
+    }
+    const best = passes.reduce((least, { objective }, i) => (objective < passes[least]!.objective ? i : least), 0)
+    expect([2, 4]).toContain(best)
+    const kept = ArchitectureGenerator.trainedOf(state)
+    expect(JSON.stringify(bitsOf(kept.params))).toBe(passes[best]!.params)
+    expect(JSON.stringify(bitsOf(kept.params))).not.toBe(passes.at(-1)!.params)
+    const review = gradient.review?.(state)
+    expect(review?.metrics["pass"]).toBe(best + 1)
+    expect({ costs: review?.costs, kendall: review?.metrics["kendall"] ?? null }).toEqual(passes[best]!.review)
+    // The same again changes nothing: of equals the first is kept.
+    const { objective } = passes[best]!
+    const [same] = choice.tell({ ...state, tensors: { ...state.tensors, ...prefixed(kept.params) } }, 9, [
+      said[best]!,
+      said[best]! + 1,
+      said[best]! + 2
+    ])
+    expect(same.json).toMatchObject({ best: { pass: best + 1, objective } })
+    Parameters.disposeUnsafe(state.tensors)
+  })
+
+  it("judges a pass by cost alone where the task has nothing to say", () => {
+    const range = { metric: "flops", min: 100, max: 200 } as const
+    const objective = (costs: ReadonlyArray<number>, losses: ReadonlyArray<number>) =>
+      ArchitectureGenerator.objectiveOf({ range }, 8, { costs, targets: [100, 150, 200] }, losses)
+    expect(objective([100, 150, 200], [2, 4])).toBe(3)
+    expect(objective([150, 150, 150], [0])).toBeCloseTo((8 * 2 * 0.25) / 3, 12)
+    const single = { metric: "flops", min: 5, max: 5 } as const
+    expect(ArchitectureGenerator.objectiveOf({ range: single }, 8, { costs: [5], targets: [5] }, [1])).toBe(1)
   })
 
   it("is the same bit for bit when it was saved in the middle and read back", async () => {

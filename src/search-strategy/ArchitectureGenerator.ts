@@ -3,7 +3,8 @@
  * with Architecture Generator"): not an architecture is searched but a network that draws one for any target cost. It is
  * trained on the frozen supernet: for a random target it draws scores, Gumbel-softmax makes weights of them, and the
  * task's loss of the supernet's mixture under these weights plus the squared distance of the mixture's cost from the
- * target is minimised (sections 3.1 and 3.2).
+ * target is minimised (sections 3.1 and 3.2). How well it does rises and falls from pass to pass, so the best pass is kept:
+ * the one with the least of that same loss where nothing is random or mixed any more ({@link objectiveOf}).
  *
  * What was trained serves any number of targets ({@link generate}). For the run's own budget it names its most likely
  * architecture within the band and further ones, seen from other priors or through Gumbel noise, and the estimator
@@ -36,7 +37,9 @@
  * const trained = ArchitectureGenerator.trainedOf(state)
  * const { cost } = ArchitectureGenerator.generate(on, trained, sampler)
  * cost >= 2e6 && cost <= 2.5e6 // => true
- * ArchitectureGenerator.sweep(on, trained, 3).targets.length // => 3
+ * const swept = ArchitectureGenerator.sweep(on, trained, 3)
+ * swept.targets.length // => 3
+ * ArchitectureGenerator.objectiveOf(on, 0, swept, [2, 4]) // => 3
  * const target = ArchitectureGenerator.targetOf(on.range, 2, Key.make(1), 0)
  * target >= on.range.min && target <= on.range.max // => true
  * ArchitectureGenerator.temperatureOf({ temperature: 4, finalTemperature: 1 }, 0, 10) // => 4
@@ -75,6 +78,7 @@ import {
   type LearnerState,
   type LearningMetrics,
   type LearningStep,
+  type PassChoice,
   SearchStrategy,
   type SearchStrategyShape
 } from "./SearchStrategy.ts"
@@ -109,7 +113,9 @@ export const Options = Schema.Struct({
     Schema.Int.check(Schema.isGreaterThanOrEqualTo(2)),
     50,
     "Target costs by which the trained generator is judged: does the cost of what it draws follow them?"
-  )
+  ),
+  judged: defaulted(PositiveInt, 5, "Of how many targets, after every pass, the architecture's task loss is measured"),
+  judgedBatches: defaulted(PositiveInt, 4, "On how many batches; by this loss and the cost term the best pass is kept")
 })
 /** Options of the generator. */
 export type Options = typeof Options.Type
@@ -282,13 +288,16 @@ const LearnerJson = Schema.Struct({
   key: Key.Key,
   pool: Schema.Array(PriorPool.Prior),
   counts: Schema.Record(Schema.String, Schema.Int),
-  temperature: Schema.Finite
+  temperature: Schema.Finite,
+  /** The best pass so far, from 1, and what it was judged by; its parameters are tensors of their own. */
+  best: Schema.NullOr(Schema.Struct({ pass: Schema.Int, objective: Schema.Finite }))
 })
 
 const decodeLearner = Schema.decodeUnknownSync(LearnerJson)
 
 const paramPrefix = "params."
 const slotPrefix = "optimizer."
+const bestPrefix = "best."
 
 const under = (prefix: string, tree: ParameterTree): ParameterTree =>
   Object.fromEntries(
@@ -314,8 +323,14 @@ const slotsOf = (tensors: ParameterTree): Readonly<Record<string, ParameterTree>
 export const interfaceOf = (state: Pick<LearnerState, "json">): typeof NetworkInterface.Type =>
   decodeLearner(state.json).interface
 
-/** The trained part of a learner's state. */
-export const trainedOf = (state: LearnerState): Trained => ({
+/** The trained part of a learner's state: of the best pass, or, until one is judged, as it stands. */
+export const trainedOf = (state: LearnerState): Trained => {
+  const { best, pool } = decodeLearner(state.json)
+  return { params: under(best === null ? paramPrefix : bestPrefix, state.tensors), pool }
+}
+
+/** As it stands, whatever was kept. */
+const currentOf = (state: LearnerState): Trained => ({
   params: under(paramPrefix, state.tensors),
   pool: decodeLearner(state.json).pool
 })
@@ -373,6 +388,30 @@ export const stepLoss = (on: Foundation, params: ParameterTree, input: StepInput
   return { loss: tf.add(task, tf.mul(squares, costWeight)), rest: { task, distance, drawn: [...drawn] } }
 }
 
+/**
+ * What passes are compared by, least best: the loss that training minimises, at its cold end. The mean task loss of
+ * architectures it draws, each a single path of the supernet, and `costWeight` times the mean squared distance of the
+ * costs of a sweep from their targets, in spans of the range. Unlike the loss of the steps it depends on no noise,
+ * no temperature and no chance targets, so that passes can be compared at all.
+ */
+export const objectiveOf = (
+  on: Pick<Foundation, "range">,
+  costWeight: number,
+  { costs, targets }: Pick<Sweep, "costs" | "targets">,
+  losses: ReadonlyArray<number>
+): number => {
+  const span = spanOf(on.range)
+  const squares = costs.reduce((sum, cost, i) => sum + ((cost - targets[i]!) / span) ** 2, 0)
+  return losses.reduce((sum, loss) => sum + loss, 0) / losses.length + (costWeight * squares) / costs.length
+}
+
+/** Figures of a sweep by name. */
+const figuresOf = ({ deviation, kendall, spearman }: Sweep): Readonly<Record<string, number>> => ({
+  deviation,
+  ...(kendall === null ? {} : { kendall }),
+  ...(spearman === null ? {} : { spearman })
+})
+
 const learning = (on: Foundation, options: Options, sampler: BudgetSampler): GradientSearch => {
   const optimizer = Optimizer.fromConfig(options.optimizer)
   const span = spanOf(on.range)
@@ -408,6 +447,37 @@ const learning = (on: Foundation, options: Options, sampler: BudgetSampler): Gra
     const slots = Object.entries(updated.state.slots).map(([slot, tree]) => prefixed(`${slotPrefix}${slot}.`, tree))
     const tensors = Object.assign({}, state.tensors, prefixed(paramPrefix, updated.params), ...slots) as ParameterTree
     return [{ tensors, json: { ...json, counts: updated.state.counts, temperature } }, metrics]
+  }
+
+  const choice: PassChoice = {
+    batches: options.judgedBatches,
+    // From the middles of equal parts of the range: at its ends there is little to choose.
+    architectures: (state) => {
+      const { max, min } = on.range
+      const trained = currentOf(state)
+      const aims = Array.from({ length: options.judged }, (_, i): Aim => {
+        const target = min + ((i + 0.5) / options.judged) * (max - min)
+        return { target, prior: PriorPool.nearest(trained.pool, target)[0]! }
+      })
+      return scores(on, trained, aims).map((rows) => on.layerOptions.genotype(likeliest(rows)))
+    },
+    tell: (state, pass, losses) => {
+      const json = decodeLearner(state.json)
+      const current = currentOf(state)
+      const swept = sweep(on, current, options.sweep)
+      const objective = objectiveOf(on, options.costWeight, swept, losses)
+      const figures = figuresOf(swept)
+      // A supernet that was never trained on such a path may answer anything: no pass to keep.
+      if (!Number.isFinite(objective)) return [state, figures]
+      const kept =
+        json.best !== null && json.best.objective <= objective
+          ? state
+          : {
+              tensors: { ...state.tensors, ...prefixed(bestPrefix, current.params) },
+              json: { ...json, best: { pass, objective } }
+            }
+      return [kept, { ...figures, objective }]
+    }
   }
 
   /** The generator's own architectures of the budget, its most likely one first; as many as are to be scored. */
@@ -451,10 +521,12 @@ const learning = (on: Foundation, options: Options, sampler: BudgetSampler): Gra
         key: { k0: key.k0, k1: key.k1 },
         pool: PriorPool.make(on.entries, on.range, options.priors, Key.derive(key, "pool")),
         counts: {},
-        temperature: options.temperature
+        temperature: options.temperature,
+        best: null
       }
     }),
     trainStep,
+    choice,
     distribution: (state) => {
       const trained = trainedOf(state)
       const target = goalOf(on.range, sampler.budget)
@@ -467,13 +539,10 @@ const learning = (on: Foundation, options: Options, sampler: BudgetSampler): Gra
       }
     },
     review: (state) => {
-      const { costs, deviation, kendall, spearman, targets } = sweep(on, trainedOf(state), options.sweep)
-      const metrics = {
-        deviation,
-        ...(kendall === null ? {} : { kendall }),
-        ...(spearman === null ? {} : { spearman })
-      }
-      return { metrics, targets, costs }
+      const swept = sweep(on, trainedOf(state), options.sweep)
+      const { best } = decodeLearner(state.json)
+      const metrics = { ...figuresOf(swept), ...(best === null ? {} : { pass: best.pass }) }
+      return { metrics, targets: swept.targets, costs: swept.costs }
     },
     conclude: (state, key) => ({ ...SearchProgress.initial(key), candidates: candidates(state, key) })
   }

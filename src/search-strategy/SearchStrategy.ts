@@ -110,7 +110,8 @@ export type LearningMetrics = Readonly<Record<string, number>> & { readonly loss
  * How good what was learned is, told once when learning is over. A strategy that serves many targets asks itself for
  * architectures of `targets`, one by one, and tells their `costs`, both in the budget's metric; `metrics` are figures about
  * them by name: `kendall` and `spearman`, rank correlations of the two (missing where all costs are equal), `deviation`,
- * their mean distance as a fraction of the range of targets.
+ * their mean distance as a fraction of the range of targets, and `pass`, of which pass of learning all that is, where one
+ * is chosen.
  *
  * **Example** (Two targets, both met within a tenth)
  *
@@ -131,6 +132,26 @@ export const LearningReview = Schema.Struct({
 export type LearningReview = typeof LearningReview.Type
 
 /**
+ * How a strategy that learns `AfterSupernet` keeps the best of its passes instead of the last. After every pass whoever
+ * drives it measures the task's loss of each of `architectures` - a path through the supernet alone, mean over the same
+ * `batches` batches of the validation split every time - and tells the losses in that order.
+ */
+export interface PassChoice {
+  readonly batches: number
+  /** Architectures of the space. */
+  readonly architectures: (state: LearnerState) => ReadonlyArray<Genotype>
+  /**
+   * The state with the pass just over, counted from 1, kept or not; it shares its tensors with the state it was given. The
+   * figures, by name, stand beside those of the pass.
+   */
+  readonly tell: (
+    state: LearnerState,
+    pass: number,
+    losses: ReadonlyArray<number>
+  ) => readonly [state: LearnerState, figures: Readonly<Record<string, number>>]
+}
+
+/**
  * The part of a strategy that learns by gradient: architecture parameters, a generator of architectures. State goes in,
  * state comes out; whoever drives it saves the state with the run's checkpoints, and begins the search from what was
  * learned (`conclude`), so that `ask` and `tell` stay functions of JSON.
@@ -149,6 +170,8 @@ export interface GradientSearch {
   ) => readonly [state: LearnerState, metrics: LearningMetrics]
   /** What is believed now: training strategies that follow the search strategy mix by it, and the report draws it. */
   readonly distribution: (state: LearnerState) => ArchitectureDistribution
+  /** Which pass of learning `AfterSupernet` is kept. Default: the last. */
+  readonly choice?: PassChoice | undefined
   /** Judges what was learned `AfterSupernet`, when learning is over. Default: nothing is told. */
   readonly review?: ((state: LearnerState) => LearningReview) | undefined
   /** The state that the search begins with when learning is over; it takes what it needs of the tensors as numbers. */
