@@ -10,7 +10,7 @@ import * as Schema from "effect/Schema"
 import { define } from "../component/Component.ts"
 import type { ImageShape, NamedBlock, Network } from "../nn/Network.ts"
 import { outputShape } from "../nn/Network.ts"
-import { type Block, BlockSpec, label, place } from "./blocks/Block.ts"
+import { type Block, BlockSpec, label, misplaced, place } from "./blocks/Block.ts"
 import {
   type Genotype,
   GenotypeError,
@@ -171,20 +171,41 @@ export interface SpaceParts {
   readonly superBlocks?: (layer: number) => ReadonlyArray<NamedBlock>
 }
 
-const shapeError = (name: string, blocks: ReadonlyArray<NamedBlock>, input: ImageShape): string | undefined => {
-  let shape = input
-  for (const { block, name: where } of blocks) {
+/** What blocks have made so far: an image, or a vector (then 1 x 1 x features). */
+interface Reached {
+  readonly shape: ImageShape
+  readonly vector: boolean
+}
+
+/** What blocks make of an image or a vector, or why they cannot. */
+const reach = (
+  space: string,
+  blocks: ReadonlyArray<NamedBlock>,
+  input: Reached
+): Result.Result<Reached, SearchSpaceError> => {
+  let { shape, vector } = input
+  for (const { block, name } of blocks) {
+    const fail = (reason: string) =>
+      Result.fail(new SearchSpaceError({ space, reason: `block ${name} (${label(block)}) of ${space} ${reason}` }))
+    if (block.inChannels !== shape[2]) return fail(`takes ${block.inChannels} channels, and there are ${shape[2]}`)
+    if (vector !== (block._tag === "Classifier")) {
+      return fail(vector ? "takes an image, and there is a vector" : "takes a vector: put a GlobalAverage before it")
+    }
+    const reason = misplaced(block)
+    if (reason !== undefined) return fail(`cannot be: ${reason}`)
     const after = outputShape(block, shape)
     if (after.some((side) => !(side >= 1) || !Number.isInteger(side))) {
-      return `block ${where} (${label(block)}) of ${name} has no output for an input of ${shape.join("x")}`
+      return fail(`has no output for an input of ${shape.join("x")}`)
     }
     shape = after
+    vector = block._tag === "Classifier" || block._tag === "GlobalAverage"
   }
-  return undefined
+  return Result.succeed({ shape, vector })
 }
 
 /**
- * Makes a space of its parts, or says why it cannot be: an image too small, options of a layer that differ in shape.
+ * Makes a space of its parts, or says why it cannot be: an image too small, a block that does not fit its place, options
+ * of a layer that differ in shape, an end that is not what the task asks for.
  *
  * **Example** (A space of one block)
  *
@@ -194,6 +215,7 @@ const shapeError = (name: string, blocks: ReadonlyArray<NamedBlock>, input: Imag
  * import * as MacroSpace from "./MacroSpace.ts"
  *
  * const task = { input: [8, 8, 3], head: { _tag: "Embedding", dimension: 4 } } as const
+ * const average = { name: "last.0", block: Block.place(Block.globalAverage, 4, 4, 1) }
  * const block = (name: string, kernel: number) => ({ name, block: Block.place(Block.conv({ kernel }), 3, 4, 1) })
  * const options = [1, 3].map((kernel, at) => ({ selection: [at], label: `k${kernel}`, block: block(`search.0.${at}`, kernel) }))
  * const space = MacroSpace.assemble({
@@ -201,7 +223,7 @@ const shapeError = (name: string, blocks: ReadonlyArray<NamedBlock>, input: Imag
  *   interface: task,
  *   first: [],
  *   layers: [{ name: "search.0", width: 1, options }],
- *   last: [],
+ *   last: [average],
  *   choices: [["k1", "k3"]]
  * })
  * Result.map(space, ({ size }) => size) // => Result.succeed(2n)
@@ -224,27 +246,35 @@ export const assemble = (parts: SpaceParts): Result.Result<SearchSpaceShape, Sea
   }
 
   // Shapes: every option of a layer must leave the image as the first one does.
-  let shape = parts.interface.input
-  const before = shapeError(name, first, shape)
-  if (before !== undefined) return fail(before)
-  for (const { block } of first) shape = outputShape(block, shape)
+  const before = reach(name, first, { shape: parts.interface.input, vector: false })
+  if (Result.isFailure(before)) return Result.fail(before.failure)
+  let reached = before.success
   for (const layer of layers) {
     let common: ImageShape | undefined
     for (const option of layer.options) {
-      const wrong = shapeError(name, [option.block], shape)
-      if (wrong !== undefined) return fail(wrong)
-      const after = outputShape(option.block.block, shape)
-      common ??= after
-      if (after.some((side, i) => side !== common?.[i])) {
+      const one = reach(name, [option.block], reached)
+      if (Result.isFailure(one)) return Result.fail(one.failure)
+      const { shape, vector } = one.success
+      if (vector) return fail(`in layer ${layer.name}, option ${option.label} makes the image a vector`)
+      common ??= shape
+      if (shape.some((side, i) => side !== common?.[i])) {
         return fail(
-          `in layer ${layer.name}, option ${option.label} makes ${shape.join("x")} into ${after.join("x")} and the others into ${common.join("x")}`
+          `in layer ${layer.name}, option ${option.label} makes ${reached.shape.join("x")} into ${shape.join("x")} and the others into ${common.join("x")}`
         )
       }
     }
-    shape = common ?? shape
+    reached = { shape: common ?? reached.shape, vector: false }
   }
-  const after = shapeError(name, last, shape)
-  if (after !== undefined) return fail(after)
+  const end = reach(name, last, reached)
+  if (Result.isFailure(end)) return Result.fail(end.failure)
+  if (!end.success.vector || end.success.shape[2] !== outputs) {
+    const found = end.success.vector
+      ? `a vector of ${end.success.shape[2]}`
+      : `an image of ${end.success.shape.join("x")}`
+    return fail(
+      `it ends in ${found}, and the task asks for a vector of ${outputs}: a GlobalAverage, and the width head`
+    )
+  }
 
   const validate = (genotype: Genotype): Result.Result<Genotype, GenotypeError> => {
     const checked = validateDigits(name, choices, genotype)

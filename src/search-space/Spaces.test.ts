@@ -196,6 +196,48 @@ describe("what cannot be is refused with a reason", () => {
     expect(reasonOf(MacroSpace.fromMacro(large, cifar))).toContain("has no output for an input of 32x32x3")
   })
 
+  it("a block that does not fit its place", () => {
+    const refused = (settings: Partial<MacroSpace.MacroSpec>) => reasonOf(MacroSpace.fromMacro(own(settings), cifar))
+    const choice = (block: Block.BlockSpec) => refused({ choices: [block] })
+    const ended = (...last: MacroSpace.MacroSpec["last"]) => refused({ last })
+    const { conv, fixed } = { ...Block, ...MacroSpace }
+    expect(choice({ _tag: "AveragePool", kernel: 3 })).toBe(
+      "search space own: block search.1.0 (average pool k3) of own cannot be: it keeps the width, and 8 channels should become 16"
+    )
+    expect(choice({ _tag: "MaxPool", kernel: 3 })).toContain("it keeps the width, and 8 channels should become 16")
+    expect(choice(conv({ kernel: 3, groups: "depthwise" }))).toContain("it keeps the width")
+    expect(choice(conv({ kernel: 3, groups: 3 }))).toContain("3 groups do not divide its 8 channels")
+    expect(choice(Block.mobile({ kernel: 3, expansion: 1.5, pointGroups: 8 }))).toContain(
+      "8 groups do not divide its 12"
+    )
+    expect(choice(Block.mobile({ kernel: 3, expansion: 0.1 }))).toContain(
+      "it needs 1 hidden channels or more, and its expansion makes 0"
+    )
+    expect(choice(Block.mixed({ kernels: Array(9).fill(3), expansion: 1 }))).toContain("it needs 9 hidden channels")
+    expect(choice(Block.mixed({ kernels: [3, 5], expansion: 1, pointGroups: 5 }))).toContain("5 groups do not divide")
+    expect(choice(Block.unified({ slots: [0, 0] }))).toContain("all its sub-blocks are left out")
+    expect(choice(Block.classifier)).toContain("takes a vector: put a GlobalAverage before it")
+    const odd = MacroSpace.layersOf([[9, 1]])
+    expect(refused({ choices: [Block.shuffle({ kernel: 3 })], search: odd })).toContain(
+      "its two branches share an even width, and 9 is odd"
+    )
+    const narrower = MacroSpace.layersOf([[8, 2]])
+    expect(refused({ choices: [Block.shuffle({ kernel: 3, widening: "keep" })], search: narrower })).toContain(
+      "it keeps the input's 8 channels beside new ones, and gives 8 in all"
+    )
+    expect(choice(Block.globalAverage)).toContain("in layer search.0, option global average makes the image a vector")
+    expect(ended(fixed(Block.globalAverage), fixed(conv({ kernel: 1 }), "head"))).toContain("takes an image")
+    expect(ended()).toContain("it ends in an image of 16x16x16, and the task asks for a vector of")
+    expect(ended(fixed(Block.globalAverage))).toContain("it ends in a vector of 16, and the task asks for")
+    expect(() => Schema.decodeUnknownSync(Block.BlockSpec)({ _tag: "Unified", slots: [4] })).toThrow("odd kernel side")
+    const block = Block.place(conv({ kernel: 3 }), 4, 8, 1)
+    const layers = [
+      { name: "search.0", width: 1, options: [{ selection: [0], label: "k3", block: { name: "b", block } }] }
+    ]
+    const parts = { name: "own", interface: cifar, first: [], layers, last: [], choices: [["k3"]] }
+    expect(reasonOf(MacroSpace.assemble(parts))).toContain("block b (conv k3) of own takes 4 channels, and there are 3")
+  })
+
   it("a space of one's own is data, and reads from a configuration with its defaults", () => {
     const decoded = Schema.decodeUnknownSync(MacroSpace.MacroSpec)({
       name: "own",

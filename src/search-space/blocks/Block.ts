@@ -9,6 +9,9 @@ import type { Activation } from "../../engine/ConvChain.ts"
 
 const Positive = Schema.Int.check(Schema.isGreaterThan(0))
 const NonNegative = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
+const OddOrNone = NonNegative.check(
+  Schema.makeFilter((k: number) => k === 0 || k % 2 === 1 || "an odd kernel side, or 0")
+)
 const OddKernel = Schema.Int.check(
   Schema.isGreaterThan(0),
   Schema.makeFilter((k: number) => k % 2 === 1 || "an odd kernel side")
@@ -76,7 +79,7 @@ export const MixedSpec = Schema.TaggedStruct("Mixed", {
  * Parameters are named by slot, so that a layer with fewer sub-blocks shares those of the full one.
  */
 export const UnifiedSpec = Schema.TaggedStruct("Unified", {
-  slots: Schema.Array(NonNegative).check(Schema.isMinLength(1)),
+  slots: Schema.Array(OddOrNone).check(Schema.isMinLength(1)),
   activation,
   published: flag(false).annotate({
     description: "Compute the slots left out as well and multiply them by zero, as the published supernet does"
@@ -201,6 +204,65 @@ export const place = (spec: BlockSpec, inChannels: number, outChannels: number, 
   outChannels,
   stride
 })
+
+/** Why channels cannot be dealt out to groups; undefined where they can. */
+const unevenGroups = (groups: number, widths: ReadonlyArray<number>): string | undefined => {
+  const uneven = widths.find((width) => width % groups !== 0)
+  return uneven === undefined ? undefined : `${groups} groups do not divide its ${uneven} channels`
+}
+
+/** Why hidden channels are too few; undefined where there are at least `least`. */
+const fewHidden = (hidden: number, least: number): string | undefined =>
+  hidden >= least ? undefined : `it needs ${least} hidden channels or more, and its expansion makes ${hidden}`
+
+/**
+ * Why a block cannot have the widths that it is put between; undefined where it can.
+ *
+ * **Example** (A pooling keeps the width)
+ *
+ * ```ts
+ * import * as Block from "./Block.ts"
+ *
+ * Block.misplaced(Block.place(Block.shuffle({ kernel: 3 }), 16, 16, 1)) // => undefined
+ * Block.misplaced(Block.place({ _tag: "MaxPool", kernel: 3 }, 16, 24, 1)) // => "it keeps the width, and 16 channels should become 24"
+ * ```
+ */
+export const misplaced = (block: Block): string | undefined => {
+  const { inChannels, outChannels } = block
+  const keepsWidth =
+    inChannels === outChannels
+      ? undefined
+      : `it keeps the width, and ${inChannels} channels should become ${outChannels}`
+  switch (block._tag) {
+    case "Conv":
+      return block.groups === "depthwise" ? keepsWidth : unevenGroups(block.groups, [inChannels, outChannels])
+    case "Mobile": {
+      const hidden = Math.floor(inChannels * block.expansion)
+      const widths = block.expansion === 1 ? [hidden, outChannels] : [inChannels, hidden, outChannels]
+      return fewHidden(hidden, 1) ?? unevenGroups(block.pointGroups, widths)
+    }
+    case "Mixed": {
+      const hidden = Math.floor(inChannels * block.expansion)
+      const widths = block.expansion === 1 ? [hidden, outChannels] : [inChannels, hidden, outChannels]
+      return fewHidden(hidden, block.kernels.length) ?? unevenGroups(block.pointGroups, widths)
+    }
+    case "Unified":
+      return block.slots.some((kernel) => kernel > 0) ? undefined : "all its sub-blocks are left out"
+    case "Shuffle": {
+      if (outChannels % 2 !== 0) return `its two branches share an even width, and ${outChannels} is odd`
+      const widens = block.stride !== 1 || inChannels !== outChannels
+      return widens && block.widening === "keep" && outChannels <= inChannels
+        ? `it keeps the input's ${inChannels} channels beside new ones, and gives ${outChannels} in all`
+        : undefined
+    }
+    case "AveragePool":
+    case "MaxPool":
+    case "GlobalAverage":
+      return keepsWidth
+    default:
+      return undefined
+  }
+}
 
 /**
  * A convolution; ReLU6 and batch normalisation unless said.
