@@ -1,6 +1,7 @@
 /**
  * Image files to bytes. PGM and PPM are read here; JPEG, PNG, WebP and what else sharp knows by the optional dependency
- * `sharp`, loaded when the first such file comes.
+ * `sharp`, loaded when the first such file comes: upright, as sRGB, on black where they are transparent. Grey is not made
+ * here but of the bytes (`Resample.withChannels`), so that a picture has the same in whatever format it came.
  */
 import * as fs from "node:fs/promises"
 import { join } from "node:path"
@@ -35,7 +36,7 @@ const loadSharp = (): Promise<Sharp> => {
   return sharp
 }
 
-const bySharp = async (file: string, bytes: Uint8Array, channels: 1 | 3): Promise<Netpbm.RawImage> => {
+const bySharp = async (file: string, bytes: Uint8Array): Promise<Netpbm.RawImage> => {
   const library = await loadSharp().catch(() => {
     throw new ImageFailure(file, "the optional package sharp, which reads JPEG and PNG, is missing: npm install sharp")
   })
@@ -43,7 +44,7 @@ const bySharp = async (file: string, bytes: Uint8Array, channels: 1 | 3): Promis
     const image = library(bytes, { limitInputPixels: Netpbm.mostPixels, failOn: "error" }).autoOrient()
     const { data, info } = await image
       .flatten({ background: "#000000" })
-      .toColourspace(channels === 1 ? "b-w" : "srgb")
+      .toColourspace("srgb")
       .raw({ depth: "uchar" })
       .toBuffer({ resolveWithObject: true })
     if (info.channels !== 1 && info.channels !== 3) {
@@ -57,15 +58,15 @@ const bySharp = async (file: string, bytes: Uint8Array, channels: 1 | 3): Promis
 }
 
 /** Decodes the bytes of an image file; rejects with an {@link ImageFailure}. */
-export const decodeBytes = async (file: string, bytes: Uint8Array, channels: 1 | 3): Promise<Netpbm.RawImage> => {
-  if (!Netpbm.isNetpbm(bytes)) return bySharp(file, bytes, channels)
+export const decodeBytes = async (file: string, bytes: Uint8Array): Promise<Netpbm.RawImage> => {
+  if (!Netpbm.isNetpbm(bytes)) return bySharp(file, bytes)
   const parsed = Netpbm.parse(bytes)
   if (Result.isFailure(parsed)) throw new ImageFailure(file, parsed.failure)
   return parsed.success
 }
 
 /** Reads and decodes an image file; rejects with an {@link ImageFailure}. */
-export const decode = async (file: string, channels: 1 | 3): Promise<Netpbm.RawImage> => {
+export const decode = async (file: string): Promise<Netpbm.RawImage> => {
   const bytes = await (async () => {
     try {
       const handle = await fs.open(file)
@@ -80,9 +81,9 @@ export const decode = async (file: string, channels: 1 | 3): Promise<Netpbm.RawI
       throw new ImageFailure(file, `cannot be read: ${cause instanceof Error ? cause.message : cause}`)
     }
   })()
-  return decodeBytes(file, bytes, channels)
+  return decodeBytes(file, bytes)
 }
 
 /** Decodes the image of a plan. */
-export const decodePlanned = (files: BatchPlan.ImageFiles, path: string, channels: 1 | 3): Promise<Netpbm.RawImage> =>
-  decode(join(files.root, path), channels)
+export const decodePlanned = (files: BatchPlan.ImageFiles, path: string): Promise<Netpbm.RawImage> =>
+  decode(join(files.root, path))

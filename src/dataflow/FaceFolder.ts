@@ -196,7 +196,7 @@ const decodeAll = Effect.fnUntraced(function* (part: Listed, options: Options) {
     (path) =>
       Effect.tryPromise({
         try: async () => {
-          const raw = await DecodeImage.decode(join(part.root, path), channels)
+          const raw = await DecodeImage.decode(join(part.root, path))
           return FileBatch.whole(Resample.withChannels(raw, channels), fit, size, size)
         },
         catch: (cause) =>

@@ -1,5 +1,6 @@
 /** Batches of images that stay in their files: decoded, viewed as the plan says, then treated as those in memory. */
 
+import { join } from "node:path"
 import * as Deterministic from "../random/Deterministic.ts"
 import * as Draws from "../random/Draws.ts"
 import * as BatchPlan from "./BatchPlan.ts"
@@ -120,7 +121,7 @@ export const batch = async (plan: BatchPlan.BatchPlan, request: BatchRequest): P
       const index = candidates[attempt]!
       const path = files[part][index]!
       try {
-        const raw = await DecodeImage.decodePlanned(files, path, plan.stored[2] === 1 ? 1 : 3)
+        const raw = await DecodeImage.decodePlanned(files, path)
         const key = Draws.derive(BatchPlan.augmentationKey(plan, request, index, 0), "view")
         pixels.set(view(plan, files.view, raw, request.training, key), position * size)
         return
@@ -132,7 +133,10 @@ export const batch = async (plan: BatchPlan.BatchPlan, request: BatchRequest): P
       }
     }
     if (request.training) {
-      throw new DecodeImage.ImageFailure(files[part][wanted]!, "nor can any other image of its label be read")
+      throw new DecodeImage.ImageFailure(
+        join(files.root, files[part][wanted]!),
+        "nor can any other image of its label be read"
+      )
     }
     gone.add(position)
   }

@@ -427,7 +427,7 @@ export const fuzzers: Effect.Effect<Readonly<Record<string, Fuzzer>>, unknown> =
       traps: ["P5 99999 99999 255 ", "P6 8192 8192 255\n", "P5 999999999 1 255\n", `P5 #${"a".repeat(1 << 20)}`].map(
         utf8
       ),
-      parse: (bytes) => decodeImage("fuzzed.pgm", bytes, 1)
+      parse: (bytes) => decodeImage("fuzzed.pgm", bytes)
     },
     ...(images === undefined
       ? {}
@@ -435,7 +435,7 @@ export const fuzzers: Effect.Effect<Readonly<Record<string, Fuzzer>>, unknown> =
           "image, JPEG, PNG and WebP": {
             ...images,
             names: /fuzzed\.jpg/,
-            parse: (bytes: Uint8Array) => decodeImage("fuzzed.jpg", bytes, 3)
+            parse: (bytes: Uint8Array) => decodeImage("fuzzed.jpg", bytes)
           }
         }),
     "pairs list": {
@@ -485,9 +485,9 @@ export const fuzzers: Effect.Effect<Readonly<Record<string, Fuzzer>>, unknown> =
   return all
 })
 
-const decodeImage = (file: string, bytes: Uint8Array, channels: 1 | 3) =>
+const decodeImage = (file: string, bytes: Uint8Array) =>
   Effect.tryPromise({
-    try: () => DecodeImage.decodeBytes(file, bytes, channels),
+    try: () => DecodeImage.decodeBytes(file, bytes),
     // As the dataflows do; what is no failure of an image is a crash.
     catch: (cause) =>
       cause instanceof DecodeImage.ImageFailure
