@@ -15,6 +15,7 @@ maximum of a window is won by less, so that rounding cannot flip one. Tensors of
   NAME/after            the state, flat, in the order of sorted names: of blocks the running statistics after the pass; of
                         networks parameters and running statistics after `steps` steps of SGD (rate 0.05, momentum 0.9,
                         weight decay 4e-5)
+  NAME/weights          of mixtures: gradient of the logits whose softmax weighs the options of every layer
 The header's `cases` describes them. What is printed are the errors of PyTorch's own float32 run, norm-wise, as the test
 compares; of `after`, of the change.
 """
@@ -31,6 +32,7 @@ from torch.nn import functional as F
 
 torch.set_num_threads(1)
 MARGIN = 1e-4
+CLASSES = 4
 
 
 def fill(name, shape, low=-0.5, high=0.5):
@@ -355,7 +357,45 @@ class Network(nn.Module):
         return x
 
 
+class Layer(nn.Module):
+    def __init__(self, options):
+        super().__init__()
+        self.supernet_layer = nn.ModuleList(options)
+
+    def forward(self, x, weights):
+        return sum(weight * option(x) for weight, option in zip(weights, self.supernet_layer))
+
+
+class Mixture(nn.Module):
+    """A supernet with all options of a layer at once, weighed by a softmax (DARTS: Liu et al. 2019, section 2.2)."""
+
+    def __init__(self, space, channels):
+        super().__init__()
+        self.first_stages, self.search_stages, self.last_stages = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
+        for part, rows in (("first", space["first"]), ("search", space["search"]), ("last", space["last"])):
+            for row in rows:
+                width = {None: channels, "head": CLASSES}.get(row.get("width"), row.get("width"))
+                place = (channels, width, row.get("stride", 1))
+                if part == "search":
+                    self.search_stages.append(Layer([build(choice, *place) for choice in space["choices"]]))
+                else:
+                    getattr(self, f"{part}_stages").append(build(row["block"], *place))
+                channels = width
+        self.logits = nn.Parameter(torch.zeros(len(space["search"]), len(space["choices"])))
+
+    def forward(self, x):
+        for block in self.first_stages:
+            x = block(x)
+        for layer, weights in zip(self.search_stages, self.logits.softmax(1)):
+            x = layer(x, weights)
+        for block in self.last_stages:
+            x = block(x)
+        return x
+
+
 def state_fill(salt, name, value):
+    if name == "logits":
+        return fill(f"{salt}/{name}", value.shape, -1, 1)
     if name.endswith("running_var"):
         return fill(f"{salt}/{name}", value.shape, 0.5, 1.5)
     if value.dim() == 1 and name.endswith("bn.weight"):
@@ -383,11 +423,14 @@ def run(net, x, labels, cotangent, steps):
         inputs = x.clone().requires_grad_(True)
         trained.zero_grad()
         output = trained(inputs)
-        loss = F.cross_entropy(output, labels) if steps else (output * cotangent(output.shape).to(x.dtype)).sum()
+        loss = F.cross_entropy(output, labels) if len(labels) > 0 else (output * cotangent(output.shape).to(x.dtype)).sum()
         loss.backward()
         if step == 0:
             groups["train"], groups["input"] = output.detach(), inputs.grad.detach().clone()
-            groups["gradient"] = flat({name: p.grad.clone() for name, p in trained.named_parameters()})
+            gradients = {name: p.grad.clone() for name, p in trained.named_parameters()}
+            if "logits" in gradients:
+                groups["weights"] = gradients.pop("logits")
+            groups["gradient"] = flat(gradients)
         if optimiser is not None:
             optimiser.step()
     groups["after"] = flat({name: value for name, value in trained.state_dict().items()
@@ -396,12 +439,16 @@ def run(net, x, labels, cotangent, steps):
 
 
 def make(case):
-    blocks = case.get("blocks") or [{"name": "search.0.0", **{key: case[key] for key in ("block", "in", "out", "stride")}}]
     steps = case.get("steps", 0)
-    shape = [case["batch"], blocks[0]["in"], *case["size"]]
+    if "space" in case:
+        channels, fresh = 3, lambda: Mixture(case["space"], 3)
+    else:
+        blocks = case.get("blocks") or [{**case, "name": "search.0.0"}]
+        channels, fresh = blocks[0]["in"], lambda: Network(blocks)
+    shape = [case["batch"], channels, *case["size"]]
     for attempt in range(400):
         salt = f"{case['name']}/{attempt}"
-        net = Network(blocks).double()
+        net = fresh().double()
         state = net.state_dict()
         net.load_state_dict({name: state_fill(salt, name, value) if value.is_floating_point() else value
                              for name, value in state.items()})
@@ -527,7 +574,7 @@ def network_case(name, first, searched, last, size=(7, 5), channels=3, steps=2):
 
 
 def head(width, channels=None, bias=True, **settings):
-    return [(conv(1, **settings), width, 1), ({"_tag": "GlobalAverage"}, width, 1), ({"_tag": "Classifier", "bias": bias}, 4, 1)]
+    return [(conv(1, **settings), width, 1), ({"_tag": "GlobalAverage"}, width, 1), ({"_tag": "Classifier", "bias": bias}, CLASSES, 1)]
 
 
 NETWORKS = [
@@ -551,9 +598,27 @@ NETWORKS = [
 ]
 
 
+MIXTURES = [
+    {
+        "name": "mixture of everything",
+        "batch": 4,
+        "labels": [1, 0, 3, 1],
+        "size": [7, 5],
+        "space": {
+            "name": "mixture",
+            "first": [{"block": conv(3, activation="hswish"), "width": 4}],
+            "search": [{"width": 4}, {"width": 6, "stride": 2}],
+            "choices": [mobile(3, 2), mixed([3, 5], 1, squeezeExcite=True), unit(3, activation="relu"),
+                        separable(3, activation="prelu"), SKIP, ZERO],
+            "last": [{"block": {"_tag": "GlobalAverage"}}, {"block": {"_tag": "Classifier"}, "width": "head"}],
+        },
+    }
+]
+
+
 def main():
     tensors, cases = {}, []
-    for case in BLOCKS + NETWORKS:
+    for case in BLOCKS + NETWORKS + MIXTURES:
         described, found, errors = make(case)
         cases.append(described)
         found["output"] = torch.stack([found.pop("eval"), found.pop("train")])

@@ -14,11 +14,14 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { fill } from "../../../property-tests/Filled.ts"
 import { hostTensors, measure } from "../../cli/parity.ts"
 import * as Engines from "../../engine/Engines.ts"
+import { softmaxCrossEntropy } from "../../engine/LossOps.ts"
 import { valueAndGradient } from "../../nn/Gradient.ts"
+import * as Mixture from "../../nn/Mixture.ts"
 import * as Network from "../../nn/Network.ts"
 import type * as ParameterTree from "../../nn/ParameterTree.ts"
 import * as TorchNames from "../../nn/TorchNames.ts"
 import * as Checkpoint from "../../run/Checkpoint.ts"
+import { fromMacro, MacroSpec } from "../MacroSpace.ts"
 import { BlockSpec, place } from "./Block.ts"
 
 const Placed = { block: BlockSpec, in: Schema.Int, out: Schema.Int, stride: Schema.Int }
@@ -36,13 +39,15 @@ const NetworkCase = Schema.Struct({
   labels: Schema.Array(Schema.Int),
   steps: Schema.Int
 })
-const Cases = Schema.fromJsonString(Schema.Array(Schema.Union([NetworkCase, BlockCase])))
+const MixtureCase = Schema.Struct({ ...Common, space: MacroSpec, labels: Schema.Array(Schema.Int) })
+const Cases = Schema.fromJsonString(Schema.Array(Schema.Union([MixtureCase, NetworkCase, BlockCase])))
 
 const file = join(import.meta.dirname, "../../../property-tests/pytorch/reference.safetensors")
 const checkpoint = Effect.runSync(Checkpoint.decode(readFileSync(file), file))
 const numbers = hostTensors(checkpoint)
 const cases = Schema.decodeUnknownSync(Cases)(checkpoint.metadata["cases"])
 const blockCases = cases.flatMap((one) => ("block" in one ? [[one.name, one] as const] : []))
+const mixtureCases = cases.flatMap((one) => ("space" in one ? [[one.name, one] as const] : []))
 const networkCases = cases.flatMap((one) => ("blocks" in one ? [[one.name, one] as const] : []))
 
 const sizeOf = (shape: ReadonlyArray<number>) => shape.reduce((product, side) => product * side, 1)
@@ -105,6 +110,36 @@ const distance = (pairs: ReadonlyArray<readonly [ArrayLike<number>, ArrayLike<nu
   return Math.sqrt(norm === 0 ? difference : difference / norm)
 }
 
+type Started = Readonly<Record<string, TorchNames.HostTensor>>
+const tensorsOf = (start: Started, some: ReadonlyArray<TorchNames.TorchEntry>) =>
+  Object.fromEntries(some.map(({ ours }) => [ours.name, onDevice(start[ours.name]!)]))
+
+/** Our gradients against the file's. */
+const gradientDistance = (
+  one: { readonly name: string },
+  trained: ReadonlyArray<TorchNames.TorchEntry>,
+  gradients: ParameterTree.ParameterTree
+): number => {
+  const theirs = Result.getOrThrow(TorchNames.fromTorch(trained, cut(saved(one, "gradient"), trained)))
+  return distance(trained.map(({ ours }) => [gradients[ours.name]!.dataSync(), theirs[ours.name]!.data]))
+}
+
+/** The change of our running statistics against that of the file's. */
+const statisticsDistance = (
+  one: { readonly name: string },
+  statistics: ReadonlyArray<TorchNames.TorchEntry>,
+  start: Started,
+  moved: ParameterTree.ParameterTree
+): number => {
+  const theirs = Result.getOrThrow(TorchNames.fromTorch(statistics, cut(saved(one, "after"), statistics)))
+  return distance(
+    statistics.map(({ ours: { name } }) => {
+      const change = (to: ArrayLike<number>) => Float64Array.from(to, (value, i) => value - start[name]!.data[i]!)
+      return [change(moved[name]!.dataSync()), change(theirs[name]!.data)]
+    })
+  )
+}
+
 /** Our errors on a block, by group. */
 const blockErrors = (one: typeof BlockCase.Type) => {
   const named = { name: "search.0.0", block: place(one.block, one.in, one.out, one.stride) }
@@ -115,10 +150,11 @@ const blockErrors = (one: typeof BlockCase.Type) => {
   const start = Result.getOrThrow(TorchNames.fromTorch(entries, theirStart))
   const trained = entries.filter(({ ours }) => ours.trainable)
   const statistics = entries.filter(({ ours }) => !ours.trainable)
-  const tensors = (some: typeof entries) =>
-    Object.fromEntries(some.map(({ ours }) => [ours.name, onDevice(start[ours.name]!)]))
   return tf.tidy(() => {
-    const variables: ParameterTree.Variables = { params: tensors(trained), stats: tensors(statistics) }
+    const variables: ParameterTree.Variables = {
+      params: tensorsOf(start, trained),
+      stats: tensorsOf(start, statistics)
+    }
     const images = channelsLast(filled(`${one.salt}/input`, [one.batch, one.in, height, width], -2, 2))
     const [h, w, channels] = Network.outputShape(named.block, network.input)
     const shape = [one.batch, channels, h, w]
@@ -138,8 +174,6 @@ const blockErrors = (one: typeof BlockCase.Type) => {
       { ...variables.params, "#images": images }
     )
     const moved = Network.updateStatistics(variables.stats, rest.statistics, 0.1)
-    const theirGradients = Result.getOrThrow(TorchNames.fromTorch(trained, cut(saved(one, "gradient"), trained)))
-    const theirStatistics = Result.getOrThrow(TorchNames.fromTorch(statistics, cut(saved(one, "after"), statistics)))
     return {
       eval: distance([[evaluated.dataSync(), expected(0)]]),
       train: distance([[rest.output.dataSync(), expected(1)]]),
@@ -147,16 +181,8 @@ const blockErrors = (one: typeof BlockCase.Type) => {
       input: distance([
         [(gradients["#images"] ?? tf.zerosLike(images)).dataSync(), channelsLast(saved(one, "input")).dataSync()]
       ]),
-      gradient: distance(
-        trained.map(({ ours }) => [gradients[ours.name]!.dataSync(), theirGradients[ours.name]!.data])
-      ),
-      after: distance(
-        statistics.map(({ ours }) => {
-          const change = (to: ArrayLike<number>) =>
-            Float64Array.from(to, (value, i) => value - start[ours.name]!.data[i]!)
-          return [change(moved[ours.name]!.dataSync()), change(theirStatistics[ours.name]!.data)]
-        })
-      )
+      gradient: gradientDistance(one, trained, gradients),
+      after: statisticsDistance(one, statistics, start, moved)
     } as unknown as tf.TensorContainer
   }) as unknown as Readonly<Record<"eval" | "train" | "input" | "gradient" | "after", number>>
 }
@@ -190,10 +216,53 @@ const networkErrors = (one: typeof NetworkCase.Type) => {
 }
 
 it("the reference has every kind of block", () => {
-  const blocks = cases.flatMap((one) => ("blocks" in one ? one.blocks.map(({ block }) => block) : [one.block]))
+  const blocks = cases.flatMap((one) =>
+    "blocks" in one ? one.blocks.map(({ block }) => block) : "block" in one ? [one.block] : one.space.choices
+  )
   const kinds = new Set(blocks.map((block) => block._tag))
   expect([...kinds].sort()).toEqual(BlockSpec.members.map((member) => member.fields._tag.schema.literal).sort())
 })
+
+/** Our errors on a mixture of all options of a supernet, by group. */
+const mixtureErrors = (one: typeof MixtureCase.Type, memory: "keep" | "recompute") => {
+  const [height, width] = one.size
+  const outputs = saved(one, "output")
+  const [, , classes] = outputs.shape as [number, number, number]
+  const task = { input: [height, width, 3], head: { _tag: "Classifier", classes } } as const
+  const space = Result.getOrThrow(fromMacro(one.space, task))
+  const entries = TorchNames.entries(space.supernet.blocks, "supernet")
+  const start = Result.getOrThrow(TorchNames.fromTorch(entries, startOf(one.salt, entries)))
+  const trained = entries.filter(({ ours }) => ours.trainable)
+  const statistics = entries.filter(({ ours }) => !ours.trainable)
+  return tf.tidy(() => {
+    const variables = { params: tensorsOf(start, trained), stats: tensorsOf(start, statistics) }
+    const images = channelsLast(filled(`${one.salt}/input`, [one.batch, 3, height, width], -2, 2))
+    const labels = tf.tensor1d([...one.labels], "int32")
+    const weights = onDevice(filled(`${one.salt}/logits`, [space.layers.length, one.space.choices.length], -1, 1))
+    const apply = (mode: Network.Mode) => {
+      const rows = tf.unstack(tf.softmax(weights as tf.Tensor2D, 1)) as Array<tf.Tensor1D>
+      return Mixture.applyMixture(space, variables, images, rows, mode, { memory })
+    }
+    const evaluated = apply("eval").output
+    const { gradients, rest } = valueAndGradient(
+      () => {
+        const { output, statistics } = apply("train")
+        return { loss: softmaxCrossEntropy(output as tf.Tensor2D, labels), rest: { output, statistics } }
+      },
+      { ...variables.params, "#images": images, "#weights": weights }
+    )
+    const moved = Network.updateStatistics(variables.stats, rest.statistics, 0.1)
+    const half = outputs.data.length / 2
+    return {
+      eval: distance([[evaluated.dataSync(), outputs.data.subarray(0, half)]]),
+      train: distance([[rest.output.dataSync(), outputs.data.subarray(half)]]),
+      input: distance([[gradients["#images"]!.dataSync(), channelsLast(saved(one, "input")).dataSync()]]),
+      weights: distance([[gradients["#weights"]!.dataSync(), saved(one, "weights").data]]),
+      gradient: gradientDistance(one, trained, gradients),
+      after: statisticsDistance(one, statistics, start, moved)
+    } as unknown as tf.TensorContainer
+  }) as unknown as Readonly<Record<"eval" | "train" | "input" | "weights" | "gradient" | "after", number>>
+}
 
 describe.each([
   ["simd", "strict"],
@@ -220,5 +289,20 @@ describe.each([
     expect(errors.input_gradient).toBeLessThan(1e-5)
     expect(errors.gradient).toBeLessThan(1e-5)
     expect(errors.update).toBeLessThan(1e-5)
+  })
+
+  it.each(
+    mixtureCases.flatMap(([name, one]) =>
+      (["keep", "recompute"] as const).map((memory) => [name, memory, one] as const)
+    )
+  )("%s, %s", (_, memory, one) => {
+    const errors = mixtureErrors(one, memory)
+    if (process.env["SHOW"]) console.log(name, mode, memory, JSON.stringify(errors))
+    expect(errors.eval).toBeLessThan(1e-6)
+    expect(errors.train).toBeLessThan(1e-6)
+    expect(errors.input).toBeLessThan(1e-5)
+    expect(errors.weights).toBeLessThan(1e-5)
+    expect(errors.gradient).toBeLessThan(1e-5)
+    expect(errors.after).toBeLessThan(1e-5)
   })
 })
