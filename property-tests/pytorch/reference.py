@@ -1,4 +1,4 @@
-"""Makes reference.safetensors: what PyTorch computes for every kind of block, and for small networks made of them.
+"""Makes reference.safetensors: what PyTorch computes for every kind of block, small networks, a mixture.
 
     python reference.py        (needs torch and safetensors; takes some seconds)
 
@@ -10,9 +10,9 @@ A case is drawn again, with another salt, until no value before an activation or
 maximum of a window is won by less, so that rounding cannot flip one. Tensors of a case NAME:
   NAME/output           in evaluation and in training mode, [2, batch, channels, height, width]; of networks [2, batch, classes]
   NAME/input            gradient of the input, training mode: of the sum of outputs times fill("cotangent"); of networks of
-                        the mean cross entropy
+                        and mixtures the mean cross entropy
   NAME/gradient         gradients of all parameters, flat, in the order of their sorted names
-  NAME/after            the state, flat, in the order of sorted names: of blocks the running statistics after the pass; of
+  NAME/after            the state, flat, in the order of sorted names: of blocks and mixtures the running statistics after the pass; of
                         networks parameters and running statistics after `steps` steps of SGD (rate 0.05, momentum 0.9,
                         weight decay 4e-5)
   NAME/weights          of mixtures: gradient of the logits whose softmax weighs the options of every layer

@@ -1,5 +1,5 @@
 /**
- * Every kind of block, and small networks of them, held against what PyTorch computes in float64
+ * Every kind of block, small networks of them and a mixture of all options of a supernet, held against what PyTorch computes in float64
  * (property-tests/pytorch has the numbers and says how they are made), on every engine that needs no other package.
  */
 import { readFileSync } from "node:fs"
@@ -297,7 +297,6 @@ describe.each([
     )
   )("%s, %s", (_, memory, one) => {
     const errors = mixtureErrors(one, memory)
-    if (process.env["SHOW"]) console.log(name, mode, memory, JSON.stringify(errors))
     expect(errors.eval).toBeLessThan(1e-6)
     expect(errors.train).toBeLessThan(1e-6)
     expect(errors.input).toBeLessThan(1e-5)
