@@ -403,4 +403,11 @@ export const main = async (args: ReadonlyArray<string>, print: (line: string) =>
   return 1
 }
 
-if (import.meta.main) process.exitCode = await main(process.argv.slice(2), (line) => process.stdout.write(`${line}\n`))
+if (import.meta.main) {
+  // A reader that has seen enough, as `head` has, is no failure.
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code === "EPIPE") process.exit(0)
+    throw error
+  })
+  process.exitCode = await main(process.argv.slice(2), (line) => process.stdout.write(`${line}\n`))
+}
