@@ -1,5 +1,6 @@
 /** Numbers from a name alone, by the rule that made the reference values of the tests. */
 import * as tf from "@tensorflow/tfjs-core"
+import { sizeOf } from "../src/engine/Shape.ts"
 import type { Network } from "../src/nn/Network.ts"
 import { parameterSpecs } from "../src/nn/Network.ts"
 import type { Variables } from "../src/nn/ParameterTree.ts"
@@ -19,7 +20,7 @@ export const filled = (network: Network): Variables => {
   const params: Record<string, tf.Tensor> = {}
   const stats: Record<string, tf.Tensor> = {}
   for (const { kind, name, shape, trainable } of parameterSpecs(network)) {
-    const size = shape.reduce((product, side) => product * side, 1)
+    const size = sizeOf(shape)
     const positive = kind === "normScale" || kind === "normVariance"
     const tensor = tf.tensor(positive ? fill(name, size, 0.5, 1.5) : fill(name, size), [...shape])
     if (trainable) params[name] = tensor

@@ -11,17 +11,14 @@ import { compareRuns } from "./CompareRunsCommand.ts"
 import { compareSearchers } from "./CompareSearchersCommand.ts"
 import { generate, init } from "./ComponentCommands.ts"
 import { help as exitCodes } from "./Exit.ts"
+import * as Flags from "./Flags.ts"
 import { generateArchitectures } from "./GenerateArchitecturesCommand.ts"
 import { importConfig } from "./ImportConfigCommand.ts"
 import { reproduce } from "./ReproduceCommand.ts"
 import { exportWeights, importWeights } from "./WeightsCommands.ts"
 
-const PositiveInt = Schema.Int.check(Schema.isGreaterThan(0))
 const NonNegativeInt = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 
-const json = (what: string) => Flag.Boolean("json").pipe(Flag.withDescription(what), Flag.withDefault(false))
-const set = (what: string) =>
-  Flag.String("set").pipe(Flag.withMetavar("KEY=VALUE"), Flag.withDescription(what), Flag.between(0, 1000))
 const threads = Flag.Int("threads").pipe(
   Flag.withSchema(NonNegativeInt),
   Flag.withDescription("Threads of the engine; 0: all cores"),
@@ -52,28 +49,22 @@ const run = Command.make(
     ),
     dir: Flag.String("dir").pipe(Flag.withDescription("Folder of the run; default runs/<name>"), Flag.optional),
     name: Flag.String("name").pipe(Flag.withDescription("Name of the run, in place of the file's"), Flag.optional),
-    set: set("Override a value of the file: --set budget.max=27e6 (again for more)"),
+    set: Flags.set("Override a value of the file: --set budget.max=27e6 (again for more)"),
     threads,
     mode,
     engine: Flag.Literals("engine", ["auto", "simd", "cpu", "tensorflow", "tensorflow-gpu"]).pipe(
       Flag.withDescription("Tensor engine, in place of the file's"),
       Flag.optional
     ),
-    quick: Flag.Boolean("quick").pipe(
-      Flag.withDescription("A few steps of every phase, to see that all fits together"),
-      Flag.withDefault(false)
-    ),
+    quick: Flags.given("quick", "A few steps of every phase, to see that all fits together"),
     maxMinutes,
     maxEvaluations: Flag.Int("max-evaluations").pipe(
-      Flag.withSchema(PositiveInt),
+      Flag.withSchema(Flags.PositiveInt),
       Flag.withDescription("Candidates the search may score, in place of the file's searchStrategy.evaluations"),
       Flag.optional
     ),
-    overwrite: Flag.Boolean("overwrite").pipe(
-      Flag.withDescription("Replace a run that is in the folder already"),
-      Flag.withDefault(false)
-    ),
-    json: json("Print events as JSON lines")
+    overwrite: Flags.given("overwrite", "Replace a run that is in the folder already"),
+    json: Flags.json("Print events as JSON lines")
   },
   (input) =>
     Effect.flatMap(
@@ -105,7 +96,7 @@ const resume = Command.make(
     dir: Argument.String("dir").pipe(Argument.withDescription("Folder of the run")),
     threads,
     maxMinutes,
-    json: json("Print events as JSON lines")
+    json: Flags.json("Print events as JSON lines")
   },
   (input) =>
     Effect.flatMap(
@@ -132,12 +123,12 @@ const verify = Command.make(
       Flag.optional
     ),
     steps: Flag.Int("steps").pipe(
-      Flag.withSchema(PositiveInt),
+      Flag.withSchema(Flags.PositiveInt),
       Flag.withDescription("With --from: training steps to do again; default: to the end of the phase"),
       Flag.optional
     ),
     threads,
-    json: json("Print events and the outcome as JSON lines")
+    json: Flags.json("Print events and the outcome as JSON lines")
   },
   (input) =>
     Effect.flatMap(
@@ -177,32 +168,32 @@ const inspect = Command.make(
       Flag.optional
     ),
     size: Flag.Int("size").pipe(
-      Flag.withSchema(PositiveInt),
+      Flag.withSchema(Flags.PositiveInt),
       Flag.withDescription("Side of the images in pixels; default 32"),
       Flag.optional
     ),
     classes: Flag.Int("classes").pipe(
-      Flag.withSchema(PositiveInt),
+      Flag.withSchema(Flags.PositiveInt),
       Flag.withDescription("Classes of the classifier; default 100"),
       Flag.optional
     ),
     channels: Flag.Int("channels").pipe(
-      Flag.withSchema(PositiveInt),
+      Flag.withSchema(Flags.PositiveInt),
       Flag.withDescription("Channels of the images"),
       Flag.withDefault(3)
     ),
     embedding: Flag.Int("embedding").pipe(
-      Flag.withSchema(PositiveInt),
+      Flag.withSchema(Flags.PositiveInt),
       Flag.withDescription("End in an embedding of this length instead of a classifier"),
       Flag.optional
     ),
     stemStride: Flag.Int("stem-stride").pipe(
-      Flag.withSchema(PositiveInt),
+      Flag.withSchema(Flags.PositiveInt),
       Flag.withDescription("Stride of the first convolution, where the space has that option"),
       Flag.optional
     ),
-    set: set("An option of the space (again for more)"),
-    json: json("Print JSON")
+    set: Flags.set("An option of the space (again for more)"),
+    json: Flags.json("Print JSON")
   },
   (input) =>
     Effect.flatMap(
@@ -224,7 +215,7 @@ const inspect = Command.make(
   ])
 )
 
-const list = Command.make("list", { json: json("Print JSON") }, (input) =>
+const list = Command.make("list", { json: Flags.json("Print JSON") }, (input) =>
   Effect.flatMap(
     Effect.promise(() => import("./List.ts")),
     (module) => module.run(input)
@@ -242,12 +233,9 @@ const config = Command.make(
       Argument.withDescription("Check this configuration and print it with every default filled in"),
       Argument.optional
     ),
-    schema: Flag.Boolean("schema").pipe(
-      Flag.withDescription("Print the JSON Schema (draft 2020-12), for editors"),
-      Flag.withDefault(false)
-    ),
-    set: set("Override a value of the file (again for more)"),
-    json: json("Print JSON instead of YAML")
+    schema: Flags.given("schema", "Print the JSON Schema (draft 2020-12), for editors"),
+    set: Flags.set("Override a value of the file (again for more)"),
+    json: Flags.json("Print JSON instead of YAML")
   },
   (input) =>
     Effect.flatMap(
@@ -275,7 +263,7 @@ const report = Command.make(
       Flag.withDescription("Where to write the page; default report.html in the folder"),
       Flag.optional
     ),
-    json: json("Print what the report is made of as JSON; writes no page")
+    json: Flags.json("Print what the report is made of as JSON; writes no page")
   },
   (input) =>
     Effect.flatMap(
@@ -290,7 +278,7 @@ const report = Command.make(
   Command.withExamples([{ command: "osnas report runs/quickstart", description: "Text here, a page in the folder" }])
 )
 
-const engines = Command.make("engines", { json: json("Print JSON") }, (input) =>
+const engines = Command.make("engines", { json: Flags.json("Print JSON") }, (input) =>
   Effect.flatMap(
     Effect.promise(() => import("./Engines.ts")),
     (module) => module.run(input)
@@ -306,32 +294,32 @@ const bench = Command.make(
   {
     space: Flag.String("space").pipe(Flag.withDescription("Search space"), Flag.withDefault("proxylessnas")),
     size: Flag.Int("size").pipe(
-      Flag.withSchema(PositiveInt),
+      Flag.withSchema(Flags.PositiveInt),
       Flag.withDescription("Side of the images"),
       Flag.withDefault(32)
     ),
     classes: Flag.Int("classes").pipe(
-      Flag.withSchema(PositiveInt),
+      Flag.withSchema(Flags.PositiveInt),
       Flag.withDescription("Classes"),
       Flag.withDefault(100)
     ),
     channels: Flag.Int("channels").pipe(
-      Flag.withSchema(PositiveInt),
+      Flag.withSchema(Flags.PositiveInt),
       Flag.withDescription("Channels"),
       Flag.withDefault(3)
     ),
     batch: Flag.Int("batch").pipe(
-      Flag.withSchema(PositiveInt),
+      Flag.withSchema(Flags.PositiveInt),
       Flag.withDescription("Images a step"),
       Flag.withDefault(64)
     ),
     steps: Flag.Int("steps").pipe(
-      Flag.withSchema(PositiveInt),
+      Flag.withSchema(Flags.PositiveInt),
       Flag.withDescription("Timed steps; their median counts"),
       Flag.withDefault(12)
     ),
     stemStride: Flag.Int("stem-stride").pipe(
-      Flag.withSchema(PositiveInt),
+      Flag.withSchema(Flags.PositiveInt),
       Flag.withDescription("Stride of the first convolution, where the space has that option"),
       Flag.optional
     ),
@@ -341,10 +329,7 @@ const bench = Command.make(
       Flag.withDescription("Tensor engine"),
       Flag.withDefault("auto")
     ),
-    kernels: Flag.Boolean("kernels").pipe(
-      Flag.withDescription("Single kernels instead: GFLOPS, GB/s, share of this machine's measured peak"),
-      Flag.withDefault(false)
-    ),
+    kernels: Flags.given("kernels", "Single kernels instead: GFLOPS, GB/s, share of this machine's measured peak"),
     compare: Flag.String("compare").pipe(
       Flag.withMetavar("PYTHON"),
       Flag.withDescription("Alternate with the PyTorch peer run by this interpreter, and print the ratios"),
@@ -355,7 +340,7 @@ const bench = Command.make(
       Flag.withDescription("The peer's throughput.py; default ../shared/peer/throughput.py beside the repository"),
       Flag.optional
     ),
-    json: json("Print JSON lines")
+    json: Flags.json("Print JSON lines")
   },
   (input) =>
     Effect.flatMap(

@@ -3,6 +3,7 @@ import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
+import * as Flags from "./Flags.ts"
 
 /** `osnas compare-runs`. */
 export const compareRuns = Command.make(
@@ -18,7 +19,7 @@ export const compareRuns = Command.make(
       Flag.withDescription("Write it as a page with a picture (FILE.html) or as Markdown (FILE.md), too"),
       Flag.optional
     ),
-    json: Flag.Boolean("json").pipe(Flag.withDescription("Print one JSON object"), Flag.withDefault(false))
+    json: Flags.json("Print one JSON object")
   },
   (input) =>
     Effect.flatMap(

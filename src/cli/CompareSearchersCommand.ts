@@ -2,9 +2,7 @@
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
-import * as Schema from "effect/Schema"
-
-const PositiveInt = Schema.Int.check(Schema.isGreaterThan(0))
+import * as Flags from "./Flags.ts"
 
 /** `osnas compare-searchers`. */
 export const compareSearchers = Command.make(
@@ -30,7 +28,7 @@ export const compareSearchers = Command.make(
       Flag.withDefault("10,50,100,300")
     ),
     seeds: Flag.Int("seeds").pipe(
-      Flag.withSchema(PositiveInt),
+      Flag.withSchema(Flags.PositiveInt),
       Flag.withDescription("Searches of each kind"),
       Flag.withDefault(100)
     ),
@@ -38,7 +36,7 @@ export const compareSearchers = Command.make(
       Flag.withDescription("nas-bench-macro: only architectures of at most so many FLOPs, like 50e6"),
       Flag.optional
     ),
-    json: Flag.Boolean("json").pipe(Flag.withDescription("Print one JSON object"), Flag.withDefault(false))
+    json: Flags.json("Print one JSON object")
   },
   (input) =>
     Effect.flatMap(

@@ -4,6 +4,7 @@ import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
 import { kindNames } from "../../generators/Kinds.ts"
+import * as Flags from "./Flags.ts"
 
 /** `osnas generate`. */
 export const generate = Command.make(
@@ -25,18 +26,9 @@ export const generate = Command.make(
       Flag.optional
     ),
     dir: Flag.String("dir").pipe(Flag.withDescription("Folder of the files"), Flag.withDefault("src")),
-    list: Flag.Boolean("list").pipe(
-      Flag.withDescription("List the kinds, and what each can start from"),
-      Flag.withDefault(false)
-    ),
-    dryRun: Flag.Boolean("dry-run").pipe(
-      Flag.withDescription("Print the files instead of writing them"),
-      Flag.withDefault(false)
-    ),
-    force: Flag.Boolean("force").pipe(
-      Flag.withDescription("Overwrite files that are there already"),
-      Flag.withDefault(false)
-    )
+    list: Flags.given("list", "List the kinds, and what each can start from"),
+    dryRun: Flags.given("dry-run", "Print the files instead of writing them"),
+    force: Flags.force("Overwrite files that are there already")
   },
   (input) =>
     Effect.flatMap(
@@ -71,10 +63,7 @@ export const init = Command.make(
       Flag.withDescription("Run npm install (--no-install: leave that to you)"),
       Flag.withDefault(true)
     ),
-    force: Flag.Boolean("force").pipe(
-      Flag.withDescription("Write into a folder that is not empty, over files of the same names"),
-      Flag.withDefault(false)
-    )
+    force: Flags.force("Write into a folder that is not empty, over files of the same names")
   },
   (input) =>
     Effect.flatMap(

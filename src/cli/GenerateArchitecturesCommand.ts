@@ -4,6 +4,7 @@ import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import * as Flags from "./Flags.ts"
 
 /** `osnas generate-architectures`. */
 export const generateArchitectures = Command.make(
@@ -21,10 +22,7 @@ export const generateArchitectures = Command.make(
       Flag.withDescription("Threads of the engine; 0: all cores"),
       Flag.optional
     ),
-    json: Flag.Boolean("json").pipe(
-      Flag.withDescription("Print one JSON line for each budget"),
-      Flag.withDefault(false)
-    )
+    json: Flags.json("Print one JSON line for each budget")
   },
   (input) =>
     Effect.flatMap(

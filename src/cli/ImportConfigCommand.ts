@@ -3,6 +3,7 @@ import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
+import * as Flags from "./Flags.ts"
 
 /** `osnas import-config`. */
 export const importConfig = Command.make(
@@ -28,14 +29,8 @@ export const importConfig = Command.make(
       Flag.withDescription("Where to write it; default: printed"),
       Flag.optional
     ),
-    force: Flag.Boolean("force").pipe(
-      Flag.withDescription("Overwrite a file that is there already"),
-      Flag.withDefault(false)
-    ),
-    json: Flag.Boolean("json").pipe(
-      Flag.withDescription("Print configuration and notes as JSON"),
-      Flag.withDefault(false)
-    )
+    force: Flags.force("Overwrite a file that is there already"),
+    json: Flags.json("Print configuration and notes as JSON")
   },
   (input) =>
     Effect.flatMap(

@@ -3,10 +3,8 @@ import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
-import * as Schema from "effect/Schema"
 import { tableNames } from "../reproduce/Tables.ts"
-
-const PositiveInt = Schema.Int.check(Schema.isGreaterThan(0))
+import * as Flags from "./Flags.ts"
 
 /** `osnas reproduce`. */
 export const reproduce = Command.make(
@@ -23,7 +21,7 @@ export const reproduce = Command.make(
       Flag.between(0, 100)
     ),
     seeds: Flag.Int("seeds").pipe(
-      Flag.withSchema(PositiveInt),
+      Flag.withSchema(Flags.PositiveInt),
       Flag.withDescription("Runs a row, with seeds 1, 2, …; default 3, with --quick 1"),
       Flag.optional
     ),
@@ -38,20 +36,10 @@ export const reproduce = Command.make(
       Flag.withDescription("Where the runs land, a folder each"),
       Flag.withDefault("runs/reproduce")
     ),
-    set: Flag.String("set").pipe(
-      Flag.withMetavar("KEY=VALUE"),
-      Flag.withDescription("Change a value of every row's configuration (again for more); the table says so"),
-      Flag.between(0, 1000)
-    ),
-    quick: Flag.Boolean("quick").pipe(
-      Flag.withDescription("A few steps on a few images, to see that all runs; the figures mean nothing"),
-      Flag.withDefault(false)
-    ),
-    list: Flag.Boolean("list").pipe(
-      Flag.withDescription("List the rows and how far their runs are; runs nothing"),
-      Flag.withDefault(false)
-    ),
-    json: Flag.Boolean("json").pipe(Flag.withDescription("Print one JSON object"), Flag.withDefault(false))
+    set: Flags.set("Change a value of every row's configuration (again for more); the table says so"),
+    quick: Flags.given("quick", "A few steps on a few images, to see that all runs; the figures mean nothing"),
+    list: Flags.given("list", "List the rows and how far their runs are; runs nothing"),
+    json: Flags.json("Print one JSON object")
   },
   (input) =>
     Effect.flatMap(

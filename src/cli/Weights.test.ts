@@ -13,6 +13,7 @@ import * as TestConsole from "effect/testing/TestConsole"
 import { afterAll } from "vitest"
 import { fill } from "../../property-tests/Filled.ts"
 import * as Engines from "../engine/Engines.ts"
+import { sizeOf } from "../engine/Shape.ts"
 import * as Network from "../nn/Network.ts"
 import * as TorchNames from "../nn/TorchNames.ts"
 import * as Checkpoint from "../run/Checkpoint.ts"
@@ -44,8 +45,6 @@ const printed = (...args: ReadonlyArray<string>) =>
 
 const failure = (...args: ReadonlyArray<string>) =>
   invoke(args).pipe(Effect.sandbox, Effect.flip, Effect.map(ExitCode.of))
-
-const sizeOf = (shape: ReadonlyArray<number>) => shape.reduce((product, side) => product * side, 1)
 
 const tiny = Result.getOrThrow(
   Tiny.make({ stemStride: 2 }, { input: [28, 28, 1], head: { _tag: "Classifier", classes: 10 } })

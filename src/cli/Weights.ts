@@ -4,6 +4,7 @@ import { join } from "node:path"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import { sizeOf } from "../engine/Shape.ts"
 import * as TorchNames from "../nn/TorchNames.ts"
 import { grouped } from "../report/Format.ts"
 import * as Checkpoint from "../run/Checkpoint.ts"
@@ -138,11 +139,7 @@ const headBytes = (file: string): Uint8Array => {
 const tensorCount = (count: number): string => (count === 1 ? "1 tensor" : `${grouped(String(count))} tensors`)
 
 const numberCount = (tensors: ReadonlyMap<string, Checkpoint.TensorEntry>): string =>
-  grouped(
-    String(
-      [...tensors.values()].reduce((sum, { shape }) => sum + shape.reduce((product, side) => product * side, 1), 0)
-    )
-  )
+  grouped(String([...tensors.values()].reduce((sum, { shape }) => sum + sizeOf(shape), 0)))
 
 const typeNames: Readonly<Record<string, string>> = { F16: "float16", BF16: "bfloat16", F64: "float64" }
 

@@ -3,9 +3,7 @@ import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
-import * as Schema from "effect/Schema"
-
-const PositiveInt = Schema.Int.check(Schema.isGreaterThan(0))
+import * as Flags from "./Flags.ts"
 
 const flags = {
   arch: Flag.String("arch").pipe(
@@ -13,42 +11,32 @@ const flags = {
     Flag.withDescription("One architecture's network: one digit a layer, or the name of one published in the space"),
     Flag.optional
   ),
-  supernet: Flag.Boolean("supernet").pipe(
-    Flag.withDescription("The whole supernet, all options of every layer"),
-    Flag.withDefault(false)
-  ),
+  supernet: Flags.given("supernet", "The whole supernet, all options of every layer"),
   size: Flag.Int("size").pipe(
-    Flag.withSchema(PositiveInt),
+    Flag.withSchema(Flags.PositiveInt),
     Flag.withDescription(
       "Side of the images; only MobileFaceNet's weights depend on it. Default 32, MobileFaceNet 112"
     ),
     Flag.optional
   ),
   channels: Flag.Int("channels").pipe(
-    Flag.withSchema(PositiveInt),
+    Flag.withSchema(Flags.PositiveInt),
     Flag.withDescription("Channels of the images; default: as many as the file's first weights take"),
     Flag.optional
   ),
   classes: Flag.Int("classes").pipe(
-    Flag.withSchema(PositiveInt),
+    Flag.withSchema(Flags.PositiveInt),
     Flag.withDescription("Classes, or length of the embedding; default: as many as the file has"),
     Flag.optional
   ),
-  set: Flag.String("set").pipe(
-    Flag.withMetavar("KEY=VALUE"),
-    Flag.withDescription("An option of the space (again for more)"),
-    Flag.between(0, 1000)
-  ),
+  set: Flags.set("An option of the space (again for more)"),
   out: Flag.String("out").pipe(
     Flag.withAlias("o"),
     Flag.withMetavar("FILE"),
     Flag.withDescription("The .safetensors file to write")
   ),
-  force: Flag.Boolean("force").pipe(
-    Flag.withDescription("Overwrite a file that is there already"),
-    Flag.withDefault(false)
-  ),
-  json: Flag.Boolean("json").pipe(Flag.withDescription("Print JSON"), Flag.withDefault(false))
+  force: Flags.force("Overwrite a file that is there already"),
+  json: Flags.json("Print JSON")
 }
 
 const load = Effect.promise(() => import("./Weights.ts"))

@@ -6,6 +6,7 @@ import type { Activation, ConvChainOptions, ConvStage, ConvStageParams } from ".
 import { ConvChainError, composedConvChain, convChain, isDepthwise, outputSide, weightShape } from "./ConvChainOps.ts"
 import { gradientMismatch } from "./FiniteDifferences.ts"
 import { registerFusedKernels, unregisterFusedKernels } from "./FusedKernels.ts"
+import { sizeOf } from "./Shape.ts"
 
 beforeAll(async () => {
   await tf.setBackend("cpu")
@@ -43,15 +44,7 @@ const paramsOf = (s: ConvStage, salt: number): ConvStageParams => {
   const n = s.outChannels
   const vector = (offset: number, low = -1, high = 1) => tf.tensor1d(fill(n, salt + offset, low, high))
   return {
-    weight: tf.tensor4d(
-      fill(
-        shape.reduce((a, b) => a * b, 1),
-        salt,
-        -0.7,
-        0.7
-      ),
-      shape
-    ),
+    weight: tf.tensor4d(fill(sizeOf(shape), salt, -0.7, 0.7), shape),
     bias: s.bias ? vector(1) : undefined,
     gamma: s.norm ? vector(2, 0.5, 1.5) : undefined,
     beta: s.norm ? vector(3) : undefined,
@@ -180,12 +173,7 @@ describe("composed chain", () => {
       fc.property(chains, ({ shape, stages, mode, residual }) => {
         tf.tidy(() => {
           const options = { mode, residual, epsilon: 1e-5 }
-          const x = fill(
-            shape.reduce((a, b) => a * b, 1),
-            0.3,
-            -1.5,
-            1.5
-          )
+          const x = fill(sizeOf(shape), 0.3, -1.5, 1.5)
           const params = stages.map((s, i) => paramsOf(s, i * 10))
           const got = convChain(tf.tensor4d(x, shape), stages, params, options)
           const want = reference(x, [shape[0], shape[1], shape[2]], stages, params, options)

@@ -3,13 +3,14 @@ import "@tensorflow/tfjs-backend-cpu"
 import { beforeAll, describe, expect, it } from "vitest"
 import { channelShuffle, globalAveragePool, scaleChannels, splitChannels, squeezeExcite } from "./FeatureOps.ts"
 import { gradientMismatch } from "./FiniteDifferences.ts"
+import { sizeOf } from "./Shape.ts"
 
 beforeAll(async () => {
   await tf.setBackend("cpu")
 })
 
 const fill = (shape: Array<number>, salt: number): tf.Tensor => {
-  const size = shape.reduce((a, b) => a * b, 1)
+  const size = sizeOf(shape)
   return tf.tensor(
     Float32Array.from({ length: size }, (_, i) => (((i + 1) * 0.6180339887 + salt * 0.37) % 1) * 2 - 1),
     shape

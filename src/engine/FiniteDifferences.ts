@@ -1,5 +1,6 @@
 /** Gradients by finite differences: what every hand-written derivative of the engine is checked against. */
 import * as tf from "@tensorflow/tfjs-core"
+import { sizeOf } from "./Shape.ts"
 
 /** Where the largest disagreement between a gradient and its finite difference was found. */
 export interface GradientMismatch {
@@ -31,7 +32,7 @@ export const gradientMismatch = (
     return sum
   }
   const outShape = tf.tidy(() => f(...inputs).shape)
-  const size = outShape.reduce((a, b) => a * b, 1)
+  const size = sizeOf(outShape)
   const seed = tf.tensor(
     Float32Array.from({ length: size }, (_, i) => weight(i)),
     outShape

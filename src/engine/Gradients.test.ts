@@ -3,6 +3,7 @@ import "@tensorflow/tfjs-backend-cpu"
 import { beforeAll, describe, expect, it } from "vitest"
 import { gradientMismatch } from "./FiniteDifferences.ts"
 import "./Gradients.ts"
+import { sizeOf } from "./Shape.ts"
 
 beforeAll(async () => {
   await tf.setBackend("cpu")
@@ -10,7 +11,7 @@ beforeAll(async () => {
 
 /** Distinct values in (low, high), away from kinks at whole numbers by 0.05. */
 const values = (shape: Array<number>, low = -1.9, high = 1.9, salt = 0): tf.Tensor => {
-  const size = shape.reduce((a, b) => a * b, 1)
+  const size = sizeOf(shape)
   return tf.tensor(
     Float32Array.from({ length: size }, (_, i) => {
       const u = (((i + 1) * 0.6180339887 + salt * 0.37) % 1) * (high - low) + low

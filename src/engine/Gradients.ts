@@ -7,6 +7,7 @@
  * `maximum(a, b)` and `minimum(a, b)` give ties to `a`. Importing this module registers everything.
  */
 import * as tf from "@tensorflow/tfjs-core"
+import { sizeOf } from "./Shape.ts"
 
 type Tensor = tf.Tensor
 type Grad = (dy: Tensor, saved: ReadonlyArray<Tensor>, attrs: Record<string, unknown>) => Record<string, () => Tensor>
@@ -494,8 +495,8 @@ const table: ReadonlyArray<readonly [kernel: string, saves: Saves, gradient: Gra
           reps.forEach((count, axis) => {
             if (count === 1) return
             const shape = gradient.shape
-            const before = shape.slice(0, axis).reduce((a, b) => a * b, 1)
-            const after = shape.slice(axis + 1).reduce((a, b) => a * b, 1)
+            const before = sizeOf(shape.slice(0, axis))
+            const after = sizeOf(shape.slice(axis + 1))
             const size = input.shape[axis] ?? 1
             const summed = tf.sum(tf.reshape(gradient, [before, count, size * after]), 1)
             gradient = tf.reshape(summed, [...shape.slice(0, axis), size, ...shape.slice(axis + 1)])
@@ -526,8 +527,8 @@ const table: ReadonlyArray<readonly [kernel: string, saves: Saves, gradient: Gra
       const axis = tf.util.parseAxisParam(attrs["axis"] as number, input.shape)[0] ?? 0
       return {
         x: () => {
-          const before = input.shape.slice(0, axis).reduce((a, b) => a * b, 1)
-          const after = input.shape.slice(axis + 1).reduce((a, b) => a * b, 1)
+          const before = sizeOf(input.shape.slice(0, axis))
+          const after = sizeOf(input.shape.slice(axis + 1))
           const rows = tf.transpose(tf.reshape(dy, [before, indices.size, after]), [1, 0, 2])
           const summed = tf.unsortedSegmentSum(
             rows,

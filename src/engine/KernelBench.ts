@@ -16,6 +16,7 @@ import * as Engines from "./Engines.ts"
 import { channelShuffle, globalAveragePool } from "./FeatureOps.ts"
 import { softmaxCrossEntropy } from "./LossOps.ts"
 import { adamStep, sgdStep } from "./OptimizerOps.ts"
+import { sizeOf } from "./Shape.ts"
 import type { EngineMemoryError } from "./simd/Allocator.ts"
 import type { SimdBackend } from "./simd/Backend.ts"
 
@@ -160,12 +161,10 @@ export const standardBlocks: ReadonlyArray<BlockCase> = (
 }))
 
 const numbers = (shape: ReadonlyArray<number>): tf.Tensor => {
-  const size = shape.reduce((a, b) => a * b, 1)
+  const size = sizeOf(shape)
   const values = Float32Array.from({ length: size }, (_, i) => (((i + 1) * 0.6180339887498949) % 1) - 0.5)
   return tf.tensor(values, [...shape])
 }
-
-const product = (shape: ReadonlyArray<number>): number => shape.reduce((a, b) => a * b, 1)
 
 /** Multiply-adds of a convolution along one axis that touch the input, of `outputs * kernel`: the rest is padding. */
 const tapsInside = (stage: ConvStage, side: number): number => {
@@ -216,7 +215,7 @@ const convolutionWorks = (
     space,
     shape: `[${inShape}] -> ${outChannels}`,
     flops: flopsOf(stage, side, batch),
-    bytes: 4 * (product(inShape) + product(weights) + product(outShape)),
+    bytes: 4 * (sizeOf(inShape) + sizeOf(weights) + sizeOf(outShape)),
     tensors: () => [numbers(inShape), numbers(weights), numbers(outShape)]
   }
   const options = { mode: "train", epsilon: 1e-5, residual: false } as const
@@ -253,9 +252,9 @@ const convolutionWorks = (
 
 const otherWorks = (batch: number): ReadonlyArray<Work> => {
   const map = [batch, 16, 16, 144]
-  const size = product(map)
+  const size = sizeOf(map)
   const parameters = [1280, 1000]
-  const count = product(parameters)
+  const count = sizeOf(parameters)
   const forward = (
     kernel: string,
     space: string,

@@ -5,8 +5,7 @@
 import * as tf from "@tensorflow/tfjs-core"
 import * as Draws from "../random/Draws.ts"
 import { fusedKernels } from "./FusedKernels.ts"
-
-const sizeOf = (shape: ReadonlyArray<number>): number => shape.reduce((a, b) => a * b, 1)
+import { sizeOf } from "./Shape.ts"
 
 /**
  * The first normal numbers of a key, each rounded to float32 and multiplied by `deviation`.

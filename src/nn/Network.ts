@@ -40,6 +40,7 @@ import * as tf from "@tensorflow/tfjs-core"
 import type { BatchStatistics, ConvStageParams } from "../engine/ConvChain.ts"
 import { convBranches, convChain, isDepthwise, outputSide, weightShape } from "../engine/ConvChainOps.ts"
 import { channelShuffle, globalAveragePool, splitChannels, squeezeExcite } from "../engine/FeatureOps.ts"
+import { sizeOf } from "../engine/Shape.ts"
 import { blend } from "../engine/StatisticsOps.ts"
 import * as Key from "../random/Key.ts"
 import type { Block } from "../search-space/blocks/Block.ts"
@@ -339,7 +340,7 @@ export const blockCost = (block: Block, inputShape: ImageShape): Cost => {
   const operations = compile("block", block)
   let params = 0
   for (const spec of operations.flatMap(operationSpecs)) {
-    if (spec.trainable) params += spec.shape.reduce((product, size) => product * size, 1)
+    if (spec.trainable) params += sizeOf(spec.shape)
   }
   return { macs: measureAll(inputShape, operations).macs, params }
 }

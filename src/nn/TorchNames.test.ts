@@ -1,6 +1,7 @@
 import * as Result from "effect/Result"
 import { describe, expect, it } from "vitest"
 import { fill } from "../../property-tests/Filled.ts"
+import { sizeOf } from "../engine/Shape.ts"
 import * as Block from "../search-space/blocks/Block.ts"
 import * as FbNet from "../search-space/FbNet.ts"
 import * as MobileFaceNet from "../search-space/MobileFaceNet.ts"
@@ -9,8 +10,6 @@ import * as Sgnas from "../search-space/Sgnas.ts"
 import * as Spos from "../search-space/Spos.ts"
 import type { NamedBlock } from "./Network.ts"
 import * as TorchNames from "./TorchNames.ts"
-
-const sizeOf = (shape: ReadonlyArray<number>) => shape.reduce((product, side) => product * side, 1)
 
 const held = (entries: ReadonlyArray<TorchNames.TorchEntry>): Record<string, TorchNames.HostTensor> =>
   Object.fromEntries(

@@ -5,6 +5,7 @@
  */
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import { sizeOf } from "../engine/Shape.ts"
 import type { Block } from "../search-space/blocks/Block.ts"
 import { blockParameterSpecs, type NamedBlock, type ParameterKind, type ParameterSpec } from "./Network.ts"
 
@@ -203,8 +204,6 @@ export const entries = (blocks: ReadonlyArray<NamedBlock>, form: TorchForm): Rea
   }
   return [...byName.values()]
 }
-
-const sizeOf = (shape: ReadonlyArray<number>): number => shape.reduce((product, side) => product * side, 1)
 
 /** PyTorch's shape of one of our tensors. */
 const theirShape = ({ ours, pointwise }: TorchEntry): ReadonlyArray<number> => {

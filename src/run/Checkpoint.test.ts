@@ -7,6 +7,7 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as fc from "fast-check"
+import { sizeOf } from "../engine/Shape.ts"
 import * as Checkpoint from "./Checkpoint.ts"
 import { Disk, DiskError } from "./Disk.ts"
 
@@ -47,7 +48,7 @@ describe("Checkpoint", () => {
       .array(fc.integer({ min: 0, max: 4 }), { maxLength: 3 })
       .chain((shape) =>
         fc
-          .float32Array({ minLength: shape.reduce((a, b) => a * b, 1), maxLength: shape.reduce((a, b) => a * b, 1) })
+          .float32Array({ minLength: sizeOf(shape), maxLength: sizeOf(shape) })
           .map((data) => Checkpoint.float32(shape, new Float32Array(data)))
       )
     fc.assert(

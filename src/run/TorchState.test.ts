@@ -1,6 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as Result from "effect/Result"
 import { fill } from "../../property-tests/Filled.ts"
+import { sizeOf } from "../engine/Shape.ts"
 import * as TorchNames from "../nn/TorchNames.ts"
 import * as Block from "../search-space/blocks/Block.ts"
 import { fixed, fromMacro, layersOf } from "../search-space/MacroSpace.ts"
@@ -28,8 +29,6 @@ const space = Result.getOrThrow(
 )
 
 type Tensors = Map<string, Checkpoint.TensorEntry>
-
-const sizeOf = (shape: ReadonlyArray<number>) => shape.reduce((product, side) => product * side, 1)
 
 /** A state as PyTorch writes it: all the tensors, and a counter beside every running mean. */
 const stateOf = (entries: ReadonlyArray<TorchNames.TorchEntry>): Tensors => {

@@ -6,6 +6,7 @@
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { weightName as identityWeights } from "../criterion/Angular.ts"
+import { sizeOf } from "../engine/Shape.ts"
 import * as TorchNames from "../nn/TorchNames.ts"
 import { slots } from "../search-space/Sgnas.ts"
 import * as Checkpoint from "./Checkpoint.ts"
@@ -133,8 +134,6 @@ export interface Imported {
   /** Whether the file had no running statistics (`bn_track_running_stats: False`), and got those of a fresh network. */
   readonly withoutStatistics: boolean
 }
-
-const sizeOf = (shape: ReadonlyArray<number>): number => shape.reduce((product, side) => product * side, 1)
 
 const startOf = (kind: TorchNames.TorchEntry["ours"]["kind"]): number => (kind === "normVariance" ? 1 : 0)
 

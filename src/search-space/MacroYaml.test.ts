@@ -7,6 +7,7 @@ import * as Schema from "effect/Schema"
 import { describe, expect, it } from "vitest"
 import * as Yaml from "yaml"
 import { filled } from "../../property-tests/Filled.ts"
+import { sizeOf } from "../engine/Shape.ts"
 import * as Network from "../nn/Network.ts"
 import { BlockSpec } from "./blocks/Block.ts"
 import { fromMacro, MacroSpec } from "./MacroSpace.ts"
@@ -32,7 +33,7 @@ describe("the space that the page writes as data", () => {
       const network = space.network([choice, choice])
       const { macs, params } = Network.count(network)
       const trainable = Network.parameterSpecs(network).filter((one) => one.trainable)
-      const sizes = trainable.map(({ shape }) => shape.reduce((product, side) => product * side, 1))
+      const sizes = trainable.map(({ shape }) => sizeOf(shape))
       expect(params).toBe(sizes.reduce((sum, size) => sum + size, 0))
       expect(macs).toBeGreaterThan(0)
       const shape = tf.tidy(() => {

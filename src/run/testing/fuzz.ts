@@ -36,6 +36,7 @@ import * as FashionMnist from "../../dataflow/FashionMnist.ts"
 import * as Files from "../../dataflow/Files.ts"
 import * as Idx from "../../dataflow/Idx.ts"
 import * as VerificationPairs from "../../dataflow/VerificationPairs.ts"
+import { sizeOf } from "../../engine/Shape.ts"
 import * as Csv from "../../estimator/Csv.ts"
 import * as NasBenchMacroTable from "../../estimator/NasBenchMacroTable.ts"
 import * as TorchNames from "../../nn/TorchNames.ts"
@@ -246,7 +247,7 @@ export const fuzzers: Effect.Effect<Readonly<Record<string, Fuzzer>>, unknown> =
   const torchTensors = new Map(
     torchEntries.map((entry) => {
       const shape = TorchNames.theirWholeShape([entry])
-      const count = shape.reduce((product, side) => product * side, 1)
+      const count = sizeOf(shape)
       return [entry.theirs, Checkpoint.float32(shape, new Float32Array(count).fill(0.5))] as const
     })
   )

@@ -15,6 +15,7 @@ import { fill } from "../../../property-tests/Filled.ts"
 import { hostTensors, measure } from "../../cli/parity.ts"
 import * as Engines from "../../engine/Engines.ts"
 import { softmaxCrossEntropy } from "../../engine/LossOps.ts"
+import { sizeOf } from "../../engine/Shape.ts"
 import { valueAndGradient } from "../../nn/Gradient.ts"
 import * as Mixture from "../../nn/Mixture.ts"
 import * as Network from "../../nn/Network.ts"
@@ -49,8 +50,6 @@ const cases = Schema.decodeUnknownSync(Cases)(checkpoint.metadata["cases"])
 const blockCases = cases.flatMap((one) => ("block" in one ? [[one.name, one] as const] : []))
 const mixtureCases = cases.flatMap((one) => ("space" in one ? [[one.name, one] as const] : []))
 const networkCases = cases.flatMap((one) => ("blocks" in one ? [[one.name, one] as const] : []))
-
-const sizeOf = (shape: ReadonlyArray<number>) => shape.reduce((product, side) => product * side, 1)
 
 const filled = (name: string, shape: ReadonlyArray<number>, low?: number, high?: number): TorchNames.HostTensor => ({
   shape,

@@ -1,0 +1,20 @@
+/** Flags that several commands have, each with what it does there. */
+import * as Flag from "effect/cli/Flag"
+import * as Schema from "effect/Schema"
+
+/** A whole number from 1. */
+export const PositiveInt = Schema.Int.check(Schema.isGreaterThan(0))
+
+/** A switch that is off unless it is given. */
+export const given = (name: string, what: string) =>
+  Flag.Boolean(name).pipe(Flag.withDescription(what), Flag.withDefault(false))
+
+/** `--json`. */
+export const json = (what: string) => given("json", what)
+
+/** `--force`. */
+export const force = (what: string) => given("force", what)
+
+/** `--set KEY=VALUE`, as often as it is wanted. */
+export const set = (what: string) =>
+  Flag.String("set").pipe(Flag.withMetavar("KEY=VALUE"), Flag.withDescription(what), Flag.between(0, 1000))
