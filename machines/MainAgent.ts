@@ -96,6 +96,38 @@ export const nextPhase = (
 
 type PhaseOutput = { readonly _tag: string }
 
+// What the states of all phases share. Their types are the least that these handlers ask of an event.
+
+type Asked = { readonly event: { readonly stopAfter: Phase } }
+type Ended = { readonly event: { readonly output: PhaseOutput } }
+type Broken = { readonly event: { readonly error: unknown } }
+
+/** What a restored agent is told: on with it, to a new end. */
+const goOn = { type: "goOn", params: ({ event }: Asked) => ({ stopAfter: event.stopAfter }) } as const
+
+/** A request while a phase is at work, which is handed on to it. */
+const requests = <P extends Phase>(phase: P) =>
+  ({
+    pause: { actions: ["askToPause", { type: "forward", params: { phase, type: "pause" } }] },
+    resume: { actions: [goOn, { type: "forward", params: { phase, type: "resume" } }] }
+  }) as const
+
+/** A phase that ended before its end. */
+const early = [
+  { guard: { type: "hasPaused", params: ({ event }: Ended) => ({ output: event.output }) }, target: "paused" },
+  {
+    guard: { type: "hasFailed", params: ({ event }: Ended) => ({ output: event.output }) },
+    target: "failed",
+    actions: { type: "recordFailure", params: ({ event }: Ended) => ({ failure: failureOf(event.output) }) }
+  }
+] as const
+
+/** Work that threw. */
+const broken = {
+  target: "failed",
+  actions: { type: "recordFailure", params: ({ event }: Broken) => ({ failure: toFailure(event.error) }) }
+} as const
+
 /** The main agent. */
 export const agentMachine = setup({
   types: {
@@ -160,7 +192,7 @@ export const agentMachine = setup({
   initial: "deciding",
   on: {
     pause: { actions: "askToPause" },
-    resume: { actions: { type: "goOn", params: ({ event }) => ({ stopAfter: event.stopAfter }) } }
+    resume: { actions: goOn }
   },
   output: ({ context }) =>
     context.failure !== null
@@ -180,29 +212,13 @@ export const agentMachine = setup({
       ]
     },
     supernetTraining: {
-      on: {
-        pause: { actions: ["askToPause", { type: "forward", params: { phase: "supernetTraining", type: "pause" } }] },
-        resume: {
-          actions: [
-            { type: "goOn", params: ({ event }) => ({ stopAfter: event.stopAfter }) },
-            { type: "forward", params: { phase: "supernetTraining", type: "resume" } }
-          ]
-        }
-      },
+      on: requests("supernetTraining"),
       invoke: {
         id: "supernetTraining",
         src: "supernetTraining",
         input: { phase: "supernetTraining", architecture: null },
         onDone: [
-          { guard: { type: "hasPaused", params: ({ event }) => ({ output: event.output }) }, target: "paused" },
-          {
-            guard: { type: "hasFailed", params: ({ event }) => ({ output: event.output }) },
-            target: "failed",
-            actions: {
-              type: "recordFailure",
-              params: ({ event }) => ({ failure: failureOf(event.output) })
-            }
-          },
+          ...early,
           {
             target: "recording",
             actions: {
@@ -217,36 +233,17 @@ export const agentMachine = setup({
             }
           }
         ],
-        onError: {
-          target: "failed",
-          actions: { type: "recordFailure", params: ({ event }) => ({ failure: toFailure(event.error) }) }
-        }
+        onError: broken
       }
     },
     searching: {
-      on: {
-        pause: { actions: ["askToPause", { type: "forward", params: { phase: "searching", type: "pause" } }] },
-        resume: {
-          actions: [
-            { type: "goOn", params: ({ event }) => ({ stopAfter: event.stopAfter }) },
-            { type: "forward", params: { phase: "searching", type: "resume" } }
-          ]
-        }
-      },
+      on: requests("searching"),
       invoke: {
         id: "searching",
         src: "searching",
         input: ({ context }) => ({ supernet: context.results.supernet }),
         onDone: [
-          { guard: { type: "hasPaused", params: ({ event }) => ({ output: event.output }) }, target: "paused" },
-          {
-            guard: { type: "hasFailed", params: ({ event }) => ({ output: event.output }) },
-            target: "failed",
-            actions: {
-              type: "recordFailure",
-              params: ({ event }) => ({ failure: failureOf(event.output) })
-            }
-          },
+          ...early,
           {
             target: "recording",
             actions: {
@@ -258,22 +255,11 @@ export const agentMachine = setup({
             }
           }
         ],
-        onError: {
-          target: "failed",
-          actions: { type: "recordFailure", params: ({ event }) => ({ failure: toFailure(event.error) }) }
-        }
+        onError: broken
       }
     },
     retraining: {
-      on: {
-        pause: { actions: ["askToPause", { type: "forward", params: { phase: "retraining", type: "pause" } }] },
-        resume: {
-          actions: [
-            { type: "goOn", params: ({ event }) => ({ stopAfter: event.stopAfter }) },
-            { type: "forward", params: { phase: "retraining", type: "resume" } }
-          ]
-        }
-      },
+      on: requests("retraining"),
       invoke: {
         id: "retraining",
         src: "retraining",
@@ -282,15 +268,7 @@ export const agentMachine = setup({
           architecture: context.results.search?.architecture ?? null
         }),
         onDone: [
-          { guard: { type: "hasPaused", params: ({ event }) => ({ output: event.output }) }, target: "paused" },
-          {
-            guard: { type: "hasFailed", params: ({ event }) => ({ output: event.output }) },
-            target: "failed",
-            actions: {
-              type: "recordFailure",
-              params: ({ event }) => ({ failure: failureOf(event.output) })
-            }
-          },
+          ...early,
           {
             target: "recording",
             actions: {
@@ -305,22 +283,11 @@ export const agentMachine = setup({
             }
           }
         ],
-        onError: {
-          target: "failed",
-          actions: { type: "recordFailure", params: ({ event }) => ({ failure: toFailure(event.error) }) }
-        }
+        onError: broken
       }
     },
     evaluating: {
-      on: {
-        pause: { actions: ["askToPause", { type: "forward", params: { phase: "evaluating", type: "pause" } }] },
-        resume: {
-          actions: [
-            { type: "goOn", params: ({ event }) => ({ stopAfter: event.stopAfter }) },
-            { type: "forward", params: { phase: "evaluating", type: "resume" } }
-          ]
-        }
-      },
+      on: requests("evaluating"),
       invoke: {
         id: "evaluating",
         src: "evaluating",
@@ -329,15 +296,7 @@ export const agentMachine = setup({
           network: context.results.network ?? { file: "", digest: "" }
         }),
         onDone: [
-          { guard: { type: "hasPaused", params: ({ event }) => ({ output: event.output }) }, target: "paused" },
-          {
-            guard: { type: "hasFailed", params: ({ event }) => ({ output: event.output }) },
-            target: "failed",
-            actions: {
-              type: "recordFailure",
-              params: ({ event }) => ({ failure: failureOf(event.output) })
-            }
-          },
+          ...early,
           {
             target: "recording",
             actions: {
@@ -349,10 +308,7 @@ export const agentMachine = setup({
             }
           }
         ],
-        onError: {
-          target: "failed",
-          actions: { type: "recordFailure", params: ({ event }) => ({ failure: toFailure(event.error) }) }
-        }
+        onError: broken
       }
     },
     recording: {
@@ -361,10 +317,7 @@ export const agentMachine = setup({
         src: "record",
         input: ({ context: { completed, results } }) => ({ completed, results }),
         onDone: { target: "deciding" },
-        onError: {
-          target: "failed",
-          actions: { type: "recordFailure", params: ({ event }) => ({ failure: toFailure(event.error) }) }
-        }
+        onError: broken
       }
     },
     done: { type: "final" },
