@@ -121,6 +121,13 @@ interface Part {
 const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === "object" && value !== null && !Array.isArray(value)
 
+/** What is wrong at a place of a configuration. */
+const issueAt = (
+  source: ConfigFile.ConfigSource,
+  path: ReadonlyArray<string>,
+  message: string
+): ConfigFile.ConfigIssue => ({ path: path.join("."), ...source.origin(path), message })
+
 /** Decodes one component section. A section that is no mapping with a name is left to the decoding of the whole. */
 const choose = Effect.fnUntraced(function* <K extends Kind>(
   kind: K,
@@ -133,9 +140,8 @@ const choose = Effect.fnUntraced(function* <K extends Kind>(
   const { name, ...options } = section
   const loaded = yield* Effect.result(component(kind, name as string, folder))
   if (Result.isFailure(loaded)) {
-    const path = [kind, "name"]
-    const issue = { path: path.join("."), ...source.origin(path), message: loaded.failure.message }
-    return { chosen: {}, issues: [issue] } satisfies Part
+    const issues = [issueAt(source, [kind, "name"], loaded.failure.message)]
+    return { chosen: {}, issues } satisfies Part
   }
   const chosen = loaded.success.choose(options)
   return Result.isSuccess(chosen)
@@ -163,17 +169,12 @@ const chooseEngine = Effect.fnUntraced(function* (source: ConfigFile.ConfigSourc
     const known = Object.keys(EngineConfig.fields)
     const issues = Object.keys(section)
       .filter((key) => !known.includes(key))
-      .map((key) => {
-        const path = ["engine", key]
-        return { path: path.join("."), ...source.origin(path), message: ConfigFile.unknownKey(key, known) }
-      })
+      .map((key) => issueAt(source, ["engine", key], ConfigFile.unknownKey(key, known)))
     return { options: {}, issues }
   }
   const loaded = yield* Effect.result(fromModule("engine", name, folder))
   if (Result.isFailure(loaded)) {
-    const path = ["engine", "name"]
-    const issue = { path: path.join("."), ...source.origin(path), message: loaded.failure.message }
-    return { options: {}, issues: [issue] }
+    return { options: {}, issues: [issueAt(source, ["engine", "name"], loaded.failure.message)] }
   }
   const chosen = loaded.success.choose(engineOptions(section, loaded.success))
   return Result.isSuccess(chosen)
@@ -185,7 +186,7 @@ const chooseEngine = Effect.fnUntraced(function* (source: ConfigFile.ConfigSourc
 const crossChecks = (config: RunConfig, source: ConfigFile.ConfigSource): ReadonlyArray<ConfigFile.ConfigIssue> => {
   const issues: Array<ConfigFile.ConfigIssue> = []
   const add = (path: ReadonlyArray<string>, message: string): void => {
-    issues.push({ path: path.join("."), ...source.origin(path), message })
+    issues.push(issueAt(source, path, message))
   }
   const { budget, start } = config
   if (budget.min > budget.max) {

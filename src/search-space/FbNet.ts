@@ -14,15 +14,13 @@ import {
   layersOf,
   type MacroSpec,
   type Make,
-  stemStrideOption,
-  stridesOption,
+  strideOptions,
   withStrides
 } from "./MacroSpace.ts"
 
 /** Options of the spaces. */
 export const Options = Schema.Struct({
-  stemStride: stemStrideOption,
-  strides: stridesOption,
+  ...strideOptions,
   channelShuffle: Schema.Boolean.annotate({
     description: "Shuffle channels in the blocks with grouped convolutions"
   }).pipe(Schema.withDecodingDefaultKey(Effect.succeed(false)))

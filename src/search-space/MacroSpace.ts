@@ -506,6 +506,19 @@ export const stemStrideOption = Schema.Literals([1, 2])
   .annotate({ description: "Stride of the first convolution; 1 is the full-resolution variant for small images" })
   .pipe(Schema.withDecodingDefaultKey(Effect.succeed(2 as const)))
 
+/**
+ * The options that all spaces of the papers have: where images are halved.
+ *
+ * **Example** (A space with one more)
+ * ```ts
+ * import * as Schema from "effect/Schema"
+ * import { strideOptions } from "./MacroSpace.ts"
+ * const Options = Schema.Struct({ ...strideOptions, deeper: Schema.Boolean })
+ * Schema.decodeUnknownSync(Options)({ deeper: true }) // => { deeper: true, stemStride: 2 }
+ * ```
+ */
+export const strideOptions = { stemStride: stemStrideOption, strides: stridesOption }
+
 /** `name: macro`: a space of the user's own, written in the configuration as data. */
 export const component = define({
   kind: "searchSpace",

@@ -14,15 +14,14 @@ import {
   layersOf,
   type MacroSpec,
   type Make,
-  stemStrideOption,
   strideFor,
-  stridesOption,
+  strideOptions,
   withStrides
 } from "./MacroSpace.ts"
 import { SearchSpaceError } from "./SearchSpace.ts"
 
 /** Options of the space. */
-export const Options = Schema.Struct({ stemStride: stemStrideOption, strides: stridesOption })
+export const Options = Schema.Struct(strideOptions)
 /** Options of the space. */
 export type Options = typeof Options.Type
 

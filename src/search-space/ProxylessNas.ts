@@ -14,8 +14,7 @@ import {
   type MacroSpec,
   type Make,
   type SearchedLayer,
-  stemStrideOption,
-  stridesOption,
+  strideOptions,
   withStrides
 } from "./MacroSpace.ts"
 
@@ -59,8 +58,7 @@ export const searchedLayers = (widths: Widths): ReadonlyArray<SearchedLayer> => 
 
 /** Options of the space. */
 export const Options = Schema.Struct({
-  stemStride: stemStrideOption,
-  strides: stridesOption,
+  ...strideOptions,
   widths: Schema.NullOr(
     Schema.Struct({
       stem: Positive,

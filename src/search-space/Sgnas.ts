@@ -19,9 +19,8 @@ import {
   layerOf,
   type Make,
   placeFixed,
-  stemStrideOption,
   strideFor,
-  stridesOption,
+  strideOptions,
   widthAfter,
   withStrides
 } from "./MacroSpace.ts"
@@ -38,8 +37,7 @@ const none = kernels.indexOf(0)
 
 /** Options of the space. */
 export const Options = Schema.Struct({
-  stemStride: stemStrideOption,
-  strides: stridesOption,
+  ...strideOptions,
   minimum: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: slots }))
     .annotate({ description: "How many sub-blocks a layer keeps at least" })
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed(1)))

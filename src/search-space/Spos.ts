@@ -13,15 +13,13 @@ import {
   layersOf,
   type MacroSpec,
   type Make,
-  stemStrideOption,
-  stridesOption,
+  strideOptions,
   withStrides
 } from "./MacroSpace.ts"
 
 /** Options of the space. */
 export const Options = Schema.Struct({
-  stemStride: stemStrideOption,
-  strides: stridesOption,
+  ...strideOptions,
   variant: Schema.Literals(["osnas", "authors"])
     .annotate({
       description:
