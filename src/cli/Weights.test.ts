@@ -19,6 +19,8 @@ import * as TorchNames from "../nn/TorchNames.ts"
 import * as Checkpoint from "../run/Checkpoint.ts"
 import { Disk } from "../run/Disk.ts"
 import * as Trainer from "../run/Trainer.ts"
+import * as MobileFaceNet from "../search-space/MobileFaceNet.ts"
+import * as Presets from "../search-space/Presets.ts"
 import * as Sgnas from "../search-space/Sgnas.ts"
 import * as Tiny from "../search-space/Tiny.ts"
 import { osnas } from "./Commands.ts"
@@ -142,6 +144,32 @@ describe("weights from PyTorch", () => {
       assert.include(exported, "load_state_dict")
       const back = yield* readFile(at("net-back.safetensors"))
       assert.strictEqual(back.metadata["architecture"], arch)
+    })
+  )
+
+  it.effect("are read for images of the side that their space is meant for, with as many outputs as the file has", () =>
+    Effect.gen(function* () {
+      // The width of the embedding, and the size of the global convolution, are nowhere said.
+      const head = { _tag: "Embedding", dimension: 24 } as const
+      const space = Result.getOrThrow(MobileFaceNet.make({ stemStride: 2 }, { input: [112, 112, 3], head }))
+      const baseline = Presets.find("mobilefacenet-baseline")
+      writeTorch(at("face.safetensors"), space.network(baseline?.genotype ?? []), "network")
+      const read = (...args: ReadonlyArray<string>) =>
+        [
+          "import-weights",
+          at("face.safetensors"),
+          "--space",
+          "mobilefacenet",
+          "--out",
+          at("face-ours"),
+          ...args
+        ] as const
+      const text = yield* printed(...read("--arch", "mobilefacenet-baseline", "--json"))
+      assert.strictEqual(JSON.parse(text).architecture, baseline?.genotype.join(","))
+      const { tensors } = yield* readFile(at("face-ours"))
+      assert.isTrue([...tensors.values()].some(({ shape }) => shape.at(-1) === 24 || shape[0] === 24))
+      const { message } = yield* failure(...read("--arch", "mobilefacenet-baseline", "--size", "32", "--force"))
+      assert.include(message, "of another shape")
     })
   )
 

@@ -4,6 +4,7 @@ import { join } from "node:path"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Load from "../component/Load.ts"
 import { sizeOf } from "../engine/Shape.ts"
 import * as TorchNames from "../nn/TorchNames.ts"
 import { grouped } from "../report/Format.ts"
@@ -53,9 +54,6 @@ interface Target {
 
 const formOf = ({ architecture }: Target): TorchNames.TorchForm => (architecture === undefined ? "supernet" : "network")
 
-/** Images that a space is usually built for: its global convolution is as large as what is left of them. */
-const usualSize = (name: string): number => (name === "mobilefacenet" ? 112 : 32)
-
 /** A space's name, and its options. */
 interface SpaceRef {
   readonly name: string
@@ -71,7 +69,8 @@ const targetFor = Effect.fnUntraced(function* (
 ) {
   const preset = Presets.find(name)
   const { name: spaceName, ...options } = preset?.searchSpace ?? { name, ...own }
-  const size = Option.getOrElse(input.size, () => preset?.interface.input[0] ?? usualSize(spaceName))
+  const { side = 32 } = yield* Load.component("searchSpace", spaceName, process.cwd())
+  const size = Option.getOrElse(input.size, () => preset?.interface.input[0] ?? side)
   const head = { _tag: "Classifier", classes: outputs } as const
   const space = yield* buildSpace(spaceName, options, input.set, [size, size, channels], head)
   if (Option.isNone(input.arch)) {
@@ -108,16 +107,21 @@ const resolveTarget = Effect.fnUntraced(function* (name: SpaceRef, input: Common
     })
   }
   // Without a first convolution or a head in the file the shapes of the rest are told against any number.
-  const usual = yield* targetFor(name, input, 3, 100)
+  const [someChannels, someOutputs] = [3, 100]
+  const usual = yield* targetFor(name, input, someChannels, someOutputs)
+  const sized = (channels: number, outputs: number) =>
+    channels === someChannels && outputs === someOutputs
+      ? Effect.succeed(usual)
+      : targetFor(name, input, channels, outputs)
   const first = usual.entries[0]
   const channels = Option.getOrElse(
     input.channels,
-    () => (first === undefined ? undefined : widthsOf(first)?.input) ?? 3
+    () => (first === undefined ? undefined : widthsOf(first)?.input) ?? someChannels
   )
-  if (Option.isSome(input.classes)) return yield* targetFor(name, input, channels, input.classes.value)
-  const entry = usual.entries[headOf(usual, yield* targetFor(name, input, 3, 101))]
-  const outputs = (entry === undefined ? undefined : widthsOf(entry)?.output) ?? 100
-  return yield* targetFor(name, input, Math.max(1, channels), Math.max(1, outputs))
+  if (Option.isSome(input.classes)) return yield* sized(channels, input.classes.value)
+  const entry = usual.entries[headOf(usual, yield* sized(someChannels, someOutputs + 1))]
+  const outputs = (entry === undefined ? undefined : widthsOf(entry)?.output) ?? someOutputs
+  return yield* sized(Math.max(1, channels), Math.max(1, outputs))
 })
 
 const refuseOverwrite = Effect.fnUntraced(function* (out: string, force: boolean) {

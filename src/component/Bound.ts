@@ -85,6 +85,8 @@ export interface Bound<K extends AnyKind> {
   readonly options: Schema.Codec<unknown, unknown>
   /** Decodes options: every fault at once, unknown keys refused. */
   readonly choose: (options: unknown) => Result.Result<Chosen<K>, Schema.SchemaError>
+  /** As the component has it. */
+  readonly side: number | undefined
 }
 
 /** Keys that a struct's syntax tree knows; none where it is no struct. */
@@ -103,6 +105,7 @@ export const bind = <K extends AnyKind, Options, E extends ComponentFailure, R e
     kind: component.kind,
     name: component.name,
     description: component.description,
+    side: component.side,
     options: component.options as Schema.Codec<unknown, unknown>,
     choose: (raw) =>
       Result.gen(function* () {

@@ -29,6 +29,8 @@ export interface Component<Kind extends ComponentKind, Service, Options, E = nev
   /** Options beside `name`; every field with a description, and a default where one is sensible. */
   readonly options: Schema.Codec<Options, unknown>
   readonly layer: (options: Options) => Layer.Layer<Service, E, R>
+  /** Of a search space whose weights depend on how large the images are: the side it is meant for, in pixels. */
+  readonly side?: number | undefined
 }
 
 /**

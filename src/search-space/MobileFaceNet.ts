@@ -120,5 +120,7 @@ export const component = define({
   name: "mobilefacenet",
   description: "MobileFaceNet: 15 layers k3/k5 e1/e2/e4 with PReLU or skip, for faces",
   options: Options,
-  layer: layerOf(make)
+  layer: layerOf(make),
+  // Its global convolution is as large as what is left of the images.
+  side: 112
 })
