@@ -104,9 +104,15 @@ describe("the tables", () => {
     expect(new Set(table.rows.map(({ name }) => name)).size).toBe(table.rows.length)
   })
 
+  // A quick run of classification has the budget of a full one.
   const runs = Object.values(tables).flatMap((table) =>
     table.rows.flatMap((row) =>
-      [false, true].map((quick) => ({ table, row, quick, name: `${table.name} ${row.name}` }))
+      (table.task === "faces" ? [false, true] : [false]).map((quick) => ({
+        table,
+        row,
+        quick,
+        name: `${table.name} ${row.name}`
+      }))
     )
   )
   it.each(runs)("$name, quick $quick: the budget can be met", async ({ name, quick, row, table }) => {
