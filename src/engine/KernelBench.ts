@@ -344,21 +344,24 @@ const otherWorks = (batch: number): ReadonlyArray<Work> => {
 const limits = (backend: SimdBackend) => {
   const { runtime } = backend
   const { allocator } = runtime
-  const timed = (times: number, run: () => void): number =>
-    best(
-      Array.from({ length: times }, () => {
-        const start = performance.now()
-        run()
-        runtime.settle()
-        return (performance.now() - start) / 1000
-      })
-    )
+  const timed = (times: number, run: () => void, leastMilliseconds = 0): number => {
+    const found: Array<number> = []
+    const until = performance.now() + leastMilliseconds
+    while (found.length < times || performance.now() < until) {
+      const start = performance.now()
+      run()
+      runtime.settle()
+      found.push((performance.now() - start) / 1000)
+    }
+    return best(found)
+  }
   const arithmetic = (): number => {
     const [pieces, rounds] = [16 * runtime.threads, 100_000]
     const place = allocator.allocate(128 + 16 * pieces)
     try {
       runtime.float32(place + 64, 2).set([0.999, 0.001])
-      const seconds = timed(6, () => runtime.run("peakArithmetic", pieces, [rounds, place]))
+      // As long as workers may take to start: the best of them is with all threads at work.
+      const seconds = timed(6, () => runtime.run("peakArithmetic", pieces, [rounds, place]), 500)
       return (pieces * rounds * 12 * 4 * 2) / seconds
     } finally {
       allocator.free(place)
@@ -390,12 +393,10 @@ const limits = (backend: SimdBackend) => {
   return { arithmetic: arithmetic(), copy }
 }
 
-/** What of a block's arithmetic each kernel of the chain does, by pass; what has no entry here is overhead. */
-const shares: Readonly<
-  Record<"forward" | "backward", Readonly<Record<string, readonly [points: number, depth: number]>>>
-> = {
-  forward: { gemmRows: [1, 0], depthwiseForward: [0, 1] },
-  backward: { gemmRows: [1, 0], gemmWeights: [1, 0], depthwiseBackward: [0, 2] }
+/** Operations of a job of products, by its arguments (assembly/kernels/gemm.ts): rows, k and columns are the words from 40 on. */
+const productFlops = (kernel: string, integers: ReadonlyArray<number>): number => {
+  const times = { gemmRows: 2, gemmWeights: 2, gemmBoth: 4 }[kernel]
+  return times === undefined ? 0 : times * integers[40]! * integers[41]! * integers[42]!
 }
 
 /** Measures a block forward and backward: its whole, and each of its kernels. */
@@ -420,11 +421,15 @@ const measureBlock = (
   const residual = stride === 1 && inChannels === outChannels
   const original = runtime.run
   const inside = new Map<string, number>()
+  /** What each kernel computes in a pass; a kernel without an entry is overhead. */
+  const flops = { forward: new Map<string, number>(), backward: new Map<string, number>() }
+  const products = new Map<string, number>()
   const counted: typeof original = (name, pieces, integers, floats) => {
     const start = performance.now()
     original(name, pieces, integers, floats)
     runtime.settle()
     inside.set(name, (inside.get(name) ?? 0) + performance.now() - start)
+    products.set(name, (products.get(name) ?? 0) + productFlops(name, integers))
   }
   const times = { forward: new Map<string, Array<number>>(), backward: new Map<string, Array<number>>() }
   const record = (pass: "forward" | "backward", keep: boolean): void => {
@@ -434,7 +439,9 @@ const measureBlock = (
       if (keep) times[pass].set(name, [...(times[pass].get(name) ?? []), milliseconds / 1000])
     }
     if (keep) times[pass].set("all", [...(times[pass].get("all") ?? []), total / 1000])
+    for (const [name, count] of products) if (count > 0) flops[pass].set(name, count)
     inside.clear()
+    products.clear()
   }
   tf.tidy(() => {
     const x = numbers([batch, side, side, inChannels])
@@ -445,6 +452,7 @@ const measureBlock = (
       (keep: boolean) =>
       (...inputs: Array<tf.Tensor>) => {
         inside.clear()
+        products.clear()
         const params = stages.map((_, i) => ({
           weight: inputs[1 + 3 * i] as tf.Tensor4D,
           gamma: inputs[2 + 3 * i] as tf.Tensor1D,
@@ -490,10 +498,9 @@ const measureBlock = (
       bound: "arithmetic"
     })
     const all = median(times[pass].get("all") ?? [])
-    const parts = Object.entries(shares[pass]).flatMap(([name, [p, d]]) => {
-      const own = times[pass].get(name)
-      return own === undefined ? [] : [line(`  ${name}`, median(own), p * points + d * depth)]
-    })
+    if (pass === "forward") flops.forward.set("depthwiseForward", depth)
+    else flops.backward.set("depthwiseBackward", 2 * depth)
+    const parts = [...flops[pass]].map(([name, count]) => line(`  ${name}`, median(times[pass].get(name) ?? []), count))
     const rest = all - parts.reduce((sum, part) => sum + part.microseconds / 1e6, 0)
     return [line("inverted residual", all, whole), ...parts, line("  the rest", Math.max(0, rest), 0)]
   })
