@@ -16,6 +16,16 @@ export const interrupted = 130
 /** What the exit codes mean, for the help. */
 export const help = "Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 130 paused or interrupted."
 
+/** A reader that has seen enough, as `head` has, ends the process well: for the edge of a command, once. */
+export const whenReaderLeaves = (): void => {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on("error", (error: NodeJS.ErrnoException) => {
+      if (error.code === "EPIPE") process.exit(ok)
+      throw error
+    })
+  }
+}
+
 /** A command line that cannot be obeyed, and what would be right. */
 export class UsageError extends Schema.TaggedError<UsageError>()("UsageError", { reason: Schema.String }) {
   override get message(): string {

@@ -32,12 +32,7 @@ const leave = (code: number): void => {
 }
 
 const start = (args: ReadonlyArray<string>): void => {
-  for (const stream of [process.stdout, process.stderr]) {
-    stream.on("error", (error: NodeJS.ErrnoException) => {
-      if (error.code === "EPIPE") process.exit(ExitCode.ok)
-      throw error
-    })
-  }
+  ExitCode.whenReaderLeaves()
   const signals = Signals.make()
   const fiber = Effect.runFork(
     run(args).pipe(

@@ -30,6 +30,7 @@ import * as ProxylessNas from "../search-space/ProxylessNas.ts"
 import type { Genotype, NetworkInterface, SearchSpaceError, SearchSpaceShape } from "../search-space/SearchSpace.ts"
 import * as Sgnas from "../search-space/Sgnas.ts"
 import * as Spos from "../search-space/Spos.ts"
+import { whenReaderLeaves } from "./Exit.ts"
 
 /** What is compared. */
 export const groups = ["logits_eval", "logits_train", "input_gradient", "gradient", "update"] as const
@@ -404,10 +405,6 @@ export const main = async (args: ReadonlyArray<string>, print: (line: string) =>
 }
 
 if (import.meta.main) {
-  // A reader that has seen enough, as `head` has, is no failure.
-  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code === "EPIPE") process.exit(0)
-    throw error
-  })
+  whenReaderLeaves()
   process.exitCode = await main(process.argv.slice(2), (line) => process.stdout.write(`${line}\n`))
 }

@@ -28,7 +28,7 @@ import type {
   ConvStageParams
 } from "../ConvChain.ts"
 import type { SimdBackend } from "./Backend.ts"
-import { panelColumns, panelCount, sumPiece } from "./Operations.ts"
+import { fill, panelColumns, panelCount, sumPiece } from "./Operations.ts"
 import type { Runtime } from "./Runtime.ts"
 
 const activationCode: Record<Activation, number> = { none: 0, relu: 1, relu6: 2, hswish: 3, prelu: 4 }
@@ -45,8 +45,6 @@ const ACTIVATE = 1
 const BACKWARD = 2
 const ACTIVATE_NHWC = 3
 
-/** Floats of a piece of the kernel `fill`. */
-const FILL_PIECE = 16384
 const SCRATCH_BYTES = 8 * 2 ** 20
 /** Images of a group in planes are eight, or one in batches that would leave most of the eight empty; by their logarithm. */
 const groupShift = (batch: number): number => (batch < 5 ? 0 : 3)
@@ -415,8 +413,6 @@ const activatedSource = (plan: Plan, stored: Stored): Words => {
 const makeJobs = (backend: SimdBackend) => {
   const { runtime } = backend
   const { run } = runtime
-
-  const clear = (address: number, floats: number): void => run("fill", ceil(floats, FILL_PIECE), [address, floats], [0])
 
   const packPanels = (plan: Plan, weight: number, destination: number, transposed: boolean, scale = 0): void => {
     const { inGroup, outGroup, taps, stage } = plan
@@ -895,7 +891,6 @@ const makeJobs = (backend: SimdBackend) => {
     moveChannels,
     inputSource,
     forward,
-    clear,
     joinStatistics,
     activateTensor,
     backwardTensor,
@@ -1305,7 +1300,11 @@ const trainForward = (
     const y = tensor([plan.outRows * padded(stage.outChannels)])
     const vectors = tensor([VECTORS, padded(stage.outChannels)])
     const stored: Stored = { y: address(y), vectors: address(vectors) }
-    if (!stage.norm) jobs.clear(stored.vectors, VECTORS * padded(stage.outChannels))
+    if (!stage.norm) {
+      // Nothing is normalised: a scale of one, and zeros.
+      fill(backend, stored.vectors, VECTORS * padded(stage.outChannels), 0)
+      fill(backend, vectorAt(stored, stage, SCALE), stage.outChannels, 1)
+    }
     if (stage.activation === "prelu")
       fillVector(backend, vectorAt(stored, stage, SLOPE), required(stageParams.slope, "slope", index))
     if (stageParams.bias !== undefined) fillVector(backend, vectorAt(stored, stage, BIAS), stageParams.bias)
@@ -1344,7 +1343,6 @@ const trainForward = (
         )
       } else {
         jobs.forward(plan, source, weight, 0, () => ({ ...target, kind: ACTIVATE }), temporary)
-        backend.view(vectors).fill(1, 0, stage.outChannels)
       }
     })
     // A stage always fills its places; the weight stands in for a scale that it does not have.

@@ -3,6 +3,7 @@
  * work in pieces that depend on the shapes alone, and runs a kernel. StandardKernels.ts puts tfjs's names on them.
  */
 import * as tf from "@tensorflow/tfjs-core"
+import { sizeOf } from "../Shape.ts"
 import type { SimdBackend } from "./Backend.ts"
 
 type Info = tf.TensorInfo
@@ -11,7 +12,6 @@ type Info = tf.TensorInfo
 const PIECE = 16384
 
 const pieces = (total: number, each: number): number => Math.ceil(total / each)
-const product = (sizes: ReadonlyArray<number>): number => sizes.reduce((a, b) => a * b, 1)
 /** How many units of work, each of `size` elements, make a piece. */
 const unitsOf = (size: number, target = PIECE): number => Math.max(1, Math.floor(target / Math.max(1, size)))
 
@@ -80,7 +80,7 @@ export const unary = (
   constants: readonly [number, number] = [0, 0]
 ): Info => {
   const out = backend.allocate([...x.shape])
-  const count = product(x.shape)
+  const count = sizeOf(x.shape)
   const op = unaryOperations[operation]
   const piece = op >= 32 ? 2048 : PIECE
   backend.runtime.run(
@@ -130,8 +130,8 @@ const binaryPlan = (
   b: ReadonlyArray<number>,
   out: ReadonlyArray<number>
 ): BinaryPlan | undefined => {
-  const total = product(out)
-  const [sizeA, sizeB] = [product(a), product(b)]
+  const total = sizeOf(out)
+  const [sizeA, sizeB] = [sizeOf(a), sizeOf(b)]
   const flat: Operand = { splat: false, step: PIECE, shared: 1 }
   const single: Operand = { splat: true, step: 0, shared: 1 }
   if (sizeA === total && sizeB === total) return { length: PIECE, a: flat, b: flat }
@@ -147,8 +147,8 @@ const binaryPlan = (
   while (last > first && padded[last - 1] === out[last - 1]) last--
   // Axes of size 1 in both fit anywhere.
   if (padded.slice(first, last).some((size) => size !== 1)) return undefined
-  const middle = product(out.slice(first, last))
-  const inner = product(out.slice(last))
+  const middle = sizeOf(out.slice(first, last))
+  const inner = sizeOf(out.slice(last))
   const plan = (length: number, operand: Operand): BinaryPlan => {
     const own: Operand = { splat: false, step: length, shared: 1 }
     return whole === "a" ? { length, a: own, b: operand } : { length, a: operand, b: own }
@@ -170,7 +170,7 @@ const rowwise = (
   const plan = binaryPlan(a.shape, b.shape, shape)
   if (plan === undefined) return undefined
   const out = backend.allocate(shape, dtype)
-  const count = product(shape)
+  const count = sizeOf(shape)
   const rows = Math.ceil(count / plan.length)
   const perPiece = unitsOf(plan.length, kernel === "binary" && operation >= 32 ? 2048 : PIECE)
   backend.runtime.run(kernel, pieces(rows, perPiece), [
@@ -206,7 +206,7 @@ export const compare = (backend: SimdBackend, comparison: Comparison, a: Info, b
 /** t where the condition (bool) holds, else e; all of one shape. */
 export const select = (backend: SimdBackend, condition: Info, t: Info, e: Info): Info => {
   const out = backend.allocate([...t.shape])
-  const count = product(t.shape)
+  const count = sizeOf(t.shape)
   backend.runtime.run("select", pieces(count, PIECE), [
     backend.address(condition),
     backend.address(t),
@@ -289,11 +289,11 @@ export const reductionExtents = (
   const reduced = new Set(axes)
   const marks = shape.map((size, i) => ({ size, reduced: reduced.has(i) })).filter(({ size }) => size !== 1)
   const first = marks.findIndex((mark) => mark.reduced)
-  if (first < 0) return [product(shape), 1, 1]
+  if (first < 0) return [sizeOf(shape), 1, 1]
   let last = marks.length
   while (!marks[last - 1]!.reduced) last--
   if (marks.slice(first, last).some((mark) => !mark.reduced)) return undefined
-  const size = (part: ReadonlyArray<{ readonly size: number }>) => product(part.map((mark) => mark.size))
+  const size = (part: ReadonlyArray<{ readonly size: number }>) => sizeOf(part.map((mark) => mark.size))
   return [size(marks.slice(0, first)), size(marks.slice(first, last)), size(marks.slice(last))]
 }
 
@@ -329,12 +329,12 @@ export const copyBlock = (
   if (axes.length > 5) return false
   const run = axes[0]!.size
   const others = axes.slice(1)
-  const runs = product(others.map((axis) => axis.size))
+  const runs = sizeOf(others.map((axis) => axis.size))
   while (others.length < 4) others.push({ size: 1, from: 0, to: 0 })
   const [d3, d2, d1, d0] = others as [(typeof axes)[0], (typeof axes)[0], (typeof axes)[0], (typeof axes)[0]]
   const perPiece = unitsOf(run)
   const width = 4
-  if (product(size) > 0) {
+  if (sizeOf(size) > 0) {
     backend.runtime.run("copyBlock", pieces(runs, perPiece), [
       backend.address(source) + start(sourceBegin, from) * width,
       backend.address(destination) + start(destinationBegin, to) * width,
@@ -382,7 +382,7 @@ export const transpose = (backend: SimdBackend, x: Info, permutation: ReadonlyAr
     columnAxis.stride === 1 &&
     rowAxis.stride === columnAxis.size &&
     (axes.length === 2 || (axes.length === 3 && axes[0]!.stride === rowAxis.size * columnAxis.size)) &&
-    product(shape) > 0
+    sizeOf(shape) > 0
   ) {
     const strips = Math.ceil(columnAxis.size / 32)
     const matrices = axes.length === 3 ? axes[0]!.size : 1
@@ -396,7 +396,7 @@ export const transpose = (backend: SimdBackend, x: Info, permutation: ReadonlyAr
     return out
   }
   const row = axes.pop() ?? { size: 1, stride: 1 }
-  const rows = product(axes.map((axis) => axis.size))
+  const rows = sizeOf(axes.map((axis) => axis.size))
   const perPiece = unitsOf(row.size)
   const integers = new Array<number>(24).fill(0)
   integers.splice(0, 7, backend.address(x), backend.address(out), row.size, rows, row.stride, perPiece, axes.length)
@@ -404,7 +404,7 @@ export const transpose = (backend: SimdBackend, x: Info, permutation: ReadonlyAr
     integers[8 + i] = axis.size
     integers[16 + i] = axis.stride
   })
-  if (product(shape) > 0) backend.runtime.run("permute", pieces(rows, perPiece), integers)
+  if (sizeOf(shape) > 0) backend.runtime.run("permute", pieces(rows, perPiece), integers)
   return out
 }
 
@@ -412,7 +412,7 @@ export const transpose = (backend: SimdBackend, x: Info, permutation: ReadonlyAr
 export const channelShuffle = (backend: SimdBackend, x: Info, groups: number): Info => {
   const out = backend.allocate([...x.shape])
   const channels = x.shape[x.shape.length - 1]!
-  const rows = product(x.shape) / channels
+  const rows = sizeOf(x.shape) / channels
   const perPiece = unitsOf(channels)
   backend.runtime.run("shuffleChannels", pieces(rows, perPiece), [
     backend.address(x),
@@ -435,7 +435,7 @@ export const spreadRows = (
   shape: ReadonlyArray<number>
 ): Info => {
   const out = backend.allocate([...shape])
-  const rows = product(shape) / columns
+  const rows = sizeOf(shape) / columns
   const perPiece = unitsOf(columns)
   backend.runtime.run(
     "spreadRows",
@@ -485,7 +485,7 @@ export const matMul = (
   const { batchA, batchB, columns, k, rows } = sizes
   if (k > LONGEST_PRODUCT) return undefined
   const batch = Math.max(batchA, batchB)
-  if (product(shape) === 0 || k === 0) {
+  if (sizeOf(shape) === 0 || k === 0) {
     const none = backend.allocate([...shape])
     backend.view(none).fill(0)
     return none
@@ -534,7 +534,7 @@ export const matMul = (
 export const softmax = (backend: SimdBackend, x: Info): Info => {
   const out = backend.allocate([...x.shape])
   const columns = x.shape[x.shape.length - 1]!
-  const rows = product(x.shape) / columns
+  const rows = sizeOf(x.shape) / columns
   const perPiece = unitsOf(columns, 2048)
   backend.runtime.run("softmaxRows", pieces(rows, perPiece), [
     backend.address(x),
@@ -623,11 +623,14 @@ export const poolGradient = (
   return out
 }
 
+/** Writes one number to so many floats from an address on. */
+export const fill = (backend: SimdBackend, address: number, count: number, value: number): void =>
+  backend.runtime.run("fill", pieces(count, PIECE), [address, count], [value])
+
 /** A float32 tensor full of one number. */
 export const filled = (backend: SimdBackend, shape: ReadonlyArray<number>, value: number): Info => {
   const out = backend.allocate([...shape])
-  const count = product(shape)
-  backend.runtime.run("fill", pieces(count, PIECE), [backend.address(out), count], [value])
+  fill(backend, backend.address(out), sizeOf(shape), value)
   return out
 }
 
@@ -642,7 +645,7 @@ export const randomNumbers = (
   factor: number
 ): Info => {
   const out = backend.allocate([...shape])
-  const count = product(shape)
+  const count = sizeOf(shape)
   doubleWords.setFloat64(0, factor)
   backend.runtime.run("drawNumbers", pieces(count, 4096), [
     backend.address(out),

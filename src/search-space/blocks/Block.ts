@@ -236,15 +236,12 @@ export const misplaced = (block: Block): string | undefined => {
   switch (block._tag) {
     case "Conv":
       return block.groups === "depthwise" ? keepsWidth : unevenGroups(block.groups, [inChannels, outChannels])
-    case "Mobile": {
-      const hidden = Math.floor(inChannels * block.expansion)
-      const widths = block.expansion === 1 ? [hidden, outChannels] : [inChannels, hidden, outChannels]
-      return fewHidden(hidden, 1) ?? unevenGroups(block.pointGroups, widths)
-    }
+    case "Mobile":
     case "Mixed": {
       const hidden = Math.floor(inChannels * block.expansion)
       const widths = block.expansion === 1 ? [hidden, outChannels] : [inChannels, hidden, outChannels]
-      return fewHidden(hidden, block.kernels.length) ?? unevenGroups(block.pointGroups, widths)
+      const least = block._tag === "Mixed" ? block.kernels.length : 1
+      return fewHidden(hidden, least) ?? unevenGroups(block.pointGroups, widths)
     }
     case "Unified":
       return block.slots.some((kernel) => kernel > 0) ? undefined : "all its sub-blocks are left out"

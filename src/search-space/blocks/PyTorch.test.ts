@@ -263,6 +263,16 @@ const mixtureErrors = (one: typeof MixtureCase.Type, memory: "keep" | "recompute
   }) as unknown as Readonly<Record<"eval" | "train" | "input" | "weights" | "gradient" | "after", number>>
 }
 
+const blockBounds = { eval: 1e-6, train: 1e-6, input: 1e-5, gradient: 1e-5, after: 1e-5 }
+const mixtureBounds = { ...blockBounds, weights: 1e-5 }
+const networkBounds = { logits_eval: 1e-6, logits_train: 1e-6, input_gradient: 1e-5, gradient: 1e-5, update: 1e-5 }
+const within = <Group extends string>(
+  errors: Readonly<Record<Group, number>>,
+  bounds: Readonly<Record<Group, number>>
+): void => {
+  for (const group in bounds) expect(errors[group], group).toBeLessThan(bounds[group])
+}
+
 describe.each([
   ["simd", "strict"],
   ["simd", "relaxed"],
@@ -273,21 +283,11 @@ describe.each([
   afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
 
   it.each(blockCases)("%s", (_, one) => {
-    const errors = blockErrors(one)
-    expect(errors.eval).toBeLessThan(1e-6)
-    expect(errors.train).toBeLessThan(1e-6)
-    expect(errors.input).toBeLessThan(1e-5)
-    expect(errors.gradient).toBeLessThan(1e-5)
-    expect(errors.after).toBeLessThan(1e-5)
+    within(blockErrors(one), blockBounds)
   })
 
   it.each(networkCases)("%s", (_, one) => {
-    const errors = networkErrors(one)
-    expect(errors.logits_eval).toBeLessThan(1e-6)
-    expect(errors.logits_train).toBeLessThan(1e-6)
-    expect(errors.input_gradient).toBeLessThan(1e-5)
-    expect(errors.gradient).toBeLessThan(1e-5)
-    expect(errors.update).toBeLessThan(1e-5)
+    within(networkErrors(one), networkBounds)
   })
 
   it.each(
@@ -295,12 +295,6 @@ describe.each([
       (["keep", "recompute"] as const).map((memory) => [name, memory, one] as const)
     )
   )("%s, %s", (_, memory, one) => {
-    const errors = mixtureErrors(one, memory)
-    expect(errors.eval).toBeLessThan(1e-6)
-    expect(errors.train).toBeLessThan(1e-6)
-    expect(errors.input).toBeLessThan(1e-5)
-    expect(errors.weights).toBeLessThan(1e-5)
-    expect(errors.gradient).toBeLessThan(1e-5)
-    expect(errors.after).toBeLessThan(1e-5)
+    within(mixtureErrors(one, memory), mixtureBounds)
   })
 })
