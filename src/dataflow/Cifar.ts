@@ -7,6 +7,7 @@ import { join } from "node:path"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
+import * as OptionKind from "../component/OptionKind.ts"
 import { RunKey } from "../random/RunKey.ts"
 import * as Archive from "./Archive.ts"
 import type { ImageBytes } from "./BatchPlan.ts"
@@ -43,12 +44,14 @@ const FileNames = Schema.Array(Schema.String).check(Schema.isMinLength(1))
 export const options = (variant: Variant) =>
   Schema.Struct({
     folder: Schema.String.annotate({
-      description: `Folder of the .bin files or of ${variant.archive}, or that archive itself`
+      description: `Folder of the .bin files or of ${variant.archive}, or that archive itself`,
+      ...OptionKind.path
     }).pipe(Schema.withDecodingDefaultKey(Effect.succeed(variant.folder))),
-    download: Schema.Boolean.annotate({ description: "Download the archive where the folder holds no data" }).pipe(
-      Schema.withDecodingDefaultKey(Effect.succeed(false))
-    ),
-    url: Schema.String.annotate({ description: "Where the archive is downloaded from" }).pipe(
+    download: Schema.Boolean.annotate({
+      description: "Download the archive where the folder holds no data",
+      ...OptionKind.source
+    }).pipe(Schema.withDecodingDefaultKey(Effect.succeed(false))),
+    url: Schema.String.annotate({ description: "Where the archive is downloaded from", ...OptionKind.source }).pipe(
       Schema.withDecodingDefaultKey(Effect.succeed(variant.url))
     ),
     checksum: Schema.NullOr(Download.Checksum)

@@ -9,6 +9,7 @@ import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { define } from "../component/Component.ts"
+import * as OptionKind from "../component/OptionKind.ts"
 import * as Key from "../random/Key.ts"
 import { RunKey } from "../random/RunKey.ts"
 import * as BatchPlan from "./BatchPlan.ts"
@@ -30,7 +31,10 @@ const Names = Schema.NullOr(Schema.Array(Schema.String))
 
 /** Options of the dataflow `face-folder`. */
 export const Options = Schema.Struct({
-  folder: Schema.String.annotate({ description: "Folder with one folder of images a person" }),
+  folder: Schema.String.annotate({
+    description: "Folder with one folder of images a person",
+    ...OptionKind.path
+  }),
   people: Names.annotate({
     description: "People (folders) to train on; `s1..s30` is a range; null: all but the test's"
   }).pipe(Schema.withDecodingDefaultKey(Effect.succeed(null))),
@@ -38,7 +42,7 @@ export const Options = Schema.Struct({
     description: "Only so many people to train on, the first by name that have two images or more; null: all"
   }).pipe(Schema.withDecodingDefaultKey(Effect.succeed(null))),
   testFolder: Schema.NullOr(Schema.String)
-    .annotate({ description: "Folder of the people to verify; null: the same folder" })
+    .annotate({ description: "Folder of the people to verify; null: the same folder", ...OptionKind.path })
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed(null))),
   testPeople: Names.annotate({ description: "People to verify; null: all of the test folder" }).pipe(
     Schema.withDecodingDefaultKey(Effect.succeed(null))
@@ -47,7 +51,10 @@ export const Options = Schema.Struct({
     description: "Only so many people to verify, the first by name that have two images or more; null: all"
   }).pipe(Schema.withDecodingDefaultKey(Effect.succeed(null))),
   pairs: Schema.NullOr(Schema.String)
-    .annotate({ description: "A list in the form of LFW's pairs.txt; null: pairs are made of the people to verify" })
+    .annotate({
+      description: "A list in the form of LFW's pairs.txt; null: pairs are made of the people to verify",
+      ...OptionKind.path
+    })
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed(null))),
   pairLimit: PositiveInt.annotate({ description: "At most so many made pairs of one person, and as many of two" }).pipe(
     Schema.withDecodingDefaultKey(Effect.succeed(3000))
@@ -94,7 +101,10 @@ export const Options = Schema.Struct({
     .annotate({ description: "Standard deviation of the pixels" })
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed(0.5))),
   memory: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 65536 }))
-    .annotate({ description: "Megabytes of images to keep in memory; more than that are read anew for every batch" })
+    .annotate({
+      description: "Megabytes of images to keep in memory; more than that are read anew for every batch",
+      ...OptionKind.performance
+    })
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed(1024))),
   broken: Schema.Literals(["fail", "skip"])
     .annotate({
@@ -103,10 +113,13 @@ export const Options = Schema.Struct({
     })
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed("fail" as const))),
   prefetch: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 64 }))
-    .annotate({ description: "Batches made ahead in worker threads; 0: made when asked for" })
+    .annotate({
+      description: "Batches made ahead in worker threads; 0: made when asked for",
+      ...OptionKind.performance
+    })
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed(4))),
   workers: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 64 }))
-    .annotate({ description: "Worker threads" })
+    .annotate({ description: "Worker threads", ...OptionKind.performance })
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed(2)))
 })
 /** Options of the dataflow `face-folder`. */

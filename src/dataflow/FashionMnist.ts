@@ -10,6 +10,7 @@ import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { define } from "../component/Component.ts"
+import * as OptionKind from "../component/OptionKind.ts"
 import { RunKey } from "../random/RunKey.ts"
 import type { ImageBytes } from "./BatchPlan.ts"
 import { Dataflow, DatasetError } from "./Dataflow.ts"
@@ -56,7 +57,10 @@ const limit = 16 + 4 * 60_000 * 784
 /** Options of the dataflow `fashion-mnist`. */
 export const Options = Schema.Struct({
   folder: Schema.NullOr(Schema.String)
-    .annotate({ description: "Folder of the four idx files, .gz or unpacked; null: the shipped subset" })
+    .annotate({
+      description: "Folder of the four idx files, .gz or unpacked; null: the shipped subset",
+      ...OptionKind.path
+    })
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed(null))),
   ...InMemory.optionFields({ mean: [0.286], std: [0.353], crop: 2, flip: true, side: 28 }),
   channels: Schema.Literals([1, 3])

@@ -11,6 +11,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import { define } from "../component/Component.ts"
+import * as OptionKind from "../component/OptionKind.ts"
 import * as Key from "../random/Key.ts"
 import { RunKey } from "../random/RunKey.ts"
 import * as BatchPlan from "./BatchPlan.ts"
@@ -35,7 +36,7 @@ const Colour = Schema.Tuple([Schema.Finite, Schema.Finite, Schema.Finite])
 
 /** Options of the dataflow `image-folder`. */
 export const Options = Schema.Struct({
-  folder: Schema.String.annotate({ description: "Folder that holds the two below" }),
+  folder: Schema.String.annotate({ description: "Folder that holds the two below", ...OptionKind.path }),
   trainFolder: Schema.String.annotate({ description: "Training images, one folder a class" }).pipe(
     Schema.withDecodingDefaultKey(Effect.succeed("train"))
   ),
@@ -84,10 +85,13 @@ export const Options = Schema.Struct({
     .annotate({ description: "What an image that cannot be read does: end the run, or be named and replaced" })
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed("fail" as const))),
   prefetch: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 64 }))
-    .annotate({ description: "Batches made ahead in worker threads; 0: made when asked for" })
+    .annotate({
+      description: "Batches made ahead in worker threads; 0: made when asked for",
+      ...OptionKind.performance
+    })
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed(4))),
   workers: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 64 }))
-    .annotate({ description: "Worker threads" })
+    .annotate({ description: "Worker threads", ...OptionKind.performance })
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed(2)))
 })
 /** Options of the dataflow `image-folder`. */

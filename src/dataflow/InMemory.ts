@@ -32,6 +32,7 @@
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import * as OptionKind from "../component/OptionKind.ts"
 import type { ImageShape } from "../nn/Network.ts"
 import * as Key from "../random/Key.ts"
 import * as BatchPlan from "./BatchPlan.ts"
@@ -102,7 +103,10 @@ export const optionFields = (defaults: OptionDefaults) => {
       .annotate({ description: "SHA-256 the data must have (as in a run's manifest); null: not checked" })
       .pipe(Schema.withDecodingDefaultKey(Effect.succeed(null))),
     prefetch: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 64 }))
-      .annotate({ description: "Batches made ahead in a worker thread; 0: made when asked for" })
+      .annotate({
+        description: "Batches made ahead in a worker thread; 0: made when asked for",
+        ...OptionKind.performance
+      })
       .pipe(Schema.withDecodingDefaultKey(Effect.succeed(2)))
   }
 }

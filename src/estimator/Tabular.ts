@@ -5,6 +5,7 @@ import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { define } from "../component/Component.ts"
+import * as OptionKind from "../component/OptionKind.ts"
 import { SearchSpace } from "../search-space/SearchSpace.ts"
 import * as NasBench201Table from "./NasBench201Table.ts"
 import * as NasBenchMacroTable from "./NasBenchMacroTable.ts"
@@ -22,7 +23,7 @@ export const Options = Schema.Struct({
     Schema.withDecodingDefaultKey(Effect.succeed("nas-bench-macro" as const))
   ),
   file: Schema.NullOr(Schema.String)
-    .annotate({ description: "nas-bench-201: the CSV file; null: the table that ships" })
+    .annotate({ description: "nas-bench-201: the CSV file; null: the table that ships", ...OptionKind.path })
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed(null))),
   dataSet: NasBench201Table.DataSet.annotate({
     description: "nas-bench-201: c10, c100 or in16 (ImageNet16-120)"
