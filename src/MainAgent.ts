@@ -6,6 +6,7 @@
 import { join, resolve as resolvePath } from "node:path"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
 import type { InspectionEvent } from "xstate"
 import {
   type Chosen,
@@ -62,10 +63,11 @@ const chosen = <K extends Kind>(kind: K, layer: NonNullable<Layers[K]>): Chosen<
   kind,
   name: givenName,
   options: {},
+  schema: Schema.Struct({}),
   layer: layer as Chosen<K>["layer"]
 })
 
-const assembled = (loaded: Load.LoadedRun, layers: Layers): MainAgent => {
+const assembled = (loaded: Pick<Load.LoadedRun, "components" | "config" | "folder">, layers: Layers): MainAgent => {
   const given = kinds.filter((kind) => layers[kind] !== undefined)
   const sections = Object.fromEntries(given.map((kind) => [kind, { name: givenName }]))
   const components = Object.fromEntries(given.map((kind) => [kind, chosen(kind, layers[kind] as never)]))
@@ -121,7 +123,7 @@ export const fromFile = (file: string, layers: Layers = {}): Effect.Effect<MainA
 /** The same agent with other Layers in some places. */
 export const replace = (agent: MainAgent, layers: Layers): MainAgent => {
   const { components, config, folder } = agent
-  const replaced = assembled({ components, config, folder, file: "" }, layers)
+  const replaced = assembled({ components, config, folder }, layers)
   return { ...replaced, engine: layers.engine ?? agent.engine }
 }
 
@@ -213,6 +215,7 @@ export const run = (agent: MainAgent, options: StartOptions = {}): Effect.Effect
     const table = yield* RunLayers.RunTable
     return yield* Runner.run({
       config: agent.config,
+      kinds: Load.kindsOf(agent.components),
       folder: folderOf(agent, options),
       baseFolder: agent.folder,
       pause: options.pause,
@@ -226,7 +229,7 @@ export const run = (agent: MainAgent, options: StartOptions = {}): Effect.Effect
 export const resume = (agent: MainAgent, options: Options = {}): Effect.Effect<Runner.RunOutcome, MainAgentError> => {
   const folder = folderOf(agent, options)
   const { inspect, pause } = options
-  return Runner.resume({ config: agent.config, folder, pause, inspect }).pipe(
+  return Runner.resume({ config: agent.config, kinds: Load.kindsOf(agent.components), folder, pause, inspect }).pipe(
     Effect.provide(layer(agent, { given: join(folder, RunFolder.files.lookupTable) })),
     Effect.provide(surroundings(options))
   )

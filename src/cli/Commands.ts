@@ -94,6 +94,7 @@ const resume = Command.make(
   "resume",
   {
     dir: Argument.String("dir").pipe(Argument.withDescription("Folder of the run")),
+    set: Flags.set("Change an option that nothing recorded has used yet, or where something is (again for more)"),
     threads,
     maxMinutes,
     json: Flags.json("Print events as JSON lines")
@@ -105,10 +106,17 @@ const resume = Command.make(
     )
 ).pipe(
   Command.withDescription(
-    `Go on with a run that was paused, interrupted or killed. It ends in the same bits as if it had never stopped. ${exitCodes}`
+    `Resume a run that was paused, interrupted or killed. It ends in the same bits as if it had never stopped. With --set, options of a phase that has not begun may change (recorded in manifest.json), and data may be elsewhere. ${exitCodes}`
   ),
-  Command.withShortDescription("Go on with a run"),
-  Command.withExamples([{ command: "osnas resume runs/quickstart", description: "Go on where it stopped" }])
+  Command.withShortDescription("Resume a run"),
+  Command.withExamples([
+    { command: "osnas resume runs/quickstart", description: "Resume where it stopped" },
+    {
+      command: "osnas resume runs/quickstart --set retraining.epochs=60",
+      description: "More epochs, before retraining begins"
+    },
+    { command: "osnas resume runs/faces --set dataflow.folder=/data/faces", description: "The data has moved" }
+  ])
 )
 
 const verify = Command.make(

@@ -35,7 +35,7 @@ export const read = Effect.fn("CompareRuns.read")(function* (folder: string) {
   const { data, loaded, manifest } = yield* FromFolder.readRun(resolve(folder))
   const seen = relative(process.cwd(), resolve(folder))
   const shown = seen === "" || seen.startsWith("..") ? folder : seen
-  return Comparison.comparedRun(shown, data, loaded.config, manifest.identity)
+  return Comparison.comparedRun(shown, data, loaded, manifest.identity)
 })
 
 /** Runs the command. */

@@ -126,15 +126,10 @@ const loadedOf = Effect.fnUntraced(function* (
 const standingOf = Effect.fnUntraced(function* (folder: string, wanted: Load.LoadedRun) {
   if (!existsSync(join(folder, RunFolder.files.manifest))) return "missing" satisfies Standing as Standing
   const { data, loaded } = yield* FromFolder.readRun(resolve(folder))
-  const [has, asks] = [loaded, wanted].map(({ config }) => Identity.flatten(Identity.ofConfig(config)))
-  // A worker or a folder may differ; what decides the result may not.
-  const differing = [...new Set([...has!.keys(), ...asks!.keys()])]
-    .filter((key) => !/^name$|^dataflow\.(testFolder|pairs|prefetch|workers)$/.test(key))
-    .filter((key) => has!.get(key) !== asks!.get(key))
+  const [has, asks] = [loaded, wanted].map(({ config, kinds }) => Identity.ofConfig(config, kinds))
+  const differing = Identity.differences(has!, asks!)
   if (differing.length > 0) {
-    const told = differing
-      .slice(0, 3)
-      .map((key) => `${key} is ${has!.get(key) ?? "not set"}, asked for ${asks!.get(key) ?? "nothing"}`)
+    const told = differing.slice(0, 3).map(({ is, key, was }) => `${key} is ${was}, asked for ${is}`)
     return yield* new UsageError({
       reason: `${folder} holds a run of another configuration: ${told.join("; ")}. Choose another --dir, or remove the folder`
     })
@@ -295,7 +290,7 @@ export const run = Effect.fn("Reproduce.run")(function* (input: Input) {
     const events = Layer.merge(Run.drawnEvents(false, `${label}: `), Disk.layer)
     const ran =
       standing === "begun"
-        ? Run.goOn({ dir: folder, threads: Option.none(), maxMinutes: Option.none() })
+        ? Run.goOn({ dir: folder, set: [], threads: Option.none(), maxMinutes: Option.none() })
         : Run.begin(loaded, { folder, tableFolder: process.cwd(), overwrite: false, ...noted })
     const outcome = yield* Effect.result(Effect.provide(ran, events))
     spent += ((yield* Clock.currentTimeMillis) - began) / 1000

@@ -47,6 +47,7 @@ export interface RunInput {
 /** Flags of `resume`. */
 export interface ResumeInput {
   readonly dir: string
+  readonly set: ReadonlyArray<string>
   readonly threads: Option.Option<number>
   readonly maxMinutes: Option.Option<number>
   readonly json: boolean
@@ -258,6 +259,7 @@ export const begin = (loaded: Load.LoadedRun, beginning: Beginning) => {
     const lookupTable = yield* RunLayers.RunTable
     return yield* Runner.run({
       config: moved.config,
+      kinds: moved.kinds,
       configText: Load.toYaml(moved),
       folder,
       baseFolder: moved.folder,
@@ -324,27 +326,40 @@ export const run = Effect.fn("Run.run")(function* (input: RunInput) {
   )
 })
 
-/** The configuration of a run that began, and the components and costs that it began with. */
-export const ofFolder = Effect.fnUntraced(function* (dir: string, threads: Option.Option<number>) {
+/** The configuration of a run that began, `set` laid over it, and the components and costs that it began with. */
+export const ofFolder = Effect.fnUntraced(function* (
+  dir: string,
+  threads: Option.Option<number>,
+  set: ReadonlyArray<string> = []
+) {
   const folder = resolve(dir)
   const file = join(folder, RunFolder.files.config)
   if (!existsSync(file)) {
     return yield* new UsageError({ reason: `${dir} is no folder of a run: it has no ${RunFolder.files.config}` })
   }
-  const loaded = yield* Load.file(file, { flags: given(["engine", "threads"], threads, "--threads") })
+  const loaded = yield* Load.file(file, { set, flags: given(["engine", "threads"], threads, "--threads") })
   const layers = RunLayers.layers(loaded.config, loaded.components, engineOf(loaded), {
     given: join(folder, RunFolder.files.lookupTable)
   })
   return { loaded, layers }
 })
 
-/** Goes on with the run in a folder; the first Ctrl-C pauses it. */
-export const goOn = Effect.fn("Run.goOn")(function* ({ dir, maxMinutes, threads }: Omit<ResumeInput, "json">) {
-  const { layers, loaded } = yield* ofFolder(dir, threads)
+/** The text of a run's `config.yaml` with values laid over it; undefined where there are none. */
+const configText = Effect.fnUntraced(function* (dir: string, set: ReadonlyArray<string>) {
+  if (set.length === 0) return undefined
+  const file = join(resolve(dir), RunFolder.files.config)
+  return Load.toYaml(Load.relocate(yield* Load.file(file, { set }), file))
+})
+
+/** Resumes the run in a folder; the first Ctrl-C pauses it. */
+export const goOn = Effect.fn("Run.goOn")(function* ({ dir, maxMinutes, set, threads }: Omit<ResumeInput, "json">) {
+  const { layers, loaded } = yield* ofFolder(dir, threads, set)
+  const text = yield* configText(dir, set)
   const program = Effect.gen(function* () {
     const pause = yield* pauseOnSignal
     const minutes = Option.getOrUndefined(maxMinutes)
-    return yield* Runner.resume({ config: loaded.config, folder: dir, maxMinutes: minutes, pause })
+    const { config, kinds } = loaded
+    return yield* Runner.resume({ config, configText: text, kinds, folder: dir, maxMinutes: minutes, pause })
   })
   return yield* Effect.scoped(program).pipe(Effect.provide(layers))
 })

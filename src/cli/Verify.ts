@@ -66,7 +66,10 @@ const whole = Effect.fnUntraced(function* (input: Input) {
   const { layers, loaded } = yield* ofFolder(input.dir, input.threads)
   const verification = yield* Effect.gen(function* () {
     const again = join(yield* temporaryFolder, "again")
-    return yield* Effect.provide(Verify.verify({ config: loaded.config, folder: input.dir, again }), layers)
+    return yield* Effect.provide(
+      Verify.verify({ config: loaded.config, kinds: loaded.kinds, folder: input.dir, again }),
+      layers
+    )
   }).pipe(Effect.scoped)
   const digests = Object.entries(verification.digests)
   const width = Math.max(...digests.map(([file]) => file.length))
@@ -89,6 +92,7 @@ const part = Effect.fnUntraced(function* (input: Input, checkpoint: string) {
   const { layers, loaded } = yield* ofFolder(input.dir, input.threads)
   const verification = yield* Verify.verifyFrom({
     config: loaded.config,
+    kinds: loaded.kinds,
     folder: input.dir,
     from,
     steps: Option.getOrUndefined(input.steps)

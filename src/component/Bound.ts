@@ -73,6 +73,8 @@ export interface Chosen<K extends AnyKind> {
   readonly name: string
   /** The options as plain data with every default filled in. */
   readonly options: Readonly<Record<string, unknown>>
+  /** The Schema of the options. */
+  readonly schema: Schema.Codec<unknown, unknown>
   readonly layer: Layer.Layer<ServiceOf[K], ComponentFailure, NeedsOf[K]>
 }
 
@@ -114,6 +116,7 @@ export const bind = <K extends AnyKind, Options, E extends ComponentFailure, R e
           kind: component.kind,
           name: component.name,
           options: (yield* encode(options)) as Readonly<Record<string, unknown>>,
+          schema: component.options as Schema.Codec<unknown, unknown>,
           layer: component.layer(options)
         }
       })

@@ -15,6 +15,7 @@ import { EngineConfig, RunConfig } from "../run/RunConfig.ts"
 import { closest } from "../run/Suggestion.ts"
 import { type AnyKind, type Bound, bind, type Chosen, type Kind, kinds, optionNames, type ServiceOf } from "./Bound.ts"
 import type { Component } from "./Component.ts"
+import * as OptionKind from "./OptionKind.ts"
 import * as Registry from "./Registry.ts"
 
 /** A component that could not be loaded: which one, and why. */
@@ -36,6 +37,8 @@ export interface LoadedRun {
   /** Every default filled in, those of the components' options too. */
   readonly config: RunConfig
   readonly components: ChosenComponents
+  /** The kinds of all options, by their path in the configuration. */
+  readonly kinds: OptionKind.OptionKinds
   /** The configuration's file, and the folder that paths in it are relative to. */
   readonly file: string
   readonly folder: string
@@ -231,6 +234,23 @@ const withDefaultNames = (source: ConfigFile.ConfigSource): ConfigFile.ConfigSou
   return { ...source, value: { ...source.value, ...Object.fromEntries(sections) } }
 }
 
+const sectionKinds = OptionKind.of(RunConfig.ast)
+
+/** The kinds of all options of a configuration with these components, by their path in it. */
+export const kindsOf = (components: ChosenComponents): OptionKind.OptionKinds => {
+  const all = new Map(sectionKinds)
+  for (const kind of kinds) {
+    // The name stands for the section: its options belong to the same phase unless they say otherwise.
+    for (const [option, of] of OptionKind.of(
+      components[kind].schema.ast,
+      OptionKind.at(sectionKinds, `${kind}.name`)
+    )) {
+      all.set(`${kind}.${option}`, of)
+    }
+  }
+  return all
+}
+
 /** Decodes a configuration and its components; paths in it are relative to `folder`. */
 export const decode = Effect.fn("Load.decode")(function* (given: ConfigFile.ConfigSource, folder: string) {
   const source = withDefaultNames(given)
@@ -254,7 +274,7 @@ export const decode = Effect.fn("Load.decode")(function* (given: ConfigFile.Conf
     kinds.map((kind) => [kind, { name: components[kind].name, ...components[kind].options }])
   )
   const config: RunConfig = { ...whole.success, ...filled, engine: { ...whole.success.engine, ...engine.options } }
-  const loaded: LoadedRun = { config, components, file: source.file, folder }
+  const loaded: LoadedRun = { config, components, kinds: kindsOf(components), file: source.file, folder }
   return loaded
 })
 
@@ -300,8 +320,18 @@ const pathFrom = (folder: string, path: string): string => {
   return isAbsolute(seen) || seen.startsWith(".") ? seen : `./${seen}`
 }
 
-/** Options of dataflows that are paths. */
-const dataPlaces: ReadonlySet<string> = new Set(["folder", "testFolder", "pairs"])
+/** A section with every path in it, by the kinds of its options, made absolute. */
+const withAbsolutePaths = (value: unknown, at: string, optionKinds: OptionKind.OptionKinds): unknown => {
+  if (typeof value === "string") {
+    const kind = OptionKind.at(optionKinds, at)
+    return kind.kind === "place" && kind.isPath ? resolve(value) : value
+  }
+  if (Array.isArray(value)) return value.map((inner, index) => withAbsolutePaths(inner, `${at}.${index}`, optionKinds))
+  if (!isRecord(value)) return value
+  return Object.fromEntries(
+    Object.entries(value).map(([key, inner]) => [key, withAbsolutePaths(inner, `${at}.${key}`, optionKinds)])
+  )
+}
 
 /**
  * The same configuration for a file in another folder, as that of a run: paths in it lead to the same files from there.
@@ -313,18 +343,14 @@ export const relocate = (loaded: LoadedRun, file: string): LoadedRun => {
   const sections = kinds.map((kind) => {
     const section = loaded.config[kind]
     const name = isModulePath(section.name) ? pathFrom(folder, modulePath(section.name, loaded.folder)) : section.name
-    return [kind, { ...section, name }] as const
+    // Options that are paths are relative to the working folder, so that elsewhere only an absolute path leads there.
+    const options = withAbsolutePaths(section, kind, loaded.kinds) as RunConfig[Kind]
+    return [kind, { ...options, name }] as const
   })
-  const { budget, dataflow, engine, start } = loaded.config
-  // Data is named from where one works, not from where the configuration lies: from elsewhere only the whole path leads there.
-  const data = Object.entries(dataflow).map(([key, value]) => [
-    key,
-    dataPlaces.has(key) && typeof value === "string" ? resolve(value) : value
-  ])
+  const { budget, engine, start } = loaded.config
   const config: RunConfig = {
     ...loaded.config,
     ...Object.fromEntries(sections),
-    dataflow: { ...Object.fromEntries(data), name: Object.fromEntries(sections)["dataflow"]?.name ?? dataflow.name },
     engine: { ...engine, name: isModulePath(engine.name) ? (move(engine.name) ?? engine.name) : engine.name },
     budget: { ...budget, lookupTable: move(budget.lookupTable) },
     start: { ...start, supernet: move(start.supernet), network: move(start.network) }

@@ -6,7 +6,7 @@
  * | --- | --- | --- |
  * | identity | decides the run's results | refused: another value is another run |
  * | place | where something is; what is read there has a digest of its own | may change |
- * | performance | how fast and with how much memory, never the result | may change |
+ * | performance | speed, memory, when to save and when to stop, never a result | may change |
  * | later | identity of a phase that may not have begun | may change before that phase begins |
  *
  * **Example** (Options that say what they are)
@@ -42,6 +42,11 @@ const annotation = "osnas/OptionKind"
 
 const annotate = (kind: OptionKind): Readonly<Record<string, OptionKind>> => ({ [annotation]: kind })
 
+const isIdentity: OptionKind = { kind: "identity" }
+
+/** Annotations of an option that decides results; only needed within a section that says something else. */
+export const identity = annotate(isIdentity)
+
 /** Annotations of an option that is the path of a file or folder; null where it is optional. */
 export const path = annotate({ kind: "place", isPath: true })
 
@@ -54,8 +59,6 @@ export const performance = annotate({ kind: "performance" })
 /** Annotations of an option that nothing uses before a phase begins. */
 export const usedFrom = (phase: Phase): Readonly<Record<string, OptionKind>> => annotate({ kind: "later", phase })
 
-const identity: OptionKind = { kind: "identity" }
-
 const collect = (ast: SchemaAST.AST, at: string, inherited: OptionKind, into: Map<string, OptionKind>): void => {
   const kind = SchemaAST.resolveAt<OptionKind>(annotation)(ast) ?? inherited
   if (ast._tag === "Objects" && ast.propertySignatures.length > 0) {
@@ -65,9 +68,35 @@ const collect = (ast: SchemaAST.AST, at: string, inherited: OptionKind, into: Ma
   } else into.set(at, kind)
 }
 
-/** The kinds of a struct's options by dotted path; a nested struct's kind is that of its fields unless they say otherwise. */
-export const of = (ast: SchemaAST.AST): ReadonlyMap<string, OptionKind> => {
+/** Kinds by the dotted path of their option. */
+export type OptionKinds = ReadonlyMap<string, OptionKind>
+
+/**
+ * The kinds of a struct's options. A nested struct's kind is that of its fields unless they say otherwise; `inherited` is
+ * the kind of the struct itself.
+ */
+export const of = (ast: SchemaAST.AST, inherited: OptionKind = isIdentity): OptionKinds => {
   const into = new Map<string, OptionKind>()
-  collect(ast, "", identity, into)
+  collect(ast, "", inherited, into)
   return into
+}
+
+/**
+ * The kind of the value at a path, which may be inside an option's value (an element of a list, a key of a mapping).
+ *
+ * **Example** (An element has its list's kind)
+ *
+ * ```ts
+ * import * as OptionKind from "./OptionKind.ts"
+ *
+ * const kinds = new Map<string, OptionKind.OptionKind>([["dataflow.folders", { kind: "place", isPath: true }]])
+ * OptionKind.at(kinds, "dataflow.folders.0") // => { kind: "place", isPath: true }
+ * OptionKind.at(kinds, "seed") // => { kind: "identity" }
+ * ```
+ */
+export const at = (kinds: OptionKinds, path: string): OptionKind => {
+  const known = kinds.get(path)
+  if (known !== undefined) return known
+  const end = path.lastIndexOf(".")
+  return end < 0 ? isIdentity : at(kinds, path.slice(0, end))
 }

@@ -4,6 +4,7 @@
  */
 import { basename } from "node:path"
 import type * as Schema from "effect/Schema"
+import type { OptionKinds } from "../component/OptionKind.ts"
 import * as Identity from "../run/Identity.ts"
 import type { RunConfig } from "../run/RunConfig.ts"
 import { escapeText } from "./Drawing.ts"
@@ -40,10 +41,10 @@ const secondsOf = (data: ReportData, wanted: ReadonlyArray<string>): number =>
 export const comparedRun = (
   folder: string,
   data: ReportData,
-  config: RunConfig,
+  { config, kinds }: { readonly config: RunConfig; readonly kinds: OptionKinds },
   identity: Readonly<Record<string, Schema.Json>>
 ): ComparedRun => {
-  const { seed: _, ...rest } = Identity.ofConfig(config) as Readonly<Record<string, Schema.Json>>
+  const { seed: _, ...rest } = Identity.ofConfig(config, kinds) as Readonly<Record<string, Schema.Json>>
   const { dataset = null, engine = null } = identity
   const notes = new Map(data.manifest)
   return {

@@ -1,19 +1,48 @@
-/** What of a configuration makes a run what it is: the part that must stay while it goes on, and that two runs share. */
+/**
+ * What of a configuration makes a run what it is: the part that must stay while it is resumed, and that two comparable
+ * runs share. Which options belong to it is stated by their Schemas (`component/OptionKind.ts`).
+ */
 import type * as Schema from "effect/Schema"
+import * as OptionKind from "../component/OptionKind.ts"
 import * as CanonicalJson from "./CanonicalJson.ts"
 import type { RunConfig } from "./RunConfig.ts"
 
-/** Options that say where things are, not what they are; what is read there has a digest of its own. */
-const places: ReadonlySet<string> = new Set(["folder", "download", "lookupTable"])
+const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
 
-/** What of a configuration must stay as it is while a run goes on. */
-export const ofConfig = (config: RunConfig): Schema.Json => {
-  const { checkpoint: _, engine, name: __, start: ___, stopAfter: ____, ...rest } = config
-  const kept = JSON.stringify({ ...rest, engine: { mode: engine.mode } }, (key, value: unknown) =>
-    places.has(key) ? undefined : value
-  )
-  return JSON.parse(kept) as Schema.Json
+const keeps = (kinds: OptionKind.OptionKinds, path: string): boolean => {
+  const { kind } = OptionKind.at(kinds, path)
+  return kind === "identity" || kind === "later"
 }
+
+const kept = (value: unknown, path: string, kinds: OptionKind.OptionKinds): unknown => {
+  if (!isRecord(value)) return keeps(kinds, path) ? value : undefined
+  const entries = Object.entries(value).flatMap(([key, inner]) => {
+    const part = kept(inner, path === "" ? key : `${path}.${key}`, kinds)
+    return part === undefined ? [] : [[key, part] as const]
+  })
+  return entries.length > 0 || (Object.keys(value).length === 0 && keeps(kinds, path))
+    ? Object.fromEntries(entries)
+    : undefined
+}
+
+/**
+ * The options of a configuration that decide its results, as plain data: those of the kinds `identity` and `later`.
+ *
+ * **Example** (What a worker thread has no part in)
+ *
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as Load from "../component/Load.ts"
+ * import * as Identity from "./Identity.ts"
+ *
+ * const { config, kinds } = await Effect.runPromise(Load.file("examples/quickstart.yaml"))
+ * const faster = { ...config, dataflow: { ...config.dataflow, prefetch: 9 }, engine: { ...config.engine, threads: 1 } }
+ * Identity.ofConfig(faster, kinds) // => Identity.ofConfig(config, kinds)
+ * ```
+ */
+export const ofConfig = (config: RunConfig, kinds: OptionKind.OptionKinds): Schema.Json =>
+  JSON.parse(JSON.stringify(kept(config, "", kinds))) as Schema.Json
 
 const into = (value: Schema.Json | undefined, at: string, found: Map<string, string>): void => {
   if (typeof value === "object" && value !== null && !Array.isArray(value)) {
@@ -37,4 +66,30 @@ export const flatten = (value: Schema.Json | undefined): ReadonlyMap<string, str
   const found = new Map<string, string>()
   into(value, "", found)
   return found
+}
+
+/** A value that two identities do not share; `nothing` where one of them lacks the key. */
+export interface Difference {
+  readonly key: string
+  readonly was: string
+  readonly is: string
+}
+
+/**
+ * The values in which two identities differ, by key.
+ *
+ * **Example** (A key that is new)
+ *
+ * ```ts
+ * import * as Identity from "./Identity.ts"
+ *
+ * Identity.differences({ seed: 1 }, { seed: 1, size: 8 }) // => [{ key: "size", was: "nothing", is: "8" }]
+ * ```
+ */
+export const differences = (before: Schema.Json, after: Schema.Json): ReadonlyArray<Difference> => {
+  const [was, is] = [flatten(before), flatten(after)]
+  return [...new Set([...was.keys(), ...is.keys()])].sort().flatMap((key) => {
+    const difference = { key, was: was.get(key) ?? "nothing", is: is.get(key) ?? "nothing" }
+    return difference.was === difference.is ? [] : [difference]
+  })
 }

@@ -5,6 +5,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import * as OptionKind from "../component/OptionKind.ts"
 import { CostMetric } from "../cost/CostModel.ts"
 import { EngineMode } from "../engine/Engine.ts"
 
@@ -120,7 +121,10 @@ export const BudgetConfig = Schema.Struct({
   ),
   max: Positive.annotate({ description: "Most cost, inclusive" }),
   lookupTable: Schema.NullOr(Schema.String)
-    .annotate({ description: "A file of measured costs: used where it fits, else made there; null: made anew" })
+    .annotate({
+      description: "A file of measured costs: used where it fits, else made there; null: made anew",
+      ...OptionKind.path
+    })
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed(null)))
 })
 
@@ -139,7 +143,7 @@ export const EngineConfig = Schema.Struct({
         "auto (the best that is present), simd, cpu, tensorflow, tensorflow-gpu, or a module of your own by its path"
     })
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed("auto"))),
-  mode: EngineMode.pipe(Schema.withDecodingDefaultKey(Effect.succeed("strict" as const))),
+  mode: EngineMode.annotate(OptionKind.identity).pipe(Schema.withDecodingDefaultKey(Effect.succeed("strict" as const))),
   threads: NonNegativeInt.annotate({ description: "0: all cores" }).pipe(
     Schema.withDecodingDefaultKey(Effect.succeed(0))
   )
@@ -172,41 +176,52 @@ export const EngineConfig = Schema.Struct({
  * ```
  */
 export const RunConfig = Schema.Struct({
-  name: Schema.String.annotate({ description: "Name of the run, and of its folder under runs/" }),
+  name: Schema.String.annotate({
+    description: "Name of the run, and of its folder under runs/",
+    ...OptionKind.source
+  }),
   seed: NonNegativeInt.annotate({ description: "Root of all randomness; the same seed gives the same bits" }).pipe(
     Schema.withDecodingDefaultKey(Effect.succeed(0))
   ),
-  engine: Schema.StructWithRest(EngineConfig, [Schema.Record(Schema.String, Schema.Unknown)]).pipe(
-    Schema.withDecodingDefaultKey(Effect.succeed({}))
-  ),
+  engine: Schema.StructWithRest(EngineConfig, [Schema.Record(Schema.String, Schema.Unknown)])
+    .annotate(OptionKind.performance)
+    .pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
   dataflow: ComponentRef,
   searchSpace: ComponentRef,
   criterion: ComponentRef.pipe(Schema.withDecodingDefaultKey(Effect.succeed({ name: "cross-entropy" }))),
   trainingAgent: ComponentRef.pipe(Schema.withDecodingDefaultKey(Effect.succeed({ name: "classification" }))),
-  trainingStrategy: ComponentRef.pipe(Schema.withDecodingDefaultKey(Effect.succeed({ name: "uniform" }))),
-  searchStrategy: ComponentRef.pipe(Schema.withDecodingDefaultKey(Effect.succeed({ name: "evolution" }))),
-  estimator: ComponentRef.pipe(Schema.withDecodingDefaultKey(Effect.succeed({ name: "supernet" }))),
-  budget: BudgetConfig,
-  supernetTraining: TrainingConfig,
-  retraining: TrainingConfig,
+  trainingStrategy: ComponentRef.annotate(OptionKind.usedFrom("supernetTraining")).pipe(
+    Schema.withDecodingDefaultKey(Effect.succeed({ name: "uniform" }))
+  ),
+  searchStrategy: ComponentRef.annotate(OptionKind.usedFrom("searching")).pipe(
+    Schema.withDecodingDefaultKey(Effect.succeed({ name: "evolution" }))
+  ),
+  estimator: ComponentRef.annotate(OptionKind.usedFrom("searching")).pipe(
+    Schema.withDecodingDefaultKey(Effect.succeed({ name: "supernet" }))
+  ),
+  budget: BudgetConfig.annotate(OptionKind.usedFrom("searching")),
+  supernetTraining: TrainingConfig.annotate(OptionKind.usedFrom("supernetTraining")),
+  retraining: TrainingConfig.annotate(OptionKind.usedFrom("retraining")),
   evaluation: Schema.Struct({
     batchSize: PositiveInt.pipe(Schema.withDecodingDefaultKey(Effect.succeed(250)))
-  }).pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
+  })
+    .annotate(OptionKind.usedFrom("evaluating"))
+    .pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
   start: Schema.Struct({
     supernet: Schema.NullOr(Schema.String)
-      .annotate({ description: "A supernet's .safetensors: skips supernet training" })
+      .annotate({ description: "A supernet's .safetensors: skips supernet training", ...OptionKind.path })
       .pipe(Schema.withDecodingDefaultKey(Effect.succeed(null))),
     architecture: Schema.NullOr(Schema.String)
       .annotate({ description: "An architecture, `2,0,6,…`, or a published one by name: skips supernet and search" })
       .pipe(Schema.withDecodingDefaultKey(Effect.succeed(null))),
     network: Schema.NullOr(Schema.String)
-      .annotate({ description: "The architecture's trained .safetensors: evaluation alone" })
+      .annotate({ description: "The architecture's trained .safetensors: evaluation alone", ...OptionKind.path })
       .pipe(Schema.withDecodingDefaultKey(Effect.succeed(null)))
   })
     .annotate({ description: "Where to start: phases before it are skipped" })
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
   stopAfter: Schema.Literals(["supernetTraining", "searching", "retraining", "evaluating"])
-    .annotate({ description: "The last phase to run" })
+    .annotate({ description: "The last phase to run", ...OptionKind.performance })
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed("evaluating" as const))),
   checkpoint: Schema.Struct({
     everySteps: NonNegativeInt.annotate({ description: "Also after so many steps within an epoch; 0: never" }).pipe(
@@ -218,7 +233,9 @@ export const RunConfig = Schema.Struct({
     keep: PositiveInt.annotate({ description: "How many checkpoints to keep" }).pipe(
       Schema.withDecodingDefaultKey(Effect.succeed(2))
     )
-  }).pipe(Schema.withDecodingDefaultKey(Effect.succeed({})))
+  })
+    .annotate(OptionKind.performance)
+    .pipe(Schema.withDecodingDefaultKey(Effect.succeed({})))
 })
 /** Everything a run is made of, defaults filled in. */
 export type RunConfig = typeof RunConfig.Type

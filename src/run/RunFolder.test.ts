@@ -11,7 +11,7 @@ import { lockName, RunLocked } from "./Lock.ts"
 import * as RunFolder from "./RunFolder.ts"
 import * as MemoryDisk from "./testing/MemoryDisk.ts"
 
-const manifest: RunFolder.Manifest = { identity: { seed: 1 }, input: {}, notes: { note: "x" } }
+const manifest: RunFolder.Manifest = { identity: { seed: 1 }, input: {}, changes: [], notes: { note: "x" } }
 const options = { folder: "/runs/a", config: "name: a\n", manifest }
 
 const on =

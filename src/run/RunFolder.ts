@@ -45,14 +45,17 @@ export class SnapshotError extends Schema.TaggedError<SnapshotError>()("Snapshot
   }
 }
 
+const Change = Schema.Struct({ key: Schema.String, was: Schema.String, is: Schema.String })
+
 /**
- * What a run is made of. `identity` must be the same when the run goes on; `input` is what the main agent began with;
- * `notes` are for people.
+ * What a run is made of. `identity` must be the same when the run is resumed; `input` is what the main agent began with;
+ * `notes` are for people; `changes` are the options that were changed on resume, before anything recorded used them.
  */
 export interface Manifest {
   readonly identity: { readonly [key: string]: Schema.Json }
   readonly input: { readonly [key: string]: Schema.Json }
   readonly notes: { readonly [key: string]: Schema.Json }
+  readonly changes: ReadonlyArray<typeof Change.Type>
 }
 
 /** The contract: a folder that this process owns. */
@@ -69,6 +72,7 @@ export interface RunFolderShape {
   readonly writeText: (name: string, text: string) => Effect.Effect<void, Disk.DiskError>
   /** Writes canonical JSON, sorted and indented; nothing where the file has this content already. */
   readonly writeJson: (name: string, value: unknown) => Effect.Effect<void, Disk.DiskError>
+  readonly saveManifest: (manifest: Manifest) => Effect.Effect<void, Disk.DiskError>
   readonly saveSnapshot: (snapshot: Schema.Json) => Effect.Effect<void, Disk.DiskError>
   /** The last saved snapshot; null where there is none yet. */
   readonly loadSnapshot: Effect.Effect<Schema.Json, SnapshotError | Disk.DiskError>
@@ -114,12 +118,13 @@ const ManifestFile = Schema.Struct({
   identity: Schema.Record(Schema.String, Schema.Json),
   input: Schema.Record(Schema.String, Schema.Json),
   notes: Schema.Record(Schema.String, Schema.Json),
-  /** Of the three above. */
+  changes: Schema.optionalKey(Schema.Array(Change)),
+  /** Of all the above. */
   sha256: Schema.String
 })
 
-const manifestText = ({ identity, input, notes }: Manifest): string => {
-  const content = { identity, input, notes }
+const manifestText = ({ changes, identity, input, notes }: Manifest): string => {
+  const content = { identity, input, notes, ...(changes.length === 0 ? {} : { changes }) }
   return CanonicalJson.pretty({ ...content, sha256: CanonicalJson.digest(content) })
 }
 
@@ -168,7 +173,7 @@ export const readManifest = (
     }
     const { sha256, ...manifest } = yield* parseJson(ManifestFile, file, text)
     if (CanonicalJson.digest(manifest) !== sha256) return yield* new SnapshotError({ file, reason: changed })
-    return manifest
+    return { changes: [], ...manifest }
   })
 
 /** Reads the configuration of a folder, owned or not. */
@@ -272,6 +277,7 @@ const make = (
       search,
       writeText,
       writeJson: (name, value) => writeText(name, CanonicalJson.pretty(value)),
+      saveManifest: (next) => writeText(files.manifest, manifestText(next)),
       saveSnapshot: (snapshot) =>
         Disk.writeTextAtomic(
           disk,

@@ -235,20 +235,24 @@ describe("Runner", () => {
     })
   )
 
-  it.live("refuses to go on with other data, another seed, another batch size", () =>
+  it.live("refuses to be resumed with another seed, or another batch size of a phase that is recorded", () =>
     Effect.gen(function* () {
       const config = Trials.shortConfig
       const memory = MemoryDisk.make()
       yield* Trials.begin(memory.disk, { ...config, stopAfter: "supernetTraining" })
-      const changed: RunConfig = { ...config, seed: 8, retraining: { ...config.retraining, batchSize: 6 } }
+      const changed: RunConfig = {
+        ...config,
+        seed: 8,
+        supernetTraining: { ...config.supernetTraining, batchSize: 6 }
+      }
       const error = failureOf(yield* Effect.exit(Trials.resume(memory.disk, changed)))
       assert.instanceOf(error, Runner.RunMismatch)
       assert.deepStrictEqual(
-        error.differences.map(({ is, key, was }) => [key, was, is]),
+        error.differences.map(({ is, key, was, why }) => [key, was, is, why]),
         [
-          ["config.retraining.batchSize", "12", "6"],
-          ["config.seed", "7", "8"],
-          ["seed", "7", "8"]
+          ["config.seed", "7", "8", "another value makes another run"],
+          ["config.supernetTraining.batchSize", "12", "6", "supernet training has recorded results with it"],
+          ["seed", "7", "8", ""]
         ]
       )
     })

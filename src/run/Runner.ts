@@ -21,15 +21,16 @@ import * as Yaml from "yaml"
 import { type EvaluatingInput, evaluatingMachine } from "../../machines/Evaluating.ts"
 import { fromEffect, type Tools } from "../../machines/fromEffect.ts"
 import { AgentInput, agentMachine } from "../../machines/MainAgent.ts"
-import type {
-  CheckpointRef,
-  LearningPosition,
-  Phase,
-  RecordResults,
-  Results,
-  SavePiece,
-  TrainingPhase,
-  TrainingPosition
+import {
+  type CheckpointRef,
+  type LearningPosition,
+  type Phase,
+  phases,
+  type RecordResults,
+  type Results,
+  type SavePiece,
+  type TrainingPhase,
+  type TrainingPosition
 } from "../../machines/RunState.ts"
 import {
   type AskCandidates,
@@ -39,6 +40,7 @@ import {
   type TellScores
 } from "../../machines/Searching.ts"
 import { type TrainingInput, type TrainPiece, trainingMachine } from "../../machines/Training.ts"
+import * as OptionKind from "../component/OptionKind.ts"
 import { type Budget, CostModel } from "../cost/CostModel.ts"
 import { Criterion } from "../criterion/Criterion.ts"
 import { Dataflow, type DatasetError } from "../dataflow/Dataflow.ts"
@@ -67,13 +69,14 @@ import * as Checkpoint from "./Checkpoint.ts"
 import { Disk, type DiskError, readText } from "./Disk.ts"
 import * as Forwards from "./Forwards.ts"
 import { HeldSupernet } from "./HeldSupernet.ts"
-import { flatten, ofConfig } from "./Identity.ts"
+import * as Identity from "./Identity.ts"
 import { JournalError } from "./Journal.ts"
 import * as Learner from "./Learner.ts"
 import type { RunLocked } from "./Lock.ts"
 import * as Outcome from "./Outcome.ts"
 import * as Pairing from "./Pairing.ts"
-import type { RunConfig, TrainingConfig } from "./RunConfig.ts"
+import * as Resumption from "./Resumption.ts"
+import { RunConfig, type TrainingConfig } from "./RunConfig.ts"
 import { type RunEvent, RunEvents } from "./RunEvents.ts"
 import * as RunFolder from "./RunFolder.ts"
 import { SnapshotError } from "./RunFolder.ts"
@@ -91,15 +94,19 @@ export class RunFailure extends Schema.TaggedError<RunFailure>()("RunFailure", {
   }
 }
 
-/** A run that cannot go on with what it is given now: what differs, and what to do. */
+/** A run that cannot be resumed with what it is given now: what differs, and what to do. */
 export class RunMismatch extends Schema.TaggedError<RunMismatch>()("RunMismatch", {
   folder: Schema.String,
-  differences: Schema.Array(Schema.Struct({ key: Schema.String, was: Schema.String, is: Schema.String }))
+  differences: Schema.Array(
+    Schema.Struct({ key: Schema.String, was: Schema.String, is: Schema.String, why: Schema.String })
+  )
 }) {
   override get message(): string {
-    const lines = this.differences.map(({ is, key, was }) => `  ${key}: it began with ${was}, and now there is ${is}`)
+    const lines = this.differences.map(
+      ({ is, key, was, why }) => `  ${key}: the run began with ${was}, now it is ${is}${why === "" ? "" : ` (${why})`}`
+    )
     return [
-      `run ${this.folder} cannot go on with what it is given now; restore what it began with, or start a new run`,
+      `run ${this.folder} cannot be resumed with what it is given now; restore what it began with, or start a new run`,
       ...lines
     ].join("\n")
   }
@@ -146,6 +153,8 @@ export type RunOutcome =
 /** What both beginning and going on take. */
 export interface RunOptions {
   readonly config: RunConfig
+  /** The kinds of the configuration's options, the components' own included; default: those of its sections alone. */
+  readonly kinds?: OptionKind.OptionKinds | undefined
   /** The run's folder. */
   readonly folder: string
   /**
@@ -203,9 +212,11 @@ const services = Effect.gen(function* () {
 })
 type Services = Effect.Success<typeof services>
 
+const sectionKinds = OptionKind.of(RunConfig.ast)
+
 const manifestOf = (
   s: Services,
-  config: RunConfig,
+  { config, kinds = sectionKinds }: Pick<RunOptions, "config" | "kinds">,
   input: AgentInput | undefined,
   notes: Readonly<Record<string, Schema.Json>>
 ): RunFolder.Manifest => ({
@@ -213,27 +224,36 @@ const manifestOf = (
     format: 1,
     seed: config.seed,
     keys: "threefry-2x32",
-    config: ofConfig(config),
+    config: Identity.ofConfig(config, kinds),
     dataset: { name: s.dataflow.name, digest: s.dataflow.digest },
     space: { name: s.space.name, size: s.space.size.toString() },
     engine: { name: s.engine.name, version: s.engine.version, mode: s.engine.mode }
   },
   input: input === undefined ? {} : { start: input.start, needsSupernet: input.needsSupernet },
-  notes: { threads: s.engine.threads, ...notes }
+  notes: { threads: s.engine.threads, ...notes },
+  changes: []
 })
 
+/**
+ * Fails where a run's folder began with something else than what is given now, unless it is an option that nothing recorded
+ * has used yet; gives the options that have changed.
+ */
 const checkIdentity = (
-  folder: string,
+  s: Services,
+  options: Pick<RunOptions, "config" | "folder" | "kinds">,
   began: RunFolder.Manifest,
-  now: RunFolder.Manifest
-): Effect.Effect<void, RunMismatch> => {
-  const was = flatten(began.identity)
-  const is = flatten(now.identity)
-  const differences = [...new Set([...was.keys(), ...is.keys()])].sort().flatMap((key) => {
-    const [before, after] = [was.get(key) ?? "nothing", is.get(key) ?? "nothing"]
-    return before === after ? [] : [{ key, was: before, is: after }]
+  recorded: Resumption.Recorded
+): Effect.Effect<ReadonlyArray<Identity.Difference>, RunMismatch> => {
+  const now = manifestOf(s, options, undefined, {})
+  const { accepted, refused } = Resumption.judge(began.identity, now.identity, {
+    kinds: options.kinds ?? sectionKinds,
+    recorded,
+    learnsWithSupernet: s.searchStrategy.gradient?.plan._tag === "WithSupernet"
   })
-  return differences.length === 0 ? Effect.void : Effect.fail(new RunMismatch({ folder, differences }))
+  const { folder } = options
+  return refused.length === 0
+    ? Effect.succeed(accepted)
+    : Effect.fail(new RunMismatch({ folder, differences: refused }))
 }
 
 /** The classes or the dimension that a network ends in. */
@@ -1163,7 +1183,7 @@ export const run = (options: StartOptions): Effect.Effect<RunOutcome, RunError, 
       const folder = yield* RunFolder.create({
         folder: options.folder,
         config: options.configText ?? Yaml.stringify(config),
-        manifest: manifestOf(s, config, input, options.notes ?? {}),
+        manifest: manifestOf(s, options, input, options.notes ?? {}),
         files: { ...options.files, ...files },
         overwrite: options.overwrite
       })
@@ -1174,15 +1194,23 @@ export const run = (options: StartOptions): Effect.Effect<RunOutcome, RunError, 
 /**
  * Fails where what a run's folder began with is not what is given now: another configuration, other data, another engine.
  */
-export const checkSame = (options: Pick<RunOptions, "config" | "folder">): Effect.Effect<void, RunError, RunServices> =>
+export const checkSame = (
+  options: Pick<RunOptions, "config" | "folder" | "kinds">
+): Effect.Effect<void, RunError, RunServices> =>
   Effect.gen(function* () {
     const s = yield* services
     const began = yield* RunFolder.readManifest(s.disk, path.resolve(options.folder))
-    yield* checkIdentity(options.folder, began, manifestOf(s, options.config, undefined, {}))
+    const changed = yield* checkIdentity(s, options, began, everythingRecorded)
+    if (changed.length > 0) {
+      const differences = changed.map((difference) => ({ ...difference, why: "resume the run to change it" }))
+      return yield* new RunMismatch({ folder: options.folder, differences })
+    }
   })
 
+const everythingRecorded: Resumption.Recorded = { phases: new Set(phases), scored: true }
+
 /** What {@link replay} takes. */
-export interface ReplayOptions extends Pick<RunOptions, "config" | "folder"> {
+export interface ReplayOptions extends Pick<RunOptions, "config" | "folder" | "kinds"> {
   /** A training checkpoint of the folder: `checkpoints/retraining-000000312.safetensors`. */
   readonly from: string
   /** How many optimiser steps to do again; default: to the end of the phase. */
@@ -1248,15 +1276,38 @@ export const replay = (options: ReplayOptions): Effect.Effect<Replayed, RunError
     return { phase, from, stepsPerEpoch: setup.stepsPerEpoch, digests }
   })
 
+/** Whether a supernet is needed was decided when the run began. */
+const checkEstimator = (
+  s: Services,
+  options: RunOptions,
+  input: AgentInput,
+  changed: ReadonlyArray<Identity.Difference>
+): Effect.Effect<void, RunMismatch> => {
+  if ((s.estimator.needsSupernet ?? true) === input.needsSupernet) return Effect.void
+  const why = `the run began ${input.needsSupernet ? "with" : "without"} a supernet to score by`
+  const differences = changed
+    .filter(({ key }) => key.startsWith("config.estimator."))
+    .map((difference) => ({ ...difference, why }))
+  return Effect.fail(new RunMismatch({ folder: options.folder, differences }))
+}
+
+/** What resuming a run takes. */
+export interface ResumeOptions extends RunOptions {
+  /** Text of `config.yaml` where the configuration is not the folder's own; written when the changes are accepted. */
+  readonly configText?: string | undefined
+}
+
 /**
- * Takes a run up where its folder says it stands: after a pause, a failure, a crash. What the run is made of must be what
- * it began with; only `checkpoint`, `stopAfter` and the number of threads may differ. A run that is done stays done.
+ * Resumes a run where its folder says it stopped: after a pause, a failure, a crash. What the run is made of must be what
+ * it began with. Places and options of performance may differ, and so may options that nothing recorded has used yet,
+ * which the manifest then lists under `changes`. A run that is done stays done.
  */
-export const resume = (options: RunOptions): Effect.Effect<RunOutcome, RunError, RunServices> =>
+export const resume = (options: ResumeOptions): Effect.Effect<RunOutcome, RunError, RunServices> =>
   Effect.scoped(
     Effect.gen(function* () {
       const s = yield* services
       const folder = yield* RunFolder.open(options.folder)
+      const snapshot = yield* folder.loadSnapshot
       const input = yield* Effect.mapError(
         decodeInput({ ...folder.manifest.input, stopAfter: options.config.stopAfter }),
         (error) =>
@@ -1265,7 +1316,21 @@ export const resume = (options: RunOptions): Effect.Effect<RunOutcome, RunError,
             reason: `its input is not what a run is given: ${error.message}`
           })
       )
-      yield* checkIdentity(options.folder, folder.manifest, manifestOf(s, options.config, input, {}))
-      return yield* drive(s, options, folder, input, yield* folder.loadSnapshot)
+      const recorded = Resumption.recordedIn(snapshot, folder.search.lines.length)
+      const changed = yield* checkIdentity(s, options, folder.manifest, recorded)
+      yield* checkEstimator(s, options, input, changed)
+      if (changed.some(({ key }) => /^config\.(searchStrategy|trainingStrategy)\./.test(key))) {
+        const unfit = Pairing.check({ ...s, given: input.start.supernet !== null })
+        if (unfit !== undefined) return yield* unfit
+      }
+      // The configuration goes first: a crash in between leaves a change that is accepted again.
+      if (options.configText !== undefined) yield* folder.writeText(RunFolder.files.config, options.configText)
+      if (changed.length > 0) {
+        const { identity } = manifestOf(s, options, input, {})
+        const changes = changed.map(({ is, key, was }) => ({ key: key.slice("config.".length), was, is }))
+        const { manifest } = folder
+        yield* folder.saveManifest({ ...manifest, identity, changes: [...manifest.changes, ...changes] })
+      }
+      return yield* drive(s, options, folder, input, snapshot)
     })
   )

@@ -147,7 +147,7 @@ describe("Verify", () => {
       assert.match(damaged.message, /network\.safetensors, tensor [a-z0-9.]+: its bytes are damaged/)
       memory.flip(at("network.safetensors"), size - 5)
       const other = yield* Effect.flip(verify(memory, { config: { ...config, seed: 9 } }))
-      assert.match(other.message, /seed: it began with 7, and now there is 9/)
+      assert.match(other.message, /seed: the run began with 7, now it is 9/)
       assert.match((yield* Effect.flip(verify(memory, { folder: "/nowhere" }))).message, /is no run/)
     })
   )

@@ -133,7 +133,7 @@ export const verify = (options: VerifyOptions): Effect.Effect<Verification, Runn
       network: copy("network", RunFolder.files.network)
     }
     const beside = options.again ?? `${folder}.verify`
-    yield* Runner.checkSame({ config: options.config, folder: options.folder })
+    yield* Runner.checkSame(options)
     return yield* Effect.gen(function* () {
       yield* Runner.run({
         ...options,

@@ -36,7 +36,7 @@ export const begin = (
 export const resume = (
   disk: DiskShape,
   config: RunConfig = SmallRun.config(),
-  options: Partial<Runner.RunOptions> = {}
+  options: Partial<Runner.ResumeOptions> = {}
 ): Effect.Effect<Runner.RunOutcome, Runner.RunError | Layer.Error<ReturnType<typeof SmallRun.layer>>> =>
   Runner.resume({ config, folder, ...options }).pipe(provide(config.seed, disk))
 

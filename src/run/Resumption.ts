@@ -1,0 +1,129 @@
+/**
+ * What may be different when a run is resumed. An option that nothing recorded has used yet may change; every other
+ * option, the data and the engine must be what the run began with.
+ */
+import * as Predicate from "effect/Predicate"
+import type * as Schema from "effect/Schema"
+import { type Phase, phases } from "../../machines/RunState.ts"
+import * as OptionKind from "../component/OptionKind.ts"
+import * as Identity from "./Identity.ts"
+
+/** What a run has recorded so far: whether anything of a phase, or of the scoring of candidates, is. */
+export interface Recorded {
+  readonly phases: ReadonlySet<Phase>
+  /** Whether a candidate was scored, so that the estimator's options are in use. */
+  readonly scored: boolean
+}
+
+const at = (value: unknown, ...keys: ReadonlyArray<string>): unknown =>
+  keys.reduce<unknown>((inner, key) => (Predicate.hasProperty(inner, key) ? inner[key] : undefined), value)
+
+const present = (value: unknown): boolean => value !== undefined && value !== null
+
+/**
+ * What a persisted snapshot of the main agent and a search log record.
+ *
+ * **Example** (A run that was stopped before its first checkpoint)
+ *
+ * ```ts
+ * import * as Resumption from "./Resumption.ts"
+ *
+ * Resumption.recordedIn(null, 0) // => { phases: new Set(), scored: false }
+ * const searched = { context: { results: { supernet: { file: "", digest: "" }, search: null } }, children: {} }
+ * Resumption.recordedIn(searched, 3) // => { phases: new Set(["searching"]), scored: true }
+ * ```
+ */
+export const recordedIn = (snapshot: Schema.Json, scoredLines: number): Recorded => {
+  const context = (phase: Phase) => at(snapshot, "children", phase, "snapshot", "context")
+  const results = at(snapshot, "context", "results")
+  const scored = scoredLines > 0
+  const uses: Readonly<Record<Phase, boolean>> = {
+    supernetTraining: present(at(results, "supernetTraining")) || present(at(context("supernetTraining"), "position")),
+    searching:
+      scored ||
+      present(at(results, "search", "evaluations")) ||
+      present(at(context("searching"), "state")) ||
+      present(at(context("searching"), "learning")),
+    retraining: present(at(results, "retraining")) || present(at(context("retraining"), "position")),
+    evaluating: present(at(results, "evaluation"))
+  }
+  return { phases: new Set(phases.filter((phase) => uses[phase])), scored }
+}
+
+/** A difference between what a run began with and what it is given now, and why it is refused. */
+export interface Refusal extends Identity.Difference {
+  readonly why: string
+}
+
+/** The differences between two identities of a run, judged. */
+export interface Judgement {
+  readonly refused: ReadonlyArray<Refusal>
+  readonly accepted: ReadonlyArray<Identity.Difference>
+}
+
+/** What {@link judge} needs to know. */
+export interface JudgeOptions {
+  readonly kinds: OptionKind.OptionKinds
+  readonly recorded: Recorded
+  /** Whether the search learns while the supernet is trained, so that its options and the budget are in use from then on. */
+  readonly learnsWithSupernet: boolean
+}
+
+const section = "config."
+
+const phaseNames: Readonly<Record<Phase, string>> = {
+  supernetTraining: "supernet training",
+  searching: "the search",
+  retraining: "retraining",
+  evaluating: "evaluation"
+}
+
+const whyRefused = (path: string, { kinds, learnsWithSupernet, recorded }: JudgeOptions): string | undefined => {
+  const kind = OptionKind.at(kinds, path)
+  if (kind.kind !== "later") return "another value makes another run"
+  const [top] = path.split(".")
+  if (top === "estimator") return recorded.scored ? "candidates were scored with it" : undefined
+  const withSupernet = learnsWithSupernet && (top === "searchStrategy" || top === "budget")
+  const phase = withSupernet ? "supernetTraining" : kind.phase
+  return recorded.phases.has(phase) ? `${phaseNames[phase]} has recorded results with it` : undefined
+}
+
+/**
+ * Judges the differences between the identity that a run began with and the one it is given now.
+ *
+ * **Example** (More epochs before retraining has begun)
+ *
+ * ```ts
+ * import * as OptionKind from "../component/OptionKind.ts"
+ * import * as Resumption from "./Resumption.ts"
+ * import { RunConfig } from "./RunConfig.ts"
+ *
+ * const [before, after] = [4, 8].map((epochs) => ({ config: { retraining: { epochs } } }))
+ * const judge = (recorded: Resumption.Recorded) =>
+ *   Resumption.judge(before ?? null, after ?? null, {
+ *     kinds: OptionKind.of(RunConfig.ast),
+ *     recorded,
+ *     learnsWithSupernet: false
+ *   })
+ * judge({ phases: new Set(["searching"]), scored: true }).accepted.map(({ key }) => key) // => ["config.retraining.epochs"]
+ * judge({ phases: new Set(["retraining"]), scored: true }).refused[0]?.why // => "retraining has recorded results with it"
+ * ```
+ */
+export const judge = (began: Schema.Json, now: Schema.Json, options: JudgeOptions): Judgement => {
+  const refused: Array<Refusal> = []
+  const accepted: Array<Identity.Difference> = []
+  for (const difference of Identity.differences(began, now)) {
+    if (!difference.key.startsWith(section)) {
+      refused.push({ ...difference, why: "" })
+      continue
+    }
+    const path = difference.key.slice(section.length)
+    const { kind } = OptionKind.at(options.kinds, path)
+    // Of an older manifest: what is not part of the identity any more.
+    if (kind === "place" || kind === "performance") continue
+    const why = whyRefused(path, options)
+    if (why === undefined) accepted.push(difference)
+    else refused.push({ ...difference, why })
+  }
+  return { refused, accepted }
+}
