@@ -158,6 +158,35 @@ export const component = {
     })
   )
 
+  it.effect("its paths become absolute for a run's folder, names and addresses stay as they are", () =>
+    Effect.gen(function* () {
+      const sections: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
+        "image-folder": { folder: "photos", trainFolder: "train", testFolder: "val" },
+        "face-folder": { folder: "faces", testFolder: "others", pairs: "lists/pairs.txt", testPeople: ["s1"] },
+        cifar100: { folder: "cifar", url: "https://example.org/cifar.tar.gz" },
+        "fashion-mnist": { folder: null }
+      }
+      const moved: Record<string, unknown> = {}
+      for (const [name, options] of Object.entries(sections)) {
+        const text = base.replace(/dataflow:.*\n/, `dataflow: ${JSON.stringify({ name, ...options })}\n`)
+        const loaded = yield* Load.file(write("places.yaml", text))
+        const { dataflow } = Load.relocate(loaded, join(folder, "runs/b/config.yaml")).config
+        moved[name] = Object.fromEntries(Object.keys(options).map((key) => [key, dataflow[key]]))
+      }
+      assert.deepStrictEqual(moved, {
+        ...sections,
+        "image-folder": { folder: resolve("photos"), trainFolder: "train", testFolder: "val" },
+        "face-folder": {
+          folder: resolve("faces"),
+          testFolder: resolve("others"),
+          pairs: resolve("lists/pairs.txt"),
+          testPeople: ["s1"]
+        },
+        cifar100: { folder: resolve("cifar"), url: "https://example.org/cifar.tar.gz" }
+      })
+    })
+  )
+
   it.effect("says what is wrong with a module", () =>
     Effect.gen(function* () {
       write("wrong-kind.mjs", own("dataflow"))

@@ -148,8 +148,22 @@ export const placedBlocks = (
  */
 export const blockKey = ({ block, input }: PlacedBlock): string => CanonicalJson.stringify([block.block, input])
 
-/** The digest by which a table knows its space. */
-const blocksDigest = (space: SearchSpaceShape): string => {
+/**
+ * The digest of a space's blocks, by which tables and weights know the space they were made for.
+ *
+ * **Example** (Another stride, another digest)
+ *
+ * ```ts
+ * import * as Result from "effect/Result"
+ * import * as Tiny from "../search-space/Tiny.ts"
+ * import * as LookupTable from "./LookupTable.ts"
+ *
+ * const task = { input: [28, 28, 1], head: { _tag: "Classifier", classes: 10 } } as const
+ * const digest = (stemStride: 1 | 2) => LookupTable.blocksDigest(Result.getOrThrow(Tiny.make({ stemStride }, task)))
+ * digest(1) === digest(2) // => false
+ * ```
+ */
+export const blocksDigest = (space: SearchSpaceShape): string => {
   const blocks = (list: ReadonlyArray<NamedBlock>) => list.map(({ block }) => block)
   return CanonicalJson.digest({
     first: blocks(space.first),

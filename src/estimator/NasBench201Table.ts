@@ -6,6 +6,7 @@
  *
  * A search sees the validation accuracy after 12 epochs and is judged by the test accuracy after 200.
  */
+import { hash } from "node:crypto"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type { Genotype, SearchSpaceShape } from "../search-space/SearchSpace.ts"
@@ -68,6 +69,7 @@ export const parse = (text: string, file: string, dataSet: DataSet): Result.Resu
       name: `${name} ${dataSet}`,
       space,
       judged: "test",
+      digest: hash("sha256", text),
       score: (genotype: Genotype) => {
         const row = rows.get(genotype.join(""))
         if (row === undefined) return undefined

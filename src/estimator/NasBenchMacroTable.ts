@@ -3,6 +3,7 @@
  * 5): every network of its space trained three times on CIFAR-10. Ships with the package (Apache-2.0, see
  * `data/nas-bench-macro.NOTICE.txt`). Of the 6,561 genotypes 3,969 are different networks.
  */
+import { hash } from "node:crypto"
 import { readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import * as Result from "effect/Result"
@@ -43,6 +44,7 @@ export const parse = (text: string, file: string): Result.Result<Table, TableErr
       name,
       space: space(),
       judged: "test",
+      digest: hash("sha256", text),
       score: (genotype: Genotype) => {
         const accuracies = rows.get(genotype.join(""))
         if (accuracies === undefined) return undefined

@@ -21,6 +21,8 @@ export interface PerformanceEstimatorShape {
   readonly name: string
   /** Whether it scores by the run's trained supernet (`SupernetHandle`), which must be trained first. Default: it does. */
   readonly needsSupernet?: boolean | undefined
+  /** SHA-256 (hex) of data it scores by beside the run's own, as a table; a resumed run must find the same. */
+  readonly digest?: string | undefined
   /** Deterministic in the genotype: the same one always scores the same. */
   readonly score: (genotype: Genotype) => Effect.Effect<Score, EstimationError>
 }

@@ -25,4 +25,6 @@ export interface Table {
   readonly score: (genotype: Genotype) => Score | undefined
   /** The metric a search is judged by in the end: test accuracy in percent, larger is better. */
   readonly judged: string
+  /** SHA-256 of the file's text, hex. */
+  readonly digest: string
 }

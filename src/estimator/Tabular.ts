@@ -56,6 +56,7 @@ export const load = (options: Options): Result.Result<Table, TableError> => {
 export const make = (table: Table): PerformanceEstimatorShape => ({
   name: "tabular",
   needsSupernet: false,
+  digest: table.digest,
   score: (genotype) => {
     const score = table.score(genotype)
     return score === undefined

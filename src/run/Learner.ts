@@ -34,10 +34,13 @@ export class LearningDiverged extends Schema.TaggedError<LearningDiverged>()("Le
   searchStrategy: Schema.String,
   /** From 1. */
   step: Schema.Int,
-  loss: Schema.String
+  loss: Schema.String,
+  /** The command that goes on from what the run has found so far; null: there is nothing yet. */
+  command: Schema.NullOr(Schema.String)
 }) {
   override get message(): string {
-    return `search strategy ${this.searchStrategy} diverged in step ${this.step} of its learning: the loss is ${this.loss}; lower its optimizer.learningRate, or let the supernet warm up longer`
+    const command = this.command === null ? "" : `, for example:\n  ${this.command}`
+    return `search strategy ${this.searchStrategy} diverged in step ${this.step} of its learning: the loss is ${this.loss}; lower searchStrategy.optimizer.learningRate, or let the supernet warm up longer${command}`
   }
 }
 
@@ -109,7 +112,9 @@ export const update = (
     labels.dispose()
     if (Number.isFinite(metrics.loss)) return Effect.succeed([next, metrics] as const)
     Parameters.disposeReplacedUnsafe(next.tensors, state.tensors)
-    return Effect.fail(new LearningDiverged({ searchStrategy: strategy, step: step + 1, loss: String(metrics.loss) }))
+    return Effect.fail(
+      new LearningDiverged({ searchStrategy: strategy, step: step + 1, loss: String(metrics.loss), command: null })
+    )
   })
 
 /**

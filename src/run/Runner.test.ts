@@ -3,6 +3,7 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as CanonicalJson from "./CanonicalJson.ts"
+import * as Checkpoint from "./Checkpoint.ts"
 import * as Disk from "./Disk.ts"
 import type { RunConfig } from "./RunConfig.ts"
 import * as Runner from "./Runner.ts"
@@ -216,6 +217,71 @@ describe("Runner", () => {
     })
   )
 
+  it.live("a run that diverged before its first checkpoint is resumed at a lower learning rate", () =>
+    Effect.gen(function* () {
+      const { retraining, ...config } = {
+        ...Trials.shortConfig,
+        checkpoint: { everySteps: 0, everyMinutes: 0, keep: 1 }
+      }
+      const at = (learningRate: number): RunConfig => ({
+        ...config,
+        retraining: { ...retraining, epochs: 2, optimizer: { ...retraining.optimizer, learningRate } }
+      })
+      const memory = MemoryDisk.make()
+      const exit = yield* Effect.exit(Trials.begin(memory.disk, at(1e38)))
+      assert.include(
+        String(failureOf(exit)),
+        "\n  osnas resume /runs/small --set retraining.optimizer.learningRate=3e+37"
+      )
+      yield* Trials.resume(memory.disk, at(0.1))
+      assert.deepStrictEqual(Trials.outcome(memory), yield* undisturbed(at(0.1)))
+    })
+  )
+
+  it.live("weights of another space of the same shapes, or of another architecture, are refused", () =>
+    Effect.gen(function* () {
+      const config = Trials.shortConfig
+      const memory = MemoryDisk.make()
+      yield* Trials.begin(memory.disk, config)
+      const start = (given: Partial<RunConfig["start"]>, searchSpace = config.searchSpace) =>
+        Trials.begin(
+          memory.disk,
+          { ...config, searchSpace, start: { ...config.start, ...given } },
+          { folder: "/other" }
+        )
+      const supernet = `${Trials.folder}/checkpoints/supernet.safetensors`
+      yield* start({ supernet })
+      // What a supernet says of itself whose stem has another stride: the names and shapes of its weights are the same.
+      const checkpoint = yield* Checkpoint.read(memory.disk, supernet)
+      const metadata = { ...checkpoint.metadata, blocks: "0".repeat(64) }
+      yield* Checkpoint.write(memory.disk, "/other.safetensors", { ...checkpoint, metadata })
+      assert.match(
+        String(failureOf(yield* Effect.exit(start({ supernet: "/other.safetensors" })))),
+        /other\.safetensors: it was trained in search space small, whose blocks were others than now/
+      )
+      assert.match(
+        String(
+          failureOf(
+            yield* Effect.exit(start({ supernet: "/other.safetensors" }, { ...config.searchSpace, stemStride: 1 }))
+          )
+        ),
+        /with stemStride nothing, and searchSpace\.stemStride is 1/
+      )
+      const { architecture } = JSON.parse(
+        new TextDecoder().decode(memory.files().get(`${Trials.folder}/architecture.json`))
+      ) as { architecture: string }
+      const another = architecture.replace(/^\d/, (digit) => String((Number(digit) + 1) % 2))
+      assert.match(
+        String(
+          failureOf(
+            yield* Effect.exit(start({ architecture: another, network: `${Trials.folder}/network.safetensors` }))
+          )
+        ),
+        new RegExp(`it holds the weights of architecture ${architecture}, and the architecture is ${another}`)
+      )
+    })
+  )
+
   it.live("divergence is an error that says what to do, and the last good checkpoint is kept", () =>
     Effect.gen(function* () {
       const memory = MemoryDisk.make()
@@ -228,7 +294,17 @@ describe("Runner", () => {
         }
       }
       const exit = yield* Effect.exit(Trials.begin(memory.disk, wild))
-      assert.match(String(failureOf(exit)), /retraining diverged in epoch \d+, step \d+.*lower optimizer.learningRate/)
+      assert.match(
+        String(failureOf(exit)),
+        /retraining diverged in epoch \d+, step \d+.*lower retraining\.optimizer\.learningRate/
+      )
+      const found = JSON.parse(
+        new TextDecoder().decode(memory.files().get(`${Trials.folder}/architecture.json`))
+      ) as Record<string, string>
+      assert.include(
+        String(failureOf(exit)),
+        `\n  osnas run /runs/small/config.yaml --dir /runs/small-2 --set start.architecture=${found["architecture"]} --set retraining.optimizer.learningRate=3e+29`
+      )
       assert.isDefined(memory.files().get(`${Trials.folder}/checkpoints/retraining-000000001.safetensors`))
       const again = failureOf(yield* Effect.exit(Trials.resume(memory.disk, wild)))
       assert.strictEqual(String(again), String(failureOf(exit)))

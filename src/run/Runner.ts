@@ -13,6 +13,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
 import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type { Scope } from "effect/Scope"
@@ -64,6 +65,7 @@ import {
 } from "../search-strategy/SearchStrategy.ts"
 import { TrainingAgent } from "../training-agent/TrainingAgent.ts"
 import { TrainingStrategy } from "../training-strategy/TrainingStrategy.ts"
+import * as Advice from "./Advice.ts"
 import * as CanonicalJson from "./CanonicalJson.ts"
 import * as Checkpoint from "./Checkpoint.ts"
 import { Disk, type DiskError, readText } from "./Disk.ts"
@@ -75,6 +77,7 @@ import * as Learner from "./Learner.ts"
 import type { RunLocked } from "./Lock.ts"
 import * as Outcome from "./Outcome.ts"
 import * as Pairing from "./Pairing.ts"
+import * as Provenance from "./Provenance.ts"
 import * as Resumption from "./Resumption.ts"
 import { RunConfig, type TrainingConfig } from "./RunConfig.ts"
 import { type RunEvent, RunEvents } from "./RunEvents.ts"
@@ -227,7 +230,8 @@ const manifestOf = (
     config: Identity.ofConfig(config, kinds),
     dataset: { name: s.dataflow.name, digest: s.dataflow.digest },
     space: { name: s.space.name, size: s.space.size.toString() },
-    engine: { name: s.engine.name, version: s.engine.version, mode: s.engine.mode }
+    engine: { name: s.engine.name, version: s.engine.version, mode: s.engine.mode },
+    ...(s.estimator.digest === undefined ? {} : { estimator: { name: s.estimator.name, digest: s.estimator.digest } })
   },
   input: input === undefined ? {} : { start: input.start, needsSupernet: input.needsSupernet },
   notes: { threads: s.engine.threads, ...notes },
@@ -374,8 +378,16 @@ const concluded = (
 /** Content of `metrics.json` or `architecture.json`. */
 type ResultFile = Readonly<Record<string, unknown>>
 
+/** The learning rate in a section `optimizer` of a search strategy's options, where there is one. */
+const rateOf = (optimizer: unknown): number | undefined =>
+  Predicate.hasProperty(optimizer, "learningRate") && typeof optimizer.learningRate === "number"
+    ? optimizer.learningRate
+    : undefined
+
+type Divergent = Omit<Advice.Divergence, "folder">
+
 /** The Effects behind the machines' holes, over the memory of one life of the run. */
-const makeWork = (s: Services, config: RunConfig, folder: RunFolder.RunFolderShape) =>
+const makeWork = (s: Services, config: RunConfig, folder: RunFolder.RunFolderShape, shownFolder: string) =>
   Effect.gen(function* () {
     const budget: Budget = config.budget
     let live: Live | undefined
@@ -475,7 +487,37 @@ const makeWork = (s: Services, config: RunConfig, folder: RunFolder.RunFolderSha
         return yield* Trainer.fromCheckpoint(file, checkpoint, shapesOf(network))
       })
 
+    /** Says how to go on from what the run has found. */
+    const withAdvice = (error: Trainer.TrainingDiverged | Learner.LearningDiverged, divergence: Divergent) => {
+      const command = Advice.afterDivergence({ folder: shownFolder, ...divergence })
+      return error._tag === "TrainingDiverged"
+        ? new Trainer.TrainingDiverged({ ...error, command })
+        : new Learner.LearningDiverged({ ...error, command })
+    }
+
     const train = (input: TrainPiece, tools: Tools) =>
+      Effect.catchTags(trainPiece(input, tools), {
+        TrainingDiverged: (error) =>
+          Effect.fail(
+            withAdvice(error, {
+              phase: input.phase,
+              recorded: input.position !== null,
+              architecture: input.architecture === null ? null : s.space.format(input.architecture),
+              key: `${input.phase}.optimizer.learningRate`,
+              learningRate: config[input.phase].optimizer.learningRate
+            })
+          ),
+        LearningDiverged: (error) =>
+          Effect.fail(withLearningAdvice(error, { phase: input.phase, recorded: input.position !== null }))
+      })
+
+    const withLearningAdvice = (error: Learner.LearningDiverged, where: Pick<Divergent, "phase" | "recorded">) => {
+      const learningRate = rateOf(config.searchStrategy["optimizer"])
+      const key = "searchStrategy.optimizer.learningRate"
+      return learningRate === undefined ? error : withAdvice(error, { ...where, architecture: null, key, learningRate })
+    }
+
+    const trainPiece = (input: TrainPiece, tools: Tools) =>
       Effect.gen(function* () {
         const setup = setupOf(s, config, input)
         const steps = Trainer.totalSteps(setup)
@@ -572,19 +614,16 @@ const makeWork = (s: Services, config: RunConfig, folder: RunFolder.RunFolderSha
           : input.phase === "supernetTraining"
             ? RunFolder.files.supernet
             : RunFolder.files.network
-        const metadata = {
-          format: "osnas",
-          phase: input.phase,
-          space: s.space.name,
-          ...(input.architecture === null ? {} : { architecture: s.space.format(input.architecture) })
-        }
+        const owner = { space: s.space, section: config.searchSpace, architecture: input.architecture }
+        const metadata = { format: "osnas", phase: input.phase, ...Provenance.metadata(owner) }
         const checkpoint = yield* Trainer.toCheckpoint(state, metadata, finished)
         if (!isFiniteTree(checkpoint.tensors)) {
           return yield* new Trainer.TrainingDiverged({
             phase: input.phase,
             epoch: Math.ceil(state.step / setup.stepsPerEpoch),
             step: ((state.step - 1) % setup.stepsPerEpoch) + 1,
-            loss: "a number, but a weight is none",
+            loss: "finite, but a weight is NaN or infinite",
+            command: null,
             learningRate: setup.learningRate * setup.schedule(state.step - 1)
           })
         }
@@ -641,7 +680,12 @@ const makeWork = (s: Services, config: RunConfig, folder: RunFolder.RunFolderSha
         return { state, sums }
       })
 
-    const learn = ({ position, supernet }: LearnPiece, tools: Tools) =>
+    const learn = (input: LearnPiece, tools: Tools) =>
+      Effect.catchTag(learnPiece(input, tools), "LearningDiverged", (error) =>
+        Effect.fail(withLearningAdvice(error, { phase: "searching", recorded: input.position !== null }))
+      )
+
+    const learnPiece = ({ position, supernet }: LearnPiece, tools: Tools) =>
       Effect.gen(function* () {
         const setup = learnerOf(s, "AfterSupernet")
         if (setup === undefined || supernet === null) return null
@@ -723,7 +767,8 @@ const makeWork = (s: Services, config: RunConfig, folder: RunFolder.RunFolderSha
           return yield* new Learner.LearningDiverged({
             searchStrategy: setup.strategy,
             step,
-            loss: "a number, but a parameter of the search is none"
+            loss: "finite, but a parameter of the search is NaN or infinite",
+            command: null
           })
         }
         const file = step >= steps ? RunFolder.files.searcher : RunFolder.checkpointName("searching", step)
@@ -981,7 +1026,7 @@ const drive = (
 ): Effect.Effect<RunOutcome, RunError, Scope> =>
   Effect.gen(function* () {
     const { config } = options
-    const work = yield* makeWork(s, config, folder)
+    const work = yield* makeWork(s, config, folder, options.folder)
     const runFork = yield* FiberSet.makeRuntime<never>()
     let failure: Cause.Cause<RunError> | undefined
 
@@ -1144,6 +1189,11 @@ const readStart = (s: Services, config: RunConfig, baseFolder: string) =>
         if (file === null) return null
         const absolute = path.resolve(baseFolder, file)
         const checkpoint = yield* Checkpoint.read(s.disk, absolute)
+        yield* Provenance.check(absolute, checkpoint.metadata, {
+          space: s.space,
+          section: config.searchSpace,
+          architecture: name === RunFolder.files.network ? architecture : null
+        })
         const learns = s.searchStrategy.gradient?.plan._tag === "WithSupernet" && architecture === null
         if (learns && name === RunFolder.files.supernet) {
           yield* concluded(s, absolute, checkpoint, Key.derive(s.key, "searching"))

@@ -31,10 +31,14 @@ export class TrainingDiverged extends Schema.TaggedError<TrainingDiverged>()("Tr
   step: Schema.Int,
   /** `NaN`, `Infinity`. */
   loss: Schema.String,
-  learningRate: Schema.Finite
+  learningRate: Schema.Finite,
+  /** The command that goes on from what the run has found so far; null: there is nothing yet. */
+  command: Schema.NullOr(Schema.String)
 }) {
   override get message(): string {
-    return `${this.phase} diverged in epoch ${this.epoch}, step ${this.step}: the loss is ${this.loss} at learning rate ${this.learningRate}; lower optimizer.learningRate, add warm-up (schedule.warmupEpochs) or clip gradients (optimizer.clipNorm)`
+    const remedy = `lower ${this.phase}.optimizer.learningRate, add warm-up (${this.phase}.schedule.warmupEpochs) or clip gradients (${this.phase}.optimizer.clipNorm)`
+    const command = this.command === null ? "" : `, for example:\n  ${this.command}`
+    return `${this.phase} diverged in epoch ${this.epoch}, step ${this.step}: the loss is ${this.loss} at learning rate ${this.learningRate}; ${remedy}${command}`
   }
 }
 
@@ -340,6 +344,7 @@ export const update = (
           disposeStatistics(result.statistics)
           release()
           return yield* new TrainingDiverged({
+            command: null,
             phase: setup.phase,
             epoch: epoch + 1,
             step: inEpoch + 1,
