@@ -241,6 +241,10 @@ const config = Command.make(
       Argument.withDescription("Check this configuration and print it with every default filled in"),
       Argument.optional
     ),
+    check: Flags.given(
+      "check",
+      "Examine all that a run would meet before its first step: data, batches, budget, memory, disk space"
+    ),
     schema: Flags.given("schema", "Print the JSON Schema (draft 2020-12), for editors"),
     set: Flags.set("Override a value of the file (again for more)"),
     json: Flags.json("Print JSON instead of YAML")
@@ -252,12 +256,13 @@ const config = Command.make(
     )
 ).pipe(
   Command.withDescription(
-    "Without a file: print a configuration with every key, its default and what it means. With one: check it, and print it with its defaults. Exit code 2 where it is wrong."
+    "Without a file: print a configuration with every key, its default and what it means. With one: print it with its defaults, or examine it against the data and the machine (--check). Exit code 2 where it is wrong."
   ),
   Command.withShortDescription("Defaults, checks and the schema of configurations"),
   Command.withExamples([
     { command: "osnas config > search.yaml", description: "Begin with all defaults" },
-    { command: "osnas config search.yaml", description: "Check a configuration" },
+    { command: "osnas config search.yaml", description: "Print it with every default filled in" },
+    { command: "osnas config search.yaml --check", description: "Would it run? All findings, nothing written" },
     { command: "osnas config --schema > osnas.schema.json", description: "For completion in editors" }
   ])
 )

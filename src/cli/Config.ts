@@ -7,12 +7,15 @@ import * as Yaml from "yaml"
 import * as ConfigSchema from "../component/ConfigSchema.ts"
 import * as Load from "../component/Load.ts"
 import * as ConfigFile from "../run/ConfigFile.ts"
+import * as Check from "./Check.ts"
+import { UsageError } from "./Exit.ts"
 
 /** Flags of the command. */
 export interface Input {
   readonly file: Option.Option<string>
   readonly schema: boolean
   readonly set: ReadonlyArray<string>
+  readonly check: boolean
   readonly json: boolean
 }
 
@@ -89,6 +92,10 @@ export const run = Effect.fn("Config.run")(function* (input: Input) {
         Effect.fromResult(ConfigFile.override(ConfigFile.fromValue("defaults", ConfigSchema.smallest), input.set)),
         (source) => Load.decode(source, process.cwd())
       )
+  if (input.check) {
+    if (Option.isNone(input.file)) return yield* new UsageError({ reason: "--check needs a configuration's file" })
+    return yield* Check.run(loaded, input.file.value, input.json)
+  }
   if (input.json) return yield* Console.log(JSON.stringify(loaded.config, null, 2))
   const text = commented(loaded.config, yield* describer(loaded))
   yield* Console.log(`# yaml-language-server: $schema=./osnas.schema.json\n${text}`.trimEnd())

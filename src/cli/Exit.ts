@@ -54,7 +54,8 @@ const usageTags: ReadonlySet<string> = new Set([
   "GenotypeError",
   "SearchSpaceError",
   "TorchStateError",
-  "BudgetInfeasible"
+  "BudgetInfeasible",
+  "PreflightError"
 ])
 
 /** Exit code and message (if one is still to be shown) of a failed command. */

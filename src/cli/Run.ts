@@ -9,6 +9,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import { type Kind, kinds } from "../component/Bound.ts"
 import * as EngineLayer from "../component/EngineLayer.ts"
+import * as Finding from "../component/Finding.ts"
 import * as Load from "../component/Load.ts"
 import * as RunLayers from "../component/RunLayers.ts"
 import * as LookupTable from "../cost/LookupTable.ts"
@@ -21,6 +22,7 @@ import { Disk } from "../run/Disk.ts"
 import { RunEvents } from "../run/RunEvents.ts"
 import * as RunFolder from "../run/RunFolder.ts"
 import * as Runner from "../run/Runner.ts"
+import * as Check from "./Check.ts"
 import { RunPaused, UsageError } from "./Exit.ts"
 import * as Progress from "./Progress.ts"
 import * as Report from "./Report.ts"
@@ -250,10 +252,7 @@ export interface Beginning {
 export const begin = (loaded: Load.LoadedRun, beginning: Beginning) => {
   const { folder, maxMinutes, overwrite, tableFolder } = beginning
   const moved = Load.relocate(loaded, join(resolve(folder), RunFolder.files.config))
-  const table = loaded.config.budget.lookupTable
-  const layers = RunLayers.layers(loaded.config, loaded.components, engineOf(loaded), {
-    file: table === null ? undefined : resolve(tableFolder, table)
-  })
+  const machine = Check.machine(folder)
   const program = Effect.gen(function* () {
     const pause = yield* pauseOnSignal
     const lookupTable = yield* RunLayers.RunTable
@@ -266,11 +265,19 @@ export const begin = (loaded: Load.LoadedRun, beginning: Beginning) => {
       overwrite,
       notes: { ...notes(), ...beginning.notes },
       files: { [RunFolder.files.lookupTable]: LookupTable.encode(lookupTable) },
+      machine,
       maxMinutes,
       pause
     })
   })
-  return Effect.scoped(program).pipe(Effect.provide(layers))
+  return Effect.scoped(
+    Effect.gen(function* () {
+      const { components, findings } = yield* Check.assemble(loaded, tableFolder, machine)
+      if (Option.isNone(components)) return yield* new Finding.PreflightError({ findings })
+      yield* Check.showWarnings(findings)
+      return yield* Effect.provideContext(program, components.value)
+    })
+  )
 }
 
 /** Runs `osnas run`. */

@@ -62,6 +62,12 @@ export interface DataflowShape {
   /** Batches an epoch: floor for training, ceiling otherwise. At least 1 where the split holds a batch at all. */
   readonly steps: (split: Split, batchSize: number, training: boolean) => number
   readonly batch: (request: BatchRequest) => Effect.Effect<Batch, DatasetError>
+  /** Why a request names no batch, with what would be right; undefined where it names one. */
+  readonly refusal?: ((request: BatchRequest) => string | undefined) | undefined
+  /** Images of every class in a split, in the order of `classes`; of a split that shows other identities: of those. */
+  readonly classCounts?: ((split: Split) => ReadonlyArray<number>) | undefined
+  /** One sentence each: what was skipped or left out while the files were listed. */
+  readonly notices?: ReadonlyArray<string> | undefined
   /** SHA-256 over the data the flow reads (hex), for the manifest. */
   readonly digest: string
   /**

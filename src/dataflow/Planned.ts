@@ -36,6 +36,8 @@ export const make = (planned: Planned): Effect.Effect<DataflowShape, never, Scop
           ? prefetch(request)
           : Effect.fail(new DatasetError({ dataset: name, file: "(request)", reason }))
       },
+      refusal: (request) => BatchPlan.refusal(plan, request),
+      classCounts: (split) => BatchPlan.labelCounts(plan, split),
       digest: planned.digest,
       ...(planned.verification === undefined ? {} : { verification: planned.verification })
     }

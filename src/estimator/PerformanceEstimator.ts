@@ -2,6 +2,7 @@
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import type { Finding } from "../component/Finding.ts"
 import type { Genotype } from "../search-space/SearchSpace.ts"
 import type { Score } from "../search-strategy/SearchStrategy.ts"
 
@@ -21,6 +22,8 @@ export interface PerformanceEstimatorShape {
   readonly name: string
   /** Whether it scores by the run's trained supernet (`SupernetHandle`), which must be trained first. Default: it does. */
   readonly needsSupernet?: boolean | undefined
+  /** Mistakes in its options that follow from the data alone, for the examination before the first step. */
+  readonly findings?: ReadonlyArray<Finding> | undefined
   /** SHA-256 (hex) of data it scores by beside the run's own, as a table; a resumed run must find the same. */
   readonly digest?: string | undefined
   /** Deterministic in the genotype: the same one always scores the same. */

@@ -11,6 +11,7 @@ import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { define } from "../component/Component.ts"
+import * as Finding from "../component/Finding.ts"
 import { Criterion } from "../criterion/Criterion.ts"
 import { type Batch, Dataflow, type DataflowShape } from "../dataflow/Dataflow.ts"
 import { Engine } from "../engine/Engine.ts"
@@ -104,6 +105,34 @@ export const keeping = (dataflow: DataflowShape, limit: number = keptBytes): Dat
   }
 }
 
+/** The key and the reason where the data hold no batch for recalibration. */
+const recalibrationFault = (source: DataflowShape, batchSize: number): readonly [key: string, message: string] => {
+  const request = { split: "supernet", epoch: 0, step: 0, batchSize, training: true } as const
+  const count = source.count("supernet")
+  const reason =
+    (count < batchSize ? undefined : source.refusal?.(request)) ??
+    `the supernet's ${count} training images hold no batch of ${batchSize} to gather batch-norm statistics; expected at most ${count}`
+  return ["estimator.recalibrationBatchSize", `got ${batchSize}: ${reason}`]
+}
+
+const findingsOf = (options: Options, source: DataflowShape): ReadonlyArray<Finding.Finding> => {
+  const { batches, batchSize, recalibration, recalibrationBatchSize } = options
+  const found: Array<Finding.Finding> = []
+  const available = source.steps("supernet", recalibrationBatchSize, true)
+  if (recalibration > 0 && available === 0) {
+    found.push(Finding.error(...recalibrationFault(source, recalibrationBatchSize)))
+  } else if (available < recalibration) {
+    const what = `got ${recalibration}, and the supernet's training images hold ${available} batches of ${recalibrationBatchSize}, all of which are used`
+    found.push(Finding.warning("estimator.recalibration", what))
+  }
+  const validation = source.steps("validation", batchSize, false)
+  if (batches !== null && validation < batches) {
+    const what = `got ${batches}, and the validation split holds ${validation} batches of ${batchSize}, all of which are used`
+    found.push(Finding.warning("estimator.batches", what))
+  }
+  return found
+}
+
 const make = (options: Options) =>
   Effect.gen(function* () {
     const space = yield* SearchSpace
@@ -150,9 +179,7 @@ const make = (options: Options) =>
         if (recalibration === 0) return stats
         const images = yield* recalibrationTensors
         if (images.length === 0) {
-          return yield* fail(
-            `the supernet's ${source.count("supernet")} training images hold no batch of ${recalibrationBatchSize} to gather batch-norm statistics: set recalibrationBatchSize lower`
-          )
+          return yield* fail(recalibrationFault(source, recalibrationBatchSize).join(": "))
         }
         const variables: Variables = { params, stats }
         const collected = []
@@ -193,7 +220,7 @@ const make = (options: Options) =>
       const finite = Object.fromEntries(Object.entries(metrics).filter(([, one]) => Number.isFinite(one)))
       return { objective: direction === "minimise" ? value : -value, metrics: finite } satisfies Score
     })
-    return PerformanceEstimator.of({ name: "supernet", score })
+    return PerformanceEstimator.of({ name: "supernet", findings: findingsOf(options, source), score })
   })
 
 /** The estimator as a Layer, over the run's supernet. */

@@ -250,7 +250,7 @@ const unifiedMixture = (
 }
 
 /** Floats that the stages of operations put out for one image. */
-const activationsOf = (shape: ImageShape, operations: ReadonlyArray<Operation>): number => {
+export const activationsOf = (shape: ImageShape, operations: ReadonlyArray<Operation>): number => {
   let sum = 0
   const visit = (operation: Operation): void => {
     switch (operation._tag) {

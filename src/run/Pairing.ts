@@ -10,6 +10,8 @@ import type { TrainingStrategyShape } from "../training-strategy/TrainingStrateg
 
 /** Components that do not go together: which, why, and what would. */
 export class PairingError extends Schema.TaggedError<PairingError>()("PairingError", {
+  /** The key of the configuration to change. */
+  key: Schema.String,
   /** By section: `trainingStrategy uniform`. */
   components: Schema.Array(Schema.String),
   reason: Schema.String,
@@ -36,10 +38,11 @@ export const check = (paired: Paired): PairingError | undefined => {
   const { gradient } = searchStrategy
   const sampler = `trainingStrategy ${trainingStrategy.name}`
   const searcher = `searchStrategy ${searchStrategy.name}`
-  const refuse = (components: ReadonlyArray<string>, reason: string, expected: string) =>
-    new PairingError({ components, reason, expected })
+  const refuse = (key: string, components: ReadonlyArray<string>, reason: string, expected: string) =>
+    new PairingError({ key, components, reason, expected })
   if (gradient !== undefined && estimator.needsSupernet === false) {
     return refuse(
+      "estimator.name",
       [searcher, `estimator ${estimator.name}`],
       "the search learns by gradient through a supernet, and the estimator reads scores off a table, so that none is trained",
       "estimator supernet, or searchStrategy random or evolution"
@@ -47,6 +50,7 @@ export const check = (paired: Paired): PairingError | undefined => {
   }
   if (trainingStrategy.follows === true && !given && gradient?.plan._tag !== "WithSupernet") {
     return refuse(
+      "trainingStrategy.name",
       [sampler, searcher],
       gradient === undefined
         ? "the sampler mixes the options by what the search has learned so far, and the search does not learn by gradient"
@@ -56,6 +60,7 @@ export const check = (paired: Paired): PairingError | undefined => {
   }
   if (trainingStrategy.follows !== true && !given && gradient?.plan._tag === "WithSupernet") {
     return refuse(
+      "trainingStrategy.name",
       [sampler, searcher],
       "the search learns from mixtures of all options while the supernet is trained, and the sampler trains it without regard to them",
       "trainingStrategy differentiable, or learn: searching in searchStrategy, which learns on the supernet when it is trained"
@@ -66,6 +71,7 @@ export const check = (paired: Paired): PairingError | undefined => {
     const images = dataflow.count("validation")
     if (dataflow.steps("validation", batchSize, true) < 1) {
       return refuse(
+        "searchStrategy.batchSize",
         [searcher, `dataflow ${dataflow.name}`],
         `the search learns on batches of ${batchSize} images of the validation split, which has ${images}`,
         `searchStrategy.batchSize of at most ${images}, or more validation images`

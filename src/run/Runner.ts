@@ -41,6 +41,7 @@ import {
   type TellScores
 } from "../../machines/Searching.ts"
 import { type TrainingInput, type TrainPiece, trainingMachine } from "../../machines/Training.ts"
+import * as Finding from "../component/Finding.ts"
 import * as OptionKind from "../component/OptionKind.ts"
 import { type Budget, CostModel } from "../cost/CostModel.ts"
 import { Criterion } from "../criterion/Criterion.ts"
@@ -77,6 +78,7 @@ import * as Learner from "./Learner.ts"
 import type { RunLocked } from "./Lock.ts"
 import * as Outcome from "./Outcome.ts"
 import * as Pairing from "./Pairing.ts"
+import * as Preflight from "./Preflight.ts"
 import * as Provenance from "./Provenance.ts"
 import * as Resumption from "./Resumption.ts"
 import { RunConfig, type TrainingConfig } from "./RunConfig.ts"
@@ -120,6 +122,7 @@ export type RunError =
   | Trainer.TrainingDiverged
   | Learner.LearningDiverged
   | Pairing.PairingError
+  | Finding.PreflightError
   | DatasetError
   | EstimationError
   | GenotypeError
@@ -165,6 +168,8 @@ export interface RunOptions {
    * To stop at once, interrupt the run; its folder stays resumable.
    */
   readonly pause?: Effect.Effect<void> | undefined
+  /** What the machine has, for the examination before the first step; default: not examined. */
+  readonly machine?: Preflight.Machine | undefined
   /** Pauses the run after so many minutes; default: never. */
   readonly maxMinutes?: number | undefined
   /** Hears what the machines do, as XState's inspector does. */
@@ -1174,6 +1179,14 @@ const drive = (
     }
   })
 
+/** Fails where the run would fail later, or mean nothing. */
+const examine = (s: Services, { config, machine }: RunOptions): Effect.Effect<void, Finding.PreflightError> => {
+  const findings = Preflight.examine({ ...s, config, machine })
+  return findings.some(({ severity }) => severity === "error")
+    ? Effect.fail(new Finding.PreflightError({ findings }))
+    : Effect.void
+}
+
 /** What a run is given at its start, read and checked before anything is made. */
 const readStart = (s: Services, config: RunConfig, baseFolder: string) =>
   Effect.gen(function* () {
@@ -1230,6 +1243,7 @@ export const run = (options: StartOptions): Effect.Effect<RunOutcome, RunError, 
       const s = yield* services
       const { config } = options
       const { files, input } = yield* readStart(s, config, options.baseFolder ?? ".")
+      yield* examine(s, options)
       const folder = yield* RunFolder.create({
         folder: options.folder,
         config: options.configText ?? Yaml.stringify(config),
@@ -1373,6 +1387,7 @@ export const resume = (options: ResumeOptions): Effect.Effect<RunOutcome, RunErr
         const unfit = Pairing.check({ ...s, given: input.start.supernet !== null })
         if (unfit !== undefined) return yield* unfit
       }
+      yield* examine(s, options)
       // The configuration goes first: a crash in between leaves a change that is accepted again.
       if (options.configText !== undefined) yield* folder.writeText(RunFolder.files.config, options.configText)
       if (changed.length > 0) {

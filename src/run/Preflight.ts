@@ -1,0 +1,232 @@
+/**
+ * The examination of a run before its first step: everything that follows from the configuration, the listing of the data
+ * and sizes alone. All findings come at once, so that a mistake in the last phase does not show hours later.
+ */
+import * as Result from "effect/Result"
+import { type Phase, phases } from "../../machines/RunState.ts"
+import * as Finding from "../component/Finding.ts"
+import * as BudgetSampler from "../cost/BudgetSampler.ts"
+import type { CostModelShape } from "../cost/CostModel.ts"
+import type { DataflowShape, Split } from "../dataflow/Dataflow.ts"
+import type { EngineShape } from "../engine/Engine.ts"
+import type { PerformanceEstimatorShape } from "../estimator/PerformanceEstimator.ts"
+import * as Presets from "../search-space/Presets.ts"
+import type { SearchSpaceShape } from "../search-space/SearchSpace.ts"
+import type { SearchStrategyShape } from "../search-strategy/SearchStrategy.ts"
+import type { TrainingStrategyShape } from "../training-strategy/TrainingStrategy.ts"
+import * as Pairing from "./Pairing.ts"
+import type { RunConfig, TrainingConfig } from "./RunConfig.ts"
+import * as StepMemory from "./StepMemory.ts"
+
+/** What is examined. Parts that could not be made are left out, and what depends on them is not examined. */
+export interface Examined {
+  readonly config: RunConfig
+  readonly dataflow: DataflowShape
+  readonly space?: SearchSpaceShape | undefined
+  readonly costs?: CostModelShape | undefined
+  readonly trainingStrategy?: TrainingStrategyShape | undefined
+  readonly searchStrategy?: SearchStrategyShape | undefined
+  readonly estimator?: PerformanceEstimatorShape | undefined
+  readonly engine?: EngineShape | undefined
+  readonly machine?: Machine | undefined
+}
+
+/** What the machine has; undefined where it is not known. */
+export interface Machine {
+  /** Bytes that are free where the run's folder will be. */
+  readonly freeBytes: number | undefined
+  /** Bytes of memory in all. */
+  readonly memoryBytes: number | undefined
+}
+
+type Findings = ReadonlyArray<Finding.Finding>
+
+/**
+ * The phases that a configuration goes through.
+ *
+ * **Example** (From an architecture to its evaluation)
+ *
+ * ```ts
+ * import * as Preflight from "./Preflight.ts"
+ *
+ * const start = { supernet: null, architecture: "0,1", network: null }
+ * Preflight.phasesOf({ start, stopAfter: "evaluating" }, true) // => ["retraining", "evaluating"]
+ * ```
+ */
+export const phasesOf = (
+  { start, stopAfter }: Pick<RunConfig, "start" | "stopAfter">,
+  needsSupernet: boolean
+): ReadonlyArray<Phase> =>
+  phases.filter((phase) => {
+    if (phases.indexOf(phase) > phases.indexOf(stopAfter)) return false
+    if (phase === "supernetTraining") return start.architecture === null && start.supernet === null && needsSupernet
+    if (phase === "searching") return start.architecture === null
+    return phase === "evaluating" || start.network === null
+  })
+
+const splitWords: Readonly<Record<Split, string>> = {
+  supernet: "the part of the training images that trains the supernet",
+  validation: "the validation split",
+  train: "the training images",
+  test: "the test images"
+}
+
+const images = (count: number): string => `${count} ${count === 1 ? "image" : "images"}`
+
+/** A phase whose epoch has no step would train nothing and report success. */
+const trainingSteps = ({ config, dataflow }: Examined, phase: "supernetTraining" | "retraining"): Findings => {
+  const split = phase === "supernetTraining" ? "supernet" : "train"
+  const { batchSize } = config[phase]
+  if (dataflow.steps(split, batchSize, true) > 0) return []
+  const count = dataflow.count(split)
+  const reason =
+    (count < batchSize ? undefined : dataflow.refusal?.({ split, epoch: 0, step: 0, batchSize, training: true })) ??
+    `${splitWords[split]} (${images(count)}) hold no batch of ${batchSize}; expected at most ${count}`
+  return [Finding.error(`${phase}.batchSize`, `got ${batchSize}: ${reason}`)]
+}
+
+/** Splits that a phase reads to the end. */
+const emptySplits = ({ dataflow }: Examined, planned: ReadonlyArray<Phase>): Findings => {
+  const read: ReadonlyArray<readonly [Phase, Split]> = [
+    ["searching", "validation"],
+    ["evaluating", "test"]
+  ]
+  return read.flatMap(([phase, split]) =>
+    planned.includes(phase) && dataflow.count(split) === 0
+      ? [Finding.error("dataflow", `${splitWords[split]} hold no image, and ${phase} needs them`)]
+      : []
+  )
+}
+
+const listed = (names: ReadonlyArray<string>): string =>
+  `${names.slice(0, 5).join(", ")}${names.length > 5 ? ` and ${names.length - 5} more` : ""}`
+
+/** Classes without an image to train, score or test on. */
+const classesWithoutImages = ({ dataflow }: Examined, planned: ReadonlyArray<Phase>): Findings => {
+  const { classCounts, classes, verification } = dataflow
+  if (classCounts === undefined) return []
+  const splits: ReadonlyArray<readonly [Split, Phase]> = [
+    // Where whole people are split off to score by, the others are trained on.
+    ...(verification?.newInValidation === true
+      ? []
+      : ([
+          ["supernet", "supernetTraining"],
+          ["validation", "searching"]
+        ] as const)),
+    ["train", "retraining"],
+    ...(verification === undefined ? [["test", "evaluating"] as const] : [])
+  ]
+  return splits.flatMap(([split, phase]) => {
+    if (!planned.includes(phase)) return []
+    const counts = classCounts(split)
+    const without = classes.filter((_, label) => (counts[label] ?? 0) === 0)
+    if (without.length === 0) return []
+    const what = `${without.length} of ${classes.length} classes have no image in ${splitWords[split]}: ${listed(without)}`
+    return [Finding.warning("dataflow", what)]
+  })
+}
+
+/** A budget that no architecture fits is refused by its own error where the search is made; here it is one of many. */
+const budget = ({ config, costs, space }: Examined): Findings => {
+  if (space === undefined || costs === undefined) return []
+  const { metric } = config.budget
+  const made = BudgetSampler.make(space, costs.entries(metric), config.budget)
+  if (Result.isFailure(made)) return [Finding.error("budget", made.failure.message)]
+  return []
+}
+
+const architecture = ({ config, space }: Examined): Findings => {
+  if (space === undefined || config.start.architecture === null) return []
+  const parsed = Presets.parse(space, config.start.architecture)
+  return Result.isFailure(parsed) ? [Finding.error("start.architecture", parsed.failure.message)] : []
+}
+
+const pairing = (examined: Examined): Findings => {
+  const { config, dataflow, estimator, searchStrategy, trainingStrategy } = examined
+  if (estimator === undefined || searchStrategy === undefined || trainingStrategy === undefined) return []
+  if (config.start.architecture !== null) return []
+  const given = config.start.supernet !== null
+  const unfit = Pairing.check({ dataflow, estimator, searchStrategy, trainingStrategy, given })
+  return unfit === undefined ? [] : [Finding.error(unfit.key, unfit.message)]
+}
+
+const slotsOf = ({ momentum, name }: TrainingConfig["optimizer"]): number =>
+  name === "sgd" ? (momentum > 0 ? 1 : 0) : name === "adam" ? 2 : 1 + (momentum > 0 ? 1 : 0)
+
+const gib = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(2)} GiB`
+
+/** A WebAssembly memory has at most 4 GiB. */
+const webAssemblyBytes = 2 ** 32
+
+const memory = (examined: Examined, phase: "supernetTraining" | "retraining"): Findings => {
+  const { config, engine, machine, space, trainingStrategy } = examined
+  if (space === undefined) return []
+  const { accumulate, batchSize, optimizer } = config[phase]
+  const mixture = phase === "supernetTraining" && trainingStrategy?.follows === true
+  const needed = StepMemory.ofStep(space, { images: batchSize / accumulate, slots: slotsOf(optimizer), mixture })
+  const limits = [
+    ...(engine === undefined || engine.name === "simd"
+      ? [[webAssemblyBytes, "the embedded engine can hold"] as const]
+      : []),
+    ...(machine?.memoryBytes === undefined ? [] : [[machine.memoryBytes, "this machine has"] as const])
+  ]
+  const [limit, whose] = limits.sort(([a], [b]) => a - b)[0] ?? [Number.POSITIVE_INFINITY, ""]
+  const key = `${phase}.batchSize`
+  const told = `a step of ${images(batchSize / accumulate)} takes about ${gib(needed)} of memory, and ${whose} ${gib(limit)}; a smaller batch or ${phase}.accumulate, which gives the same update, takes less`
+  if (needed * (1 - StepMemory.uncertainty) > limit) return [Finding.error(key, told)]
+  return needed * (1 + StepMemory.uncertainty) > limit ? [Finding.warning(key, told)] : []
+}
+
+/** Checkpoints that are kept, the one that is being written, and the supernet. */
+const disk = ({ config, machine, space }: Examined, planned: ReadonlyArray<Phase>): Findings => {
+  const free = machine?.freeBytes
+  if (free === undefined || space === undefined || planned.length === 0) return []
+  const slots = Math.max(slotsOf(config.supernetTraining.optimizer), slotsOf(config.retraining.optimizer))
+  const needed = StepMemory.checkpointBytes(space, slots) * (config.checkpoint.keep + 2)
+  if (needed <= free) return []
+  const what = `checkpoints need about ${gib(needed)}, and ${gib(free)} are free where the run's folder is; free some space or choose another --dir`
+  return [Finding.error("checkpoint.keep", what)]
+}
+
+/**
+ * Everything that can be known of a run before its first step.
+ *
+ * **Example** (A batch larger than the data)
+ *
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as Load from "../component/Load.ts"
+ * import type { DataflowShape } from "../dataflow/Dataflow.ts"
+ * import * as Preflight from "./Preflight.ts"
+ *
+ * const { config } = await Effect.runPromise(Load.file("examples/quickstart.yaml"))
+ * const dataflow: DataflowShape = {
+ *   name: "few",
+ *   image: [28, 28, 1],
+ *   classes: ["a", "b"],
+ *   count: () => 20,
+ *   steps: (_, batchSize, training) => (training ? Math.floor : Math.ceil)(20 / batchSize),
+ *   batch: () => Effect.die("not read"),
+ *   digest: ""
+ * }
+ * const [first] = Preflight.examine({ config, dataflow })
+ * first?.key // => "supernetTraining.batchSize"
+ * first?.message.endsWith("(20 images) hold no batch of 64; expected at most 20") // => true
+ * ```
+ */
+export const examine = (examined: Examined): Findings => {
+  const { config, dataflow, estimator } = examined
+  const planned = phasesOf(config, estimator?.needsSupernet ?? true)
+  const training = (["supernetTraining", "retraining"] as const).filter((phase) => planned.includes(phase))
+  return [
+    ...(dataflow.notices ?? []).map((notice) => Finding.warning("dataflow", notice)),
+    ...emptySplits(examined, planned),
+    ...classesWithoutImages(examined, planned),
+    ...training.flatMap((phase) => trainingSteps(examined, phase)),
+    ...(planned.includes("searching") ? [...(estimator?.findings ?? []), ...budget(examined)] : []),
+    ...architecture(examined),
+    ...pairing(examined),
+    ...training.flatMap((phase) => memory(examined, phase)),
+    ...disk(examined, planned)
+  ]
+}
