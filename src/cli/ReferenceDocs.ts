@@ -5,10 +5,13 @@ import * as CliOutput from "effect/cli/CliOutput"
 import * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import type { Phase } from "../../machines/RunState.ts"
 import { type Kind, kinds } from "../component/Bound.ts"
 import * as ConfigSchema from "../component/ConfigSchema.ts"
 import { defaultNames } from "../component/Load.ts"
+import * as OptionKind from "../component/OptionKind.ts"
 import * as Registry from "../component/Registry.ts"
+import { RunConfig } from "../run/RunConfig.ts"
 import { osnas } from "./Commands.ts"
 
 type Json = ConfigSchema.JsonSchema
@@ -48,31 +51,47 @@ export const typeText = (schema: Json): string => {
   return limits.length === 0 ? type : `${type}, ${limits.join(" ")}`
 }
 
-type Row = readonly [key: string, takes: string, fallback: string, about: string]
+type Row = readonly [key: string, takes: string, fallback: string, onResume: string, about: string]
 
-const rows = (schema: Json, path: ReadonlyArray<string>): ReadonlyArray<Row> => {
+const phaseWords: Readonly<Record<Phase, string>> = {
+  supernetTraining: "until supernet training has begun",
+  searching: "until the search has begun",
+  retraining: "until retraining has begun",
+  evaluating: "until the evaluation"
+}
+
+/** Whether an option may change when a run is resumed, in words. */
+const onResume = (kind: OptionKind.OptionKind): string => {
+  if (kind.kind === "identity") return "fixed"
+  return kind.kind === "later" ? phaseWords[kind.phase] : "may change"
+}
+
+const rows = (schema: Json, path: ReadonlyArray<string>, optionKinds: OptionKind.OptionKinds): ReadonlyArray<Row> => {
   const properties = isObject(schema["properties"]) ? schema["properties"] : {}
   const required = Array.isArray(schema["required"]) ? schema["required"] : []
   return Object.entries(properties).flatMap(([name, inner]): ReadonlyArray<Row> => {
     if (!isObject(inner)) return []
     const at = [...path, name]
-    if (isObject(inner["properties"])) return rows(inner, at)
+    if (isObject(inner["properties"])) return rows(inner, at, optionKinds)
     const fallback = required.includes(name) ? "required" : `\`${JSON.stringify(inner["default"] ?? null)}\``
     const about = typeof inner["description"] === "string" ? inner["description"] : ""
-    return [[`\`${at.join(".")}\``, cell(typeText(inner)), cell(fallback), cell(about)]]
+    const kind = OptionKind.at(optionKinds, at.join("."))
+    return [[`\`${at.join(".")}\``, cell(typeText(inner)), cell(fallback), onResume(kind), cell(about)]]
   })
 }
 
-const table = (schema: Json, path: ReadonlyArray<string> = []): string => {
-  const lines = rows(schema, path)
+const table = (schema: Json, optionKinds: OptionKind.OptionKinds): string => {
+  const lines = rows(schema, [], optionKinds)
   if (lines.length === 0) return "No options."
-  const all: ReadonlyArray<Row> = [["key", "takes", "default", ""], ...lines]
-  const widths = [0, 1, 2, 3].map((i) => Math.max(3, ...all.map((row) => row[i]!.length)))
+  const all: ReadonlyArray<Row> = [["key", "takes", "default", "on resume", ""], ...lines]
+  const widths = [0, 1, 2, 3, 4].map((i) => Math.max(3, ...all.map((row) => row[i]!.length)))
   const line = (row: ReadonlyArray<string>): string =>
     `| ${row.map((text, i) => text.padEnd(widths[i]!)).join(" | ")} |`
   const [head, ...rest] = all.map(line)
   return [head, line(widths.map((width) => "-".repeat(width))), ...rest].join("\n")
 }
+
+const sectionKinds = OptionKind.of(RunConfig.ast)
 
 const titles: Readonly<Record<Kind, string>> = {
   dataflow: "`dataflow`: images in, batches out",
@@ -97,6 +116,13 @@ editors complete and check: begin the file with
 Unknown keys are refused, all mistakes are told at once with their lines, and nothing is made before the file is right. Any
 value can be overridden on the command line: \`osnas run FILE --set budget.max=20e6\`.
 
+The column *on resume* says whether \`osnas resume DIR --set key=value\` (or an edited \`config.yaml\` in the run's folder) may
+change an option of a run that has begun: never, always, or until a phase that uses it has recorded something. What was
+changed is listed in \`manifest.json\`.
+
+\`osnas config FILE --check\` examines a configuration against the data and the machine, as \`osnas run\` does before its first
+step: batches, classes, the budget, memory, disk space. Nothing is written.
+
 Components are chosen by \`name\`, their options are the keys beside it. A name that is a path, \`./my-searcher.ts\`, loads a
 module of your own (relative to the file) which exports \`component\`. Paths of data sets are relative to the folder that
 \`osnas\` is started in.
@@ -110,7 +136,7 @@ export const configuration = Effect.gen(function* () {
   const sections: Array<string> = [
     introduction.trimEnd(),
     "## Keys of the run",
-    table({ properties: Object.fromEntries(own), required: document["required"] ?? [] })
+    table({ properties: Object.fromEntries(own), required: document["required"] ?? [] }, sectionKinds)
   ]
   for (const kind of kinds) {
     const fallback = defaultNames[kind]
@@ -120,7 +146,8 @@ export const configuration = Effect.gen(function* () {
       const component = yield* Registry.find(kind, name)
       if (component === undefined) continue
       const { schema } = ConfigSchema.optionsSchema(component.options)
-      sections.push(`### \`${name}\``, `${component.description}.`, table(schema))
+      const optionKinds = OptionKind.of(component.options.ast, OptionKind.at(sectionKinds, `${kind}.name`))
+      sections.push(`### \`${name}\``, `${component.description}.`, table(schema, optionKinds))
     }
   }
   return `${sections.join("\n\n")}\n`
