@@ -30,6 +30,7 @@ const elsewhere: ReadonlyArray<readonly [pattern: RegExp, why: string]> = [
   [/^osnas import-weights (net|search_99)\.safetensors/, "weights that PyTorch saved: Weights.test.ts"],
   [/^osnas reproduce (?!.*--list)/, "hours at full size, minutes quick: Reproduce.test.ts"],
   [/faces-orl/, "pictures that do not ship: Faces.test.ts"],
+  [/^osnas resume runs\/faces /, "pictures that have moved and do not ship: Resumption.test.ts"],
   [/^osnas generate-architectures/, "a run whose generator is trained: GenerateArchitectures.test.ts"]
 ]
 
@@ -37,6 +38,7 @@ const elsewhere: ReadonlyArray<readonly [pattern: RegExp, why: string]> = [
 const shortened = (line: string): string =>
   line
     .replaceAll("runs/NAME", "runs/quickstart")
+    .replace("runs/quickstart --set retraining.epochs=60", "runs/searched --set retraining.epochs=2")
     .replace(/^(osnas run\b(?!.*--quick).*)$/, "$1 --quick")
     .replace(/^(osnas init\b(?!.*--no-install).*)$/, "$1 --no-install")
     .replace(/^(osnas bench\b.*)--batch 64(.*)$/, "$1--batch 4 --steps 1$2")
@@ -64,6 +66,7 @@ describe("printed commands", () => {
       "osnas run --dir runs/quickstart --set dataflow.trainLimit=200 --set dataflow.testLimit=50 --set supernetTraining.epochs=1 --set retraining.epochs=3 --set searchStrategy.evaluations=4",
       "osnas run --quick --dir runs/cifar100 --set searchSpace.name=proxylessnas --set budget.max=1e9",
       "osnas export-weights runs/cifar100 --supernet --out supernet.safetensors",
+      "osnas run --quick --dir runs/searched --set stopAfter=searching",
       "for copy in a-1 a-2 b-1 b-2; do cp -r runs/quickstart runs/$copy; done",
       "osnas generate search-strategy --name my-searcher --dir ."
     ]) {
