@@ -113,6 +113,21 @@ retraining: { epochs: 1 }
     })
   )
 
+  it.effect("reads UTF-16 and UTF-8 with their marks as the same file without, and names any other encoding", () =>
+    Effect.gen(function* () {
+      const plain = yield* Load.file(write("a.yaml", base))
+      const mark = { utf8: [0xef, 0xbb, 0xbf], utf16le: [0xff, 0xfe] } as const
+      for (const encoding of ["utf8", "utf16le"] as const) {
+        const file = join(folder, `${encoding}.yaml`)
+        writeFileSync(file, Buffer.concat([Buffer.from(mark[encoding]), Buffer.from(base, encoding)]))
+        assert.deepStrictEqual((yield* Load.file(file)).config, plain.config)
+        writeFileSync(file, Buffer.from(base.replace("name: a", "name: ä"), encoding === "utf8" ? "latin1" : encoding))
+        const { message } = yield* Effect.flip(Load.file(file))
+        assert.include(message, encoding === "utf8" ? "line 1 has the byte 0xE4" : "UTF-16 without a byte order mark")
+      }
+    })
+  )
+
   it.effect("a file that is not there, a folder", () =>
     Effect.gen(function* () {
       assert.include((yield* Effect.flip(Load.file(join(folder, "none.yaml")))).message, "does not exist")

@@ -2,7 +2,7 @@
  * From a configuration to a run's components: names are looked up in the registry, paths are loaded as modules of the
  * user's own, options are decoded by the component's Schema, and every mistake of the whole file is told at once.
  */
-import { existsSync, readFileSync, statSync } from "node:fs"
+import { existsSync, statSync } from "node:fs"
 import { dirname, isAbsolute, relative, resolve } from "node:path"
 import { fileURLToPath, pathToFileURL } from "node:url"
 import * as Effect from "effect/Effect"
@@ -266,26 +266,9 @@ export interface Overrides {
   readonly flags?: ReadonlyArray<readonly [path: ReadonlyArray<string>, value: unknown, flag: string]> | undefined
 }
 
-/** Reads a file's text, or tells that it cannot be. */
-const readText = (file: string): Result.Result<string, ConfigFile.ConfigError> =>
-  Result.try({
-    try: () => readFileSync(file, "utf8"),
-    catch: (error) => {
-      const code = Predicate.hasProperty(error, "code") ? error.code : undefined
-      const reason =
-        code === "ENOENT"
-          ? "the file does not exist"
-          : code === "EISDIR"
-            ? "this is a folder; expected a configuration's file"
-            : `the file cannot be read: ${error instanceof Error ? error.message : error}`
-      return new ConfigFile.ConfigError({ file, issues: [{ path: "", line: null, origin: "", message: reason }] })
-    }
-  })
-
 /** Reads a configuration's file, lays overrides over it, and decodes it. */
 export const file = Effect.fn("Load.file")(function* (path: string, overrides: Overrides = {}) {
-  const text = yield* Effect.fromResult(readText(path))
-  const parsed = yield* Effect.fromResult(ConfigFile.parse(path, text))
+  const parsed = yield* Effect.fromResult(ConfigFile.read(path))
   const withSets = yield* Effect.fromResult(ConfigFile.override(parsed, overrides.set ?? []))
   const source = (overrides.flags ?? []).reduce(
     (inner, [at, value, flag]) => ConfigFile.assign(inner, at, value, flag),
