@@ -121,7 +121,7 @@ export const fromFile = (file: string, layers: Layers = {}): Effect.Effect<MainA
 /** The same agent with other Layers in some places. */
 export const replace = (agent: MainAgent, layers: Layers): MainAgent => {
   const { components, config, folder } = agent
-  const replaced = assembled({ components, config, folder, file: "" }, layers)
+  const replaced = assembled({ components, config, folder, file: "", warnings: [] }, layers)
   return { ...replaced, engine: layers.engine ?? agent.engine }
 }
 

@@ -102,14 +102,19 @@ export const quickAssignments = (loaded: Load.LoadedRun): ReadonlyArray<Assignme
   const flag = "--quick"
   const side = sizeOption(loaded, "size", 32)
   const perIdentity = sizeOption(loaded, "perIdentity", 0)
-  const scales = quickOptions(side, quickBatch(loaded.config.supernetTraining.batchSize, side, perIdentity))
-  const training = (["supernetTraining", "retraining"] as const).flatMap(
-    (phase): ReadonlyArray<Assignment> => [
+  const { retraining, supernetTraining } = loaded.config
+  const batchSize = (supernetTraining ?? retraining)?.batchSize ?? 64
+  const scales = quickOptions(side, quickBatch(batchSize, side, perIdentity))
+  const training = (["supernetTraining", "retraining"] as const).flatMap((phase): ReadonlyArray<Assignment> => {
+    const section = loaded.config[phase]
+    if (section === undefined) return []
+    return [
       [[phase, "epochs"], 1, flag],
-      [[phase, "batchSize"], quickBatch(loaded.config[phase].batchSize, side, perIdentity), flag],
-      [[phase, "accumulate"], 1, flag]
+      [[phase, "batchSize"], quickBatch(section.batchSize, side, perIdentity), flag],
+      [[phase, "accumulate"], 1, flag],
+      [[phase, "schedule", "warmupEpochs"], section.schedule.warmupEpochs / section.epochs, flag]
     ]
-  )
+  })
   const options = kinds.flatMap((kind) =>
     Object.entries(scales[kind] ?? {}).flatMap(
       ([key, value]): ReadonlyArray<Assignment> =>

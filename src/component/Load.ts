@@ -15,6 +15,7 @@ import { EngineConfig, RunConfig } from "../run/RunConfig.ts"
 import { closest } from "../run/Suggestion.ts"
 import { type AnyKind, type Bound, bind, type Chosen, type Kind, kinds, optionNames, type ServiceOf } from "./Bound.ts"
 import type { Component } from "./Component.ts"
+import * as CrossChecks from "./CrossChecks.ts"
 import * as Registry from "./Registry.ts"
 
 /** A component that could not be loaded: which one, and why. */
@@ -39,6 +40,8 @@ export interface LoadedRun {
   /** The configuration's file, and the folder that paths in it are relative to. */
   readonly file: string
   readonly folder: string
+  /** What of the configuration has no effect although it was written, in the order of the file; nothing is refused for it. */
+  readonly warnings: ReadonlyArray<ConfigFile.ConfigIssue>
 }
 
 /** Whether a component's name is a path of a module. */
@@ -182,34 +185,6 @@ const chooseEngine = Effect.fnUntraced(function* (source: ConfigFile.ConfigSourc
     : { options: {}, issues: ConfigFile.issuesOf(chosen.failure.issue, source, ["engine"]) }
 })
 
-/** Rules between sections, which no single Schema can tell. */
-const crossChecks = (config: RunConfig, source: ConfigFile.ConfigSource): ReadonlyArray<ConfigFile.ConfigIssue> => {
-  const issues: Array<ConfigFile.ConfigIssue> = []
-  const add = (path: ReadonlyArray<string>, message: string): void => {
-    issues.push(issueAt(source, path, message))
-  }
-  const { budget, start } = config
-  if (budget.min > budget.max) {
-    add(["budget", "min"], `got ${budget.min}; expected at most budget.max, which is ${budget.max}`)
-  }
-  if (start.network !== null && start.architecture === null) {
-    add(["start", "network"], "weights alone are no network; expected start.architecture beside it")
-  }
-  for (const phase of ["supernetTraining", "retraining"] as const) {
-    const { accumulate, batchSize } = config[phase]
-    if (batchSize % accumulate !== 0) {
-      add([phase, "accumulate"], `got ${accumulate}; expected a divisor of ${phase}.batchSize, which is ${batchSize}`)
-    }
-  }
-  if (!/^[\w][\w .-]*$/.test(config.name)) {
-    add(
-      ["name"],
-      `got ${ConfigFile.show(config.name)}; expected letters, digits, blanks, dots, hyphens and underscores`
-    )
-  }
-  return issues
-}
-
 const byLine = (a: ConfigFile.ConfigIssue, b: ConfigFile.ConfigIssue): number =>
   (a.line ?? Number.MAX_SAFE_INTEGER) - (b.line ?? Number.MAX_SAFE_INTEGER)
 
@@ -236,13 +211,23 @@ export const decode = Effect.fn("Load.decode")(function* (given: ConfigFile.Conf
   const source = withDefaultNames(given)
   const issues: Array<ConfigFile.ConfigIssue> = []
   const whole = ConfigFile.decodePart(RunConfig as Schema.Codec<RunConfig, unknown>, source.value, source, [])
+  const warnings: Array<ConfigFile.ConfigIssue> = []
+  const add = (findings: CrossChecks.Findings): void => {
+    issues.push(...findings.mistakes)
+    warnings.push(...findings.warnings)
+  }
+  issues.push(...CrossChecks.missingSections(source))
   if (Result.isFailure(whole)) issues.push(...whole.failure)
-  else issues.push(...crossChecks(whole.success, source))
+  else add(CrossChecks.ofRun(whole.success, source))
   let chosen: Part["chosen"] = {}
   for (const kind of kinds) {
     const part = yield* choose(kind, source.value[kind], source, folder)
     chosen = { ...chosen, ...part.chosen }
     issues.push(...part.issues)
+    const options = part.chosen[kind]?.options
+    if (options !== undefined && Result.isSuccess(whole)) {
+      add(CrossChecks.ofComponent(kind, part.chosen[kind]?.name ?? "", options, whole.success, source))
+    }
   }
   const engine = yield* chooseEngine(source, folder)
   issues.push(...engine.issues)
@@ -254,7 +239,7 @@ export const decode = Effect.fn("Load.decode")(function* (given: ConfigFile.Conf
     kinds.map((kind) => [kind, { name: components[kind].name, ...components[kind].options }])
   )
   const config: RunConfig = { ...whole.success, ...filled, engine: { ...whole.success.engine, ...engine.options } }
-  const loaded: LoadedRun = { config, components, file: source.file, folder }
+  const loaded: LoadedRun = { config, components, file: source.file, folder, warnings: [...warnings].sort(byLine) }
   return loaded
 })
 

@@ -109,7 +109,6 @@ name: a
 seed: 1.5
 serach: 1
 dataflow: { name: fashion-mnist }
-searchSpace: { name: tiny }
 budget:
   max: 27M
 supernetTraining:
@@ -121,12 +120,12 @@ start: { supernet: 4 }
     assert.strictEqual(issues.length, 8)
     assert.deepInclude(find("seed"), { line: 3, message: "got 1.5; expected an integer" })
     assert.deepInclude(find("serach"), { line: 4, message: "unknown key; did you mean searchSpace?" })
-    assert.deepInclude(find("budget.max"), { line: 8, message: 'got "27M"; expected a number (write 27e6)' })
-    assert.deepInclude(find("supernetTraining.epochs"), { line: 10, message: "got 0; expected a value greater than 0" })
+    assert.deepInclude(find("budget.max"), { line: 7, message: 'got "27M"; expected a number (write 27e6)' })
+    assert.deepInclude(find("supernetTraining.epochs"), { line: 9, message: "got 0; expected a value greater than 0" })
     assert.include(find("supernetTraining.optimizer.name")?.message, '"sgd" or "adam" or "rmsprop"')
     assert.include(find("supernetTraining.optimizer.learningrate")?.message, "did you mean learningRate?")
     assert.include(find("start.supernet")?.message, "a text or null")
-    assert.include(find("retraining")?.message, "missing, but required")
+    assert.include(find("searchSpace")?.message, "missing, but required")
   })
 
   it("says how a value that is nearly right is written", () => {

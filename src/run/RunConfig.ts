@@ -5,6 +5,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import { type Phase, phases } from "../../machines/RunState.ts"
 import { CostMetric } from "../cost/CostModel.ts"
 import { EngineMode } from "../engine/Engine.ts"
 
@@ -167,8 +168,8 @@ export const EngineConfig = Schema.Struct({
  * Schema.is(RunConfig.ComponentRef)(config.searchStrategy) // => true
  * Schema.is(RunConfig.BudgetConfig)(config.budget) // => true
  * Schema.is(RunConfig.TrainingConfig)(config.retraining) // => true
- * Schema.is(RunConfig.OptimizerConfig)(config.retraining.optimizer) // => true
- * Schema.decodeUnknownSync(RunConfig.ScheduleConfig)({}) // => config.retraining.schedule
+ * Schema.is(RunConfig.OptimizerConfig)(config.retraining?.optimizer) // => true
+ * Schema.decodeUnknownSync(RunConfig.ScheduleConfig)({}) // => config.retraining?.schedule
  * ```
  */
 export const RunConfig = Schema.Struct({
@@ -187,8 +188,14 @@ export const RunConfig = Schema.Struct({
   searchStrategy: ComponentRef.pipe(Schema.withDecodingDefaultKey(Effect.succeed({ name: "evolution" }))),
   estimator: ComponentRef.pipe(Schema.withDecodingDefaultKey(Effect.succeed({ name: "supernet" }))),
   budget: BudgetConfig,
-  supernetTraining: TrainingConfig,
-  retraining: TrainingConfig,
+  supernetTraining: Schema.optionalKey(
+    TrainingConfig.annotate({ description: "Training of the supernet; required where the run has this phase" })
+  ),
+  retraining: Schema.optionalKey(
+    TrainingConfig.annotate({
+      description: "Training of the winner, from scratch; required where the run has this phase"
+    })
+  ),
   evaluation: Schema.Struct({
     batchSize: PositiveInt.pipe(Schema.withDecodingDefaultKey(Effect.succeed(250)))
   }).pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
@@ -222,3 +229,62 @@ export const RunConfig = Schema.Struct({
 })
 /** Everything a run is made of, defaults filled in. */
 export type RunConfig = typeof RunConfig.Type
+
+/**
+ * The section of a training phase. Throws a `RangeError` where the configuration has none; a run asks with
+ * {@link lackingSection} before it begins.
+ *
+ * **Example** (The supernet's)
+ *
+ * ```ts
+ * import * as Schema from "effect/Schema"
+ * import * as RunConfig from "./RunConfig.ts"
+ *
+ * const config = Schema.decodeUnknownSync(RunConfig.RunConfig)({
+ *   name: "mine",
+ *   dataflow: { name: "fashion-mnist" },
+ *   searchSpace: { name: "tiny" },
+ *   budget: { max: 2.5e6 },
+ *   supernetTraining: { epochs: 4 },
+ *   stopAfter: "searching"
+ * })
+ * RunConfig.trainingOf(config, "supernetTraining").epochs // => 4
+ * ```
+ */
+export const trainingOf = (config: RunConfig, phase: "supernetTraining" | "retraining"): TrainingConfig => {
+  const section = config[phase]
+  if (section === undefined) throw new RangeError(`the configuration has no section ${phase}`)
+  return section
+}
+
+/**
+ * The first training phase between two phases whose section a configuration lacks; undefined where it has all of them.
+ *
+ * **Example** (A search alone)
+ *
+ * ```ts
+ * import * as Schema from "effect/Schema"
+ * import * as RunConfig from "./RunConfig.ts"
+ *
+ * const config = Schema.decodeUnknownSync(RunConfig.RunConfig)({
+ *   name: "mine",
+ *   dataflow: { name: "fashion-mnist" },
+ *   searchSpace: { name: "tiny" },
+ *   budget: { max: 2.5e6 },
+ *   supernetTraining: { epochs: 4 }
+ * })
+ * RunConfig.lackingSection(config, "supernetTraining", "searching") // => undefined
+ * RunConfig.lackingSection(config, "supernetTraining", "evaluating") // => "retraining"
+ * ```
+ */
+export const lackingSection = (
+  config: RunConfig,
+  first: Phase,
+  last: Phase
+): "supernetTraining" | "retraining" | undefined =>
+  (["supernetTraining", "retraining"] as const).find(
+    (phase) =>
+      config[phase] === undefined &&
+      phases.indexOf(phase) >= phases.indexOf(first) &&
+      phases.indexOf(phase) <= phases.indexOf(last)
+  )

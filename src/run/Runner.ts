@@ -64,6 +64,7 @@ import { TrainingAgent } from "../training-agent/TrainingAgent.ts"
 import { TrainingStrategy } from "../training-strategy/TrainingStrategy.ts"
 import * as CanonicalJson from "./CanonicalJson.ts"
 import * as Checkpoint from "./Checkpoint.ts"
+import * as ConfigFile from "./ConfigFile.ts"
 import { Disk, type DiskError, readText } from "./Disk.ts"
 import * as Forwards from "./Forwards.ts"
 import { HeldSupernet } from "./HeldSupernet.ts"
@@ -73,7 +74,7 @@ import * as Learner from "./Learner.ts"
 import type { RunLocked } from "./Lock.ts"
 import * as Outcome from "./Outcome.ts"
 import * as Pairing from "./Pairing.ts"
-import type { RunConfig, TrainingConfig } from "./RunConfig.ts"
+import { lackingSection, type RunConfig, trainingOf } from "./RunConfig.ts"
 import { type RunEvent, RunEvents } from "./RunEvents.ts"
 import * as RunFolder from "./RunFolder.ts"
 import { SnapshotError } from "./RunFolder.ts"
@@ -107,6 +108,7 @@ export class RunMismatch extends Schema.TaggedError<RunMismatch>()("RunMismatch"
 
 /** Any way a run can fail. */
 export type RunError =
+  | ConfigFile.ConfigError
   | Trainer.TrainingDiverged
   | Learner.LearningDiverged
   | Pairing.PairingError
@@ -259,7 +261,7 @@ const learnerOf = (
 
 /** How a phase trains, by configuration and services. */
 const setupOf = (s: Services, config: RunConfig, input: TrainingInput): Trainer.TrainerSetup => {
-  const training: TrainingConfig = config[input.phase]
+  const training = trainingOf(config, input.phase)
   const split = input.phase === "supernetTraining" ? "supernet" : "train"
   const stepsPerEpoch = s.dataflow.steps(split, training.batchSize, true)
   const { architecture } = input
@@ -1109,6 +1111,25 @@ const drive = (
     }
   })
 
+/** Fails where a training phase that the run comes to has no section in the configuration. */
+const checkSections = (config: RunConfig, input: AgentInput): Effect.Effect<void, ConfigFile.ConfigError> => {
+  const { architecture, network, supernet } = input.start
+  const first: Phase =
+    network !== null
+      ? "evaluating"
+      : architecture !== null
+        ? "retraining"
+        : supernet !== null || !input.needsSupernet
+          ? "searching"
+          : "supernetTraining"
+  const path = lackingSection(config, first, input.stopAfter)
+  if (path === undefined) return Effect.void
+  const message = `missing, but required: the run goes from ${first} to ${input.stopAfter}; give ${path}.epochs, as in ${path}: { epochs: 10 }`
+  return Effect.fail(
+    new ConfigFile.ConfigError({ file: config.name, issues: [{ path, line: null, origin: "", message }] })
+  )
+}
+
 /** What a run is given at its start, read and checked before anything is made. */
 const readStart = (s: Services, config: RunConfig, baseFolder: string) =>
   Effect.gen(function* () {
@@ -1147,6 +1168,7 @@ const readStart = (s: Services, config: RunConfig, baseFolder: string) =>
       needsSupernet: s.estimator.needsSupernet ?? true,
       stopAfter: config.stopAfter
     }
+    yield* checkSections(config, input)
     return { input, files: { ...supernet?.file, ...network?.file } }
   })
 
@@ -1266,6 +1288,7 @@ export const resume = (options: RunOptions): Effect.Effect<RunOutcome, RunError,
           })
       )
       yield* checkIdentity(options.folder, folder.manifest, manifestOf(s, options.config, input, {}))
+      yield* checkSections(options.config, input)
       return yield* drive(s, options, folder, input, yield* folder.loadSnapshot)
     })
   )
