@@ -261,13 +261,17 @@ export const begin = (loaded: Load.LoadedRun, beginning: Beginning) => {
   const program = Effect.gen(function* () {
     const pause = yield* pauseOnSignal
     const lookupTable = yield* RunLayers.RunTable
+    const latency = yield* RunLayers.latencyNotes(loaded.config.budget.metric)
+    if (latency.latency !== undefined) {
+      yield* Console.error(`Latency is that of ${latency.latency}, as ${table} says; nothing is measured here.`)
+    }
     return yield* Runner.run({
       config: moved.config,
       configText: Load.toYaml(moved),
       folder,
       baseFolder: moved.folder,
       overwrite,
-      notes: { ...notes(), ...beginning.notes },
+      notes: { ...notes(), ...latency, ...beginning.notes },
       files: { [RunFolder.files.lookupTable]: LookupTable.encode(lookupTable) },
       maxMinutes,
       pause

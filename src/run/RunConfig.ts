@@ -121,7 +121,10 @@ export const BudgetConfig = Schema.Struct({
   ),
   max: Positive.annotate({ description: "Most cost, inclusive" }),
   lookupTable: Schema.NullOr(Schema.String)
-    .annotate({ description: "A file of measured costs: used where it fits, else made there; null: made anew" })
+    .annotate({
+      description:
+        "A file of costs (latency also of another device): used as it is, made where it does not exist, refused where it does not fit; null: made for this run"
+    })
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed(null)))
 })
 

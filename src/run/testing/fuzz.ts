@@ -390,7 +390,9 @@ export const fuzzers: Effect.Effect<Readonly<Record<string, Fuzzer>>, unknown> =
         Effect.fromResult(ConfigFile.override(ConfigFile.fromValue("fuzzed.yaml", { a: 1 }), [textOf(bytes)]))
     },
     "lookup table": {
-      good: [utf8(LookupTable.encode(LookupTable.fromSpace(SmallRun.space)))],
+      good: [LookupTable.encode, LookupTable.encodeEditable].map((encode) =>
+        utf8(encode(LookupTable.fromSpace(SmallRun.space)))
+      ),
       names: /^lookup table fuzzed\.bin/,
       traps: deepJson,
       parse: (bytes) => Effect.fromResult(LookupTable.decode(textOf(bytes), "fuzzed.bin"))
