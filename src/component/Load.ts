@@ -17,6 +17,7 @@ import { type AnyKind, type Bound, bind, type Chosen, type Kind, kinds, optionNa
 import type { Component } from "./Component.ts"
 import * as CrossChecks from "./CrossChecks.ts"
 import * as Registry from "./Registry.ts"
+import * as Versions from "./Versions.ts"
 
 /** A component that could not be loaded: which one, and why. */
 export class ComponentLoadError extends Schema.TaggedError<ComponentLoadError>()("ComponentLoadError", {
@@ -86,7 +87,11 @@ export const fromModule = Effect.fn("Load.fromModule")(function* <K extends AnyK
   if (!statSync(path).isFile()) return yield* fail(`${name} is a folder, and a module's file belongs here`)
   const module = yield* Effect.tryPromise({
     try: () => import(pathToFileURL(path).href) as Promise<Readonly<Record<string, unknown>>>,
-    catch: (error) => fail(`the module ${name} cannot be loaded: ${error instanceof Error ? error.message : error}`)
+    catch: (error) => {
+      const message = error instanceof Error ? error.message : String(error)
+      const advice = Versions.advice(path, message)
+      return fail(`the module ${name} cannot be loaded: ${message}${advice === undefined ? "" : `; ${advice}`}`)
+    }
   })
   if (!Object.hasOwn(module, "component")) {
     const exported = Object.keys(module)
@@ -94,7 +99,10 @@ export const fromModule = Effect.fn("Load.fromModule")(function* <K extends AnyK
     return yield* fail(`the module ${name} exports no \`component\` (it exports ${has}); ${example(kind)}`)
   }
   const wrong = checkComponent(module["component"], kind)
-  if (wrong !== undefined) return yield* fail(`the module ${name}: ${wrong}`)
+  if (wrong !== undefined) {
+    const advice = Versions.advice(path, "")
+    return yield* fail(`the module ${name}: ${wrong}${advice === undefined ? "" : `; ${advice}`}`)
+  }
   // Its kind was checked above; the types of a module loaded by path cannot be.
   return bind(module["component"] as Component<K, ServiceOf[K], unknown>) as Bound<K>
 })
