@@ -30,6 +30,7 @@ const elsewhere: ReadonlyArray<readonly [pattern: RegExp, why: string]> = [
   [/^osnas import-weights (net|search_99)\.safetensors/, "weights that PyTorch saved: Weights.test.ts"],
   [/^osnas reproduce (?!.*--list)/, "hours at full size, minutes quick: Reproduce.test.ts"],
   [/faces-orl/, "pictures that do not ship: Faces.test.ts"],
+  [/budget\.lookupTable=phone\.json/, "latencies that a user fills in: LookupTables.test.ts"],
   [/^osnas generate-architectures/, "a run whose generator is trained: GenerateArchitectures.test.ts"]
 ]
 

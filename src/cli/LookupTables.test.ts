@@ -57,6 +57,10 @@ describe("lookup-table", () => {
       )
       const table = JSON.parse(fs.readFileSync(at("phone.json"), "utf8"))
       assert.notProperty(table, "digest")
+      const blank = yield* failure("run", config, "--dir", at("blank"))
+      assert.strictEqual(blank.code, ExitCode.usage)
+      assert.include(blank.message, "every latency is 0: fill in latency.entries with milliseconds")
+      assert.isFalse(fs.existsSync(at("blank")))
       table.latency.machine = { processor: "Phone", cores: 8, engine: "tflite", mode: "float16", threads: 4 }
       // Every option takes as many quarters of a millisecond as its number says.
       table.latency.entries.layers = table.latency.entries.layers.map((costs: ReadonlyArray<number>) =>

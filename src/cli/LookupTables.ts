@@ -1,6 +1,6 @@
 /** `osnas lookup-table`: the costs of a search space in a file, counted, measured, or to be filled in. */
 import { lstatSync } from "node:fs"
-import { dirname } from "node:path"
+import { dirname, relative, resolve } from "node:path"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -76,6 +76,11 @@ export const run = Effect.fn("LookupTables.run")(function* (input: Input) {
   const lines = [`${out}: costs of ${table.space} for images of ${table.input.join("x")}`]
   if (latency) lines.push(`Latency of ${whose}`)
   else if (editable) lines.push("Fill in latency.machine and the milliseconds of latency.entries; all are 0 now")
-  lines.push(`Search with it: osnas run ${input.config} --set budget.lookupTable=...`.replace("...", out))
+  const named = relative(loaded.folder, resolve(out)).replaceAll("\\", "/")
+  const metric =
+    table.latency !== null && loaded.config.budget.metric !== "latency"
+      ? " --set budget.metric=latency --set budget.max=MS"
+      : ""
+  lines.push(`Search with it: osnas run ${input.config}${metric} --set budget.lookupTable=${named}`)
   yield* Console.log(lines.join("\n"))
 })

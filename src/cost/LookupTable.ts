@@ -459,6 +459,9 @@ const readUserText = Effect.fnUntraced(function* (disk: DiskShape, file: string)
   )
 })
 
+const isBlank = ({ base, layers }: CostEntries): boolean =>
+  base === 0 && layers.every((costs) => costs.every((cost) => cost === 0))
+
 /** Measures what a table lacks: {@link LookupTable} in, the same with latency out. */
 export interface LatencyMeasurement<E, R> {
   readonly machine: Machine
@@ -509,6 +512,10 @@ export const obtain = Effect.fn("LookupTable.obtain")(function* <E = never, R = 
     }
     if (latency !== undefined && stored.latency === null) {
       const reason = `it has flops and params but no latency, and the budget is one of latency; ${otherwise}, measured on this machine`
+      return yield* new LookupTableError({ file, reason })
+    }
+    if (latency !== undefined && stored.latency !== null && isBlank(stored.latency.entries)) {
+      const reason = "every latency is 0: fill in latency.entries with milliseconds measured on your device"
       return yield* new LookupTableError({ file, reason })
     }
     return { table: stored, origin: "reused" as Origin }
