@@ -80,6 +80,7 @@ import * as RunFolder from "./RunFolder.ts"
 import { SnapshotError } from "./RunFolder.ts"
 import * as SafeJson from "./SafeJson.ts"
 import * as Snapshot from "./Snapshot.ts"
+import * as Splits from "./Splits.ts"
 import * as Trainer from "./Trainer.ts"
 
 /** A run that failed for a reason that is no error of a component: a defect, told in its words. */
@@ -1111,23 +1112,24 @@ const drive = (
     }
   })
 
+/** The phase that a run begins with. */
+const firstPhase = ({ needsSupernet, start: { architecture, network, supernet } }: AgentInput): Phase => {
+  if (network !== null) return "evaluating"
+  if (architecture !== null) return "retraining"
+  return supernet !== null || !needsSupernet ? "searching" : "supernetTraining"
+}
+
+const refuse = (config: RunConfig, issues: ReadonlyArray<ConfigFile.ConfigIssue>) =>
+  issues.length === 0
+    ? Effect.void
+    : Effect.fail(new ConfigFile.ConfigError({ file: config.name, issues }))
+
 /** Fails where a training phase that the run comes to has no section in the configuration. */
 const checkSections = (config: RunConfig, input: AgentInput): Effect.Effect<void, ConfigFile.ConfigError> => {
-  const { architecture, network, supernet } = input.start
-  const first: Phase =
-    network !== null
-      ? "evaluating"
-      : architecture !== null
-        ? "retraining"
-        : supernet !== null || !input.needsSupernet
-          ? "searching"
-          : "supernetTraining"
+  const first = firstPhase(input)
   const path = lackingSection(config, first, input.stopAfter)
-  if (path === undefined) return Effect.void
   const message = `missing, but required: the run goes from ${first} to ${input.stopAfter}; give ${path}.epochs, as in ${path}: { epochs: 10 }`
-  return Effect.fail(
-    new ConfigFile.ConfigError({ file: config.name, issues: [{ path, line: null, origin: "", message }] })
-  )
+  return refuse(config, path === undefined ? [] : [{ path, line: null, origin: "", message }])
 }
 
 /** What a run is given at its start, read and checked before anything is made. */
@@ -1169,6 +1171,7 @@ const readStart = (s: Services, config: RunConfig, baseFolder: string) =>
       stopAfter: config.stopAfter
     }
     yield* checkSections(config, input)
+    yield* refuse(config, Splits.check(config, s.dataflow, firstPhase(input), input.needsSupernet))
     return { input, files: { ...supernet?.file, ...network?.file } }
   })
 
