@@ -64,7 +64,7 @@ const people = images(
   10,
   'folder, testPeople: ["emil", "fred"], size: 16, channels: 1, supernetFraction: 0.5, prefetch: 0'
 )
-const byGradient = { searchStrategy: '{ name: "softmax-differentiable" }' }
+const byGradient = { searchStrategy: '{ name: "softmax-differentiable", warmupEpochs: 0 }' }
 const faceAgent = { trainingAgent: '{ name: "face-recognition" }' }
 
 const at = (namespace: string, more: Partial<Shipped> = {}): Shipped => ({ namespace, member: "component", ...more })

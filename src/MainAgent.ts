@@ -213,6 +213,7 @@ export type MainAgentError = Runner.RunError | ComponentFailure
 export const run = (agent: MainAgent, options: StartOptions = {}): Effect.Effect<Runner.RunOutcome, MainAgentError> =>
   Effect.gen(function* () {
     const table = yield* RunLayers.RunTable
+    const notes = yield* RunLayers.latencyNotes(agent.config.budget.metric)
     return yield* Runner.run({
       config: agent.config,
       kinds: Load.kindsOf(agent.components),
@@ -221,6 +222,7 @@ export const run = (agent: MainAgent, options: StartOptions = {}): Effect.Effect
       pause: options.pause,
       inspect: options.inspect,
       overwrite: options.overwrite,
+      notes,
       files: { [RunFolder.files.lookupTable]: LookupTable.encode(table) }
     })
   }).pipe(Effect.provide(layer(agent)), Effect.provide(surroundings(options)))

@@ -31,6 +31,7 @@ const elsewhere: ReadonlyArray<readonly [pattern: RegExp, why: string]> = [
   [/^osnas reproduce (?!.*--list)/, "hours at full size, minutes quick: Reproduce.test.ts"],
   [/faces-orl/, "pictures that do not ship: Faces.test.ts"],
   [/^osnas resume runs\/faces /, "pictures that have moved and do not ship: Resumption.test.ts"],
+  [/budget\.lookupTable=phone\.json/, "latencies that a user fills in: LookupTables.test.ts"],
   [/^osnas generate-architectures/, "a run whose generator is trained: GenerateArchitectures.test.ts"]
 ]
 

@@ -144,7 +144,7 @@ describe("inspect", () => {
         [["proxylessnas", "--stem-stride", "3"], "stemStride: got 3; expected 1 or 2"],
         [["mobilefacenet", "--set", "colour=1"], "unknown key"],
         [["tiny", "--arch", "0", "--archs", "x"], "exclude each other"],
-        [["tiny", "--archs", join(folder, "none")], "ENOENT"],
+        [["tiny", "--archs", join(folder, "none")], "none: the file does not exist"],
         [["fbnet-l", "--arch", "fbnet-a"], 'its own is searchSpace: {"name":"fbnet-s"']
       ]
       for (const [args, reason] of expected) {

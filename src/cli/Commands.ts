@@ -14,6 +14,7 @@ import { help as exitCodes } from "./Exit.ts"
 import * as Flags from "./Flags.ts"
 import { generateArchitectures } from "./GenerateArchitecturesCommand.ts"
 import { importConfig } from "./ImportConfigCommand.ts"
+import { lookupTable } from "./LookupTableCommand.ts"
 import { reproduce } from "./ReproduceCommand.ts"
 import { exportWeights, importWeights } from "./WeightsCommands.ts"
 
@@ -397,6 +398,7 @@ export const osnas = Command.make("osnas").pipe(
     compareRuns,
     reproduce,
     generateArchitectures,
+    lookupTable,
     init,
     generate
   ])

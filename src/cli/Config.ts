@@ -94,7 +94,7 @@ export const run = Effect.fn("Config.run")(function* (input: Input) {
       )
   if (input.check) {
     if (Option.isNone(input.file)) return yield* new UsageError({ reason: "--check needs a configuration's file" })
-    return yield* Check.run(loaded, input.file.value, input.json)
+    return yield* Check.run(loaded, input.json)
   }
   if (input.json) return yield* Console.log(JSON.stringify(loaded.config, null, 2))
   const text = commented(loaded.config, yield* describer(loaded))

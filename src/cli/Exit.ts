@@ -51,6 +51,7 @@ const usageTags: ReadonlySet<string> = new Set([
   "UsageError",
   "ConfigError",
   "ComponentLoadError",
+  "LookupTableError",
   "GenotypeError",
   "SearchSpaceError",
   "TorchStateError",

@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Generator from "../../generators/Generator.ts"
 import type { GeneratedFile } from "../../generators/Template.ts"
+import * as Dependencies from "./Dependencies.ts"
 import { UsageError } from "./Exit.ts"
 
 /** Flags of the command. */
@@ -69,18 +70,6 @@ const listing = (): string => {
     .join("\n")
 }
 
-/** What else a project needs for what is generated, where something is missing. */
-const missing = (folder: string): ReadonlyArray<string> => {
-  const needed = ["vitest", "fast-check", "effect"]
-  const has = (name: string): boolean => {
-    for (let at = folder; ; at = resolve(at, "..")) {
-      if (fs.existsSync(join(at, "node_modules", name))) return true
-      if (resolve(at, "..") === at) return false
-    }
-  }
-  return needed.filter((name) => !has(name))
-}
-
 /** Runs the command. */
 export const run = Effect.fn("Generate.run")(function* (input: Input) {
   if (input.list) return yield* Console.log(listing())
@@ -106,8 +95,6 @@ export const run = Effect.fn("Generate.run")(function* (input: Input) {
     for (const { path } of files) yield* Console.log(`wrote ${shown(join(folder, path))}`)
   }
   yield* Console.log(`\nIn a configuration in this folder:\n\n${generated.yaml(module)}`)
-  const lacking = missing(folder)
-  if (lacking.length > 0) {
-    yield* Console.log(`\nThis project lacks ${lacking.join(", ")}: npm install --save-dev ${lacking.join(" ")}`)
-  }
+  const lines = Dependencies.ensure(folder, files, input.dryRun)
+  if (lines.length > 0) yield* Console.log(`\n${lines.join("\n")}`)
 })

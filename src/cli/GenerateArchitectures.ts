@@ -9,7 +9,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as EngineLayer from "../component/EngineLayer.ts"
 import * as Load from "../component/Load.ts"
-import { runKey } from "../component/RunLayers.ts"
+import { ofRun, runKey } from "../component/RunLayers.ts"
 import * as BudgetSampler from "../cost/BudgetSampler.ts"
 import type { Budget, CostMetric } from "../cost/CostModel.ts"
 import * as LookupTable from "../cost/LookupTable.ts"
@@ -17,7 +17,7 @@ import { Engine } from "../engine/Engine.ts"
 import * as Parameters from "../nn/ParameterTree.ts"
 import { cost, si } from "../report/Format.ts"
 import * as Checkpoint from "../run/Checkpoint.ts"
-import { Disk, readText } from "../run/Disk.ts"
+import { Disk } from "../run/Disk.ts"
 import * as Learner from "../run/Learner.ts"
 import * as RunFolder from "../run/RunFolder.ts"
 import { SearchSpace, TaskInterface } from "../search-space/SearchSpace.ts"
@@ -117,14 +117,7 @@ export const run = Effect.fn("GenerateArchitectures.run")(function* (input: Inpu
       )
     )
     const tableFile = join(folder, RunFolder.files.lookupTable)
-    const text = yield* readText(yield* Disk, tableFile)
-    const table = text === undefined ? undefined : yield* Effect.fromResult(LookupTable.decode(text, tableFile))
-    if (table === undefined || !LookupTable.fits(table, space)) {
-      return yield* new LookupTable.LookupTableError({
-        file: tableFile,
-        reason: table === undefined ? "the run's costs are missing" : "it is that of another search space"
-      })
-    }
+    const table = yield* ofRun(metric, tableFile, space)
     const costs = LookupTable.costModel(space, table)
     const entries = costs.entries(metric)
     const options = decodeOptions(components.searchStrategy.options)

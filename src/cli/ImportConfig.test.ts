@@ -164,7 +164,7 @@ describe("import-config", () => {
       assert.strictEqual((yield* Load.file(out)).config.name, "search")
       const cases: ReadonlyArray<readonly [ReadonlyArray<string>, string]> = [
         [[out], "no configuration of OSNASLib: it has no agent.main_agent"],
-        [[at("none.yml")], "ENOENT"],
+        [[at("none.yml")], "none.yml: the file does not exist"],
         [[file, "--out", folder], "this is no file"],
         [[file, "--evaluate", file], "--evaluate joins a search with an evaluation"],
         [[at("own.yml", "agent: { main_agent: CFSearchAgent, search_space_agent: MyNAS }")], "searchSpace: missing"]

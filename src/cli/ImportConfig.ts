@@ -8,6 +8,7 @@ import * as Yaml from "yaml"
 import * as Load from "../component/Load.ts"
 import * as ConfigFile from "../run/ConfigFile.ts"
 import { Disk, writeAtomic } from "../run/Disk.ts"
+import { readText } from "../run/TextFile.ts"
 import * as Presets from "../search-space/Presets.ts"
 import { UsageError } from "./Exit.ts"
 import * as Osnaslib from "./Osnaslib.ts"
@@ -24,10 +25,9 @@ export interface Input {
 }
 
 const readOld = Effect.fnUntraced(function* (file: string) {
-  const text = yield* Effect.try({
-    try: () => readFileSync(file, "utf8"),
-    catch: (error) => new UsageError({ reason: `${file}: ${error instanceof Error ? error.message : error}` })
-  })
+  const text = yield* Effect.fromResult(readText(file, "a configuration's file", ConfigFile.maxBytes)).pipe(
+    Effect.mapError((reason) => new UsageError({ reason: `${file}: ${reason}` }))
+  )
   const { value } = yield* Effect.fromResult(ConfigFile.parse(file, text))
   if (!Osnaslib.isOsnaslib(value)) {
     return yield* new UsageError({

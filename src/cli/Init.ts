@@ -1,13 +1,13 @@
 /** `osnas init`: a project from nothing, ready to be tested and run. */
 import { spawn } from "node:child_process"
 import * as fs from "node:fs"
-import { basename, dirname, join, relative, resolve } from "node:path"
+import { basename, join, resolve } from "node:path"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
-import * as Predicate from "effect/Predicate"
 import type * as Generator from "../../generators/Generator.ts"
 import * as Project from "../../generators/Project.ts"
-import { root, version } from "../Package.ts"
+import { neededVersion } from "../component/Versions.ts"
+import * as Dependencies from "./Dependencies.ts"
 import { UsageError } from "./Exit.ts"
 import { shown, writeFiles } from "./Generate.ts"
 
@@ -19,48 +19,14 @@ export interface Input {
   readonly force: boolean
 }
 
-const readJson = (file: string): unknown => {
-  try {
-    return JSON.parse(fs.readFileSync(file, "utf8"))
-  } catch {
-    return undefined
-  }
-}
-
-const field = (value: unknown, ...path: ReadonlyArray<string>): unknown =>
-  path.reduce<unknown>((at, key) => (Predicate.hasProperty(at, key) ? at[key] : undefined), value)
-
 /** Versions that osnas itself was built and tested with. */
-const versions = (): Readonly<Record<string, string>> => {
-  const own = readJson(join(root, "package.json"))
-  const found = (name: string): unknown =>
-    field(own, "dependencies", name) ?? field(own, "devDependencies", name) ?? field(own, "peerDependencies", name)
-  return Object.fromEntries(
+const versions = (): Readonly<Record<string, string>> =>
+  Object.fromEntries(
     Project.packages.flatMap((name) => {
-      const range = found(name)
-      return typeof range === "string" ? [[name, range]] : []
+      const needed = neededVersion(name)
+      return needed === undefined ? [] : [[name, needed]]
     })
   )
-}
-
-const fileSpec = (target: string, folder: string): string => {
-  const path = relative(folder, target).replaceAll("\\", "/")
-  return `file:${path.startsWith(".") || path.startsWith("/") ? path : `./${path}`}`
-}
-
-/**
- * Where npm finds the osnas that runs now: the file it was installed from, the folder of a clone, else its version in the
- * registry.
- */
-const source = (folder: string): string => {
-  const modules = dirname(root)
-  if (basename(modules) !== "node_modules") return fileSpec(root, folder)
-  const lock = readJson(join(modules, ".package-lock.json"))
-  const resolved = field(lock, "packages", "node_modules/osnas", "resolved")
-  return typeof resolved === "string" && resolved.startsWith("file:")
-    ? fileSpec(resolve(dirname(modules), resolved.slice("file:".length)), folder)
-    : version
-}
 
 const npmInstall = (folder: string): Effect.Effect<number> =>
   Effect.callback((resume) => {
@@ -88,7 +54,7 @@ export const run = Effect.fn("Init.run")(function* (input: Input) {
     Project.files({
       name: Project.packageName(basename(folder)),
       kind: input.kind,
-      osnas: source(folder),
+      osnas: Dependencies.osnasSpec(folder),
       versions: versions()
     })
   )

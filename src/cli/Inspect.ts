@@ -1,5 +1,5 @@
 /** `osnas inspect`: what a search space is, and what its architectures cost. Nothing is trained, no tensor is made. */
-import { readFileSync, statSync } from "node:fs"
+import { readFileSync } from "node:fs"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -13,6 +13,7 @@ import { describe } from "../report/Describe.ts"
 import { networkText, shapeText } from "../report/Drawing.ts"
 import { grouped, si } from "../report/Format.ts"
 import * as ConfigFile from "../run/ConfigFile.ts"
+import { decodeText, readText } from "../run/TextFile.ts"
 import { label } from "../search-space/blocks/Block.ts"
 import * as Presets from "../search-space/Presets.ts"
 import {
@@ -62,16 +63,18 @@ export const buildSpace = Effect.fn("Inspect.buildSpace")(function* (
 const longestList = 1 << 28
 
 const readList = (file: string): Result.Result<string, UsageError> =>
-  Result.try({
-    try: () => {
-      if (file !== "-") {
-        const { size } = statSync(file)
-        if (size > longestList) throw new Error(`it has ${size} bytes; at most ${longestList} are read`)
-      }
-      return readFileSync(file === "-" ? 0 : file, "utf8")
-    },
-    catch: (error) => new UsageError({ reason: `--archs ${file}: ${error instanceof Error ? error.message : error}` })
-  })
+  Result.mapError(
+    file === "-"
+      ? Result.flatMap(
+          Result.try({
+            try: () => readFileSync(0),
+            catch: (error) => (error instanceof Error ? error.message : String(error))
+          }),
+          decodeText
+        )
+      : readText(file, "a list of architectures", longestList),
+    (reason) => new UsageError({ reason: `--archs ${file}: ${reason}` })
+  )
 
 /**
  * The architectures of a text, one a line: digits, or names of networks published in the space. Empty lines and those that

@@ -116,6 +116,38 @@ editors complete and check: begin the file with
 Unknown keys are refused, all mistakes are told at once with their lines, and nothing is made before the file is right. Any
 value can be overridden on the command line: \`osnas run FILE --set budget.max=20e6\`.
 
+**Sections that may be left out.** \`supernetTraining\` and \`retraining\` are required where the run has that phase. A search
+alone needs no \`retraining\`:
+
+\`\`\`yaml
+supernetTraining: { epochs: 100 }
+stopAfter: searching
+\`\`\`
+
+\`start.supernet\` and \`start.architecture\` skip the supernet's training, \`start.network\` skips the retraining, and an
+estimator that needs no supernet (\`tabular\`) does without the first. A phase that \`stopAfter\`
+leaves out can be added later: \`osnas resume DIR --set retraining.epochs=100 --set stopAfter=evaluating\`.
+
+**Values that do not go together** are refused with both numbers: a warm-up longer than its phase, \`nesterov\` without a
+momentum, a crop as large as the image. What has no effect is a warning: \`momentum\` beside \`adam\`, \`stepEpochs\` of a phase
+that ends before.
+
+**Files.** UTF-8, with or without a byte order mark, or UTF-16 with one, as PowerShell's \`>\` writes it; any other encoding is
+refused by its name. JSON is read too. Anchors, aliases and merge keys keep phases alike:
+
+\`\`\`yaml
+supernetTraining: &training
+  epochs: 100
+  optimizer: { learningRate: 0.05, nesterov: true }
+retraining:
+  <<: *training
+  epochs: 150
+\`\`\`
+
+Write numbers as \`27e6\` or \`27000000\` (not \`27M\`, not \`27_000_000\`), and \`true\` or \`false\` (not \`yes\` or \`off\`).
+
+**Costs.** \`budget.lookupTable\` names a file of costs, for instance with the latencies of another device:
+[Lookup tables](lookup-tables.md).
 The column *on resume* says whether \`osnas resume DIR --set key=value\` (or an edited \`config.yaml\` in the run's folder) may
 change an option of a run that has begun: never, always, or until a phase that uses it has recorded something. What was
 changed is listed in \`manifest.json\`.

@@ -9,7 +9,6 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import { type Kind, kinds } from "../component/Bound.ts"
 import * as EngineLayer from "../component/EngineLayer.ts"
-import * as Finding from "../component/Finding.ts"
 import * as Load from "../component/Load.ts"
 import * as RunLayers from "../component/RunLayers.ts"
 import * as LookupTable from "../cost/LookupTable.ts"
@@ -105,14 +104,19 @@ export const quickAssignments = (loaded: Load.LoadedRun): ReadonlyArray<Assignme
   const flag = "--quick"
   const side = sizeOption(loaded, "size", 32)
   const perIdentity = sizeOption(loaded, "perIdentity", 0)
-  const scales = quickOptions(side, quickBatch(loaded.config.supernetTraining.batchSize, side, perIdentity))
-  const training = (["supernetTraining", "retraining"] as const).flatMap(
-    (phase): ReadonlyArray<Assignment> => [
+  const { retraining, supernetTraining } = loaded.config
+  const batchSize = (supernetTraining ?? retraining)?.batchSize ?? 64
+  const scales = quickOptions(side, quickBatch(batchSize, side, perIdentity))
+  const training = (["supernetTraining", "retraining"] as const).flatMap((phase): ReadonlyArray<Assignment> => {
+    const section = loaded.config[phase]
+    if (section === undefined) return []
+    return [
       [[phase, "epochs"], 1, flag],
-      [[phase, "batchSize"], quickBatch(loaded.config[phase].batchSize, side, perIdentity), flag],
-      [[phase, "accumulate"], 1, flag]
+      [[phase, "batchSize"], quickBatch(section.batchSize, side, perIdentity), flag],
+      [[phase, "accumulate"], 1, flag],
+      [[phase, "schedule", "warmupEpochs"], section.schedule.warmupEpochs / section.epochs, flag]
     ]
-  )
+  })
   const options = kinds.flatMap((kind) =>
     Object.entries(scales[kind] ?? {}).flatMap(
       ([key, value]): ReadonlyArray<Assignment> =>
@@ -256,6 +260,12 @@ export const begin = (loaded: Load.LoadedRun, beginning: Beginning) => {
   const program = Effect.gen(function* () {
     const pause = yield* pauseOnSignal
     const lookupTable = yield* RunLayers.RunTable
+    const latency = yield* RunLayers.latencyNotes(loaded.config.budget.metric)
+    if (latency.latency !== undefined) {
+      yield* Console.error(
+        `Latency is that of ${latency.latency}, as ${loaded.config.budget.lookupTable} says; nothing is measured here.`
+      )
+    }
     return yield* Runner.run({
       config: moved.config,
       kinds: moved.kinds,
@@ -263,7 +273,7 @@ export const begin = (loaded: Load.LoadedRun, beginning: Beginning) => {
       folder,
       baseFolder: moved.folder,
       overwrite,
-      notes: { ...notes(), ...beginning.notes },
+      notes: { ...notes(), ...latency, ...beginning.notes },
       files: { [RunFolder.files.lookupTable]: LookupTable.encode(lookupTable) },
       machine,
       maxMinutes,
@@ -272,10 +282,8 @@ export const begin = (loaded: Load.LoadedRun, beginning: Beginning) => {
   })
   return Effect.scoped(
     Effect.gen(function* () {
-      const { components, findings } = yield* Check.assemble(loaded, tableFolder, machine)
-      if (Option.isNone(components)) return yield* new Finding.PreflightError({ findings })
-      yield* Check.showWarnings(findings)
-      return yield* Effect.provideContext(program, components.value)
+      const components = yield* Check.approve(loaded, tableFolder, machine)
+      return yield* Effect.provideContext(program, components)
     })
   )
 }

@@ -56,7 +56,9 @@ export const assignments = ({
   }
   const isFaces = config.dataflow.name === "face-folder"
   const asked = number("perIdentity", 0)
-  const people = Math.floor(Math.min(config.supernetTraining.batchSize, 32) / Math.max(asked, 1))
+  const people = Math.floor(
+    Math.min((config.supernetTraining ?? config.retraining)?.batchSize ?? 32, 32) / Math.max(asked, 1)
+  )
   const section = {
     name: "fashion-mnist",
     size: Math.max(shippedSide, number("size", 32)),

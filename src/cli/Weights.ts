@@ -1,5 +1,5 @@
 /** `osnas import-weights` and `osnas export-weights`: weights from PyTorch's networks, and back. */
-import { closeSync, existsSync, openSync, readFileSync, readSync, statSync } from "node:fs"
+import { closeSync, existsSync, openSync, readSync, statSync } from "node:fs"
 import { join } from "node:path"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
@@ -227,7 +227,7 @@ const weightsOf = (path: string, supernet: boolean) =>
     if (!existsSync(config)) {
       return yield* new UsageError({ reason: `${path} is no folder of a run: it has no ${RunFolder.files.config}` })
     }
-    const { value } = yield* Effect.fromResult(ConfigFile.parse(config, readFileSync(config, "utf8")))
+    const { value } = yield* Effect.fromResult(ConfigFile.read(config))
     const space = value["searchSpace"] as SpaceRef | undefined
     const size = (value["dataflow"] as Readonly<Record<string, unknown>> | undefined)?.["size"]
     return {

@@ -1,9 +1,9 @@
-/** The last step of a build: copies what the compiler leaves behind (kernels, shipped images and tables) into dist. */
+/** The last step of a build: copies what the compiler leaves behind (kernels, shipped images and tables, declarations) into dist. */
 import { cpSync, globSync, mkdirSync } from "node:fs"
 import { dirname, join, resolve } from "node:path"
 
 const root = resolve(import.meta.dirname, "../..")
-const compiled = /\.(ts|mjs|md)$/
+const compiled = /(?<!\.d)\.ts$|\.(mjs|md)$/
 
 for (const file of globSync("src/**/*", { cwd: root, withFileTypes: true })) {
   if (!file.isFile() || compiled.test(file.name)) continue

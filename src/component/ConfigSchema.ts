@@ -122,6 +122,33 @@ export const optionsSchema = (schema: Schema.Codec<unknown, unknown>): ReturnTyp
   return { ...made, schema: withDefaults(described as Schema.Json, optionDefaults(schema, made.schema)) as JsonSchema }
 }
 
+const startsFrom = (key: string): JsonSchema => ({
+  properties: { start: { type: "object", properties: { [key]: { type: "string" } }, required: [key] } },
+  required: ["start"]
+})
+
+/** A phase's section is given, or the run does not have the phase. */
+const requiredPhases: ReadonlyArray<JsonSchema> = [
+  {
+    anyOf: [
+      { required: ["supernetTraining"] },
+      startsFrom("supernet"),
+      startsFrom("architecture"),
+      {
+        properties: { estimator: { properties: { name: { not: { const: "supernet" } } }, required: ["name"] } },
+        required: ["estimator"]
+      }
+    ]
+  },
+  {
+    anyOf: [
+      { required: ["retraining"] },
+      startsFrom("network"),
+      { properties: { stopAfter: { enum: ["supernetTraining", "searching"] } }, required: ["stopAfter"] }
+    ]
+  }
+]
+
 /** The JSON Schema of the whole configuration. */
 export const document = Effect.gen(function* () {
   const root = of(RunConfig)
@@ -129,6 +156,11 @@ export const document = Effect.gen(function* () {
   const definitions: Mutable = { ...root.definitions }
   const properties: Mutable = {
     ...((withDefaults(root.schema as Schema.Json, example) as Mutable)["properties"] as Mutable)
+  }
+  // These have no default: where a run has the phase its section is required.
+  for (const phase of ["supernetTraining", "retraining"]) {
+    const { default: _, ...section } = properties[phase] as Mutable
+    properties[phase] = section
   }
   for (const kind of kinds) {
     const cases: Array<Schema.Json> = []
@@ -173,6 +205,7 @@ export const document = Effect.gen(function* () {
     title: "osnas configuration",
     ...root.schema,
     properties,
+    allOf: requiredPhases,
     $defs: definitions
   } as JsonSchema
 })

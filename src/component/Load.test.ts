@@ -8,6 +8,7 @@ import * as Schema from "effect/Schema"
 import { afterAll } from "vitest"
 import { Engine } from "../engine/Engine.ts"
 import * as ConfigFile from "../run/ConfigFile.ts"
+import { ofConfig } from "../run/Identity.ts"
 import { RunConfig } from "../run/RunConfig.ts"
 import { kinds } from "./Bound.ts"
 import * as ConfigSchema from "./ConfigSchema.ts"
@@ -113,6 +114,21 @@ retraining: { epochs: 1 }
     })
   )
 
+  it.effect("reads UTF-16 and UTF-8 with their marks as the same file without, and names any other encoding", () =>
+    Effect.gen(function* () {
+      const plain = yield* Load.file(write("a.yaml", base))
+      const mark = { utf8: [0xef, 0xbb, 0xbf], utf16le: [0xff, 0xfe] } as const
+      for (const encoding of ["utf8", "utf16le"] as const) {
+        const file = join(folder, `${encoding}.yaml`)
+        writeFileSync(file, Buffer.concat([Buffer.from(mark[encoding]), Buffer.from(base, encoding)]))
+        assert.deepStrictEqual((yield* Load.file(file)).config, plain.config)
+        writeFileSync(file, Buffer.from(base.replace("name: a", "name: ä"), encoding === "utf8" ? "latin1" : encoding))
+        const { message } = yield* Effect.flip(Load.file(file))
+        assert.include(message, encoding === "utf8" ? "line 1 has the byte 0xE4" : "UTF-16 without a byte order mark")
+      }
+    })
+  )
+
   it.effect("a file that is not there, a folder", () =>
     Effect.gen(function* () {
       assert.include((yield* Effect.flip(Load.file(join(folder, "none.yaml")))).message, "does not exist")
@@ -123,6 +139,87 @@ retraining: { epochs: 1 }
   for (const name of readdirSync(join(root, "examples")).filter((file) => file.endsWith(".yaml"))) {
     it.effect(`examples/${name} is right`, () => Load.file(join(root, "examples", name)))
   }
+})
+
+describe("a training phase's section", () => {
+  const [head] = base.split("supernetTraining")
+  const missing = (rest: string) =>
+    Effect.map(Effect.result(Load.file(write("p.yaml", head + rest))), (loaded) =>
+      Result.isSuccess(loaded)
+        ? []
+        : loaded.failure._tag === "ConfigError"
+          ? loaded.failure.issues.map(
+              ({ message, path }) => `${path}: ${message.replace(/; (give|start|stopAfter).*/, "")}`
+            )
+          : [loaded.failure._tag]
+    )
+  const both = { supernetTraining: "supernetTraining: { epochs: 1 }\n", retraining: "retraining: { epochs: 1 }\n" }
+
+  it.effect("is required where the run has the phase, and only there", () =>
+    Effect.gen(function* () {
+      const required = (phase: string, first: string, why: string, last: string) =>
+        `${phase}: missing, but required: the run goes from ${first} (${why}) to ${last}`
+      const nothing = "nothing is given to start from"
+      assert.deepStrictEqual(yield* missing(both.supernetTraining), [
+        required("retraining", "supernetTraining", nothing, "evaluating")
+      ])
+      assert.deepStrictEqual(yield* missing("stopAfter: searching\n"), [
+        required("supernetTraining", "supernetTraining", nothing, "searching")
+      ])
+      assert.deepStrictEqual(yield* missing("start: { supernet: a.safetensors }\n"), [
+        required("retraining", "searching", "start.supernet is given", "evaluating")
+      ])
+      assert.deepStrictEqual(yield* missing('start: { architecture: "1,2" }\n'), [
+        required("retraining", "retraining", "start.architecture is given", "evaluating")
+      ])
+      for (const rest of [
+        `${both.supernetTraining}stopAfter: searching\n`,
+        `${both.supernetTraining}stopAfter: supernetTraining\n`,
+        `${both.retraining}start: { supernet: a.safetensors }\n`,
+        "start: { supernet: a.safetensors }\nstopAfter: searching\n",
+        `${both.retraining}start: { architecture: "1,2" }\n`,
+        'start: { architecture: "1,2", network: a.safetensors }\n',
+        `${both.retraining}estimator: { name: tabular }\n`,
+        "estimator: { name: tabular }\nstopAfter: searching\n"
+      ]) {
+        assert.deepStrictEqual(yield* missing(rest), [], rest)
+      }
+    })
+  )
+
+  it.effect("is reported beside all other mistakes, and stays absent where it is not needed", () =>
+    Effect.gen(function* () {
+      const issues = yield* missing("seed: x\n")
+      assert.strictEqual(issues.length, 3)
+      assert.match(issues.join("\n"), /seed: got "x"/)
+      const { config, kinds } = yield* Load.file(
+        write("p.yaml", `${head}${both.supernetTraining}stopAfter: searching\n`)
+      )
+      assert.notProperty(config, "retraining")
+      assert.notInclude(JSON.stringify(ofConfig(config, kinds)), "retraining")
+    })
+  )
+
+  it.effect("a run that would end before it begins is refused", () =>
+    Effect.gen(function* () {
+      const all = both.supernetTraining + both.retraining
+      const wrong = (first: string, last: string, why: string) => [
+        `stopAfter: got ${last}; expected ${first} or later, because ${why} and the run begins there`
+      ]
+      assert.deepStrictEqual(
+        yield* missing(`${all}start: { supernet: a.safetensors }\nstopAfter: supernetTraining\n`),
+        wrong("searching", "supernetTraining", "start.supernet is given")
+      )
+      assert.deepStrictEqual(
+        yield* missing(`${all}start: { architecture: "1,2" }\nstopAfter: searching\n`),
+        wrong("retraining", "searching", "start.architecture is given")
+      )
+      assert.deepStrictEqual(
+        yield* missing(`${all}start: { architecture: "1,2", network: b.st }\nstopAfter: retraining\n`),
+        wrong("evaluating", "retraining", "start.network is given")
+      )
+    })
+  )
 })
 
 describe("a component of the user's own", () => {
@@ -225,14 +322,16 @@ describe("the JSON Schema", () => {
       for (const kind of kinds) for (const name of Registry.names(kind)) assert.property(defs, `${kind}.${name}`)
       const properties = document["properties"] as Record<string, { properties: Record<string, { default?: unknown }> }>
       assert.strictEqual(properties["checkpoint"]?.properties["everyMinutes"]?.default, 5)
-      assert.deepStrictEqual(document["required"], [
-        "name",
-        "dataflow",
-        "searchSpace",
-        "budget",
-        "supernetTraining",
-        "retraining"
-      ])
+      assert.deepStrictEqual(document["required"], ["name", "dataflow", "searchSpace", "budget"])
+      // A training phase has no default: its section is there, or the run does not have the phase.
+      for (const phase of ["supernetTraining", "retraining"]) assert.notProperty(properties[phase], "default")
+      const [supernet, network] = document["allOf"] as ReadonlyArray<{ anyOf: ReadonlyArray<unknown> }>
+      assert.deepStrictEqual(supernet?.anyOf[0], { required: ["supernetTraining"] })
+      assert.deepStrictEqual(network?.anyOf[0], { required: ["retraining"] })
+      assert.deepStrictEqual(network?.anyOf[2], {
+        properties: { stopAfter: { enum: ["supernetTraining", "searching"] } },
+        required: ["stopAfter"]
+      })
     })
   )
 

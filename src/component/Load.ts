@@ -2,7 +2,7 @@
  * From a configuration to a run's components: names are looked up in the registry, paths are loaded as modules of the
  * user's own, options are decoded by the component's Schema, and every mistake of the whole file is told at once.
  */
-import { existsSync, readFileSync, statSync } from "node:fs"
+import { existsSync, statSync } from "node:fs"
 import { dirname, isAbsolute, relative, resolve } from "node:path"
 import { fileURLToPath, pathToFileURL } from "node:url"
 import * as Effect from "effect/Effect"
@@ -15,8 +15,10 @@ import { EngineConfig, RunConfig } from "../run/RunConfig.ts"
 import { closest } from "../run/Suggestion.ts"
 import { type AnyKind, type Bound, bind, type Chosen, type Kind, kinds, optionNames, type ServiceOf } from "./Bound.ts"
 import type { Component } from "./Component.ts"
+import * as CrossChecks from "./CrossChecks.ts"
 import * as OptionKind from "./OptionKind.ts"
 import * as Registry from "./Registry.ts"
+import * as Versions from "./Versions.ts"
 
 /** A component that could not be loaded: which one, and why. */
 export class ComponentLoadError extends Schema.TaggedError<ComponentLoadError>()("ComponentLoadError", {
@@ -39,9 +41,13 @@ export interface LoadedRun {
   readonly components: ChosenComponents
   /** The kinds of all options, by their path in the configuration. */
   readonly kinds: OptionKind.OptionKinds
+  /** Where the value at a path came from, for messages. */
+  readonly origin: ConfigFile.ConfigSource["origin"]
   /** The configuration's file, and the folder that paths in it are relative to. */
   readonly file: string
   readonly folder: string
+  /** What of the configuration has no effect although it was written, in the order of the file; nothing is refused for it. */
+  readonly warnings: ReadonlyArray<ConfigFile.ConfigIssue>
 }
 
 /** Whether a component's name is a path of a module. */
@@ -86,7 +92,11 @@ export const fromModule = Effect.fn("Load.fromModule")(function* <K extends AnyK
   if (!statSync(path).isFile()) return yield* fail(`${name} is a folder, and a module's file belongs here`)
   const module = yield* Effect.tryPromise({
     try: () => import(pathToFileURL(path).href) as Promise<Readonly<Record<string, unknown>>>,
-    catch: (error) => fail(`the module ${name} cannot be loaded: ${error instanceof Error ? error.message : error}`)
+    catch: (error) => {
+      const message = error instanceof Error ? error.message : String(error)
+      const advice = Versions.advice(path, message)
+      return fail(`the module ${name} cannot be loaded: ${message}${advice === undefined ? "" : `; ${advice}`}`)
+    }
   })
   if (!Object.hasOwn(module, "component")) {
     const exported = Object.keys(module)
@@ -94,7 +104,10 @@ export const fromModule = Effect.fn("Load.fromModule")(function* <K extends AnyK
     return yield* fail(`the module ${name} exports no \`component\` (it exports ${has}); ${example(kind)}`)
   }
   const wrong = checkComponent(module["component"], kind)
-  if (wrong !== undefined) return yield* fail(`the module ${name}: ${wrong}`)
+  if (wrong !== undefined) {
+    const advice = Versions.advice(path, "")
+    return yield* fail(`the module ${name}: ${wrong}${advice === undefined ? "" : `; ${advice}`}`)
+  }
   // Its kind was checked above; the types of a module loaded by path cannot be.
   return bind(module["component"] as Component<K, ServiceOf[K], unknown>) as Bound<K>
 })
@@ -185,34 +198,6 @@ const chooseEngine = Effect.fnUntraced(function* (source: ConfigFile.ConfigSourc
     : { options: {}, issues: ConfigFile.issuesOf(chosen.failure.issue, source, ["engine"]) }
 })
 
-/** Rules between sections, which no single Schema can tell. */
-const crossChecks = (config: RunConfig, source: ConfigFile.ConfigSource): ReadonlyArray<ConfigFile.ConfigIssue> => {
-  const issues: Array<ConfigFile.ConfigIssue> = []
-  const add = (path: ReadonlyArray<string>, message: string): void => {
-    issues.push(issueAt(source, path, message))
-  }
-  const { budget, start } = config
-  if (budget.min > budget.max) {
-    add(["budget", "min"], `got ${budget.min}; expected at most budget.max, which is ${budget.max}`)
-  }
-  if (start.network !== null && start.architecture === null) {
-    add(["start", "network"], "weights alone are no network; expected start.architecture beside it")
-  }
-  for (const phase of ["supernetTraining", "retraining"] as const) {
-    const { accumulate, batchSize } = config[phase]
-    if (batchSize % accumulate !== 0) {
-      add([phase, "accumulate"], `got ${accumulate}; expected a divisor of ${phase}.batchSize, which is ${batchSize}`)
-    }
-  }
-  if (!/^[\w][\w .-]*$/.test(config.name)) {
-    add(
-      ["name"],
-      `got ${ConfigFile.show(config.name)}; expected letters, digits, blanks, dots, hyphens and underscores`
-    )
-  }
-  return issues
-}
-
 const byLine = (a: ConfigFile.ConfigIssue, b: ConfigFile.ConfigIssue): number =>
   (a.line ?? Number.MAX_SAFE_INTEGER) - (b.line ?? Number.MAX_SAFE_INTEGER)
 
@@ -256,13 +241,23 @@ export const decode = Effect.fn("Load.decode")(function* (given: ConfigFile.Conf
   const source = withDefaultNames(given)
   const issues: Array<ConfigFile.ConfigIssue> = []
   const whole = ConfigFile.decodePart(RunConfig as Schema.Codec<RunConfig, unknown>, source.value, source, [])
+  const warnings: Array<ConfigFile.ConfigIssue> = []
+  const add = (findings: CrossChecks.Findings): void => {
+    issues.push(...findings.mistakes)
+    warnings.push(...findings.warnings)
+  }
+  issues.push(...CrossChecks.missingSections(source))
   if (Result.isFailure(whole)) issues.push(...whole.failure)
-  else issues.push(...crossChecks(whole.success, source))
+  else add(CrossChecks.ofRun(whole.success, source))
   let chosen: Part["chosen"] = {}
   for (const kind of kinds) {
     const part = yield* choose(kind, source.value[kind], source, folder)
     chosen = { ...chosen, ...part.chosen }
     issues.push(...part.issues)
+    const options = part.chosen[kind]?.options
+    if (options !== undefined && Result.isSuccess(whole)) {
+      add(CrossChecks.ofComponent(kind, part.chosen[kind]?.name ?? "", options, whole.success, source))
+    }
   }
   const engine = yield* chooseEngine(source, folder)
   issues.push(...engine.issues)
@@ -274,7 +269,15 @@ export const decode = Effect.fn("Load.decode")(function* (given: ConfigFile.Conf
     kinds.map((kind) => [kind, { name: components[kind].name, ...components[kind].options }])
   )
   const config: RunConfig = { ...whole.success, ...filled, engine: { ...whole.success.engine, ...engine.options } }
-  const loaded: LoadedRun = { config, components, kinds: kindsOf(components), file: source.file, folder }
+  const loaded: LoadedRun = {
+    config,
+    components,
+    kinds: kindsOf(components),
+    origin: source.origin,
+    file: source.file,
+    folder,
+    warnings: [...warnings].sort(byLine)
+  }
   return loaded
 })
 
@@ -286,26 +289,9 @@ export interface Overrides {
   readonly flags?: ReadonlyArray<readonly [path: ReadonlyArray<string>, value: unknown, flag: string]> | undefined
 }
 
-/** Reads a file's text, or tells that it cannot be. */
-const readText = (file: string): Result.Result<string, ConfigFile.ConfigError> =>
-  Result.try({
-    try: () => readFileSync(file, "utf8"),
-    catch: (error) => {
-      const code = Predicate.hasProperty(error, "code") ? error.code : undefined
-      const reason =
-        code === "ENOENT"
-          ? "the file does not exist"
-          : code === "EISDIR"
-            ? "this is a folder; expected a configuration's file"
-            : `the file cannot be read: ${error instanceof Error ? error.message : error}`
-      return new ConfigFile.ConfigError({ file, issues: [{ path: "", line: null, origin: "", message: reason }] })
-    }
-  })
-
 /** Reads a configuration's file, lays overrides over it, and decodes it. */
 export const file = Effect.fn("Load.file")(function* (path: string, overrides: Overrides = {}) {
-  const text = yield* Effect.fromResult(readText(path))
-  const parsed = yield* Effect.fromResult(ConfigFile.parse(path, text))
+  const parsed = yield* Effect.fromResult(ConfigFile.read(path))
   const withSets = yield* Effect.fromResult(ConfigFile.override(parsed, overrides.set ?? []))
   const source = (overrides.flags ?? []).reduce(
     (inner, [at, value, flag]) => ConfigFile.assign(inner, at, value, flag),

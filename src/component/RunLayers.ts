@@ -16,6 +16,7 @@ import { RunKey } from "../random/RunKey.ts"
 import { Disk, readText } from "../run/Disk.ts"
 import * as HeldSupernet from "../run/HeldSupernet.ts"
 import type { RunConfig } from "../run/RunConfig.ts"
+import { SnapshotError } from "../run/RunFolder.ts"
 import { SearchSpace, type SearchSpaceShape, TaskInterface } from "../search-space/SearchSpace.ts"
 import { TrainingAgent } from "../training-agent/TrainingAgent.ts"
 import type { ChosenComponents } from "./Load.ts"
@@ -49,9 +50,9 @@ export class RunTable extends Context.Service<RunTable, LookupTable.LookupTable>
 
 /** Where a lookup table comes from. */
 export interface TableSource {
-  /** A table that must be used as it is: that of a run which goes on. */
+  /** A run's own table, used as it is; where it is missing, counted costs are counted again and latency is refused. */
   readonly given?: string | undefined
-  /** A file to be used where it fits and made where it does not. */
+  /** A file that a user names: used where it fits, made where it does not exist, refused otherwise. */
   readonly file?: string | undefined
 }
 
@@ -62,7 +63,7 @@ export interface TableSource {
 export const costs = (
   metric: CostMetric,
   source: TableSource
-): Layer.Layer<RunTable | CostModel, LookupTable.LookupTableFailure, SearchSpace | Engine | Disk> =>
+): Layer.Layer<RunTable | CostModel, LookupTable.LookupTableFailure | SnapshotError, SearchSpace | Engine | Disk> =>
   Layer.effectContext(
     Effect.gen(function* () {
       const space = yield* SearchSpace
@@ -71,25 +72,50 @@ export const costs = (
     })
   )
 
+/** The table that a run began with, which must be used as it is. */
+export const ofRun = Effect.fnUntraced(function* (metric: CostMetric, file: string, space: SearchSpaceShape) {
+  const isMeasured = metric === "latency"
+  const advice = isMeasured
+    ? "latency measured again would be another table, and another search: put a good copy in its place, or begin a new run"
+    : "delete it, and it is counted again from the search space"
+  const damaged = (reason: string) => new SnapshotError({ file, reason: `${reason}; ${advice}` })
+  const text = yield* readText(yield* Disk, file)
+  if (text === undefined) {
+    // Costs that are counted are a function of the space, which the run's configuration has.
+    if (!isMeasured) return LookupTable.fromSpace(space)
+    return yield* damaged("it is missing, with the latencies that the run began with")
+  }
+  const table = yield* Effect.fromResult(LookupTable.decode(text, file)).pipe(
+    Effect.mapError(({ reason }) => damaged(reason))
+  )
+  const why = LookupTable.misfit(table, space)
+  if (why !== undefined) return yield* damaged(`it does not fit the run: ${why}`)
+  if (isMeasured && table.latency === null) {
+    return yield* damaged("it has no latency, and the run's budget is one of latency")
+  }
+  return table
+})
+
 const obtainTable = Effect.fnUntraced(function* (metric: CostMetric, source: TableSource, space: SearchSpaceShape) {
   const engine = yield* Engine
-  const disk = yield* Disk
-  if (source.given !== undefined) {
-    const text = yield* readText(disk, source.given)
-    if (text !== undefined) {
-      const table = yield* Effect.fromResult(LookupTable.decode(text, source.given))
-      if (LookupTable.fits(table, space) && (metric !== "latency" || table.latency !== null)) return table
-      return yield* new LookupTable.LookupTableError({
-        file: source.given,
-        reason: "it is that of another search space"
-      })
-    }
-  }
+  if (source.given !== undefined) return yield* ofRun(metric, source.given, space)
   const latency = metric === "latency" ? Latency.measurement(space, engine) : undefined
   if (source.file !== undefined) return (yield* LookupTable.obtain(source.file, space, latency)).table
   const counted = LookupTable.fromSpace(space)
   return latency === undefined ? counted : yield* latency.measure(counted)
 })
+
+/**
+ * Notes for the manifest of a run that searches by the latency of another machine than this one: whose it is. Empty where
+ * the budget is not one of latency, or the latency is this machine's.
+ */
+export const latencyNotes = (
+  metric: CostMetric
+): Effect.Effect<{ readonly latency?: string }, never, RunTable | Engine> =>
+  Effect.gen(function* () {
+    const whose = LookupTable.otherMachine(yield* RunTable, Latency.machine(yield* Engine))
+    return metric !== "latency" || whose === undefined ? {} : { latency: whose }
+  })
 
 /** Everything of a run but its events and its disk. */
 export const layers = <E>(

@@ -13,7 +13,14 @@ import { disposeUnsafe } from "../nn/ParameterTree.ts"
 import * as Key from "../random/Key.ts"
 import type { SearchSpaceShape } from "../search-space/SearchSpace.ts"
 import type { CostEntries } from "./CostModel.ts"
-import { blockKey, type LatencyMeasurement, type LookupTable, type Machine, placedBlocks } from "./LookupTable.ts"
+import {
+  blockKey,
+  type LatencyMeasurement,
+  type LookupTable,
+  type Machine,
+  onGrid,
+  placedBlocks
+} from "./LookupTable.ts"
 
 /** How to measure. */
 export interface LatencyOptions {
@@ -33,11 +40,6 @@ export const machine = (engine: EngineShape): Machine => ({
   mode: engine.mode,
   threads: engine.threads
 })
-
-/** Entries lie on this grid of milliseconds, so that their sums are exact and can be counted exactly. */
-const grid = 2 ** 12
-
-const onGrid = (milliseconds: number): number => Math.round(milliseconds * grid) / grid
 
 /** Median and distance between the quartiles. */
 const summary = (times: Float64Array): { readonly median: number; readonly spread: number } => {

@@ -80,7 +80,17 @@ afterAll(() => fs.rmSync(folder, { recursive: true }))
 const obtain = (...args: Parameters<typeof LookupTable.obtain<never, never>>) =>
   LookupTable.obtain<never, never>(...args).pipe(Effect.provide(Disk.layer))
 
-test("the file is made, used again where it fits, made anew where it does not", () =>
+/** Fails with the message of the refusal; the file must be as it was. */
+const refused = (file: string, space: Parameters<typeof obtain>[1], latency?: Parameters<typeof obtain>[2]) =>
+  Effect.gen(function* () {
+    const before = fs.readFileSync(file)
+    const error = yield* Effect.flip(obtain(file, space, latency))
+    expect(fs.readFileSync(file)).toEqual(before)
+    expect(error._tag).toBe("LookupTableError")
+    return error.message
+  })
+
+test("the file is made, used where it fits, and refused with what does not fit where it does not", () =>
   Effect.gen(function* () {
     const file = path.join(folder, "tables", "reuse.json")
     const first = yield* obtain(file, tiny)
@@ -94,11 +104,18 @@ test("the file is made, used again where it fits, made anew where it does not", 
     const otherHead = Result.getOrThrow(
       Tiny.make({ stemStride: 2 }, { input: [28, 28, 3], head: { _tag: "Classifier", classes: 7 } })
     )
-    for (const space of [larger, otherStem, otherHead]) {
+    const otherSpace = spaces[1]![1]()
+    const expected = [
+      [larger, "it is for an input of 28x28x3; this run's is 32x32x3"],
+      [otherStem, "its blocks are others: flops of the fixed part (base) is "],
+      [otherHead, "its blocks are others: flops of the fixed part (base) is "],
+      [otherSpace, "it is of the space tiny; this run's is proxylessnas"]
+    ] as const
+    for (const [space, reason] of expected) {
       expect(LookupTable.fits(first.table, space)).toBe(false)
-      const { origin, table } = yield* obtain(file, space)
-      expect(origin).toBe("remade")
-      expect(table).toEqual(LookupTable.fromSpace(space))
+      const message = yield* refused(file, space)
+      expect(message).toContain(`it does not fit this run: ${reason}`)
+      expect(message).toContain("name a file that does not exist yet, and a table is made there")
     }
   }).pipe(Effect.runPromise))
 
@@ -114,6 +131,17 @@ test("a table without an entry for every option, or with a negative cost, does n
   ]) {
     expect(LookupTable.fits({ ...table, flops }, tiny)).toBe(false)
   }
+  const why = (flops: LookupTable.LookupTable["flops"]) => LookupTable.misfit({ ...table, flops }, tiny)
+  const [first] = layers
+  const named = "layer 0 (search.0), option 2 (k5 e2)"
+  expect(why({ base, layers: layers.slice(1) })).toBe("flops has 5 layers; expected 6")
+  expect(why({ base, layers: [first!.slice(1), ...layers.slice(1)] })).toMatch(
+    /^flops has 6 entries for layer 0 \(\S+\); expected 7: /
+  )
+  expect(why({ base: -1, layers })).toBe("flops has the base -1; expected 0 or more")
+  expect(why({ base, layers: [first!.map((cost, at) => (at === 2 ? -5 : cost)), ...layers.slice(1)] })).toBe(
+    `flops of ${named} is -5; expected 0 or more`
+  )
 })
 
 test("a broken file is recognised, wherever it is broken", () =>
@@ -133,7 +161,49 @@ test("a broken file is recognised, wherever it is broken", () =>
     }
     fs.writeFileSync(file, text.replace('"base": ', '"base": 1'))
     const error = yield* Effect.flip(obtain(file, tiny))
-    expect(error.message).toMatch(/its digest is .* it was changed or cut; delete it, and it is made anew/)
+    expect(error.message).toMatch(
+      /its digest is .* it was edited, cut or damaged. If you edited it, remove its line "digest"/
+    )
+    expect(fs.readFileSync(file, "utf8")).toContain('"base": 1')
+  }).pipe(Effect.runPromise))
+
+test("a table that somebody edited: without its digest it is read as it is, its costs checked, its latency whose it says", () =>
+  Effect.gen(function* () {
+    const file = path.join(folder, "phone.json")
+    const counted = LookupTable.fromSpace(tiny)
+    const phone = { processor: "Phone", cores: 8, engine: "tflite", mode: "float16", threads: 4 }
+    const entries = { base: 1.5, layers: counted.flops.layers.map((costs) => costs.map((_, at) => 0.1 + at)) }
+    const text = LookupTable.encodeEditable(counted)
+    expect(text).not.toContain("digest")
+    const mine = { ...JSON.parse(text), latency: { machine: phone, entries } }
+    const measurement = { machine: { ...phone, processor: "This" }, measure: () => Effect.die("must not be measured") }
+    // As an editor under Windows may save it.
+    fs.writeFileSync(file, `\uFEFF${JSON.stringify(mine, null, 2).replaceAll("\n", "\r\n")}`)
+    const { origin, table } = yield* obtain(file, tiny, measurement)
+    expect(origin).toBe("reused")
+    expect(table.latency?.machine).toEqual(phone)
+    expect([table.latency?.runs, table.latency?.entries.layers[0]?.[1]]).toEqual([0, Math.round(1.1 * 4096) / 4096])
+    expect(LookupTable.otherMachine(table, measurement.machine)).toBe(
+      "Phone (8 cores), engine tflite float16, 4 threads"
+    )
+    // What a run keeps in its folder is the same table, digest and all.
+    expect(Result.getOrThrow(LookupTable.decode(LookupTable.encode(table), "kept.json"))).toEqual(table)
+
+    const wrong = (change: object, latency = measurement) => {
+      fs.writeFileSync(file, JSON.stringify({ ...mine, ...change }))
+      return refused(file, tiny, latency)
+    }
+    expect(yield* wrong({ latency: null })).toContain(
+      "it has flops and params but no latency, and the budget is one of latency"
+    )
+    const layers = counted.flops.layers.map((costs, layer) => costs.map((cost) => (layer === 3 ? cost + 1 : cost)))
+    const message = yield* wrong({ flops: { base: counted.flops.base, layers } })
+    expect(message).toMatch(/flops of layer 3 \(.*\), option 0 \(.*\) is \d+; in this space it is \d+/)
+    const short = { machine: phone, entries: { base: 1, layers: entries.layers.slice(2) } }
+    expect(yield* wrong({ latency: short })).toContain("latency has 4 layers; expected 6")
+    fs.writeFileSync(file, Buffer.from(JSON.stringify({ ...mine, space: "größe" }), "latin1"))
+    expect(yield* refused(file, tiny)).toContain("which is not UTF-8")
+    expect((yield* Effect.flip(obtain(folder, tiny))).message).toMatch(/^lookup table .*: it cannot be read: /)
   }).pipe(Effect.runPromise))
 
 test("latency: every block measured, identical ones once, medians of the runs, sums exact", () =>
@@ -169,17 +239,23 @@ test("latency: every block measured, identical ones once, medians of the runs, s
     const budget = { metric: "latency" as const, min: 0, max: sum }
     expect(Result.getOrThrow(BudgetSampler.make(space, entries, budget)).contains(genotype)).toBe(true)
 
-    // On this clock; a table of this machine is used again, one of another is not.
+    // On this clock; a table is used on whatever machine it was measured, and one without latency is never replaced.
     const file = path.join(folder, "latency.json")
     const measurement = Latency.measurement(space, engine, { warmUp: 0, runs: 1 })
+    const other = { ...measurement, machine: { ...measurement.machine, threads: 99 } }
     const origins = [
-      (yield* obtain(file, space)).origin,
       (yield* obtain(file, space, measurement)).origin,
       (yield* obtain(file, space, measurement)).origin,
       (yield* obtain(file, space)).origin,
-      (yield* obtain(file, space, { ...measurement, machine: { ...measurement.machine, threads: 99 } })).origin
+      (yield* obtain(file, space, other)).origin
     ]
-    expect(origins).toEqual(["made", "remade", "reused", "reused", "remade"])
+    expect(origins).toEqual(["made", "reused", "reused", "reused"])
+    const made = (yield* obtain(file, space)).table
+    expect(LookupTable.otherMachine(made, measurement.machine)).toBeUndefined()
+    expect(LookupTable.otherMachine(made, other.machine)).toContain("1 thread")
+    const countedFile = path.join(folder, "counted.json")
+    expect((yield* obtain(countedFile, space)).origin).toBe("made")
+    expect(yield* refused(countedFile, space, measurement)).toContain("no latency, and the budget is one of latency")
   }).pipe(Effect.provide(Engines.layer("cpu", { mode: "strict", threads: 1 })), Effect.runPromise))
 
 test("what a table lacks, or a genotype outside, is refused", () => {

@@ -1,11 +1,11 @@
 /** Scores candidates by a tabular benchmark: a search in seconds, with no training at all. */
-import { readFileSync } from "node:fs"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { define } from "../component/Component.ts"
 import * as OptionKind from "../component/OptionKind.ts"
+import { readText } from "../run/TextFile.ts"
 import { SearchSpace } from "../search-space/SearchSpace.ts"
 import * as NasBench201Table from "./NasBench201Table.ts"
 import * as NasBenchMacroTable from "./NasBenchMacroTable.ts"
@@ -41,11 +41,10 @@ export const load = (options: Options): Result.Result<Table, TableError> => {
       : Result.fail(new TableError({ table, file: "(none)", reason: "give the CSV file by the option file" }))
   }
   return Result.gen(function* () {
-    const text = yield* Result.try({
-      try: () => readFileSync(file, "utf8"),
-      catch: (cause) =>
-        new TableError({ table, file, reason: cause instanceof Error ? cause.message : "it cannot be read" })
-    })
+    const text = yield* Result.mapError(
+      readText(file, "the CSV file of a table", 1 << 30),
+      (reason) => new TableError({ table, file, reason })
+    )
     return yield* table === "nas-bench-macro"
       ? NasBenchMacroTable.parse(text, file)
       : NasBench201Table.parse(text, file, dataSet)

@@ -32,6 +32,7 @@ export const text = (data: ReportData, width = 100): string => {
       ["space", `${data.space.name}, ${grouped(data.space.size)} architectures`],
       ["data", data.dataset],
       ["budget", `${data.budget.metric} ${si(data.budget.min)} to ${cost(data.budget.metric, data.budget.max)}`],
+      ...data.manifest.flatMap(([key, value]) => (key === "latency" ? [["latency of", value] as const] : [])),
       [
         "strategies",
         `${data.strategies.training} sampling, ${data.strategies.search} search, ${data.strategies.criterion}`

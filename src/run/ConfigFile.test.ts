@@ -33,7 +33,11 @@ describe("parse", () => {
     assert.include(failure(""), "the file is empty")
     assert.include(failure("[1, 2]"), "expected a mapping of keys")
     assert.include(failure("a: ["), "line 1")
-    assert.include(failure("a: 1\nb: 2\na: 3"), "line 3")
+    assert.include(failure("a: 1\nb: 2\na: 3"), "line 3: a: duplicate key (first in line 1)")
+    assert.include(failure("a: 1\nb:\n  c: { d: 2, e: 3, d: 4 }"), "line 3: b.c.d: duplicate key (first in line 3)")
+    assert.include(failure('{"a": 1, "1": 2, "a": 3}'), "line 1: a: duplicate key")
+    assert.include(failure("1: a\n'1': b"), "line 2: 1: duplicate key")
+    assert.include(failure("a:\n\tb: 1"), "line 2: not valid YAML: a tab as indentation; indent with spaces")
     assert.include(failure("a: 1\n---\nb: 2"), "several documents")
     assert.include(failure("a: !!js/function 'x'"), "not valid YAML")
   })
@@ -45,6 +49,35 @@ describe("parse", () => {
     const level = (name: string, of: string) => `${name}: &${name} [${Array.from({ length: 9 }, () => of).join(",")}]`
     const bomb = [level("a", "x"), level("b", "*a"), level("c", "*b"), level("d", "*c"), level("e", "*d")].join("\n")
     assert.include(failure(bomb), "alias")
+  })
+
+  it("reads merge keys, with the line of each, and refuses what cannot be merged", () => {
+    const text =
+      "base: &base { epochs: 3, batchSize: 8 }\nmore: &more\n  epochs: 9\n  x: 1\na:\n  <<: *base\n  batchSize: 16\nb:\n  <<: [*base, *more]\n"
+    const source = Result.getOrThrow(ConfigFile.parse("a.yaml", text))
+    assert.deepStrictEqual(source.value["a"], { epochs: 3, batchSize: 16 })
+    assert.deepStrictEqual(source.value["b"], { epochs: 3, batchSize: 8, x: 1 })
+    assert.strictEqual(source.origin(["a", "epochs"]).line, 1)
+    assert.strictEqual(source.origin(["a", "batchSize"]).line, 7)
+    assert.strictEqual(source.origin(["b", "x"]).line, 4)
+    assert.include(failure("a:\n  <<: 5"), "line 2: a.<<: expected a mapping, an alias of one")
+    assert.include(failure("a:\n  <<: [{ b: 1 }, 2]"), "line 2: a.<<: expected a mapping")
+    const twice = failure("a:\n  <<: { b: 1 }\n  <<: { c: 1 }")
+    assert.include(twice, "line 3: a.<<: duplicate key (first in line 2); merge several mappings with one list")
+    assert.include(failure("a: &a\n  b: 1\n  <<: *a"), "merged into itself")
+    const level = (name: string, of: string) => `${name}: &${name}\n  <<: [${Array(9).fill(`*${of}`).join(", ")}]`
+    const bomb = ["a: &a { x: 1 }", ..."bcdefghij".split("").map((name, at) => level(name, "abcdefghij"[at]!))]
+    assert.include(failure(bomb.join("\n")), "merge keys that stand for more than 10000 keys")
+    // Quoted, it is a key like any other.
+    assert.deepStrictEqual(Result.getOrThrow(ConfigFile.parse("a.yaml", '"<<": 1')).value, { "<<": 1 })
+  })
+
+  it("reads JSON as editors write it, and Windows line ends, with the same lines", () => {
+    const json = Result.getOrThrow(
+      ConfigFile.parse("a.json", '{\r\n\t"a": 1,\r\n\t"b": {\r\n\t\t"c": [1, 2]\r\n\t}\r\n}\r\n')
+    )
+    assert.deepStrictEqual(json.value, { a: 1, b: { c: [1, 2] } })
+    assert.strictEqual(json.origin(["b", "c"]).line, 4)
   })
 
   it("never throws, whatever the text", () => {
@@ -76,7 +109,6 @@ name: a
 seed: 1.5
 serach: 1
 dataflow: { name: fashion-mnist }
-searchSpace: { name: tiny }
 budget:
   max: 27M
 supernetTraining:
@@ -88,12 +120,32 @@ start: { supernet: 4 }
     assert.strictEqual(issues.length, 8)
     assert.deepInclude(find("seed"), { line: 3, message: "got 1.5; expected an integer" })
     assert.deepInclude(find("serach"), { line: 4, message: "unknown key; did you mean searchSpace?" })
-    assert.deepInclude(find("budget.max"), { line: 8, message: 'got "27M"; expected a number (write 27e6)' })
-    assert.deepInclude(find("supernetTraining.epochs"), { line: 10, message: "got 0; expected a value greater than 0" })
+    assert.deepInclude(find("budget.max"), { line: 7, message: 'got "27M"; expected a number (write 27e6)' })
+    assert.deepInclude(find("supernetTraining.epochs"), { line: 9, message: "got 0; expected a value greater than 0" })
     assert.include(find("supernetTraining.optimizer.name")?.message, '"sgd" or "adam" or "rmsprop"')
     assert.include(find("supernetTraining.optimizer.learningrate")?.message, "did you mean learningRate?")
     assert.include(find("start.supernet")?.message, "a text or null")
-    assert.include(find("retraining")?.message, "missing, but required")
+    assert.include(find("searchSpace")?.message, "missing, but required")
+  })
+
+  it("says how a value that is nearly right is written", () => {
+    const [set] = decode(`${good}\nseed: "7"`)
+    assert.strictEqual(set?.message.split(" - ")[0], 'got "7"; expected a number (write 7 without quotes)')
+    const max = (text: string) => decode(good.replace("27e6", text)).map((issue) => issue.message.split(" - ")[0])
+    assert.deepStrictEqual(max("1_000"), ['got "1_000"; expected a number (write 1000)'])
+    assert.deepStrictEqual(max('"1,000,000"'), ['got "1,000,000"; expected a number (write 1000000)'])
+    assert.deepStrictEqual(max('"1e6"'), ['got "1e6"; expected a number (write 1e6 without quotes)'])
+    assert.deepStrictEqual(max("50%"), ['got "50%"; expected a number (write 0.5)'])
+    assert.deepStrictEqual(max("2026-01-31"), ['got "2026-01-31"; expected a number'])
+    const nesterov = (text: string) =>
+      decode(good.replace("retraining: { epochs: 1", `retraining: { epochs: 1, optimizer: { nesterov: ${text} }`)).map(
+        (issue) => issue.message
+      )
+    assert.deepStrictEqual(nesterov("yes"), ['got "yes"; expected true or false (write true)'])
+    assert.deepStrictEqual(nesterov("Off"), ['got "Off"; expected true or false (write false)'])
+    assert.deepStrictEqual(nesterov("0"), ["got 0; expected true or false (write false)"])
+    assert.deepStrictEqual(nesterov("perhaps"), ['got "perhaps"; expected true or false'])
+    assert.include(decode(good.replace("name: a", "name: 2026"))[0]?.message, 'a text (write "2026" in quotes)')
   })
 
   it("lists the known keys where none is near", () => {

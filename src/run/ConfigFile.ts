@@ -10,6 +10,7 @@ import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
 import * as Yaml from "yaml"
 import { closest } from "./Suggestion.ts"
+import { decodeText, readText } from "./TextFile.ts"
 
 /** One fault of a configuration. */
 export const ConfigIssue = Schema.Struct({
@@ -25,6 +26,10 @@ export const ConfigIssue = Schema.Struct({
 /** One fault of a configuration. */
 export type ConfigIssue = typeof ConfigIssue.Type
 
+/** An issue as one line: where, which key, what. */
+export const issueText = ({ message, origin, path }: ConfigIssue): string =>
+  [origin, path, message].filter((part) => part !== "").join(": ")
+
 /** Everything that is wrong with a configuration, in the order of the file. */
 export class ConfigError extends Schema.TaggedError<ConfigError>()("ConfigError", {
   file: Schema.String,
@@ -32,11 +37,7 @@ export class ConfigError extends Schema.TaggedError<ConfigError>()("ConfigError"
 }) {
   override get message(): string {
     const count = this.issues.length === 1 ? "1 mistake" : `${this.issues.length} mistakes`
-    const lines = this.issues.map((issue) => {
-      const at = issue.origin === "" ? "" : `${issue.origin}: `
-      const key = issue.path === "" ? "" : `${issue.path}: `
-      return `  ${at}${key}${issue.message}`
-    })
+    const lines = this.issues.map((issue) => `  ${issueText(issue)}`)
     return [`${this.file}: ${count} in the configuration`, ...lines].join("\n")
   }
 }
@@ -56,6 +57,8 @@ export interface ConfigSource {
 
 /** Longest configuration that is read, in characters. */
 export const maxLength = 1 << 17
+/** Longest configuration that is read, in bytes: a character has at most four. */
+export const maxBytes = 4 * maxLength
 /** Deepest nesting that is read. */
 export const maxDepth = 32
 /** Most keys and values that are read: what a mistake in every one of them costs stays small. */
@@ -73,6 +76,32 @@ const issue = (path: string, line: number | null, message: string): ConfigIssue 
 const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === "object" && value !== null && !Array.isArray(value)
 
+/** Whether a key is YAML's `<<`, unquoted: what it names is merged into the mapping. The library makes it a symbol. */
+const isMerge = (pair: Yaml.Pair): boolean => Yaml.isScalar(pair.key) && typeof pair.key.value === "symbol"
+
+const keyOf = (pair: Yaml.Pair): string => {
+  if (isMerge(pair)) return "<<"
+  return String(Yaml.isScalar(pair.key) ? pair.key.value : pair.key)
+}
+
+const resolved = (node: unknown, document: Yaml.Document): unknown =>
+  Yaml.isAlias(node) ? node.resolve(document) : node
+
+/** The pair of a key: the mapping's own, else that of what is merged into it, the first named first. */
+const pairOf = (map: Yaml.YAMLMap, key: string, document: Yaml.Document, depth = 0): Yaml.Pair | undefined => {
+  const own = map.items.find((item) => keyOf(item) === key && !isMerge(item))
+  if (own !== undefined || depth > maxDepth) return own
+  for (const item of map.items.filter(isMerge)) {
+    const value = resolved(item.value, document)
+    for (const source of Yaml.isSeq(value) ? value.items : [value]) {
+      const merged = resolved(source, document)
+      const found = Yaml.isMap(merged) ? pairOf(merged, key, document, depth + 1) : undefined
+      if (found !== undefined) return found
+    }
+  }
+  return undefined
+}
+
 /** Line of the key at `path`, or of the deepest part of the path that the file has. */
 const lineOf = (document: Yaml.Document, lines: Yaml.LineCounter, path: ConfigPath): number | null => {
   let line: number | null = null
@@ -83,9 +112,7 @@ const lineOf = (document: Yaml.Document, lines: Yaml.LineCounter, path: ConfigPa
   for (const segment of path) {
     if (Yaml.isAlias(node)) node = node.resolve(document)
     if (Yaml.isMap(node)) {
-      const pair = node.items.find(
-        (item) => String(Yaml.isScalar(item.key) ? item.key.value : item.key) === `${segment}`
-      )
+      const pair = pairOf(node, `${segment}`, document)
       if (pair === undefined) break
       mark(pair.key)
       node = pair.value
@@ -99,10 +126,42 @@ const lineOf = (document: Yaml.Document, lines: Yaml.LineCounter, path: ConfigPa
   return line
 }
 
+/**
+ * How many keys a mapping has once everything is merged into it, each merged mapping counted as often as it is named;
+ * infinite for one that is merged into itself. The library merges without any bound of its own.
+ */
+const mergedKeys = (map: Yaml.YAMLMap, document: Yaml.Document, known: Map<Yaml.YAMLMap, number>): number => {
+  const before = known.get(map)
+  if (before !== undefined) return before
+  known.set(map, Number.POSITIVE_INFINITY)
+  let keys = map.items.length
+  for (const { value } of map.items.filter(isMerge)) {
+    const found = resolved(value, document)
+    for (const item of Yaml.isSeq(found) ? found.items : [found]) {
+      const source = resolved(item, document)
+      if (Yaml.isMap(source)) keys += mergedKeys(source, document, known)
+    }
+  }
+  known.set(map, keys)
+  return keys
+}
+
+/** The path of a key in the mapping that a visit is at. */
+const placeOf = (ancestors: ReadonlyArray<unknown>, key: string): string =>
+  [...ancestors.flatMap((ancestor) => (Yaml.isPair(ancestor) ? [keyOf(ancestor)] : [])), key].join(".")
+
 const tooDeep = issue("", null, `nested deeper than ${maxDepth} levels`)
 
-const faultText = (fault: Yaml.YAMLParseError | Yaml.YAMLWarning): string =>
-  fault.code === "MULTIPLE_DOCS" ? "several documents in one file; expected one" : fault.message
+const faultText = (fault: Yaml.YAMLParseError | Yaml.YAMLWarning): string => {
+  if (fault.code === "MULTIPLE_DOCS") return "several documents in one file; expected one"
+  return fault.code === "TAB_AS_INDENT" ? "a tab as indentation; indent with spaces" : fault.message
+}
+
+/** Whether what `<<` names can be merged: a mapping, or a list of mappings. */
+const merges = (value: unknown, document: Yaml.Document): boolean => {
+  const found = resolved(value, document)
+  return Yaml.isSeq(found) ? found.items.every((item) => Yaml.isMap(resolved(item, document))) : Yaml.isMap(found)
+}
 
 /**
  * What the library would not bound by itself, in one pass: depth, the number of nodes and of aliases, and keys given twice
@@ -110,7 +169,8 @@ const faultText = (fault: Yaml.YAMLParseError | Yaml.YAMLWarning): string =>
  */
 const boundsOf = (document: Yaml.Document, lines: Yaml.LineCounter): ConfigIssue | undefined => {
   let found: ConfigIssue | undefined
-  let [nodes, aliases] = [0, 0]
+  let [nodes, aliases, merged] = [0, 0, 0]
+  const known = new Map<Yaml.YAMLMap, number>()
   const stop = (why: ConfigIssue): symbol => {
     found = why
     return Yaml.visit.BREAK
@@ -129,10 +189,34 @@ const boundsOf = (document: Yaml.Document, lines: Yaml.LineCounter): ConfigIssue
       }
       if (Yaml.isMap(node)) {
         const seen = new Set<unknown>()
-        for (const { key } of node.items) {
+        for (const pair of node.items) {
+          const { key } = pair
           if (!Yaml.isScalar(key)) continue
-          if (seen.has(key.value)) return stop(issue("", lineAt(key), "not valid YAML: Map keys must be unique"))
-          seen.add(key.value)
+          // As keys of an object they are texts: 1 and "1" are one key.
+          const name = isMerge(pair) ? "<<" : String(key.value)
+          if (seen.has(name)) {
+            const again = isMerge(pair) ? "; merge several mappings with one list: `<<: [*a, *b]`" : ""
+            const first = node.items.find((other) => keyOf(other) === name)?.key
+            const where = Yaml.isScalar(first) ? ` (first in line ${lineAt(first)})` : ""
+            return stop(issue(placeOf(path, name), lineAt(key), `duplicate key${where}${again}`))
+          }
+          seen.add(name)
+          if (isMerge(pair) && !merges(pair.value, document)) {
+            return stop(
+              issue(
+                placeOf(path, name),
+                lineAt(key),
+                "expected a mapping, an alias of one, or a list of these to merge"
+              )
+            )
+          }
+        }
+        if (node.items.some(isMerge)) merged += mergedKeys(node, document, known)
+        if (merged > maxNodes) {
+          const reason = Number.isFinite(merged)
+            ? `merge keys that stand for more than ${maxNodes} keys`
+            : "a mapping that is merged into itself"
+          return stop(issue("", lineAt(node), reason))
         }
       }
       return undefined
@@ -155,7 +239,12 @@ const readYaml = (text: string): Result.Result<ReadYaml, ReadonlyArray<ConfigIss
   const lines = new Yaml.LineCounter()
   const parsed = Result.try({
     try: (): Result.Result<ReadYaml, ReadonlyArray<ConfigIssue>> => {
-      const document = Yaml.parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: false })
+      const document = Yaml.parseDocument(text, {
+        lineCounter: lines,
+        prettyErrors: false,
+        uniqueKeys: false,
+        merge: true
+      })
       const faults = [...document.errors, ...document.warnings].slice(0, 20)
       if (faults.some((fault) => fault.message.includes("call stack"))) return Result.fail([tooDeep])
       if (faults.length > 0) {
@@ -181,7 +270,8 @@ const readYaml = (text: string): Result.Result<ReadYaml, ReadonlyArray<ConfigIss
  * **Details**
  *
  * Refused: text over {@link maxLength}, nesting over {@link maxDepth}, nodes over {@link maxNodes}, aliases over
- * {@link maxAliases}, a key given twice, several documents in one file, and anything but a mapping.
+ * {@link maxAliases}, a key given twice, several documents in one file, and anything but a mapping. Merge keys
+ * (`<<: *defaults`) are read; a mapping's own keys win over merged ones.
  *
  * **Example** (Where a value came from)
  *
@@ -212,6 +302,43 @@ export const parse = (file: string, text: string): Result.Result<ConfigSource, C
     }
   })
 }
+
+/**
+ * A configuration from a file's bytes: UTF-8, or UTF-16 that begins with its byte order mark.
+ *
+ * **Example** (UTF-16, as PowerShell's `>` writes it)
+ *
+ * ```ts
+ * import * as Result from "effect/Result"
+ * import { fromBytes } from "./ConfigFile.ts"
+ *
+ * const bytes = Buffer.concat([Uint8Array.of(0xff, 0xfe), Buffer.from("seed: 7", "utf16le")])
+ * Result.getOrThrow(fromBytes("run.yaml", bytes)).value // => { seed: 7 }
+ * ```
+ */
+export const fromBytes = (file: string, bytes: Uint8Array): Result.Result<ConfigSource, ConfigError> =>
+  fromText(file, decodeText(bytes))
+
+const fromText = (file: string, text: Result.Result<string, string>): Result.Result<ConfigSource, ConfigError> =>
+  Result.isSuccess(text)
+    ? parse(file, text.success)
+    : Result.fail(new ConfigError({ file, issues: [issue("", null, text.failure)] }))
+
+/**
+ * Reads a configuration's file: UTF-8, or UTF-16 that begins with its byte order mark.
+ *
+ * **Example** (A file that is not there)
+ *
+ * ```ts
+ * import * as Result from "effect/Result"
+ * import { read } from "./ConfigFile.ts"
+ *
+ * const none = read("/no/such/run.yaml")
+ * Result.isFailure(none) && none.failure.issues.map((issue) => issue.message) // => ["the file does not exist"]
+ * ```
+ */
+export const read = (file: string): Result.Result<ConfigSource, ConfigError> =>
+  fromText(file, readText(file, "a configuration's file", maxBytes))
 
 /** A configuration that came from a program instead of a file. */
 export const fromValue = (file: string, value: Readonly<Record<string, unknown>>): ConfigSource => ({
@@ -304,13 +431,38 @@ const keysOf = (ast: unknown): ReadonlyArray<string> => {
   return Array.isArray(signatures) ? signatures.map((s: { readonly name: PropertyKey }) => String(s.name)) : []
 }
 
-/** `27M` written where a number belongs. */
-const numberHint = (value: unknown, expected: string): string => {
-  const match =
-    typeof value === "string" && /number|integer|value/.test(expected) ? /^([\d.]+)\s*([kMG])$/i.exec(value) : null
-  if (match === null) return ""
-  const exponent = { k: 3, m: 6, g: 9 }[match[2]!.toLowerCase() as "k" | "m" | "g"]
-  return ` (write ${match[1]}e${exponent})`
+const affirmatives: ReadonlySet<string> = new Set(["true", "yes", "on", "y", "1"])
+const negatives: ReadonlySet<string> = new Set(["false", "no", "off", "n", "0"])
+
+/** A text that means a number, as YAML 1.2 writes it: from `27M`, `1_000`, `1,000`, `50%`, `"1e6"`. */
+const asNumber = (text: string): string | undefined => {
+  const scaled = /^([\d.]+)\s*([kMG])$/i.exec(text)
+  if (scaled !== null) {
+    const exponent = { k: 3, m: 6, g: 9 }[scaled[2]!.toLowerCase() as "k" | "m" | "g"]
+    return `${scaled[1]}e${exponent}`
+  }
+  const percent = /^(\d+(?:\.\d+)?)\s*%$/.exec(text)
+  if (percent !== null) return String(Number(percent[1]) / 100)
+  if (/^[+-]?\d{1,3}(?:[_, ']\d{3})+(?:\.\d+)?$/.test(text) || /^[+-]?\d+(?:_\d+)+$/.test(text)) {
+    return text.replaceAll(/[_, ']/g, "")
+  }
+  const isPlain = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i.test(text)
+  return isPlain ? `${text} without quotes` : undefined
+}
+
+/** How a value that is nearly right is written. */
+const valueHint = (value: unknown, expected: string): string => {
+  const write = (text: string | undefined): string => (text === undefined ? "" : ` (write ${text})`)
+  if (/\btrue or false\b/.test(expected)) {
+    const word = String(value).toLowerCase()
+    return write(affirmatives.has(word) ? "true" : negatives.has(word) ? "false" : undefined)
+  }
+  if (/^a text\b/.test(expected)) {
+    const isPlain = typeof value === "number" || typeof value === "boolean"
+    return write(isPlain ? `${JSON.stringify(String(value))} in quotes` : undefined)
+  }
+  const isNumeric = typeof value === "string" && /number|integer|value/.test(expected)
+  return write(isNumeric ? asNumber(value) : undefined)
 }
 
 const typeWords: Readonly<Record<string, string>> = {
@@ -356,7 +508,7 @@ export const issuesOf = (
       const value = at(source.value, [...prefix, ...path])
       const about = describe(path)
       const purpose = about === undefined ? "" : ` - ${about}`
-      add(path, `got ${show(value)}; expected ${expected}${numberHint(value, expected)}${purpose}`)
+      add(path, `got ${show(value)}; expected ${expected}${valueHint(value, expected)}${purpose}`)
     }
     switch (node._tag) {
       case "Pointer":

@@ -15,7 +15,7 @@ import type { SearchSpaceShape } from "../search-space/SearchSpace.ts"
 import type { SearchStrategyShape } from "../search-strategy/SearchStrategy.ts"
 import type { TrainingStrategyShape } from "../training-strategy/TrainingStrategy.ts"
 import * as Pairing from "./Pairing.ts"
-import type { RunConfig, TrainingConfig } from "./RunConfig.ts"
+import { type RunConfig, type TrainingConfig, trainingOf } from "./RunConfig.ts"
 import * as StepMemory from "./StepMemory.ts"
 
 /** What is examined. Parts that could not be made are left out, and what depends on them is not examined. */
@@ -64,6 +64,8 @@ export const phasesOf = (
     return phase === "evaluating" || start.network === null
   })
 
+const trainingPhases = ["supernetTraining", "retraining"] as const
+
 const splitWords: Readonly<Record<Split, string>> = {
   supernet: "the part of the training images that trains the supernet",
   validation: "the validation split",
@@ -76,7 +78,7 @@ const images = (count: number): string => `${count} ${count === 1 ? "image" : "i
 /** A phase whose epoch has no step would train nothing and report success. */
 const trainingSteps = ({ config, dataflow }: Examined, phase: "supernetTraining" | "retraining"): Findings => {
   const split = phase === "supernetTraining" ? "supernet" : "train"
-  const { batchSize } = config[phase]
+  const { batchSize } = trainingOf(config, phase)
   if (dataflow.steps(split, batchSize, true) > 0) return []
   const count = dataflow.count(split)
   const reason =
@@ -93,7 +95,12 @@ const emptySplits = ({ dataflow }: Examined, planned: ReadonlyArray<Phase>): Fin
   ]
   return read.flatMap(([phase, split]) =>
     planned.includes(phase) && dataflow.count(split) === 0
-      ? [Finding.error("dataflow", `${splitWords[split]} hold no image, and ${phase} needs them`)]
+      ? [
+          Finding.error(
+            "dataflow",
+            `${splitWords[split]} ${split === "validation" ? "holds" : "hold"} no image, and ${phase} needs some`
+          )
+        ]
       : []
   )
 }
@@ -161,7 +168,7 @@ const webAssemblyBytes = 2 ** 32
 const memory = (examined: Examined, phase: "supernetTraining" | "retraining"): Findings => {
   const { config, engine, machine, space, trainingStrategy } = examined
   if (space === undefined) return []
-  const { accumulate, batchSize, optimizer } = config[phase]
+  const { accumulate, batchSize, optimizer } = trainingOf(config, phase)
   const mixture = phase === "supernetTraining" && trainingStrategy?.follows === true
   const needed = StepMemory.ofStep(space, { images: batchSize / accumulate, slots: slotsOf(optimizer), mixture })
   const limits = [
@@ -181,7 +188,13 @@ const memory = (examined: Examined, phase: "supernetTraining" | "retraining"): F
 const disk = ({ config, machine, space }: Examined, planned: ReadonlyArray<Phase>): Findings => {
   const free = machine?.freeBytes
   if (free === undefined || space === undefined || planned.length === 0) return []
-  const slots = Math.max(slotsOf(config.supernetTraining.optimizer), slotsOf(config.retraining.optimizer))
+  const slots = Math.max(
+    0,
+    ...trainingPhases.flatMap((phase) => {
+      const training = config[phase]
+      return training === undefined || !planned.includes(phase) ? [] : [slotsOf(training.optimizer)]
+    })
+  )
   const needed = StepMemory.checkpointBytes(space, slots) * (config.checkpoint.keep + 2)
   if (needed <= free) return []
   const what = `checkpoints need about ${gib(needed)}, and ${gib(free)} are free where the run's folder is; free some space or choose another --dir`
@@ -217,7 +230,7 @@ const disk = ({ config, machine, space }: Examined, planned: ReadonlyArray<Phase
 export const examine = (examined: Examined): Findings => {
   const { config, dataflow, estimator } = examined
   const planned = phasesOf(config, estimator?.needsSupernet ?? true)
-  const training = (["supernetTraining", "retraining"] as const).filter((phase) => planned.includes(phase))
+  const training = trainingPhases.filter((phase) => planned.includes(phase) && config[phase] !== undefined)
   return [
     ...(dataflow.notices ?? []).map((notice) => Finding.warning("dataflow", notice)),
     ...emptySplits(examined, planned),

@@ -5,6 +5,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import { type Phase, phases } from "../../machines/RunState.ts"
 import * as OptionKind from "../component/OptionKind.ts"
 import { CostMetric } from "../cost/CostModel.ts"
 import { EngineMode } from "../engine/Engine.ts"
@@ -122,7 +123,8 @@ export const BudgetConfig = Schema.Struct({
   max: Positive.annotate({ description: "Most cost, inclusive" }),
   lookupTable: Schema.NullOr(Schema.String)
     .annotate({
-      description: "A file of measured costs: used where it fits, else made there; null: made anew",
+      description:
+        "A file of costs (latency also of another device): used as it is, made where it does not exist, refused where it does not fit; null: made for this run",
       ...OptionKind.path
     })
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed(null)))
@@ -171,8 +173,8 @@ export const EngineConfig = Schema.Struct({
  * Schema.is(RunConfig.ComponentRef)(config.searchStrategy) // => true
  * Schema.is(RunConfig.BudgetConfig)(config.budget) // => true
  * Schema.is(RunConfig.TrainingConfig)(config.retraining) // => true
- * Schema.is(RunConfig.OptimizerConfig)(config.retraining.optimizer) // => true
- * Schema.decodeUnknownSync(RunConfig.ScheduleConfig)({}) // => config.retraining.schedule
+ * Schema.is(RunConfig.OptimizerConfig)(config.retraining?.optimizer) // => true
+ * Schema.decodeUnknownSync(RunConfig.ScheduleConfig)({}) // => config.retraining?.schedule
  * ```
  */
 export const RunConfig = Schema.Struct({
@@ -200,8 +202,18 @@ export const RunConfig = Schema.Struct({
     Schema.withDecodingDefaultKey(Effect.succeed({ name: "supernet" }))
   ),
   budget: BudgetConfig.annotate(OptionKind.usedFrom("searching")),
-  supernetTraining: TrainingConfig.annotate(OptionKind.usedFrom("supernetTraining")),
-  retraining: TrainingConfig.annotate(OptionKind.usedFrom("retraining")),
+  supernetTraining: Schema.optionalKey(
+    TrainingConfig.annotate({
+      description: "Training of the supernet; required where the run has this phase",
+      ...OptionKind.usedFrom("supernetTraining")
+    })
+  ),
+  retraining: Schema.optionalKey(
+    TrainingConfig.annotate({
+      description: "Training of the winner, from scratch; required where the run has this phase",
+      ...OptionKind.usedFrom("retraining")
+    })
+  ),
   evaluation: Schema.Struct({
     batchSize: PositiveInt.pipe(Schema.withDecodingDefaultKey(Effect.succeed(250)))
   })
@@ -239,3 +251,62 @@ export const RunConfig = Schema.Struct({
 })
 /** Everything a run is made of, defaults filled in. */
 export type RunConfig = typeof RunConfig.Type
+
+/**
+ * The section of a training phase. Throws a `RangeError` where the configuration has none; a run asks with
+ * {@link lackingSection} before it begins.
+ *
+ * **Example** (The supernet's)
+ *
+ * ```ts
+ * import * as Schema from "effect/Schema"
+ * import * as RunConfig from "./RunConfig.ts"
+ *
+ * const config = Schema.decodeUnknownSync(RunConfig.RunConfig)({
+ *   name: "mine",
+ *   dataflow: { name: "fashion-mnist" },
+ *   searchSpace: { name: "tiny" },
+ *   budget: { max: 2.5e6 },
+ *   supernetTraining: { epochs: 4 },
+ *   stopAfter: "searching"
+ * })
+ * RunConfig.trainingOf(config, "supernetTraining").epochs // => 4
+ * ```
+ */
+export const trainingOf = (config: RunConfig, phase: "supernetTraining" | "retraining"): TrainingConfig => {
+  const section = config[phase]
+  if (section === undefined) throw new RangeError(`the configuration has no section ${phase}`)
+  return section
+}
+
+/**
+ * The first training phase between two phases whose section a configuration lacks; undefined where it has all of them.
+ *
+ * **Example** (A search alone)
+ *
+ * ```ts
+ * import * as Schema from "effect/Schema"
+ * import * as RunConfig from "./RunConfig.ts"
+ *
+ * const config = Schema.decodeUnknownSync(RunConfig.RunConfig)({
+ *   name: "mine",
+ *   dataflow: { name: "fashion-mnist" },
+ *   searchSpace: { name: "tiny" },
+ *   budget: { max: 2.5e6 },
+ *   supernetTraining: { epochs: 4 }
+ * })
+ * RunConfig.lackingSection(config, "supernetTraining", "searching") // => undefined
+ * RunConfig.lackingSection(config, "supernetTraining", "evaluating") // => "retraining"
+ * ```
+ */
+export const lackingSection = (
+  config: RunConfig,
+  first: Phase,
+  last: Phase
+): "supernetTraining" | "retraining" | undefined =>
+  (["supernetTraining", "retraining"] as const).find(
+    (phase) =>
+      config[phase] === undefined &&
+      phases.indexOf(phase) >= phases.indexOf(first) &&
+      phases.indexOf(phase) <= phases.indexOf(last)
+  )

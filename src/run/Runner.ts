@@ -69,6 +69,7 @@ import { TrainingStrategy } from "../training-strategy/TrainingStrategy.ts"
 import * as Advice from "./Advice.ts"
 import * as CanonicalJson from "./CanonicalJson.ts"
 import * as Checkpoint from "./Checkpoint.ts"
+import * as ConfigFile from "./ConfigFile.ts"
 import { Disk, type DiskError, readText } from "./Disk.ts"
 import * as Forwards from "./Forwards.ts"
 import { HeldSupernet } from "./HeldSupernet.ts"
@@ -81,7 +82,7 @@ import * as Pairing from "./Pairing.ts"
 import * as Preflight from "./Preflight.ts"
 import * as Provenance from "./Provenance.ts"
 import * as Resumption from "./Resumption.ts"
-import { RunConfig, type TrainingConfig } from "./RunConfig.ts"
+import { lackingSection, RunConfig, trainingOf } from "./RunConfig.ts"
 import { type RunEvent, RunEvents } from "./RunEvents.ts"
 import * as RunFolder from "./RunFolder.ts"
 import { SnapshotError } from "./RunFolder.ts"
@@ -119,6 +120,7 @@ export class RunMismatch extends Schema.TaggedError<RunMismatch>()("RunMismatch"
 
 /** Any way a run can fail. */
 export type RunError =
+  | ConfigFile.ConfigError
   | Trainer.TrainingDiverged
   | Learner.LearningDiverged
   | Pairing.PairingError
@@ -288,7 +290,7 @@ const learnerOf = (
 
 /** How a phase trains, by configuration and services. */
 const setupOf = (s: Services, config: RunConfig, input: TrainingInput): Trainer.TrainerSetup => {
-  const training: TrainingConfig = config[input.phase]
+  const training = trainingOf(config, input.phase)
   const split = input.phase === "supernetTraining" ? "supernet" : "train"
   const stepsPerEpoch = s.dataflow.steps(split, training.batchSize, true)
   const { architecture } = input
@@ -509,7 +511,7 @@ const makeWork = (s: Services, config: RunConfig, folder: RunFolder.RunFolderSha
               recorded: input.position !== null,
               architecture: input.architecture === null ? null : s.space.format(input.architecture),
               key: `${input.phase}.optimizer.learningRate`,
-              learningRate: config[input.phase].optimizer.learningRate
+              learningRate: trainingOf(config, input.phase).optimizer.learningRate
             })
           ),
         LearningDiverged: (error) =>
@@ -1187,6 +1189,24 @@ const examine = (s: Services, { config, machine }: RunOptions): Effect.Effect<vo
     : Effect.void
 }
 
+/** The phase that a run begins with. */
+const firstPhase = ({ needsSupernet, start: { architecture, network, supernet } }: AgentInput): Phase => {
+  if (network !== null) return "evaluating"
+  if (architecture !== null) return "retraining"
+  return supernet !== null || !needsSupernet ? "searching" : "supernetTraining"
+}
+
+const refuse = (config: RunConfig, issues: ReadonlyArray<ConfigFile.ConfigIssue>) =>
+  issues.length === 0 ? Effect.void : Effect.fail(new ConfigFile.ConfigError({ file: config.name, issues }))
+
+/** Fails where a training phase that the run comes to has no section in the configuration. */
+const checkSections = (config: RunConfig, input: AgentInput): Effect.Effect<void, ConfigFile.ConfigError> => {
+  const first = firstPhase(input)
+  const path = lackingSection(config, first, input.stopAfter)
+  const message = `missing, but required: the run goes from ${first} to ${input.stopAfter}; give ${path}.epochs, as in ${path}: { epochs: 10 }`
+  return refuse(config, path === undefined ? [] : [{ path, line: null, origin: "", message }])
+}
+
 /** What a run is given at its start, read and checked before anything is made. */
 const readStart = (s: Services, config: RunConfig, baseFolder: string) =>
   Effect.gen(function* () {
@@ -1230,6 +1250,7 @@ const readStart = (s: Services, config: RunConfig, baseFolder: string) =>
       needsSupernet: s.estimator.needsSupernet ?? true,
       stopAfter: config.stopAfter
     }
+    yield* checkSections(config, input)
     return { input, files: { ...supernet?.file, ...network?.file } }
   })
 
@@ -1380,6 +1401,7 @@ export const resume = (options: ResumeOptions): Effect.Effect<RunOutcome, RunErr
             reason: `its input is not what a run is given: ${error.message}`
           })
       )
+      yield* checkSections(options.config, input)
       const recorded = Resumption.recordedIn(snapshot, folder.search.lines.length)
       const changed = yield* checkIdentity(s, options, folder.manifest, recorded)
       yield* checkEstimator(s, options, input, changed)

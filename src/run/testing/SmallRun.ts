@@ -165,8 +165,11 @@ const estimator = Layer.effect(
 
 const optimizer = { learningRate: 0.1, momentum: 0.9, weightDecay: 1e-4 }
 
+/** A configuration with both training phases. */
+export type SmallConfig = RunConfig & Required<Pick<RunConfig, "supernetTraining" | "retraining">>
+
 /** The configuration, with what a test wants otherwise on top. */
-export const config = (overrides: Readonly<Record<string, unknown>> = {}): RunConfig =>
+export const config = (overrides: Readonly<Record<string, unknown>> = {}): SmallConfig =>
   Schema.decodeUnknownSync(RunConfig)({
     name: "small",
     seed: 7,
@@ -177,7 +180,7 @@ export const config = (overrides: Readonly<Record<string, unknown>> = {}): RunCo
     supernetTraining: { epochs: 3, batchSize: 6, optimizer },
     retraining: { epochs: 4, batchSize: 6, optimizer },
     ...overrides
-  })
+  }) as SmallConfig
 
 /** Every service of a run but the disk. */
 export const layer = (seed: number, search: SearchSize = { generations: 2, candidates: 3 }) => {

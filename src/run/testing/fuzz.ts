@@ -79,6 +79,17 @@ const onDisk = <A, E>(bytes: Uint8Array, name: string, use: (memory: MemoryDisk.
     return yield* use(memory)
   })
 
+/** As PowerShell writes a text: UTF-16 with its mark. */
+const utf16 = (bytes: Uint8Array): Uint8Array =>
+  Buffer.concat([Uint8Array.of(0xff, 0xfe), Buffer.from(textOf(bytes), "utf16le")])
+
+/** A configuration whose phases share what they have in common. */
+const merging = `
+supernetTraining: &training { epochs: 1, optimizer: &sgd { learningRate: 0.1 } }
+retraining: { <<: *training, epochs: 2 }
+searchStrategy: { <<: [*training, { optimizer: { <<: *sgd, name: adam } }] }
+`
+
 const root = path.resolve(fileURLToPath(import.meta.url), "../../../..")
 
 /** A real file, or nothing where this machine has it not. */
@@ -185,6 +196,10 @@ const yamlTraps: ReadonlyArray<string> = [
     .map((name, at) => `${name}: &${name} [${Array(9).fill(`*${"abcdefghi"[at]}`).join(",")}]`)
     .join("\n")}`,
   `a: &a {x: 1}\n${Array.from({ length: 4000 }, (_, index) => `k${index}:\n  <<: *a`).join("\n")}`,
+  `a: &a {x: 1}\n${[..."bcdefghijk"]
+    .map((name, at) => `${name}: &${name}\n  <<: [${Array(9).fill(`*${"abcdefghijk"[at]}`).join(",")}]`)
+    .join("\n")}`,
+  "a: &a\n  x: 1\n  <<: *a",
   "a".repeat(ConfigFile.maxLength + 1)
 ]
 
@@ -311,10 +326,10 @@ export const fuzzers: Effect.Effect<Readonly<Record<string, Fuzzer>>, unknown> =
         onDisk(bytes, `${Lock.lockName}-${2 ** 31 - 2}-1`, ({ disk }) => Effect.scoped(Lock.acquire(disk, "/run")))
     },
     configuration: {
-      good: [file("config.yaml"), ...examples],
+      good: [file("config.yaml"), ...examples, ...examples.slice(0, 2).map(utf16), utf8(merging)],
       names: /^fuzzed\.yaml: /,
       traps: yamlTraps.map(utf8),
-      parse: (bytes) => Effect.fromResult(ConfigFile.parse("fuzzed.yaml", textOf(bytes)))
+      parse: (bytes) => Effect.fromResult(ConfigFile.fromBytes("fuzzed.yaml", bytes))
     },
     "configuration, its keys": {
       good: examples,
@@ -322,7 +337,7 @@ export const fuzzers: Effect.Effect<Readonly<Record<string, Fuzzer>>, unknown> =
       traps: [utf8(Array.from({ length: 4000 }, (_, index) => `k${index}: 1`).join("\n"))],
       parse: (bytes) =>
         Effect.gen(function* () {
-          const source = yield* Effect.fromResult(ConfigFile.parse("fuzzed.yaml", textOf(bytes)))
+          const source = yield* Effect.fromResult(ConfigFile.fromBytes("fuzzed.yaml", bytes))
           return yield* Load.decode(source, "/nowhere")
         })
     },
@@ -332,7 +347,7 @@ export const fuzzers: Effect.Effect<Readonly<Record<string, Fuzzer>>, unknown> =
       traps: yamlTraps.map(utf8),
       parse: (bytes) =>
         Effect.gen(function* () {
-          const { value } = yield* Effect.fromResult(ConfigFile.parse("fuzzed.yaml", textOf(bytes)))
+          const { value } = yield* Effect.fromResult(ConfigFile.fromBytes("fuzzed.yaml", bytes))
           if (!Osnaslib.isOsnaslib(value)) return yield* new UsageError({ reason: "fuzzed.yaml: none of OSNASLib's" })
           const { config } = Osnaslib.convert(value, { name: "fuzzed" })
           return yield* Load.decode(ConfigFile.fromValue("fuzzed.yaml", config), "/nowhere")
@@ -375,7 +390,9 @@ export const fuzzers: Effect.Effect<Readonly<Record<string, Fuzzer>>, unknown> =
         Effect.fromResult(ConfigFile.override(ConfigFile.fromValue("fuzzed.yaml", { a: 1 }), [textOf(bytes)]))
     },
     "lookup table": {
-      good: [utf8(LookupTable.encode(LookupTable.fromSpace(SmallRun.space)))],
+      good: [LookupTable.encode, LookupTable.encodeEditable].map((encode) =>
+        utf8(encode(LookupTable.fromSpace(SmallRun.space)))
+      ),
       names: /^lookup table fuzzed\.bin/,
       traps: deepJson,
       parse: (bytes) => Effect.fromResult(LookupTable.decode(textOf(bytes), "fuzzed.bin"))

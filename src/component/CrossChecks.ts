@@ -1,0 +1,399 @@
+/**
+ * Rules of a configuration that join several values, which no single Schema can state: a warm-up longer than its phase, a
+ * momentum that the optimiser does not have, a phase whose section is missing. What would do the wrong thing is a mistake
+ * and is refused; what has no effect although it was written down is a warning.
+ */
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import { type Phase, phases } from "../../machines/RunState.ts"
+import * as ConfigFile from "../run/ConfigFile.ts"
+import { OptimizerConfig, type RunConfig, ScheduleConfig, type TrainingConfig } from "../run/RunConfig.ts"
+import type { Kind } from "./Bound.ts"
+
+/** What is wrong with a configuration, and what of it has no effect. */
+export interface Findings {
+  readonly mistakes: ReadonlyArray<ConfigFile.ConfigIssue>
+  readonly warnings: ReadonlyArray<ConfigFile.ConfigIssue>
+}
+
+type Path = ReadonlyArray<string>
+type Add = (path: Path, message: string) => void
+
+/** What the rules add to, and what of the configuration was written down. */
+interface Notes {
+  readonly mistake: Add
+  readonly warning: Add
+  /** Whether the user wrote this key, with another value than its default. */
+  readonly isGiven: (path: Path, value: unknown, defaults: ReadonlyArray<unknown>) => boolean
+}
+
+const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
+
+const at = (value: unknown, path: Path): unknown =>
+  path.reduce<unknown>((inner, key) => (isRecord(inner) && Object.hasOwn(inner, key) ? inner[key] : undefined), value)
+
+const gather = (source: ConfigFile.ConfigSource, rules: (notes: Notes) => void): Findings => {
+  const [mistakes, warnings]: [Array<ConfigFile.ConfigIssue>, Array<ConfigFile.ConfigIssue>] = [[], []]
+  const into =
+    (list: Array<ConfigFile.ConfigIssue>): Add =>
+    (path, message) => {
+      list.push({ path: path.join("."), ...source.origin(path), message })
+    }
+  rules({
+    mistake: into(mistakes),
+    warning: into(warnings),
+    isGiven: (path, value, defaults) => at(source.value, path) !== undefined && !defaults.includes(value)
+  })
+  return { mistakes, warnings }
+}
+
+const count = (value: number, unit: string): string => `${value} ${unit}${value === 1 ? "" : "s"}`
+
+const optimizerDefaults = Effect.runSync(Schema.decodeUnknownEffect(OptimizerConfig)({}).pipe(Effect.orDie))
+const scheduleDefaults = Effect.runSync(Schema.decodeUnknownEffect(ScheduleConfig)({}).pipe(Effect.orDie))
+
+/** Fields that only some optimisers have, and which. */
+const optimizerFields = {
+  momentum: ["sgd", "rmsprop"],
+  nesterov: ["sgd"],
+  beta1: ["adam"],
+  beta2: ["adam"],
+  alpha: ["rmsprop"],
+  epsilon: ["adam", "rmsprop"]
+} as const satisfies Partial<Readonly<Record<keyof OptimizerConfig, ReadonlyArray<OptimizerConfig["name"]>>>>
+
+/** The defaults that searchers' own optimisers have beside those of training. */
+const otherDefaults: Readonly<Record<string, ReadonlyArray<unknown>>> = { beta1: [0.5] }
+
+const optimizer = (notes: Notes, path: Path, config: OptimizerConfig): void => {
+  for (const [key, names] of Object.entries(optimizerFields) as ReadonlyArray<
+    readonly [keyof typeof optimizerFields, ReadonlyArray<string>]
+  >) {
+    const defaults = [optimizerDefaults[key], ...(otherDefaults[key] ?? [])]
+    if (!names.includes(config.name) && notes.isGiven([...path, key], config[key], defaults)) {
+      notes.warning(
+        [...path, key],
+        `got ${config[key]}, which has no effect: ${config.name} has no ${key} (${names.join(" and ")} ${names.length > 1 ? "have" : "has"})`
+      )
+    }
+  }
+  if (config.name === "sgd" && config.nesterov && config.momentum === 0) {
+    notes.mistake([...path, "nesterov"], "got true with momentum 0; expected a momentum above 0, or nesterov: false")
+  }
+  for (const key of ["beta1", "beta2", "alpha"] as const) {
+    if ((optimizerFields[key] as ReadonlyArray<string>).includes(config.name) && config[key] === 1) {
+      notes.mistake([...path, key], "got 1; expected less than 1, because at 1 the average never takes in a gradient")
+    }
+  }
+  if (config.name !== "adam" && config.momentum === 1) {
+    notes.mistake([...path, "momentum"], "got 1; expected less than 1, because at 1 old gradients never fade")
+  }
+  if (config.decoupled && config.weightDecay === 0) {
+    notes.warning([...path, "decoupled"], "got true, which has no effect: weightDecay is 0")
+  }
+}
+
+const schedule = (notes: Notes, path: Path, config: ScheduleConfig, epochs: number): void => {
+  const warm = [...path, "warmupEpochs"]
+  if (config.warmupEpochs > epochs) {
+    const phase = path[0] ?? ""
+    notes.mistake(
+      warm,
+      `got ${config.warmupEpochs}; expected at most ${phase}.epochs, which is ${epochs}: the rate would never reach its peak`
+    )
+  } else if (config.warmupEpochs === epochs) {
+    notes.warning(warm, `all ${count(epochs, "epoch")} are warm-up: the rate reaches its peak with the last step`)
+  }
+  const unused = (key: "finalFraction" | "stepEpochs" | "decay", of: string): void => {
+    if (config.name !== of && notes.isGiven([...path, key], config[key], [scheduleDefaults[key]])) {
+      notes.warning([...path, key], `got ${config[key]}, which has no effect: schedule ${config.name} has no ${key}`)
+    }
+  }
+  unused("finalFraction", "cosine")
+  unused("stepEpochs", "step")
+  unused("decay", "step")
+  if (config.name !== "step") return
+  const left = epochs - config.warmupEpochs
+  if (left > 0 && config.stepEpochs >= left) {
+    const after = config.warmupEpochs > 0 ? ` after the warm-up of ${config.warmupEpochs}` : ""
+    notes.warning(
+      [...path, "stepEpochs"],
+      `got ${config.stepEpochs}, and the phase has ${count(left, "epoch")}${after}: the rate never decays`
+    )
+  } else if (config.decay === 1) {
+    notes.warning([...path, "decay"], "got 1, which has no effect: the rate never decays")
+  } else if (config.decay === 0) {
+    notes.warning(
+      [...path, "decay"],
+      `got 0: after ${count(config.stepEpochs, "epoch")} the rate is 0, nothing is learned`
+    )
+  }
+}
+
+const training = (notes: Notes, phase: "supernetTraining" | "retraining", config: TrainingConfig): void => {
+  const { accumulate, batchSize } = config
+  if (batchSize % accumulate !== 0) {
+    notes.mistake(
+      [phase, "accumulate"],
+      `got ${accumulate}; expected a divisor of ${phase}.batchSize, which is ${batchSize}`
+    )
+  }
+  optimizer(notes, [phase, "optimizer"], config.optimizer)
+  schedule(notes, [phase, "schedule"], config.schedule, config.epochs)
+  if (phase === "retraining" && config.bnMomentum === 0) {
+    notes.warning(
+      [phase, "bnMomentum"],
+      "got 0: the running statistics keep their initial values, and the evaluation uses them"
+    )
+  }
+}
+
+/** What decides which phases a run has. */
+export interface PhaseKeys {
+  readonly stopAfter: Phase
+  readonly supernet: boolean
+  readonly architecture: boolean
+  readonly network: boolean
+  /** Whether the search needs a supernet; undefined where only the estimator itself knows. */
+  readonly needsSupernet: boolean | undefined
+}
+
+const keysOf = (config: unknown): PhaseKeys => {
+  const stopAfter = phases.find((phase) => phase === at(config, ["stopAfter"])) ?? "evaluating"
+  const given = (key: string): boolean => typeof at(config, ["start", key]) === "string"
+  const estimator = at(config, ["estimator", "name"]) ?? "supernet"
+  const needsSupernet = estimator === "supernet" ? true : estimator === "tabular" ? false : undefined
+  return {
+    stopAfter,
+    supernet: given("supernet"),
+    architecture: given("architecture"),
+    network: given("network"),
+    needsSupernet
+  }
+}
+
+/** The first phase of a run, and why it is the first. */
+const firstPhase = (keys: PhaseKeys): readonly [Phase, string] => {
+  if (keys.network && keys.architecture) return ["evaluating", "start.network is given"]
+  if (keys.architecture) return ["retraining", "start.architecture is given"]
+  if (keys.supernet) return ["searching", "start.supernet is given"]
+  if (keys.needsSupernet === false) return ["searching", "the estimator needs no supernet"]
+  return ["supernetTraining", "nothing is given to start from"]
+}
+
+/** Whether a run has a phase; a supernet's training also where only the estimator knows it is not needed. */
+const has = (keys: PhaseKeys, phase: Phase): boolean =>
+  phases.indexOf(phase) >= phases.indexOf(firstPhase(keys)[0]) &&
+  phases.indexOf(phase) <= phases.indexOf(keys.stopAfter)
+
+/**
+ * The training sections that a configuration must have and has not, from its undecoded form, so that they are reported
+ * beside all other mistakes.
+ */
+export const missingSections = (source: ConfigFile.ConfigSource): ReadonlyArray<ConfigFile.ConfigIssue> =>
+  gather(source, ({ mistake }) => {
+    const keys = keysOf(source.value)
+    const [first, why] = firstPhase(keys)
+    for (const phase of ["supernetTraining", "retraining"] as const) {
+      if (source.value[phase] !== undefined || !has(keys, phase)) continue
+      // Only the module of an estimator of the user's own says whether it needs a supernet: the run itself asks it.
+      if (phase === "supernetTraining" && keys.needsSupernet === undefined) continue
+      const otherwise =
+        phase === "supernetTraining"
+          ? "start.supernet or start.architecture would skip it"
+          : "stopAfter: searching would end the run before it"
+      mistake(
+        [phase],
+        `missing, but required: the run goes from ${first} (${why}) to ${keys.stopAfter}; give ${phase}.epochs, as in ${phase}: { epochs: 10 }; ${otherwise}`
+      )
+    }
+  }).mistakes
+
+const flow = (notes: Notes, config: RunConfig): void => {
+  const { start, stopAfter } = config
+  if (start.network !== null && start.architecture === null) {
+    notes.mistake(["start", "network"], "weights alone are no network; expected start.architecture beside it")
+    return
+  }
+  const [first, why] = firstPhase(keysOf(config))
+  if (phases.indexOf(stopAfter) < phases.indexOf(first)) {
+    notes.mistake(
+      ["stopAfter"],
+      `got ${stopAfter}; expected ${first} or later, because ${why} and the run begins there`
+    )
+  }
+  if (start.supernet !== null && start.architecture !== null) {
+    notes.warning(["start", "supernet"], "has no effect: start.architecture skips the search, which would use it")
+  }
+}
+
+/** Rules between the sections of a decoded configuration. */
+export const ofRun = (config: RunConfig, source: ConfigFile.ConfigSource): Findings =>
+  gather(source, (notes) => {
+    const { budget } = config
+    if (budget.min > budget.max) {
+      notes.mistake(["budget", "min"], `got ${budget.min}; expected at most budget.max, which is ${budget.max}`)
+    }
+    flow(notes, config)
+    for (const phase of ["supernetTraining", "retraining"] as const) {
+      const section = config[phase]
+      if (section !== undefined) training(notes, phase, section)
+    }
+    if (!/^[\w][\w .-]*$/.test(config.name)) {
+      notes.mistake(
+        ["name"],
+        `got ${ConfigFile.show(config.name)}; expected letters, digits, blanks, dots, hyphens and underscores`
+      )
+    }
+  })
+
+type Options = Readonly<Record<string, unknown>>
+
+/** A component's rules: its options, decoded, and the configuration's other sections. */
+type ComponentRule = (notes: Notes, options: Options, config: RunConfig) => void
+
+const numberAt = (options: Options, key: string): number | undefined => {
+  const value = options[key]
+  return typeof value === "number" ? value : undefined
+}
+
+const evolution: ComponentRule = (notes, options) => {
+  const evaluations = numberAt(options, "evaluations") ?? Number.POSITIVE_INFINITY
+  const [initial, offspring, parents] = ["initial", "offspring", "parents"].map((key) => numberAt(options, key))
+  const path = (key: string): Path => ["searchStrategy", key]
+  if (initial !== undefined && initial >= evaluations) {
+    notes.warning(
+      path("initial"),
+      `got ${initial}, and only ${count(evaluations, "architecture")} are scored (evaluations): all are random, none evolves`
+    )
+  } else if (offspring !== undefined && initial !== undefined && offspring > evaluations - initial) {
+    notes.warning(
+      path("offspring"),
+      `got ${offspring}, and ${count(evaluations - initial, "evaluation")} are left after the first generation: there is one later generation, of ${evaluations - initial}`
+    )
+  }
+  if (parents !== undefined && parents > evaluations) {
+    notes.warning(
+      path("parents"),
+      `got ${parents}, and only ${count(evaluations, "architecture")} are scored (evaluations): all become parents`
+    )
+  }
+  const crossover = numberAt(options, "crossover") ?? 0
+  if (parents === 1 && crossover > 0 && notes.isGiven(path("crossover"), crossover, [])) {
+    notes.warning(
+      path("crossover"),
+      `got ${crossover}, which has no effect: a crossover needs 2 parents, and parents is 1`
+    )
+  }
+}
+
+const differentiable: ComponentRule = (notes, options, config) => {
+  const path = (...keys: Path): Path => ["searchStrategy", ...keys]
+  const warm = numberAt(options, "warmupEpochs") ?? 0
+  const epochs = config.supernetTraining?.epochs
+  if (options["learn"] === "training") {
+    if (epochs !== undefined && warm >= epochs && has(keysOf(config), "supernetTraining")) {
+      notes.mistake(
+        path("warmupEpochs"),
+        `got ${warm}; expected less than supernetTraining.epochs, which is ${epochs}: the search would never learn`
+      )
+    }
+    if (notes.isGiven(path("epochs"), options["epochs"], [10])) {
+      notes.warning(path("epochs"), `got ${options["epochs"]}, which has no effect with learn: training`)
+    }
+  } else {
+    for (const key of ["warmupEpochs", "everySteps"]) {
+      if (notes.isGiven(path(key), options[key], [1])) {
+        notes.warning(path(key), `got ${options[key]}, which has no effect with learn: searching`)
+      }
+    }
+  }
+  const temperature = options["temperature"]
+  const [initial, final] = isRecord(temperature)
+    ? [numberAt(temperature, "initial") ?? 0, numberAt(temperature, "final") ?? 0]
+    : [0, 0]
+  if (final > initial) {
+    notes.warning(
+      path("temperature", "final"),
+      `got ${final}: the temperature rises, from ${initial}; it is meant to fall`
+    )
+  }
+  optimizer(notes, path("optimizer"), options["optimizer"] as OptimizerConfig)
+}
+
+const architectureGenerator: ComponentRule = (notes, options, { budget }) => {
+  const path = (key: string): Path => ["searchStrategy", key]
+  const [lowest, highest] = [numberAt(options, "lowest"), numberAt(options, "highest")]
+  if (lowest !== undefined && highest !== undefined && lowest > highest) {
+    notes.mistake(path("lowest"), `got ${lowest}; expected at most searchStrategy.highest, which is ${highest}`)
+  } else if (lowest !== undefined && lowest > budget.max) {
+    notes.warning(path("lowest"), `got ${lowest}: it learns only targets above budget.max, which is ${budget.max}`)
+  } else if (highest !== undefined && highest < budget.min) {
+    notes.warning(path("highest"), `got ${highest}: it learns only targets below budget.min, which is ${budget.min}`)
+  }
+  const [first, last] = [numberAt(options, "temperature") ?? 0, numberAt(options, "finalTemperature") ?? 0]
+  if (last > first) {
+    notes.warning(path("finalTemperature"), `got ${last}: the temperature rises, from ${first}; it is meant to fall`)
+  }
+  optimizer(notes, path("optimizer"), options["optimizer"] as OptimizerConfig)
+}
+
+/** Augmentation that leaves nothing of an image. */
+const images: ComponentRule = (notes, options) => {
+  const path = (key: string): Path => ["dataflow", key]
+  const size = numberAt(options, "size")
+  if (size === undefined) return
+  const [crop, cutout] = [numberAt(options, "crop") ?? 0, numberAt(options, "cutout") ?? 0]
+  if (crop >= size) {
+    notes.mistake(
+      path("crop"),
+      `got ${crop}; expected less than dataflow.size, which is ${size}: a crop could miss the image altogether`
+    )
+  }
+  if (cutout > size) {
+    notes.mistake(path("cutout"), `got ${cutout}; expected at most dataflow.size, which is ${size}`)
+  } else if (cutout === size) {
+    notes.warning(
+      path("cutout"),
+      `got ${cutout}, the whole side of the images: a quarter or more of each is left at best`
+    )
+  }
+  const side = numberAt(options, "evaluationSide")
+  if (side !== undefined && side < size) {
+    notes.mistake(path("evaluationSide"), `got ${side}; expected at least dataflow.size, which is ${size}`)
+  }
+  const [people, perIdentity] = [numberAt(options, "peopleLimit"), numberAt(options, "perIdentity") ?? 0]
+  if (people === 1 && perIdentity > 0) {
+    notes.mistake(path("peopleLimit"), "got 1; expected 2 or more, because balanced batches (perIdentity) mix people")
+  }
+}
+
+const rules: { readonly [K in Kind]?: Readonly<Record<string, ReadonlyArray<ComponentRule>>> } = {
+  searchStrategy: {
+    evolution: [evolution],
+    "softmax-differentiable": [differentiable],
+    "gumbel-softmax-differentiable": [differentiable],
+    "architecture-generator": [architectureGenerator]
+  },
+  dataflow: {
+    "fashion-mnist": [images],
+    cifar10: [images],
+    cifar100: [images],
+    "image-folder": [images],
+    "face-folder": [images]
+  }
+}
+
+/** Rules of the shipped components' options, and of these with other sections. */
+export const ofComponent = (
+  kind: Kind,
+  name: string,
+  options: Options,
+  config: RunConfig,
+  source: ConfigFile.ConfigSource
+): Findings =>
+  gather(source, (notes) => {
+    const found = rules[kind] ?? {}
+    for (const rule of Object.hasOwn(found, name) ? (found[name] ?? []) : []) rule(notes, options, config)
+  })
