@@ -961,7 +961,7 @@ const drive = (
 ): Effect.Effect<RunOutcome, RunError, Scope> =>
   Effect.gen(function* () {
     const { config } = options
-    const work = yield* makeWork(s, config, folder)
+    const work = yield* makeWork({ ...s, disk: folder.disk }, config, folder)
     const runFork = yield* FiberSet.makeRuntime<never>()
     let failure: Cause.Cause<RunError> | undefined
 
