@@ -25,7 +25,7 @@ import * as Trainer from "../run/Trainer.ts"
 import type { Genotype, SearchSpaceShape } from "../search-space/SearchSpace.ts"
 import * as Classification from "../training-agent/Classification.ts"
 import type { Forward } from "../training-agent/TrainingAgent.ts"
-import { failed, UsageError } from "./Exit.ts"
+import { UsageError } from "./Exit.ts"
 import { buildSpace } from "./Inspect.ts"
 
 /** Flags of the command. */
@@ -202,11 +202,7 @@ const jsonLines = (command: string, args: ReadonlyArray<string>) =>
     }
     // A second signal ends this process without finalizers.
     process.once("exit", end)
-    // A closed terminal tells only its own group.
-    const hangUp = (): never => process.exit(failed)
-    process.once("SIGHUP", hangUp)
     const forget = (): void => {
-      process.removeListener("SIGHUP", hangUp)
       process.removeListener("exit", end)
     }
     let [out, err] = ["", ""]

@@ -364,6 +364,8 @@ const makeWork = (s: Services, config: RunConfig, folder: RunFolder.RunFolderSha
     /** The epoch whose first remark was told last, so that pieces of an epoch do not repeat it. */
     let remarked = ""
     let phaseOpen: { readonly phase: Phase; readonly since: number } | undefined
+    /** How far the open phase has come. */
+    let counted: Extract<RunEvent, { readonly _tag: "PhaseEnded" }>["reached"]
 
     /** Nanoseconds that went into the folder and that no `PhaseEnded` has told of yet. */
     let saved = 0n
@@ -397,18 +399,21 @@ const makeWork = (s: Services, config: RunConfig, folder: RunFolder.RunFolderSha
       Effect.gen(function* () {
         if (phaseOpen?.phase === phase) return
         phaseOpen = { phase, since: yield* Clock.currentTimeMillis }
+        counted = undefined
         yield* emit({ _tag: "PhaseStarted", phase, done, total })
       })
 
-    const closePhase = Effect.gen(function* () {
-      if (phaseOpen === undefined) return
-      const { phase, since } = phaseOpen
-      phaseOpen = undefined
-      const savingSeconds = Number(saved) / 1e9
-      saved = 0n
-      const seconds = ((yield* Clock.currentTimeMillis) - since) / 1000
-      yield* emit({ _tag: "PhaseEnded", phase, seconds, savingSeconds })
-    })
+    const closePhase = (stopped?: "paused" | "failed") =>
+      Effect.gen(function* () {
+        if (phaseOpen === undefined) return
+        const { phase, since } = phaseOpen
+        phaseOpen = undefined
+        const savingSeconds = Number(saved) / 1e9
+        saved = 0n
+        const seconds = ((yield* Clock.currentTimeMillis) - since) / 1000
+        const early = stopped === undefined ? {} : { stopped, ...(counted === undefined ? {} : { reached: counted }) }
+        yield* emit({ _tag: "PhaseEnded", phase, ...early, seconds, savingSeconds })
+      })
 
     const dropLive = () => {
       if (live !== undefined) Trainer.disposeUnsafe(live.state)
@@ -478,6 +483,7 @@ const makeWork = (s: Services, config: RunConfig, folder: RunFolder.RunFolderSha
             })
           )
           state = next
+          counted = { unit: "step", done: state.step, total: steps }
           if (report.remark !== undefined) {
             const before = state.step - 1
             const { remark } = report
@@ -654,6 +660,7 @@ const makeWork = (s: Services, config: RunConfig, folder: RunFolder.RunFolderSha
             )
           )
           step += 1
+          counted = { unit: "step", done: step, total: steps }
           sums = {
             steps: sums.steps + 1,
             metrics: Object.fromEntries(
@@ -807,6 +814,7 @@ const makeWork = (s: Services, config: RunConfig, folder: RunFolder.RunFolderSha
           log.push(line)
           yield* breathe
         }
+        counted = { unit: "candidate", done: input.evaluation + 1, total: s.searchStrategy.evaluations ?? null }
         yield* emit({
           _tag: "CandidateScored",
           evaluation: input.evaluation,
@@ -1007,7 +1015,7 @@ const drive = (
           noting(
             Effect.gen(function* () {
               yield* work.writeResults(results)
-              yield* work.closePhase
+              yield* work.closePhase()
               yield* persist
             })
           )
@@ -1081,7 +1089,7 @@ const drive = (
       return yield* new RunFailure({ tag: "MachineError", reason: "the main agent was stopped" })
     switch (output._tag) {
       case "Failed":
-        yield* Effect.ignore(work.closePhase)
+        yield* Effect.ignore(work.closePhase("failed"))
         yield* Effect.ignore(
           work.emit({ _tag: "RunFailed", tag: output.failure.tag, message: output.failure.message }, true)
         )
@@ -1089,7 +1097,7 @@ const drive = (
         return yield* new RunFailure({ tag: output.failure.tag, reason: output.failure.message })
       case "Paused": {
         const resume = `osnas resume ${options.folder}`
-        yield* work.closePhase
+        yield* work.closePhase("paused")
         yield* work.emit({ _tag: "RunPaused", resume }, true)
         return { _tag: "Paused", folder: folder.folder, results: output.results, resume } as const
       }
