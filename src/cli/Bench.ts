@@ -15,6 +15,7 @@ import * as CrossEntropy from "../criterion/CrossEntropy.ts"
 import type { Batch, DataflowShape } from "../dataflow/Dataflow.ts"
 import { Engine, type EngineMode, type EngineName } from "../engine/Engine.ts"
 import * as Engines from "../engine/Engines.ts"
+import * as Threads from "../engine/Threads.ts"
 import * as Network from "../nn/Network.ts"
 import * as Optimizer from "../nn/Optimizer.ts"
 import * as ParameterTree from "../nn/ParameterTree.ts"
@@ -302,6 +303,8 @@ const compare = Effect.fn("Bench.compare")(function* (input: Input, python: stri
 
 /** Runs the command. */
 export const run = Effect.fn("Bench.run")(function* (input: Input) {
+  const refusal = Option.isSome(input.threads) ? Threads.refusal(input.threads.value) : undefined
+  if (refusal !== undefined) return yield* new UsageError({ reason: `--threads: ${refusal}` })
   if (Option.isSome(input.compare)) return yield* compare(input, input.compare.value)
   const options = {
     mode: Option.getOrElse(input.mode, () => "strict" as const),

@@ -186,7 +186,7 @@ export const readRun = Effect.fn("Report.readRun")(function* (folder: string) {
   const manifest = yield* RunFolder.readManifest(disk, folder)
   const text = yield* RunFolder.readConfig(disk, folder)
   const source = yield* Effect.fromResult(ConfigFile.parse(at(RunFolder.files.config), text))
-  const loaded = yield* Load.decode(source, folder)
+  const loaded = yield* Load.decode(source, folder, { isToRun: false })
   const { config } = loaded
   const events = eventsOf(yield* Journal.read(disk, at(RunFolder.files.events)))
   const search = (yield* Journal.read(disk, at(RunFolder.files.search))).flatMap((line): ReadonlyArray<Candidate> => {
