@@ -92,6 +92,24 @@ const attempt = <A>(operation: string, file: string, body: () => A): Effect.Effe
       })
   })
 
+/**
+ * Makes a folder and those above it. Node's own recursive mode never ends where a folder that exists refuses new ones as if
+ * it did not (/proc), and gives ENOENT on a read-only file system.
+ */
+const makeFolders = (folder: string): void => {
+  try {
+    fs.mkdirSync(folder)
+  } catch (cause) {
+    const isFolder = (at: string): boolean => fs.statSync(at, { throwIfNoEntry: false })?.isDirectory() === true
+    if (isFolder(folder)) return
+    const above = path.dirname(folder)
+    if (codeOf(cause) !== "ENOENT" || above === folder || isFolder(above)) throw cause
+    makeFolders(above)
+    // Another process may have made it meanwhile.
+    fs.mkdirSync(folder, { recursive: true })
+  }
+}
+
 const flags = { create: "w", exclusive: "wx", append: "a" } as const
 
 /** Beats in a thread of its own: a training step may keep the main thread for minutes. */
@@ -157,7 +175,7 @@ const node: DiskShape = {
         fs.closeSync(descriptor)
       }
     }),
-  makeFolder: (folder) => attempt("make folder", folder, () => void fs.mkdirSync(folder, { recursive: true })),
+  makeFolder: (folder) => attempt("make folder", folder, () => makeFolders(folder)),
   open: (file, how) => attempt("open", file, () => ({ file, id: fs.openSync(file, flags[how]) })),
   write: (handle, bytes) =>
     attempt("write", handle.file, () => {
