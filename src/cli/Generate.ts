@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Generator from "../../generators/Generator.ts"
 import type { GeneratedFile } from "../../generators/Template.ts"
+import { makeFolders } from "../run/MakeFolders.ts"
 import { UsageError } from "./Exit.ts"
 
 /** Flags of the command. */
@@ -43,7 +44,7 @@ export const writeFiles = Effect.fn("Generate.writeFiles")(function* (
   yield* Effect.try({
     try: () => {
       for (const { content, file } of targets) {
-        fs.mkdirSync(resolve(file, ".."), { recursive: true })
+        makeFolders(resolve(file, ".."))
         fs.writeFileSync(file, content)
       }
     },

@@ -11,6 +11,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import type { Scope } from "effect/Scope"
+import { makeFolders } from "./MakeFolders.ts"
 
 /** Something a disk refused: what was tried, on which file, and the system's word for why. */
 export class DiskError extends Schema.TaggedError<DiskError>()("DiskError", {
@@ -91,24 +92,6 @@ const attempt = <A>(operation: string, file: string, body: () => A): Effect.Effe
         reason: cause instanceof Error ? cause.message : String(cause)
       })
   })
-
-/**
- * Makes a folder and those above it. Node's own recursive mode never ends where a folder that exists refuses new ones as if
- * it did not (/proc), and gives ENOENT on a read-only file system.
- */
-const makeFolders = (folder: string): void => {
-  try {
-    fs.mkdirSync(folder)
-  } catch (cause) {
-    const isFolder = (at: string): boolean => fs.statSync(at, { throwIfNoEntry: false })?.isDirectory() === true
-    if (isFolder(folder)) return
-    const above = path.dirname(folder)
-    if (codeOf(cause) !== "ENOENT" || above === folder || isFolder(above)) throw cause
-    makeFolders(above)
-    // Another process may have made it meanwhile.
-    fs.mkdirSync(folder, { recursive: true })
-  }
-}
 
 const flags = { create: "w", exclusive: "wx", append: "a" } as const
 
