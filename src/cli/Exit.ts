@@ -17,7 +17,7 @@ export const bySignal = { SIGHUP: 129, SIGINT: interrupted, SIGTERM: 143 } as co
 
 /** What the exit codes mean, for the help. */
 export const help =
-  "Exit codes: 0 done, 1 failed (or standard output could not be written), 2 wrong usage or configuration, 130 paused (osnas resume goes on) or interrupted, 129 and 143 ended at once by SIGHUP and SIGTERM."
+  "Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 130 paused (osnas resume goes on) or interrupted, 129 and 143 ended at once by SIGHUP and SIGTERM."
 
 /** The stack of an unexpected error is shown where this variable of the environment is set. */
 export const debugVariable = "OSNAS_DEBUG"
