@@ -10,7 +10,7 @@ export interface Page {
 
 /** The menu, in its order: pages that are in no section come last. */
 const menu: ReadonlyArray<readonly [section: string, pages: ReadonlyArray<string>]> = [
-  ["", ["README.md", "first-run.md", "concepts.md", "examples.md", "programs.md"]],
+  ["", ["README.md", "first-run.md", "processes.md", "concepts.md", "examples.md", "programs.md"]],
   [
     "Components",
     [

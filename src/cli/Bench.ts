@@ -15,6 +15,7 @@ import * as CrossEntropy from "../criterion/CrossEntropy.ts"
 import type { Batch, DataflowShape } from "../dataflow/Dataflow.ts"
 import { Engine, type EngineMode, type EngineName } from "../engine/Engine.ts"
 import * as Engines from "../engine/Engines.ts"
+import * as Threads from "../engine/Threads.ts"
 import * as Network from "../nn/Network.ts"
 import * as Optimizer from "../nn/Optimizer.ts"
 import * as ParameterTree from "../nn/ParameterTree.ts"
@@ -25,7 +26,7 @@ import * as Trainer from "../run/Trainer.ts"
 import type { Genotype, SearchSpaceShape } from "../search-space/SearchSpace.ts"
 import * as Classification from "../training-agent/Classification.ts"
 import type { Forward } from "../training-agent/TrainingAgent.ts"
-import { failed, UsageError } from "./Exit.ts"
+import { UsageError } from "./Exit.ts"
 import { buildSpace } from "./Inspect.ts"
 
 /** Flags of the command. */
@@ -202,11 +203,7 @@ const jsonLines = (command: string, args: ReadonlyArray<string>) =>
     }
     // A second signal ends this process without finalizers.
     process.once("exit", end)
-    // A closed terminal tells only its own group.
-    const hangUp = (): never => process.exit(failed)
-    process.once("SIGHUP", hangUp)
     const forget = (): void => {
-      process.removeListener("SIGHUP", hangUp)
       process.removeListener("exit", end)
     }
     let [out, err] = ["", ""]
@@ -306,6 +303,8 @@ const compare = Effect.fn("Bench.compare")(function* (input: Input, python: stri
 
 /** Runs the command. */
 export const run = Effect.fn("Bench.run")(function* (input: Input) {
+  const refusal = Option.isSome(input.threads) ? Threads.refusal(input.threads.value) : undefined
+  if (refusal !== undefined) return yield* new UsageError({ reason: `--threads: ${refusal}` })
   if (Option.isSome(input.compare)) return yield* compare(input, input.compare.value)
   const options = {
     mode: Option.getOrElse(input.mode, () => "strict" as const),

@@ -22,7 +22,7 @@ const NonNegativeInt = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 
 const threads = Flag.Int("threads").pipe(
   Flag.withSchema(NonNegativeInt),
-  Flag.withDescription("Threads of the engine; 0: all cores"),
+  Flag.withDescription("Threads of the engine; 0: all cores; at most 16, or 4 for each core if that is more"),
   Flag.optional
 )
 const mode = Flag.Literals("mode", ["strict", "relaxed"]).pipe(

@@ -6,9 +6,10 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Comparison from "../report/Comparison.ts"
 import * as FromFolder from "../report/FromFolder.ts"
-import { Disk, writeTextAtomic } from "../run/Disk.ts"
+import { Disk } from "../run/Disk.ts"
 import * as RunFolder from "../run/RunFolder.ts"
 import { UsageError } from "./Exit.ts"
+import { writeBeside } from "./Report.ts"
 
 /** Flags of the command. */
 export interface Input {
@@ -58,11 +59,11 @@ export const run = Effect.fn("CompareRuns.run")(function* (input: Input) {
   }
   const program = Effect.gen(function* () {
     const comparison = Comparison.compare(yield* Effect.forEach(folders, read))
+    yield* Console.log(input.json ? JSON.stringify(Comparison.json(comparison)) : Comparison.text(comparison))
     if (Option.isSome(input.output)) {
       const page = ending === ".md" ? Comparison.markdown(comparison) : Comparison.html(comparison)
-      yield* writeTextAtomic(yield* Disk, resolve(input.output.value), page)
+      yield* writeBeside(input.output.value, page, "name another place with --output")
     }
-    yield* Console.log(input.json ? JSON.stringify(Comparison.json(comparison)) : Comparison.text(comparison))
   })
   yield* program.pipe(Effect.provide(Disk.layer))
 })

@@ -10,13 +10,19 @@ export const ok = 0
 export const failed = 1
 /** The command line or the configuration is not right; nothing was started, no file made. */
 export const usage = 2
-/** The run was paused or stopped (Ctrl-C); `osnas resume` goes on. */
+/** The run was paused, everything is saved, and `osnas resume` goes on; or another command was ended by Ctrl-C. */
 export const interrupted = 130
+/** Ended at once by a signal: 128 and its number. What a run has saved before is good. */
+export const bySignal = { SIGHUP: 129, SIGINT: interrupted, SIGTERM: 143 } as const
 
 /** What the exit codes mean, for the help. */
-export const help = "Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 130 paused or interrupted."
+export const help =
+  "Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 130 paused (osnas resume goes on) or interrupted, 129 and 143 ended at once by SIGHUP and SIGTERM."
 
-/** A reader that has seen enough, as `head` has, ends the process well: for the edge of a command, once. */
+/** The stack of an unexpected error is shown where this variable of the environment is set. */
+export const debugVariable = "OSNAS_DEBUG"
+
+/** A reader that has seen enough, as `head` has, ends the process well: for a script that only prints, once. */
 export const whenReaderLeaves = (): void => {
   for (const stream of [process.stdout, process.stderr]) {
     stream.on("error", (error: NodeJS.ErrnoException) => {
@@ -47,8 +53,27 @@ export class RunFailed extends Schema.TaggedError<RunFailed>()("RunFailed", { re
   }
 }
 
+/** What was given cannot be used: found before anything was written or computed. */
+export class BadInput extends Schema.TaggedError<BadInput>()("BadInput", { reason: Schema.String }) {
+  override get message(): string {
+    return this.reason
+  }
+}
+
+/** A page or table could not be written; what was to be printed has been printed. */
+export class NotWritten extends Schema.TaggedError<NotWritten>()("NotWritten", {
+  file: Schema.String,
+  reason: Schema.String
+}) {
+  override get message(): string {
+    return `${this.file} could not be written: ${this.reason}`
+  }
+}
+
+/** Errors that say, whenever they occur, that what was given is wrong. */
 const usageTags: ReadonlySet<string> = new Set([
   "UsageError",
+  "BadInput",
   "ConfigError",
   "ComponentLoadError",
   "LookupTableError",
@@ -56,8 +81,32 @@ const usageTags: ReadonlySet<string> = new Set([
   "SearchSpaceError",
   "TorchStateError",
   "BudgetInfeasible",
-  "PreflightError"
+  "PreflightError",
+  "TorchNamesError",
+  "PairingError",
+  "TableError",
+  "EngineError",
+  "RunFolderError",
+  "RunMismatch"
 ])
+
+/** Errors that say so where a run has not begun yet; later they are failures. */
+const startTags: ReadonlySet<string> = new Set(["DatasetError", "CheckpointError", "EstimationError"])
+
+/** An error at the start of a run: one that its input is to blame for is a {@link BadInput}. */
+export const atStart = <E>(error: E): E | BadInput => {
+  const tag = Predicate.hasProperty(error, "_tag") ? String(error._tag) : ""
+  const isStart = tag === "RunFailure" && Predicate.hasProperty(error, "tag") && error.tag === "StartError"
+  return (isStart || startTags.has(tag)) && error instanceof Error ? new BadInput({ reason: error.message }) : error
+}
+
+/** An error that no command expects, in one line; the stack on request. */
+const unexpected = (error: unknown): string => {
+  const message = error instanceof Error ? error.message : String(error)
+  if (process.env[debugVariable]) return error instanceof Error ? (error.stack ?? message) : message
+  const [first = "", ...rest] = message.trim().split("\n")
+  return `unexpected error: ${first}${rest.length > 0 ? " ..." : ""} (${debugVariable}=1 shows where)`
+}
 
 /** Exit code and message (if one is still to be shown) of a failed command. */
 export const of = (cause: Cause.Cause<unknown>): { readonly code: number; readonly message: string | undefined } => {
@@ -68,8 +117,8 @@ export const of = (cause: Cause.Cause<unknown>): { readonly code: number; readon
     return { code: error._tag === "ShowHelp" && error.errors.length === 0 ? ok : usage, message: undefined }
   }
   const tag = Predicate.hasProperty(error, "_tag") ? String(error._tag) : ""
+  if (tag === "") return { code: failed, message: unexpected(error) }
   const message = error instanceof Error ? error.message : String(error)
   if (tag === "RunPaused") return { code: interrupted, message }
-  if (tag === "") return { code: failed, message: error instanceof Error ? (error.stack ?? message) : message }
   return { code: usageTags.has(tag) ? usage : failed, message }
 }

@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Generator from "../../generators/Generator.ts"
 import type { GeneratedFile } from "../../generators/Template.ts"
+import { makeFolders } from "../run/MakeFolders.ts"
 import * as Dependencies from "./Dependencies.ts"
 import { UsageError } from "./Exit.ts"
 
@@ -44,7 +45,7 @@ export const writeFiles = Effect.fn("Generate.writeFiles")(function* (
   yield* Effect.try({
     try: () => {
       for (const { content, file } of targets) {
-        fs.mkdirSync(resolve(file, ".."), { recursive: true })
+        makeFolders(resolve(file, ".."))
         fs.writeFileSync(file, content)
       }
     },

@@ -1,24 +1,48 @@
 /** The command as a process of its own: exit codes, what lands on which stream, signals, and two runs of one seed. */
+import { spawn } from "node:child_process"
 import { createHash } from "node:crypto"
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { closeSync, existsSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, assert, describe, it } from "vitest"
+import { lockName } from "../run/Lock.ts"
 import * as Command from "./testing/Command.ts"
 
 const folder = mkdtempSync(join(tmpdir(), "osnas-process-"))
 afterAll(() => rmSync(folder, { recursive: true }))
 
-/** Runs the command; `interruptAt` sends it Ctrl-C when stderr first holds that text, `times` times. */
-const osnas = (args: ReadonlyArray<string>, interruptAt?: string, times = 1): Promise<Command.Ended> => {
-  const child = Command.start(folder, args)
+/** Signals to send when stderr first holds a text, with milliseconds from there on. */
+interface Sending {
+  readonly when: string
+  readonly signals: ReadonlyArray<readonly [signal: NodeJS.Signals, millis: number]>
+  readonly env?: Readonly<Record<string, string>>
+}
+
+/** Runs the command, and sends it signals. Whether the tests run under nohup is kept from it. */
+const osnas = (args: ReadonlyArray<string>, sending?: Sending): Promise<Command.Ended> => {
+  const child = Command.start(folder, args, { _: "", ...sending?.env })
   let sent = false
   return Command.ended(child, (err) => {
-    if (interruptAt === undefined || sent || !err.includes(interruptAt)) return
+    if (sending === undefined || sent || !err.includes(sending.when)) return
     sent = true
-    for (let press = 0; press < times; press++) setTimeout(() => child.kill("SIGINT"), 20 * press)
+    for (const [signal, millis] of sending.signals) setTimeout(() => child.kill(signal), millis)
   })
 }
+
+/** Runs the command with standard output on a file, or on a pipe whose reader leaves after the first bytes. */
+const osnasInto = (args: ReadonlyArray<string>, out: number | "leaves"): Promise<Command.Ended> => {
+  const stdout = out === "leaves" ? "pipe" : out
+  const child = spawn(process.execPath, [Command.launcher, ...args], { cwd: folder, stdio: ["ignore", stdout, "pipe"] })
+  child.stdout?.once("data", () => child.stdout?.destroy())
+  let err = ""
+  child.stderr?.on("data", (chunk) => {
+    err += chunk
+  })
+  return new Promise((done) => child.on("close", (code) => done({ code, out: "", err })))
+}
+
+const leftLocks = (run: string): ReadonlyArray<string> =>
+  readdirSync(join(folder, run)).filter((name) => name.startsWith(lockName))
 
 // A space of 81 architectures as data, a few images, one thread: a whole run in seconds.
 const small = `
@@ -122,23 +146,132 @@ describe("run", () => {
     assert.include(report.out, "small: done")
   })
 
-  it("130 at Ctrl-C, and a resumed run ends as the undisturbed one", async () => {
-    const paused = await osnas(["run", config, "--dir", "C"], "Supernet   epoch 1/2")
-    assert.strictEqual(paused.code, 130, paused.err)
-    assert.strictEqual(paused.err.split("osnas resume C").length - 1, 1, paused.err)
-    const report = await osnas(["report", "C"])
-    assert.include(report.out, "small: paused")
-    const resumed = await osnas(["resume", "C"])
+  it.each(["SIGINT", "SIGTERM"] as const)(
+    "130 at %s, and a resumed run ends as the undisturbed one",
+    async (signal) => {
+      const run = `paused-${signal}`
+      // A second one at once is the same request: npx passes on what the terminal has sent already.
+      const signals = [
+        [signal, 0],
+        [signal, 20]
+      ] as const
+      const paused = await osnas(["run", config, "--dir", run], { when: "Supernet   epoch 1/2", signals })
+      assert.strictEqual(paused.code, 130, paused.err)
+      assert.strictEqual(paused.err.split(`osnas resume ${run}`).length - 1, 1, paused.err)
+      assert.match(paused.err, /(Supernet|Search|Retraining) +(paused at (step|candidate) \d+\/\d+, after|done in)/)
+      assert.deepStrictEqual(leftLocks(run), [])
+      const report = await osnas(["report", run])
+      assert.include(report.out, "small: paused")
+      const resumed = await osnas(["resume", run])
+      assert.strictEqual(resumed.code, 0, resumed.err)
+      assert.include(resumed.err, "resumed")
+      assert.deepStrictEqual(outcome(run), outcome("A"))
+    }
+  )
+
+  it("a terminal that closes pauses the run, though nobody can read what it says any more", async () => {
+    const child = Command.start(folder, ["run", config, "--dir", "closed"], { _: "" })
+    const code = new Promise((done) => child.on("exit", done))
+    child.stderr.once("data", () => {
+      child.stderr.destroy()
+      child.stdout.destroy()
+      child.kill("SIGHUP")
+    })
+    assert.strictEqual(await code, 130)
+    assert.deepStrictEqual(leftLocks("closed"), [])
+    const resumed = await osnas(["resume", "closed"])
     assert.strictEqual(resumed.code, 0, resumed.err)
-    assert.include(resumed.err, "resumed")
-    assert.deepStrictEqual(outcome("C"), outcome("A"))
+    assert.deepStrictEqual(outcome("closed"), outcome("A"))
   })
 
-  it("a second Ctrl-C stops at once, and the run still goes on to the same end", async () => {
-    const stopped = await osnas(["run", config, "--dir", "D"], "Supernet   epoch 1/2", 2)
-    assert.strictEqual(stopped.code, 130, stopped.err)
+  it("under nohup it survives the terminal", async () => {
+    const ended = await osnas(["run", config, "--dir", "nohup"], {
+      when: "Supernet begins",
+      signals: [["SIGHUP", 0]],
+      env: { _: "/usr/bin/nohup" }
+    })
+    assert.strictEqual(ended.code, 0, ended.err)
+    assert.deepStrictEqual(outcome("nohup"), outcome("A"))
+  })
+
+  it("a second request stops at once, leaves no lock, and the run still goes on to the same end", async () => {
+    // The first batch takes ten seconds to come.
+    const source = (file: string) => JSON.stringify(new URL(`../${file}`, import.meta.url).href)
+    const effect = (name: string) => JSON.stringify(import.meta.resolve(`effect/${name}`))
+    writeFileSync(
+      join(folder, "slow.mjs"),
+      `import * as Effect from ${effect("Effect")}
+import * as Layer from ${effect("Layer")}
+import { component as inner } from ${source("dataflow/FashionMnist.ts")}
+import { Dataflow } from ${source("dataflow/Dataflow.ts")}
+const slow = (flow) => ({
+  ...flow,
+  batch: (request) => (process.env.SLOW ? Effect.delay(flow.batch(request), 10_000) : flow.batch(request))
+})
+export const component = {
+  ...inner,
+  layer: (options) => Layer.effect(Dataflow, Effect.map(Dataflow, slow)).pipe(Layer.provide(inner.layer(options)))
+}
+`
+    )
+    writeFileSync(join(folder, "slow.yaml"), small.replace("fashion-mnist", "./slow.mjs"))
+    const stopped = await osnas(["run", "slow.yaml", "--dir", "D"], {
+      when: "Supernet begins",
+      signals: [
+        ["SIGTERM", 0],
+        ["SIGTERM", 800]
+      ],
+      env: { SLOW: "1" }
+    })
+    assert.strictEqual(stopped.code, 143, stopped.err)
+    assert.include(stopped.err, "a second one stops at once")
+    assert.notInclude(stopped.err, "osnas resume D")
+    assert.deepStrictEqual(leftLocks("D"), [])
     const resumed = await osnas(["resume", "D"])
     assert.strictEqual(resumed.code, 0, resumed.err)
     assert.deepStrictEqual(outcome("D"), outcome("A"))
+  })
+})
+
+describe("standard output", () => {
+  it.skipIf(!existsSync("/dev/full"))("1 where it cannot be written, with the reason in one line", async () => {
+    const full = openSync("/dev/full", "w")
+    for (const args of [["list"], ["report", "A"]]) {
+      const ended = await osnasInto(args, full)
+      assert.strictEqual(ended.code, 1, args.join(" "))
+      assert.match(ended.err, /^standard output could not be written: ENOSPC: [^\n]*\n$/)
+    }
+    const run = await osnasInto(["run", config, "--dir", "full", "--json"], full)
+    closeSync(full)
+    assert.strictEqual(run.code, 1)
+    assert.match(run.err, /paused; go on with: osnas resume full\nstandard output could not be written: ENOSPC/)
+    const resumed = await osnas(["resume", "full"])
+    assert.strictEqual(resumed.code, 0, resumed.err)
+    assert.deepStrictEqual(outcome("full"), outcome("A"))
+  })
+
+  it("a reader that leaves pauses a run (130), and ends what only prints (0)", async () => {
+    assert.strictEqual((await osnasInto(["list"], "leaves")).code, 0)
+    const run = await osnasInto(["run", config, "--dir", "left", "--json"], "leaves")
+    assert.strictEqual(run.code, 130, run.err)
+    assert.include(run.err, "paused; go on with: osnas resume left")
+    // What verify says is its exit code: it goes on without a reader.
+    assert.strictEqual((await osnasInto(["verify", "A", "--json"], "leaves")).code, 0)
+  })
+
+  it("holds JSON lines alone, whatever else in the process writes there", async () => {
+    writeFileSync(
+      join(folder, "noisy.mjs"),
+      `console.log("said by a module")
+process.stdout.write("written by a module\\n")
+process.emitWarning("warned by a module")
+export { component } from ${JSON.stringify(new URL("../criterion/CrossEntropy.ts", import.meta.url).href)}
+`
+    )
+    const args = ["--set", "criterion.name=./noisy.mjs", "--dir", "noisy", "--json"]
+    const ended = await osnas(["run", config, ...args])
+    assert.strictEqual(ended.code, 0, ended.err)
+    for (const line of ended.out.trim().split("\n")) assert.property(JSON.parse(line), "_tag")
+    for (const words of ["said", "written", "warned"]) assert.include(ended.err, `${words} by a module`)
   })
 })

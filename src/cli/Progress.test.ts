@@ -38,6 +38,24 @@ const play = (events: ReadonlyArray<RunEvent>, columns: number | undefined) => {
 const phase: RunEvent = { _tag: "PhaseStarted", phase: "supernetTraining", done: 0, total: 100 }
 const searching: RunEvent = { _tag: "PhaseStarted", phase: "searching", done: 0, total: 40 }
 
+describe("the end of a phase", () => {
+  const ended = (rest: Partial<Extract<RunEvent, { readonly _tag: "PhaseEnded" }>>) =>
+    play([{ _tag: "PhaseEnded", phase: "supernetTraining", seconds: 12, ...rest }], undefined)[0]?.lines[0]
+
+  it("is told apart from a pause and a failure, with how far it came", () => {
+    assert.strictEqual(ended({}), "Supernet   done in 12 s")
+    assert.strictEqual(
+      ended({ stopped: "paused", reached: { unit: "step", done: 17, total: 62 } }),
+      "Supernet   paused at step 17/62, after 12 s"
+    )
+    assert.strictEqual(
+      ended({ phase: "searching", stopped: "paused", reached: { unit: "candidate", done: 5, total: null } }),
+      "Search     paused at candidate 5, after 12 s"
+    )
+    assert.strictEqual(ended({ phase: "evaluating", stopped: "failed" }), "Evaluation failed, after 12 s")
+  })
+})
+
 describe("on a terminal", () => {
   it("draws a bar with loss, accuracy, speed and the remaining time", () => {
     const bar = play([phase, step(25)], 120)[1]?.bar

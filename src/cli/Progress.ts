@@ -71,6 +71,17 @@ const learnedWords = ({ cost, entropy, target, temperature }: Readonly<Record<st
     temperature === undefined ? "" : `  temperature ${temperature.toPrecision(3)}`
   ].join("")
 
+/** How a phase ended: over, or where it stopped. */
+const endWords = (event: Extract<RunEvent, { readonly _tag: "PhaseEnded" }>): string => {
+  if (event.stopped === undefined) return `done in ${duration(event.seconds)}`
+  const { reached } = event
+  const where =
+    reached === undefined
+      ? ""
+      : ` at ${reached.unit} ${reached.done}${reached.total === null ? "" : `/${reached.total}`}`
+  return `${event.stopped}${where}, after ${duration(event.seconds)}`
+}
+
 const drawBar = (title: string, fraction: number, rest: string, columns: number): string => {
   const head = `${title.padEnd(10)} `
   const percent = `${String(Math.floor(fraction * 100)).padStart(3)} %`
@@ -153,7 +164,7 @@ export const fold = (state: State, { event, time }: Stamped, columns: number | u
     case "Evaluated":
       return line(`Evaluation ${metrics(event.metrics)}`)
     case "PhaseEnded":
-      return line(`${titles[event.phase].padEnd(10)} done in ${duration(event.seconds)}`)
+      return line(`${titles[event.phase].padEnd(10)} ${endWords(event)}`)
     // How a run ended, the command says itself.
     case "RunPaused":
     case "RunFailed":

@@ -16,7 +16,7 @@ import { duration, metric, si } from "../report/Format.ts"
 import * as FromFolder from "../report/FromFolder.ts"
 import * as Tables from "../reproduce/Tables.ts"
 import * as ConfigFile from "../run/ConfigFile.ts"
-import { Disk, writeTextAtomic } from "../run/Disk.ts"
+import { Disk } from "../run/Disk.ts"
 import * as Identity from "../run/Identity.ts"
 import * as RunFolder from "../run/RunFolder.ts"
 import { closest } from "../run/Suggestion.ts"
@@ -320,10 +320,11 @@ export const run = Effect.fn("Reproduce.run")(function* (input: Input) {
     const notes = noteLines(input, place, standIn, missing)
     const grid = cells(table, results)
     const page = `# ${table.title}\n\n${Comparison.markdownTable(grid)}\n\n${notes.map((line) => `- ${line}`).join("\n")}\n`
-    yield* writeTextAtomic(yield* Disk, resolve(base, "table.md"), page)
-    if (input.json) return yield* Console.log(JSON.stringify(jsonOf(table, input, results, failed, standIn)))
-    yield* Console.log(`${table.title}\n\n${Comparison.textTable(grid)}\n\n${notes.join("\n")}`)
-    yield* Console.log(`Runs: ${shownFolder(base)}; the table as Markdown: ${shownFolder(join(base, "table.md"))}`)
+    if (input.json) yield* Console.log(JSON.stringify(jsonOf(table, input, results, failed, standIn)))
+    else yield* Console.log(`${table.title}\n\n${Comparison.textTable(grid)}\n\n${notes.join("\n")}`)
+    const file = shownFolder(join(base, "table.md"))
+    yield* Report.writeBeside(file, page, "make its folder writable; the same command writes it again")
+    if (!input.json) yield* Console.log(`Runs: ${shownFolder(base)}; the table as Markdown: ${file}`)
   })
   yield* program.pipe(Effect.provide(Disk.layer))
   if (failed.length > 0) {

@@ -7,6 +7,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Result from "effect/Result"
 import { type Kind, kinds } from "../component/Bound.ts"
 import * as EngineLayer from "../component/EngineLayer.ts"
 import * as Load from "../component/Load.ts"
@@ -22,10 +23,11 @@ import { RunEvents } from "../run/RunEvents.ts"
 import * as RunFolder from "../run/RunFolder.ts"
 import * as Runner from "../run/Runner.ts"
 import * as Check from "./Check.ts"
+import * as ExitCode from "./Exit.ts"
 import { RunPaused, UsageError } from "./Exit.ts"
 import * as Progress from "./Progress.ts"
 import * as Report from "./Report.ts"
-import { Signals } from "./Signals.ts"
+import { type Reason, Signals } from "./Signals.ts"
 import * as StandIn from "./StandIn.ts"
 
 /** Flags of `run`. */
@@ -177,12 +179,21 @@ const notes = (): Readonly<Record<string, string | number>> => ({
   memoryGiB: Math.round(os.totalmem() / 2 ** 30)
 })
 
-/** Completes on the first Ctrl-C. */
+const finishing = "Finishing the current step and saving"
+/** What is said when a pause is asked for. */
+const asked: Readonly<Record<Reason, string>> = {
+  SIGINT: `\n${finishing}; press Ctrl-C again to stop at once.`,
+  SIGTERM: `\n${finishing} (SIGTERM); a second one stops at once.`,
+  SIGHUP: `\n${finishing} (SIGHUP); a second one stops at once.`,
+  output: `\n${finishing}: nobody can read standard output any more.`
+}
+
+/** Completes on the first Ctrl-C, or what else asks for a pause. */
 const pauseOnSignal = Effect.gen(function* () {
   const signals = yield* Signals
   const pause = yield* Deferred.make<void>()
-  yield* signals.onPause(() => {
-    process.stderr.write("\nFinishing the current step and saving; press Ctrl-C again to stop at once.\n")
+  yield* signals.onPause((reason) => {
+    process.stderr.write(`${asked[reason]}\n`)
     Effect.runFork(Deferred.succeed(pause, undefined))
   })
   return Deferred.await(pause)
@@ -194,7 +205,7 @@ const shown = (folder: string): string => {
   return seen === "" || seen.startsWith("..") ? folder : seen
 }
 
-const closing = (data: ReportData, folder: string, page: string): string => {
+const closing = (data: ReportData, folder: string, page: string | undefined): string => {
   const lines: Array<string> = []
   const { found, test } = data
   if (found !== undefined) {
@@ -213,21 +224,26 @@ const closing = (data: ReportData, folder: string, page: string): string => {
       lines.push(`  ${at === 0 ? "test" : "    "}    ${name} ${value}`)
     })
   }
-  lines.push(`  folder  ${shown(folder)}`, `  report  ${shown(page)}`)
+  lines.push(`  folder  ${shown(folder)}`)
+  if (page !== undefined) lines.push(`  report  ${shown(page)}`)
   return lines.join("\n")
 }
 
 /** The end of a run: the page, and what was found. */
 const finish = Effect.fnUntraced(function* (outcome: Runner.RunOutcome, json: boolean) {
-  const { data, file } = yield* Report.write(outcome.folder)
-  if (outcome._tag === "Paused") return yield* new RunPaused({ folder: shown(outcome.folder) })
+  const { data, file, page } = yield* Report.make(outcome.folder)
+  const written = yield* Effect.result(page)
+  if (outcome._tag === "Paused") {
+    if (Result.isFailure(written)) yield* Console.error(written.failure.message)
+    return yield* new RunPaused({ folder: shown(outcome.folder) })
+  }
   if (json) {
     const { found, test } = data
-    return yield* Console.log(
+    yield* Console.log(
       JSON.stringify({
         _tag: "Result",
         folder: outcome.folder,
-        report: file,
+        report: Result.isSuccess(written) ? file : null,
         architecture: found?.text ?? null,
         macs: found?.macs ?? null,
         params: found?.params ?? null,
@@ -235,9 +251,26 @@ const finish = Effect.fnUntraced(function* (outcome: Runner.RunOutcome, json: bo
         metrics: test ?? null
       })
     )
-  }
-  return yield* Console.log(`\n${closing(data, outcome.folder, file)}`)
+  } else yield* Console.log(`\n${closing(data, outcome.folder, Result.isSuccess(written) ? file : undefined)}`)
+  // The run is done all the same, and what it found has been printed.
+  return yield* Effect.fromResult(written)
 })
+
+/** Marks what goes wrong before the run begins: there a wrong input is to blame. */
+const startChecked = <A, E, R>(program: Effect.Effect<A, E, R | RunEvents>) =>
+  Effect.suspend(() => {
+    let hasBegun = false
+    return program.pipe(
+      Effect.updateService(RunEvents, (events) => ({
+        ...events,
+        publish: (event) => {
+          hasBegun = true
+          return events.publish(event)
+        }
+      })),
+      Effect.mapError((error) => (hasBegun ? error : ExitCode.atStart(error)))
+    )
+  })
 
 const engineOf = (loaded: Load.LoadedRun) => EngineLayer.layer(loaded.config, loaded.folder)
 
@@ -280,11 +313,13 @@ export const begin = (loaded: Load.LoadedRun, beginning: Beginning) => {
       pause
     })
   })
-  return Effect.scoped(
-    Effect.gen(function* () {
-      const components = yield* Check.approve(loaded, tableFolder, machine)
-      return yield* Effect.provideContext(program, components)
-    })
+  return startChecked(
+    Effect.scoped(
+      Effect.gen(function* () {
+        const components = yield* Check.approve(loaded, tableFolder, machine)
+        return yield* Effect.provideContext(program, components)
+      })
+    )
   )
 }
 
@@ -376,7 +411,7 @@ export const goOn = Effect.fn("Run.goOn")(function* ({ dir, maxMinutes, set, thr
     const { config, kinds } = loaded
     return yield* Runner.resume({ config, configText: text, kinds, folder: dir, maxMinutes: minutes, pause })
   })
-  return yield* Effect.scoped(program).pipe(Effect.provide(layers))
+  return yield* startChecked(Effect.scoped(program).pipe(Effect.provide(layers)))
 })
 
 /** Runs `osnas resume`. */

@@ -1,22 +1,39 @@
-/** What a command does on the first Ctrl-C; without an answer of its own it is interrupted. */
+/**
+ * What a command does when it is asked to stop: by Ctrl-C (SIGINT), SIGTERM, the terminal that closes (SIGHUP), or because
+ * nobody reads what it writes. Without an answer of its own it is interrupted.
+ */
+import { readFileSync, readlinkSync } from "node:fs"
+import { basename } from "node:path"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type { Scope } from "effect/Scope"
 
+/** Signals that ask a command to stop. */
+export const asking = ["SIGINT", "SIGTERM", "SIGHUP"] as const
+
+/** Why a command should pause: a signal, or standard output that cannot be written. */
+export type Reason = (typeof asking)[number] | "output"
+
 /** The contract. */
 export interface SignalsShape {
   /** Asks the running command to pause. False: nobody answers. */
-  readonly pause: () => boolean
-  /** Answers the first Ctrl-C while the scope is open. */
-  readonly onPause: (answer: () => void) => Effect.Effect<void, never, Scope>
+  readonly pause: (reason: Reason) => boolean
+  /** Answers the first request to pause while the scope is open. */
+  readonly onPause: (answer: (reason: Reason) => void) => Effect.Effect<void, never, Scope>
 }
 
+/**
+ * Two signals within so many milliseconds are one request: a shell and `npx` pass on what the terminal has sent to every
+ * process already.
+ */
+export const sameRequestMillis = 500
+
 const make = (): SignalsShape => {
-  let current: (() => void) | undefined
+  let current: ((reason: Reason) => void) | undefined
   return {
-    pause: () => {
+    pause: (reason) => {
       const answer = current
-      answer?.()
+      answer?.(reason)
       return answer !== undefined
     },
     onPause: (answer) =>
@@ -34,7 +51,39 @@ const make = (): SignalsShape => {
   }
 }
 
-/** Ctrl-C of the process that runs the command. */
+const linesOf = (file: string): string => {
+  try {
+    return readFileSync(file, "utf8")
+  } catch {
+    return ""
+  }
+}
+
+/** Whether the disposition of SIGHUP (bit 0) in a process's status is to ignore it. */
+const ignores = (status: string): boolean => {
+  const mask = /^SigIgn:\s*([0-9a-f]+)$/m.exec(status)?.[1]
+  return mask !== undefined && Number.parseInt(mask.slice(-1), 16) % 2 === 1
+}
+
+/**
+ * Whether a closed terminal is meant to be survived, as under `nohup`. That ignores SIGHUP before it starts the command, but
+ * Node resets the signal when it starts, so its traces are looked for: in the environment (bash, zsh and ksh name in `_` what
+ * they have started), in a parent that ignores SIGHUP, and in standard input, which nohup replaces by /dev/null opened for
+ * writing. The last two are seen on Linux only.
+ */
+export const isHangupIgnored = (): boolean => {
+  if (basename(process.env["_"] ?? "") === "nohup") return true
+  if (process.platform !== "linux") return false
+  if (ignores(linesOf("/proc/self/status")) || ignores(linesOf(`/proc/${process.ppid}/status`))) return true
+  try {
+    const flags = /^flags:\s*([0-7]+)$/m.exec(linesOf("/proc/self/fdinfo/0"))?.[1] ?? "0"
+    return readlinkSync("/proc/self/fd/0") === "/dev/null" && Number.parseInt(flags, 8) % 4 === 1
+  } catch {
+    return false
+  }
+}
+
+/** Requests to stop, of the process that runs the command. */
 export const Signals = Object.assign(
   Context.Reference<SignalsShape>("osnas/cli/Signals", { defaultValue: () => make() }),
   { make }

@@ -1,5 +1,6 @@
-/** The edge: runs the command line, maps its end to an exit code, and listens to Ctrl-C. */
+/** The edge: runs the command line, maps its end to an exit code, owns standard output, and listens to signals. */
 import * as NodeServices from "@effect/platform-node/NodeServices"
+import * as Cause from "effect/Cause"
 import * as Console from "effect/Console"
 import * as CliOutput from "effect/cli/CliOutput"
 import * as Command from "effect/cli/Command"
@@ -9,7 +10,8 @@ import * as Layer from "effect/Layer"
 import { version } from "../Package.ts"
 import { osnas } from "./Commands.ts"
 import * as ExitCode from "./Exit.ts"
-import { Signals } from "./Signals.ts"
+import * as Output from "./Output.ts"
+import { asking, isHangupIgnored, Signals, sameRequestMillis } from "./Signals.ts"
 
 /** Mistakes first, on stderr, and where to read on; the whole help only where it is asked for. */
 const presenter = CliOutput.layerPresenter({
@@ -26,34 +28,60 @@ const presenter = CliOutput.layerPresenter({
 /** Runs the command line on given arguments. */
 export const run = Command.runWith(osnas, { version })
 
-const leave = (code: number): void => {
-  // What was written must reach a pipe before the process ends.
-  process.stdout.write("", () => process.stderr.write("", () => process.exit(code)))
-}
+/** Commands that only print, some of them for long: they end with their reader. */
+const printing: ReadonlySet<string> = new Set(["list", "config", "inspect", "bench"])
 
 const start = (args: ReadonlyArray<string>): void => {
-  ExitCode.whenReaderLeaves()
   const signals = Signals.make()
+  const complain = (line: string): void => void process.stderr.write(`${line}\n`)
+  const output = Output.take(() => {
+    // Elsewhere the work goes on, or is paused, and its exit code says what came of it.
+    if (printing.has(args[0] ?? "")) leave(ExitCode.ok, undefined)
+    else signals.pause("output")
+  })
+
+  let isLeaving = false
+  /** What was written must reach a pipe before the process ends. */
+  const leave = (code: number, message: string | undefined): void => {
+    if (isLeaving) return
+    isLeaving = true
+    output.flush(() => {
+      const lost = output.lost()
+      if (message !== undefined) complain(message)
+      const isUndelivered = lost !== undefined && !lost.hasReaderLeft
+      if (isUndelivered) complain(`standard output could not be written: ${lost.reason}`)
+      const isGood = code === ExitCode.ok || code === ExitCode.interrupted
+      process.stderr.write("", () => process.exit(isUndelivered && isGood ? ExitCode.failed : code))
+    })
+  }
+
   const fiber = Effect.runFork(
     run(args).pipe(
       Effect.provide(Layer.mergeAll(NodeServices.layer, presenter)),
+      Effect.provide(output.layer),
       Effect.provideService(Signals, signals)
     )
   )
-  let pressed = 0
-  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  let asked: { readonly at: number; readonly signal: keyof typeof ExitCode.bySignal } | undefined
+  for (const signal of asking) {
+    if (signal === "SIGHUP" && isHangupIgnored()) {
+      process.on(signal, () => {})
+      continue
+    }
     process.on(signal, () => {
-      pressed += 1
+      const now = performance.now()
       // The first asks the command to come to a good end, the second is obeyed at once: whatever was saved is good.
-      if (pressed > 1) process.exit(ExitCode.interrupted)
-      if (!signals.pause()) fiber.interruptUnsafe()
+      if (asked !== undefined && now - asked.at > sameRequestMillis) process.exit(ExitCode.bySignal[signal])
+      if (asked !== undefined) return
+      asked = { at: now, signal }
+      if (!signals.pause(signal)) fiber.interruptUnsafe()
     })
   }
   fiber.addObserver((exit) => {
-    if (Exit.isSuccess(exit)) return leave(ExitCode.ok)
+    if (Exit.isSuccess(exit)) return leave(ExitCode.ok, undefined)
     const { code, message } = ExitCode.of(exit.cause)
-    if (message !== undefined) process.stderr.write(`${message}\n`)
-    leave(code)
+    const isInterrupted = Cause.hasInterruptsOnly(exit.cause) && asked !== undefined
+    leave(isInterrupted ? ExitCode.bySignal[asked?.signal ?? "SIGINT"] : code, message)
   })
 }
 

@@ -63,6 +63,21 @@ supernetTraining: { epochs: 1 }
 retraining: { epochs: 1 }
 `
 
+describe("what this machine cannot do", () => {
+  const text = `${base}engine: { threads: 100000 }\n`
+
+  it.effect("is refused in a configuration that is to run, and not in one that is only read", () =>
+    Effect.gen(function* () {
+      assert.match(
+        yield* failureOf(text),
+        /line \d+: engine\.threads: got 100000; expected at most \d+ threads: this machine has \d+ core/
+      )
+      const source = yield* Effect.fromResult(ConfigFile.parse("a.yaml", text))
+      assert.strictEqual((yield* Load.decode(source, folder, { isToRun: false })).config.engine.threads, 100_000)
+    })
+  )
+})
+
 describe("file", () => {
   it.effect("fills in defaults, those of the components too", () =>
     Effect.gen(function* () {

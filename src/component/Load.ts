@@ -10,6 +10,7 @@ import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Yaml from "yaml"
+import * as Threads from "../engine/Threads.ts"
 import * as ConfigFile from "../run/ConfigFile.ts"
 import { EngineConfig, RunConfig } from "../run/RunConfig.ts"
 import { closest } from "../run/Suggestion.ts"
@@ -198,6 +199,19 @@ const chooseEngine = Effect.fnUntraced(function* (source: ConfigFile.ConfigSourc
     : { options: {}, issues: ConfigFile.issuesOf(chosen.failure.issue, source, ["engine"]) }
 })
 
+/** What this machine cannot do. */
+const machineChecks = (config: RunConfig, source: ConfigFile.ConfigSource): ReadonlyArray<ConfigFile.ConfigIssue> => {
+  const { dataflow, engine } = config
+  const counts = [
+    [["engine", "threads"], engine.threads],
+    [["dataflow", "workers"], Object.hasOwn(dataflow, "workers") ? dataflow["workers"] : 0]
+  ] as const
+  return counts.flatMap(([path, count]) => {
+    const refusal = typeof count === "number" ? Threads.refusal(count) : undefined
+    return refusal === undefined ? [] : [issueAt(source, path, refusal)]
+  })
+}
+
 const byLine = (a: ConfigFile.ConfigIssue, b: ConfigFile.ConfigIssue): number =>
   (a.line ?? Number.MAX_SAFE_INTEGER) - (b.line ?? Number.MAX_SAFE_INTEGER)
 
@@ -236,8 +250,15 @@ export const kindsOf = (components: ChosenComponents): OptionKind.OptionKinds =>
   return all
 }
 
-/** Decodes a configuration and its components; paths in it are relative to `folder`. */
-export const decode = Effect.fn("Load.decode")(function* (given: ConfigFile.ConfigSource, folder: string) {
+/**
+ * Decodes a configuration and its components; paths in it are relative to `folder`. One that is only read, as that of a run
+ * on a larger machine, is not checked against this machine (`isToRun` false).
+ */
+export const decode = Effect.fn("Load.decode")(function* (
+  given: ConfigFile.ConfigSource,
+  folder: string,
+  { isToRun = true }: { readonly isToRun?: boolean | undefined } = {}
+) {
   const source = withDefaultNames(given)
   const issues: Array<ConfigFile.ConfigIssue> = []
   const whole = ConfigFile.decodePart(RunConfig as Schema.Codec<RunConfig, unknown>, source.value, source, [])
@@ -248,7 +269,10 @@ export const decode = Effect.fn("Load.decode")(function* (given: ConfigFile.Conf
   }
   issues.push(...CrossChecks.missingSections(source))
   if (Result.isFailure(whole)) issues.push(...whole.failure)
-  else add(CrossChecks.ofRun(whole.success, source))
+  else {
+    add(CrossChecks.ofRun(whole.success, source))
+    if (isToRun) issues.push(...machineChecks(whole.success, source))
+  }
   let chosen: Part["chosen"] = {}
   for (const kind of kinds) {
     const part = yield* choose(kind, source.value[kind], source, folder)

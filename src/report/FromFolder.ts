@@ -75,12 +75,15 @@ const phaseTimes = (events: ReadonlyArray<Timed>, stopAfter: Phase): ReadonlyArr
   const last = events.at(-1)
   let open: { readonly phase: Phase; readonly since: number } | undefined
   const seconds = new Map<Phase, number>()
+  const closed = new Map<Phase, "done" | "paused" | "failed">()
   for (const { event, time } of events) {
     if (event._tag === "PhaseStarted") {
       seconds.set(event.phase, seconds.get(event.phase) ?? 0)
+      closed.delete(event.phase)
       open = { phase: event.phase, since: time }
     } else if (event._tag === "PhaseEnded") {
       seconds.set(event.phase, (seconds.get(event.phase) ?? 0) + event.seconds)
+      closed.set(event.phase, event.stopped ?? "done")
       open = undefined
     } else if (event._tag === "RunStarted") open = undefined
   }
@@ -90,6 +93,12 @@ const phaseTimes = (events: ReadonlyArray<Timed>, stopAfter: Phase): ReadonlyArr
   const reached = phases.filter((phase) => seconds.has(phase))
   const newest = reached.at(-1)
   const ended = last?.event._tag === "RunDone"
+  const { status } = statusOf(events)
+  /** Of the newest phase: one that stopped early goes on with the run. */
+  const newestState = (phase: Phase): PhaseTime["state"] => {
+    const how = closed.get(phase) ?? "running"
+    return how !== "done" && status === "running" ? "running" : how
+  }
   return phases
     .filter((phase) => phases.indexOf(phase) <= phases.indexOf(stopAfter))
     .map((phase) => {
@@ -97,8 +106,8 @@ const phaseTimes = (events: ReadonlyArray<Timed>, stopAfter: Phase): ReadonlyArr
         const passed = newest !== undefined && phases.indexOf(phase) < phases.indexOf(newest)
         return { phase, state: passed ? "skipped" : "waiting", seconds: 0 } as const
       }
-      const state = phase === newest && !ended ? "running" : "done"
-      return { phase, state, seconds: seconds.get(phase) ?? 0 } as const
+      const state = phase === newest && !ended ? newestState(phase) : "done"
+      return { phase, state, seconds: seconds.get(phase) ?? 0 }
     })
 }
 
@@ -177,7 +186,7 @@ export const readRun = Effect.fn("Report.readRun")(function* (folder: string) {
   const manifest = yield* RunFolder.readManifest(disk, folder)
   const text = yield* RunFolder.readConfig(disk, folder)
   const source = yield* Effect.fromResult(ConfigFile.parse(at(RunFolder.files.config), text))
-  const loaded = yield* Load.decode(source, folder)
+  const loaded = yield* Load.decode(source, folder, { isToRun: false })
   const { config } = loaded
   const events = eventsOf(yield* Journal.read(disk, at(RunFolder.files.events)))
   const search = (yield* Journal.read(disk, at(RunFolder.files.search))).flatMap((line): ReadonlyArray<Candidate> => {

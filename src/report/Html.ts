@@ -84,8 +84,10 @@ const tiles = (data: ReportData): string => {
 const phases = (data: ReportData): string =>
   `<div class="phases">${data.phases
     .map((phase) => {
-      const state = phase.state === "done" || phase.state === "running" ? duration(phase.seconds) : phase.state
-      return `<div class="phase ${phase.state}">${escapeText(phaseNames[phase.phase] ?? phase.phase)}<span>${phase.state === "running" ? `running, ${state}` : state}</span></div>`
+      const { seconds, state } = phase
+      const began = state !== "waiting" && state !== "skipped"
+      const words = state === "done" ? duration(seconds) : began ? `${state}, ${duration(seconds)}` : state
+      return `<div class="phase ${state}">${escapeText(phaseNames[phase.phase] ?? phase.phase)}<span>${words}</span></div>`
     })
     .join("")}</div>`
 

@@ -56,7 +56,8 @@ export interface FoundArchitecture {
 /** A phase of the run and how long it took. */
 export interface PhaseTime {
   readonly phase: string
-  readonly state: "done" | "running" | "waiting" | "skipped"
+  /** `paused` and `failed`: it began, and the run stands still there. */
+  readonly state: "done" | "running" | "paused" | "failed" | "waiting" | "skipped"
   readonly seconds: number
 }
 

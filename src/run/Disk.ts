@@ -5,10 +5,13 @@
  */
 import * as fs from "node:fs"
 import * as path from "node:path"
+import { Worker } from "node:worker_threads"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
+import type { Scope } from "effect/Scope"
+import { makeFolders } from "./MakeFolders.ts"
 
 /** Something a disk refused: what was tried, on which file, and the system's word for why. */
 export class DiskError extends Schema.TaggedError<DiskError>()("DiskError", {
@@ -60,7 +63,20 @@ export interface DiskShape {
   readonly remove: (file: string) => Effect.Effect<void, DiskError>
   /** Returns when the names in the folder are on the medium. */
   readonly syncFolder: (folder: string) => Effect.Effect<void, DiskError>
+  /**
+   * While the scope is open: writes a count of {@link beatDigits} digits over what a file has at `offset`, again every
+   * `millis`, whatever this thread is busy with. Never makes the file; nothing happens while there is none. Gives a function
+   * that says where the file has been moved to.
+   */
+  readonly beat: (
+    file: string,
+    offset: number,
+    millis: number
+  ) => Effect.Effect<(file: string) => Effect.Effect<void>, never, Scope>
 }
+
+/** Digits of the count that {@link DiskShape.beat} writes. */
+export const beatDigits = 12
 
 const codeOf = (cause: unknown): string =>
   cause instanceof Error && "code" in cause && typeof cause.code === "string" ? cause.code : "EUNKNOWN"
@@ -78,6 +94,47 @@ const attempt = <A>(operation: string, file: string, body: () => A): Effect.Effe
   })
 
 const flags = { create: "w", exclusive: "wx", append: "a" } as const
+
+/** Beats in a thread of its own: a training step may keep the main thread for minutes. */
+const beatScript = `
+const { parentPort, workerData } = require("node:worker_threads")
+const fs = require("node:fs")
+let { file } = workerData
+let count = 0
+parentPort.on("message", (moved) => { file = moved })
+setInterval(() => {
+  count += 1
+  try {
+    const descriptor = fs.openSync(file, "r+")
+    try {
+      fs.writeSync(descriptor, String(count).padStart(workerData.digits, "0"), workerData.offset)
+    } finally {
+      fs.closeSync(descriptor)
+    }
+  } catch {
+    // Moved, taken over, or the disk is away for a moment: the next beat tries again.
+  }
+}, workerData.millis)
+`
+
+const beat: DiskShape["beat"] = (file, offset, millis) =>
+  Effect.map(
+    Effect.acquireRelease(
+      Effect.sync(() => {
+        const worker = new Worker(beatScript, {
+          eval: true,
+          execArgv: [],
+          workerData: { file, offset, millis, digits: beatDigits }
+        })
+        // Without its beats the lock is merely taken for one of a dead process, and every change is still guarded.
+        worker.on("error", () => {})
+        worker.unref()
+        return worker
+      }),
+      (worker) => Effect.promise(() => worker.terminate())
+    ),
+    (worker) => (moved) => Effect.sync(() => worker.postMessage(moved))
+  )
 
 /** The machine's own disk. */
 const node: DiskShape = {
@@ -101,7 +158,7 @@ const node: DiskShape = {
         fs.closeSync(descriptor)
       }
     }),
-  makeFolder: (folder) => attempt("make folder", folder, () => void fs.mkdirSync(folder, { recursive: true })),
+  makeFolder: (folder) => attempt("make folder", folder, () => makeFolders(folder)),
   open: (file, how) => attempt("open", file, () => ({ file, id: fs.openSync(file, flags[how]) })),
   write: (handle, bytes) =>
     attempt("write", handle.file, () => {
@@ -130,7 +187,8 @@ const node: DiskShape = {
       } finally {
         fs.closeSync(descriptor)
       }
-    })
+    }),
+  beat
 }
 
 /** The disk of a run. */

@@ -114,9 +114,19 @@ export const CheckpointSaved = Schema.TaggedStruct("CheckpointSaved", {
 })
 /** The metrics on the test set. */
 export const Evaluated = Schema.TaggedStruct("Evaluated", { metrics: Metrics })
-/** A phase is over. */
+/** A phase is over, or stops before its end. */
 export const PhaseEnded = Schema.TaggedStruct("PhaseEnded", {
   phase: Phase,
+  /** Why it stops before its end; absent: it is over. */
+  stopped: Schema.optionalKey(Schema.Literals(["paused", "failed"])),
+  /** How far it came, where it stops before its end and that can be counted; `total` null where nobody knows. */
+  reached: Schema.optionalKey(
+    Schema.Struct({
+      unit: Schema.Literals(["step", "candidate"]),
+      done: Schema.Int,
+      total: Schema.NullOr(Schema.Int)
+    })
+  ),
   /** Time spent in it since it began or went on. */
   seconds: Schema.Finite,
   /** Of that: what journals, checkpoints, snapshots and their digests took. */

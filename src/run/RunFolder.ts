@@ -1,6 +1,6 @@
 /**
- * A run is a folder. One process at a time owns it (a lock with the owner's process and age; a dead owner's lock is
- * taken over), and whatever is written there is written so that a crash at any instant leaves the folder resumable.
+ * A run is a folder. One process at a time owns it (a lock that its owner renews; that of a dead owner is taken over),
+ * and whatever is written there is written so that a crash at any instant leaves the folder resumable.
  *
  * | file | what |
  * | --- | --- |
@@ -63,6 +63,7 @@ export interface RunFolderShape {
   readonly folder: string
   /** Absolute path of a file of the folder. */
   readonly path: (name: string) => string
+  /** For all that is in the folder: refuses every change once another process has taken it over. */
   readonly disk: Disk.DiskShape
   readonly config: string
   readonly manifest: Manifest
@@ -348,30 +349,31 @@ export const create = (
           reason: `it holds a run already; go on with it (\`osnas resume ${options.folder}\`), choose another \`name\` or --dir, or replace it with --overwrite`
         })
       }
-      // Owning it for a moment shows that nobody else does.
-      yield* Effect.scoped(Lock.acquire(disk, folder))
-      yield* disk.remove(folder)
+      // Owning it while it is removed shows that nobody else does.
+      yield* Effect.scoped(Effect.flatMap(Lock.acquire(disk, folder), (owned) => owned.disk.remove(folder)))
     }
     const part = `${folder}${partSuffix}`
     yield* disk.makeFolder(part)
-    const lock = yield* Lock.acquireUnscoped(disk, part)
+    const lease = yield* Lock.acquire(disk, part)
+    const owned = lease.disk
+    let isInPlace = false
+    // Refused where another process has taken it over meanwhile.
+    yield* Effect.addFinalizer(() => (isInPlace ? Effect.void : Effect.ignore(owned.remove(part))))
     // What a creation that was killed has left is not part of this one.
-    for (const name of yield* disk.list(part)) if (name !== lock) yield* disk.remove(path.join(part, name))
-    // From here on the lock travels with the folder into its place.
-    yield* Effect.addFinalizer(() =>
-      Effect.all([Effect.ignore(disk.remove(part)), Effect.ignore(disk.remove(path.join(folder, lock)))])
-    )
-    yield* Disk.writeTextAtomic(disk, path.join(part, files.config), options.config)
-    yield* Disk.writeTextAtomic(disk, path.join(part, files.manifest), manifestText(options.manifest))
+    for (const name of yield* disk.list(part)) if (name !== lease.name) yield* owned.remove(path.join(part, name))
+    yield* Disk.writeTextAtomic(owned, path.join(part, files.config), options.config)
+    yield* Disk.writeTextAtomic(owned, path.join(part, files.manifest), manifestText(options.manifest))
     for (const [name, content] of Object.entries(options.files ?? {})) {
       const file = path.join(part, name)
-      yield* disk.makeFolder(path.dirname(file))
-      yield* Disk.writeAtomic(disk, file, [typeof content === "string" ? new TextEncoder().encode(content) : content])
+      yield* owned.makeFolder(path.dirname(file))
+      yield* Disk.writeAtomic(owned, file, [typeof content === "string" ? new TextEncoder().encode(content) : content])
     }
-    // Takes the place of an empty folder, and fails where someone was quicker.
-    yield* disk.rename(part, folder)
+    // Takes the place of an empty folder, and fails where someone was quicker. The lock travels with the folder.
+    yield* owned.rename(part, folder)
+    isInPlace = true
+    yield* lease.moved(folder)
     yield* disk.syncFolder(path.dirname(folder))
-    return yield* make(disk, folder, options.config, options.manifest)
+    return yield* make(owned, folder, options.config, options.manifest)
   })
 
 /**
@@ -393,7 +395,7 @@ export const open = (
     }
     const manifest = yield* readManifest(disk, absolute)
     const config = yield* readConfig(disk, absolute)
-    yield* Lock.acquire(disk, absolute)
+    const lease = yield* Lock.acquire(disk, absolute)
     yield* checkIntegrity(disk, absolute)
-    return yield* make(disk, absolute, config, manifest)
+    return yield* make(lease.disk, absolute, config, manifest)
   })

@@ -5,6 +5,7 @@ import * as Exit from "effect/Exit"
 import * as CanonicalJson from "./CanonicalJson.ts"
 import * as Checkpoint from "./Checkpoint.ts"
 import * as Disk from "./Disk.ts"
+import * as Journal from "./Journal.ts"
 import type { RunConfig } from "./RunConfig.ts"
 import * as Runner from "./Runner.ts"
 import * as MemoryDisk from "./testing/MemoryDisk.ts"
@@ -122,6 +123,14 @@ describe("Runner", () => {
       const memory = MemoryDisk.make()
       let outcome = yield* Trials.begin(memory.disk, config, { maxMinutes: 0.0001 })
       assert.strictEqual(outcome._tag, "Paused")
+      const ends = (yield* Journal.read(memory.disk, `${Trials.folder}/events.jsonl`)).filter(
+        (line) => line["_tag"] === "PhaseEnded"
+      )
+      assert.deepInclude(ends.at(-1), {
+        phase: "supernetTraining",
+        stopped: "paused",
+        reached: { unit: "step", done: 1, total: 2 }
+      })
       for (let lives = 1; outcome._tag === "Paused" && lives < 40; lives++) {
         outcome = yield* Trials.resume(memory.disk, config, { maxMinutes: lives / 1000 })
       }

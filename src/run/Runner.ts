@@ -403,6 +403,8 @@ const makeWork = (s: Services, config: RunConfig, folder: RunFolder.RunFolderSha
     /** The epoch whose first remark was told last, so that pieces of an epoch do not repeat it. */
     let remarked = ""
     let phaseOpen: { readonly phase: Phase; readonly since: number } | undefined
+    /** How far the open phase has come. */
+    let counted: Extract<RunEvent, { readonly _tag: "PhaseEnded" }>["reached"]
 
     /** Nanoseconds that went into the folder and that no `PhaseEnded` has told of yet. */
     let saved = 0n
@@ -436,18 +438,21 @@ const makeWork = (s: Services, config: RunConfig, folder: RunFolder.RunFolderSha
       Effect.gen(function* () {
         if (phaseOpen?.phase === phase) return
         phaseOpen = { phase, since: yield* Clock.currentTimeMillis }
+        counted = undefined
         yield* emit({ _tag: "PhaseStarted", phase, done, total })
       })
 
-    const closePhase = Effect.gen(function* () {
-      if (phaseOpen === undefined) return
-      const { phase, since } = phaseOpen
-      phaseOpen = undefined
-      const savingSeconds = Number(saved) / 1e9
-      saved = 0n
-      const seconds = ((yield* Clock.currentTimeMillis) - since) / 1000
-      yield* emit({ _tag: "PhaseEnded", phase, seconds, savingSeconds })
-    })
+    const closePhase = (stopped?: "paused" | "failed") =>
+      Effect.gen(function* () {
+        if (phaseOpen === undefined) return
+        const { phase, since } = phaseOpen
+        phaseOpen = undefined
+        const savingSeconds = Number(saved) / 1e9
+        saved = 0n
+        const seconds = ((yield* Clock.currentTimeMillis) - since) / 1000
+        const early = stopped === undefined ? {} : { stopped, ...(counted === undefined ? {} : { reached: counted }) }
+        yield* emit({ _tag: "PhaseEnded", phase, ...early, seconds, savingSeconds })
+      })
 
     const dropLive = () => {
       if (live !== undefined) Trainer.disposeUnsafe(live.state)
@@ -547,6 +552,7 @@ const makeWork = (s: Services, config: RunConfig, folder: RunFolder.RunFolderSha
             })
           )
           state = next
+          counted = { unit: "step", done: state.step, total: steps }
           if (report.remark !== undefined) {
             const before = state.step - 1
             const { remark } = report
@@ -725,6 +731,7 @@ const makeWork = (s: Services, config: RunConfig, folder: RunFolder.RunFolderSha
             )
           )
           step += 1
+          counted = { unit: "step", done: step, total: steps }
           sums = {
             steps: sums.steps + 1,
             metrics: Object.fromEntries(
@@ -879,6 +886,7 @@ const makeWork = (s: Services, config: RunConfig, folder: RunFolder.RunFolderSha
           log.push(line)
           yield* breathe
         }
+        counted = { unit: "candidate", done: input.evaluation + 1, total: s.searchStrategy.evaluations ?? null }
         yield* emit({
           _tag: "CandidateScored",
           evaluation: input.evaluation,
@@ -1033,7 +1041,7 @@ const drive = (
 ): Effect.Effect<RunOutcome, RunError, Scope> =>
   Effect.gen(function* () {
     const { config } = options
-    const work = yield* makeWork(s, config, folder, options.folder)
+    const work = yield* makeWork({ ...s, disk: folder.disk }, config, folder, options.folder)
     const runFork = yield* FiberSet.makeRuntime<never>()
     let failure: Cause.Cause<RunError> | undefined
 
@@ -1079,7 +1087,7 @@ const drive = (
           noting(
             Effect.gen(function* () {
               yield* work.writeResults(results)
-              yield* work.closePhase
+              yield* work.closePhase()
               yield* persist
             })
           )
@@ -1153,7 +1161,7 @@ const drive = (
       return yield* new RunFailure({ tag: "MachineError", reason: "the main agent was stopped" })
     switch (output._tag) {
       case "Failed":
-        yield* Effect.ignore(work.closePhase)
+        yield* Effect.ignore(work.closePhase("failed"))
         yield* Effect.ignore(
           work.emit({ _tag: "RunFailed", tag: output.failure.tag, message: output.failure.message }, true)
         )
@@ -1161,7 +1169,7 @@ const drive = (
         return yield* new RunFailure({ tag: output.failure.tag, reason: output.failure.message })
       case "Paused": {
         const resume = `osnas resume ${options.folder}`
-        yield* work.closePhase
+        yield* work.closePhase("paused")
         yield* work.emit({ _tag: "RunPaused", resume }, true)
         return { _tag: "Paused", folder: folder.folder, results: output.results, resume } as const
       }

@@ -2,7 +2,8 @@
 import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process"
 import { fileURLToPath } from "node:url"
 
-const launcher = fileURLToPath(new URL("../osnas.mjs", import.meta.url))
+/** The file that starts the command. */
+export const launcher = fileURLToPath(new URL("../osnas.mjs", import.meta.url))
 
 /** How a process ended. */
 export interface Ended {

@@ -4,7 +4,7 @@
  */
 import * as path from "node:path"
 import * as Effect from "effect/Effect"
-import { DiskError, type DiskShape, type Handle } from "../Disk.ts"
+import { beatDigits, DiskError, type DiskShape, type Handle } from "../Disk.ts"
 
 interface Inode {
   /** What a reader sees. */
@@ -135,6 +135,23 @@ export const make = (): MemoryDisk => {
           if (path.dirname(name) === folder && !names.has(name)) durableNames.delete(name)
         }
         for (const [name, inode] of names) if (path.dirname(name) === folder) durableNames.set(name, inode)
+      }),
+    beat: (file, offset, millis) =>
+      Effect.gen(function* () {
+        let [at, count] = [file, 0]
+        const once = Effect.sync(() => {
+          count += 1
+          const inode = names.get(at)
+          if (inode === undefined) return
+          const data = inode.data.slice()
+          data.set(new TextEncoder().encode(String(count).padStart(beatDigits, "0")), offset)
+          inode.data = data
+        })
+        yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep(millis), once)))
+        return (moved: string) =>
+          Effect.sync(() => {
+            at = moved
+          })
       })
   }
 

@@ -46,6 +46,7 @@ import * as Tiny from "../../search-space/Tiny.ts"
 import * as CanonicalJson from "../CanonicalJson.ts"
 import * as Checkpoint from "../Checkpoint.ts"
 import * as ConfigFile from "../ConfigFile.ts"
+import type { DiskShape } from "../Disk.ts"
 import { read as readJournal } from "../Journal.ts"
 import * as Lock from "../Lock.ts"
 import * as RunFolder from "../RunFolder.ts"
@@ -69,6 +70,18 @@ export interface Fuzzer {
 
 const utf8 = (text: string) => new TextEncoder().encode(text)
 const textOf = (bytes: Uint8Array) => new TextDecoder().decode(bytes)
+
+/** A disk whose locks are renewed between any two looks at them. */
+const renewed = (disk: DiskShape): DiskShape => {
+  let looks = 0
+  return {
+    ...disk,
+    read: (file, offset, length) =>
+      Effect.map(disk.read(file, offset, length), (bytes) =>
+        file.includes(Lock.lockName) ? new Uint8Array([...bytes, ++looks % 2 === 0 ? 10 : 32]) : bytes
+      )
+  }
+}
 
 const onDisk = <A, E>(bytes: Uint8Array, name: string, use: (memory: MemoryDisk.MemoryDisk) => Effect.Effect<A, E>) =>
   Effect.gen(function* () {
@@ -320,10 +333,30 @@ export const fuzzers: Effect.Effect<Readonly<Record<string, Fuzzer>>, unknown> =
       parse: (bytes) => onDisk(bytes, "manifest.json", ({ disk }) => RunFolder.readManifest(disk, "/run"))
     },
     lock: {
-      good: [utf8(CanonicalJson.pretty({ pid: 2 ** 31 - 2, host: "elsewhere", started: null, since: 5 }))],
+      good: [
+        utf8(
+          CanonicalJson.pretty({
+            beat: "000000000007",
+            pid: 2 ** 31 - 2,
+            host: "elsewhere",
+            place: "here",
+            started: "12",
+            since: 5
+          })
+        )
+      ],
       names: /\/run/,
       parse: (bytes) =>
-        onDisk(bytes, `${Lock.lockName}-${2 ** 31 - 2}-1`, ({ disk }) => Effect.scoped(Lock.acquire(disk, "/run")))
+        onDisk(bytes, `${Lock.lockName}-${2 ** 31 - 2}-1`, ({ disk }) =>
+          Effect.scoped(
+            // Whoever wrote this renews it: it changes from one look to the next.
+            Effect.updateService(Lock.acquire(renewed(disk), "/run"), Lock.Surroundings, (here) => ({
+              ...here,
+              staleMillis: 0,
+              pollMillis: 0
+            }))
+          )
+        )
     },
     configuration: {
       good: [file("config.yaml"), ...examples, ...examples.slice(0, 2).map(utf16), utf8(merging)],

@@ -1,0 +1,82 @@
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import { afterEach, assert, describe, it } from "vitest"
+import { DatasetError } from "../dataflow/Dataflow.ts"
+import { most, refusal } from "../engine/Threads.ts"
+import { Disk, DiskError } from "../run/Disk.ts"
+import * as MemoryDisk from "../run/testing/MemoryDisk.ts"
+import * as ExitCode from "./Exit.ts"
+import { writeBeside } from "./Report.ts"
+import { isHangupIgnored } from "./Signals.ts"
+
+const caused = (error: unknown) => ExitCode.of(Cause.fail(error))
+
+describe("exit codes", () => {
+  afterEach(() => {
+    delete process.env[ExitCode.debugVariable]
+  })
+
+  it("an error that nobody expects is one line; its stack is shown on request", () => {
+    const error = new TypeError("x is not a function\nand more")
+    for (const cause of [Cause.fail(error), Cause.die(error)]) {
+      const { code, message } = ExitCode.of(cause)
+      assert.strictEqual(code, 1)
+      assert.strictEqual(message, "unexpected error: x is not a function ... (OSNAS_DEBUG=1 shows where)")
+    }
+    process.env[ExitCode.debugVariable] = "1"
+    assert.strictEqual(caused(error).message, error.stack)
+    assert.strictEqual(caused("a word").message, "a word")
+  })
+
+  it("what was given is to blame before a run begins (2), and not after (1)", () => {
+    const error = new DatasetError({ dataset: "mine", file: "/data", reason: "does not exist" })
+    assert.strictEqual(caused(error).code, 1)
+    assert.deepStrictEqual(caused(ExitCode.atStart(error)), { code: 2, message: error.message })
+    const full = new DiskError({ operation: "open", file: "/x", code: "ENOSPC", reason: "no space" })
+    assert.strictEqual(ExitCode.atStart(full), full)
+    assert.strictEqual(caused(full).code, 1)
+  })
+
+  it("a page that cannot be written is named, with why and what to do", async () => {
+    const { disk } = MemoryDisk.make()
+    const readOnly = {
+      ...disk,
+      open: (file: string) =>
+        Effect.fail(new DiskError({ operation: "open", file, code: "EROFS", reason: "read-only" }))
+    }
+    const exit = await Effect.runPromiseExit(
+      Effect.provide(writeBeside("/runs/a/report.html", "x", "try -o FILE"), Layer.succeed(Disk, readOnly))
+    )
+    assert.isTrue(Exit.isFailure(exit))
+    if (Exit.isSuccess(exit)) return
+    assert.deepStrictEqual(ExitCode.of(exit.cause), {
+      code: 1,
+      message: "/runs/a/report.html could not be written: read-only; try -o FILE"
+    })
+  })
+})
+
+describe("threads", () => {
+  it("a few more than cores are fine, a thousand are not", () => {
+    assert.deepStrictEqual([1, 2, 4, 5, 64].map(most), [16, 16, 16, 20, 256])
+    assert.isUndefined(refusal(7, 2))
+    assert.isUndefined(refusal(16, 1))
+    assert.match(refusal(17, 1) ?? "", /got 17; expected at most 16 threads: this machine has 1 core, /)
+    assert.match(refusal(1024, 2) ?? "", /at most 16 threads: this machine has 2 cores/)
+  })
+})
+
+describe("nohup", () => {
+  const before = process.env["_"]
+  afterEach(() => {
+    if (before === undefined) delete process.env["_"]
+    else process.env["_"] = before
+  })
+
+  it("is seen by its name in the environment", () => {
+    process.env["_"] = "/usr/bin/nohup"
+    assert.isTrue(isHangupIgnored())
+  })
+})

@@ -1,0 +1,31 @@
+/**
+ * A process that owns a folder, as seen from another container, and writes there until it cannot: says `owns` when it does,
+ * and why it stops. Arguments: folder, place, milliseconds of a beat, milliseconds of a lease.
+ */
+import * as Effect from "effect/Effect"
+import { Disk, writeTextAtomic } from "../Disk.ts"
+import * as Lock from "../Lock.ts"
+
+const [folder = "", place = "", beat = "", stale = ""] = process.argv.slice(2)
+
+const program = Effect.gen(function* () {
+  const lease = yield* Lock.acquire(yield* Disk, folder)
+  process.stdout.write("owns\n")
+  for (let count = 0; ; count++) {
+    yield* writeTextAtomic(lease.disk, `${folder}/written`, `${place} ${count}`)
+    yield* Effect.sleep(10)
+  }
+}).pipe(
+  Effect.scoped,
+  Effect.updateService(Lock.Surroundings, (here) => ({
+    ...here,
+    place,
+    beatMillis: Number(beat),
+    staleMillis: Number(stale),
+    pollMillis: 10
+  })),
+  Effect.catch((error) => Effect.sync(() => process.stdout.write(`${error._tag}: ${error.message}\n`))),
+  Effect.provide(Disk.layer)
+)
+
+await Effect.runPromise(program)
