@@ -1120,9 +1120,7 @@ const firstPhase = ({ needsSupernet, start: { architecture, network, supernet } 
 }
 
 const refuse = (config: RunConfig, issues: ReadonlyArray<ConfigFile.ConfigIssue>) =>
-  issues.length === 0
-    ? Effect.void
-    : Effect.fail(new ConfigFile.ConfigError({ file: config.name, issues }))
+  issues.length === 0 ? Effect.void : Effect.fail(new ConfigFile.ConfigError({ file: config.name, issues }))
 
 /** Fails where a training phase that the run comes to has no section in the configuration. */
 const checkSections = (config: RunConfig, input: AgentInput): Effect.Effect<void, ConfigFile.ConfigError> => {
