@@ -70,6 +70,15 @@ describe("inspect", () => {
       )
       writeFileSync(file, `${zeros}\n0,0\n`)
       assert.include((yield* failure("inspect", "proxylessnas", "--archs", file)).message, "it has 2 positions")
+      // As PowerShell writes it; and as no text is.
+      writeFileSync(file, Buffer.concat([Buffer.from([0xff, 0xfe]), Buffer.from(`${zeros}\r\n`, "utf16le")]))
+      assert.strictEqual(JSON.parse((yield* printed("inspect", "proxylessnas", "--archs", file))[0]!).macs, 19169792)
+      writeFileSync(file, Buffer.from(`${zeros}\n`, "utf16le"))
+      const wide = yield* failure("inspect", "proxylessnas", "--archs", file)
+      assert.deepStrictEqual(
+        [wide.code, wide.message],
+        [ExitCode.usage, `--archs ${file}: the file is UTF-16 without a byte order mark; save it as UTF-8`]
+      )
       // Published names beside digits, in a space that has them.
       const imageNet = ["--set", "stemStride=2", "--size", "224", "--classes", "1000"]
       writeFileSync(file, `fbnet-b\n${"8,".repeat(21)}8\n  fbnet-c\nfbnet-b\n`)
