@@ -33,9 +33,9 @@ describe("exit codes", () => {
   it("what was given is to blame before a run begins (2), and not after (1)", () => {
     const error = new DatasetError({ dataset: "mine", file: "/data", reason: "does not exist" })
     assert.strictEqual(caused(error).code, 1)
-    assert.deepStrictEqual(caused(ExitCode.atStart(error)), { code: 2, message: error.message })
+    assert.deepStrictEqual(caused(ExitCode.atStart(error, "new")), { code: 2, message: error.message })
     const full = new DiskError({ operation: "open", file: "/x", code: "ENOSPC", reason: "no space" })
-    assert.strictEqual(ExitCode.atStart(full), full)
+    assert.strictEqual(ExitCode.atStart(full, "new"), full)
     assert.strictEqual(caused(full).code, 1)
   })
 

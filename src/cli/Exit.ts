@@ -91,13 +91,17 @@ const usageTags: ReadonlySet<string> = new Set([
 ])
 
 /** Errors that say so where a run has not begun yet; later they are failures. */
-const startTags: ReadonlySet<string> = new Set(["DatasetError", "CheckpointError", "EstimationError"])
+const startTags: ReadonlySet<string> = new Set(["DatasetError", "EstimationError"])
 
-/** An error at the start of a run: one that its input is to blame for is a {@link BadInput}. */
-export const atStart = <E>(error: E): E | BadInput => {
+/**
+ * An error at the start of a run: one that its input is to blame for is a {@link BadInput}. So is a file of weights that
+ * a new run is given; in the folder of a run that is resumed it is damage.
+ */
+export const atStart = <E>(error: E, how: "new" | "resumed"): E | BadInput => {
   const tag = Predicate.hasProperty(error, "_tag") ? String(error._tag) : ""
   const isStart = tag === "RunFailure" && Predicate.hasProperty(error, "tag") && error.tag === "StartError"
-  return (isStart || startTags.has(tag)) && error instanceof Error ? new BadInput({ reason: error.message }) : error
+  const isInput = isStart || startTags.has(tag) || (tag === "CheckpointError" && how === "new")
+  return isInput && error instanceof Error ? new BadInput({ reason: error.message }) : error
 }
 
 /** An error that no command expects, in one line; the stack on request. */

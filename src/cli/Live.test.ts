@@ -113,7 +113,10 @@ describe("a run", () => {
         assert.include(page.out, "small: running")
         const resumed = await osnas(["resume", "B"])
         assert.strictEqual(resumed.code, 1)
-        assert.match(resumed.err, new RegExp(`in use by process ${running} .*since \\d+ s: wait for it or stop it`))
+        assert.match(
+          resumed.err,
+          new RegExp(`in use by process ${running} .*since \\d+ s: it is suspended; let it continue`)
+        )
         const replaced = await osnas(run("B", "--overwrite"))
         assert.strictEqual(replaced.code, 1)
         assert.include(replaced.err, `in use by process ${running}`)

@@ -257,7 +257,7 @@ const finish = Effect.fnUntraced(function* (outcome: Runner.RunOutcome, json: bo
 })
 
 /** Marks what goes wrong before the run begins: there a wrong input is to blame. */
-const startChecked = <A, E, R>(program: Effect.Effect<A, E, R | RunEvents>) =>
+const startChecked = <A, E, R>(program: Effect.Effect<A, E, R | RunEvents>, how: "new" | "resumed") =>
   Effect.suspend(() => {
     let hasBegun = false
     return program.pipe(
@@ -268,7 +268,7 @@ const startChecked = <A, E, R>(program: Effect.Effect<A, E, R | RunEvents>) =>
           return events.publish(event)
         }
       })),
-      Effect.mapError((error) => (hasBegun ? error : ExitCode.atStart(error)))
+      Effect.mapError((error) => (hasBegun ? error : ExitCode.atStart(error, how)))
     )
   })
 
@@ -319,7 +319,8 @@ export const begin = (loaded: Load.LoadedRun, beginning: Beginning) => {
         const components = yield* Check.approve(loaded, tableFolder, machine)
         return yield* Effect.provideContext(program, components)
       })
-    )
+    ),
+    "new"
   )
 }
 
@@ -411,7 +412,7 @@ export const goOn = Effect.fn("Run.goOn")(function* ({ dir, maxMinutes, set, thr
     const { config, kinds } = loaded
     return yield* Runner.resume({ config, configText: text, kinds, folder: dir, maxMinutes: minutes, pause })
   })
-  return yield* startChecked(Effect.scoped(program).pipe(Effect.provide(layers)))
+  return yield* startChecked(Effect.scoped(program).pipe(Effect.provide(layers)), "resumed")
 })
 
 /** Runs `osnas resume`. */

@@ -152,7 +152,7 @@ it.runIf(process.platform === "linux")("bench --compare ends the peer when it is
   assert.isAbove(pid, 0)
   assert.isTrue(runs(pid))
   child.kill("SIGTERM")
-  assert.strictEqual(await closed, 130)
+  assert.strictEqual(await closed, 143)
   for (let waited = 0; waited < 50 && runs(pid); waited++) await new Promise((next) => setTimeout(next, 20))
   assert.isFalse(runs(pid))
 })

@@ -156,12 +156,13 @@ export const assemble = (options: AssemblyOptions): Effect.Effect<Assembled, nev
       RunLayers.costs(config.budget.metric, table),
       Context.merge(base, disk)
     )
-    const priced = Context.merge(
-      base,
-      Option.getOrElse(costs, () => early as Context.Context<never> as Context.Context<CostModel | RunLayers.RunTable>)
-    )
+    const sampler = yield* build("trainingStrategy", chosen.trainingStrategy.layer, base)
+    if (Option.isNone(costs)) {
+      examineAll(early)
+      return ended()
+    }
+    const priced = Context.merge(base, costs.value)
     const budget = yield* build("budget", SearchBudget.layer(config.budget), priced)
-    const sampler = yield* build("trainingStrategy", chosen.trainingStrategy.layer, priced)
     const estimator = yield* build("estimator", chosen.estimator.layer, priced)
     const bounded = Context.merge(
       priced,
