@@ -10,6 +10,7 @@ import * as Schema from "effect/Schema"
 import { define } from "../component/Component.ts"
 import type { ImageShape, NamedBlock, Network } from "../nn/Network.ts"
 import { outputShape } from "../nn/Network.ts"
+import { PositiveInt } from "../support/Numbers.ts"
 import { type Block, BlockSpec, label, misplaced, place } from "./blocks/Block.ts"
 import {
   type Genotype,
@@ -24,11 +25,9 @@ import {
   TaskInterface
 } from "./SearchSpace.ts"
 
-const Positive = Schema.Int.check(Schema.isGreaterThan(0))
-
 const strides = {
-  stride: Positive.pipe(Schema.withDecodingDefaultKey(Effect.succeed(1))),
-  largeStride: Schema.NullOr(Positive)
+  stride: PositiveInt.pipe(Schema.withDecodingDefaultKey(Effect.succeed(1))),
+  largeStride: Schema.NullOr(PositiveInt)
     .annotate({ description: "Stride for images of 96 pixels and more (ImageNet's); null: the same" })
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed(null)))
 }
@@ -36,7 +35,7 @@ const strides = {
 /** A block that is not searched. `width` is its output width; null keeps it, `head` is the number of outputs asked. */
 export const FixedBlock = Schema.Struct({
   block: BlockSpec,
-  width: Schema.NullOr(Schema.Union([Positive, Schema.Literals(["head"])])).pipe(
+  width: Schema.NullOr(Schema.Union([PositiveInt, Schema.Literals(["head"])])).pipe(
     Schema.withDecodingDefaultKey(Effect.succeed(null))
   ),
   ...strides
@@ -46,7 +45,7 @@ export type FixedBlock = typeof FixedBlock.Type
 
 /** A searched layer: its output width and stride. */
 export const SearchedLayer = Schema.Struct({
-  width: Positive,
+  width: PositiveInt,
   ...strides
 })
 /** A searched layer. */
