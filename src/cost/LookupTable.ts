@@ -10,10 +10,10 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import type { ImageShape, NamedBlock } from "../nn/Network.ts"
-import { blockCost, outputShape } from "../nn/Network.ts"
 import * as CanonicalJson from "../run/CanonicalJson.ts"
 import { Disk, type DiskError, readText, writeTextAtomic } from "../run/Disk.ts"
+import type { ImageShape, NamedBlock } from "../search-space/Network.ts"
+import { blockCost, outputShape } from "../search-space/Network.ts"
 import { SearchSpace, type SearchSpaceShape } from "../search-space/SearchSpace.ts"
 import { CostEntries, type CostMetric, CostModel, type CostModelShape } from "./CostModel.ts"
 import * as LayerOptions from "./LayerOptions.ts"
@@ -339,7 +339,7 @@ const metricEntries = (table: LookupTable, metric: CostMetric): CostEntries => {
  *
  * ```ts
  * import * as Result from "effect/Result"
- * import * as Network from "../nn/Network.ts"
+ * import * as Network from "../search-space/Network.ts"
  * import * as Tiny from "../search-space/Tiny.ts"
  * import * as LookupTable from "./LookupTable.ts"
  *

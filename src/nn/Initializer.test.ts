@@ -2,8 +2,9 @@ import "@tensorflow/tfjs-backend-cpu"
 import { describe, expect, it } from "vitest"
 import * as Key from "../random/Key.ts"
 import * as Block from "../search-space/blocks/Block.ts"
+import { blockParameterSpecs } from "../search-space/Network.ts"
 import * as Initializer from "./Initializer.ts"
-import { blockParameterSpecs, type ParameterSpec } from "./Network.ts"
+import type { ParameterSpec } from "./Parameter.ts"
 
 const specsOf = (block: Block.Block): ReadonlyArray<ParameterSpec> => blockParameterSpecs({ name: "b", block })
 

@@ -2,7 +2,7 @@
 import { fill, ones, type Tensor, zeros } from "@tensorflow/tfjs-core"
 import * as RandomOps from "../engine/RandomOps.ts"
 import type * as Key from "../random/Key.ts"
-import type { ParameterSpec } from "./Network.ts"
+import type { ParameterSpec } from "./Parameter.ts"
 
 /** A distribution of a weight. Fans as in {@link ParameterSpec}. */
 export type WeightScheme =

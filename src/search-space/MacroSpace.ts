@@ -8,10 +8,10 @@ import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { define } from "../component/Component.ts"
-import type { ImageShape, NamedBlock, Network } from "../nn/Network.ts"
-import { outputShape } from "../nn/Network.ts"
 import { PositiveInt } from "../support/Numbers.ts"
 import { type Block, BlockSpec, label, misplaced, place } from "./blocks/Block.ts"
+import type { ImageShape, NamedBlock, Network } from "./Network.ts"
+import { outputShape } from "./Network.ts"
 import {
   type Genotype,
   GenotypeError,

@@ -8,7 +8,7 @@
 import * as Context from "effect/Context"
 import type * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import type { ImageShape, NamedBlock, Network } from "../nn/Network.ts"
+import type { ImageShape, NamedBlock, Network } from "./Network.ts"
 
 /** One digit a position: the index of the choice taken there. */
 export type Genotype = ReadonlyArray<number>

@@ -3,8 +3,18 @@
  * of half the kernel), so that weights move between the two.
  */
 import type { Activation, ConvStage } from "../../engine/ConvChain.ts"
-import type { Chain, NamedStage, Operation } from "../../nn/Operation.ts"
-import { chain, namedStage } from "../../nn/Operation.ts"
+import type { Operation } from "../../nn/Operation.ts"
+import { Branches } from "../../nn/operations/Branches.ts"
+import { Chain, chain, type NamedStage, namedStage } from "../../nn/operations/Chain.ts"
+import { ChannelShuffle } from "../../nn/operations/ChannelShuffle.ts"
+import { GlobalAverage } from "../../nn/operations/GlobalAverage.ts"
+import { ImagePool } from "../../nn/operations/ImagePool.ts"
+import { Linear } from "../../nn/operations/Linear.ts"
+import { Pool } from "../../nn/operations/Pool.ts"
+import { Residual } from "../../nn/operations/Residual.ts"
+import { SqueezeExcite } from "../../nn/operations/SqueezeExcite.ts"
+import { TimesZero } from "../../nn/operations/TimesZero.ts"
+import { Zeros } from "../../nn/operations/Zeros.ts"
 import type { Block, BlockOf } from "./Block.ts"
 
 interface StageSettings {
@@ -41,15 +51,11 @@ const keepsShape = (block: Block): boolean => block.stride === 1 && block.inChan
 const residualIf = (condition: boolean, operations: ReadonlyArray<Operation>): ReadonlyArray<Operation> => {
   if (!condition) return operations
   const only = operations.length === 1 ? operations[0] : undefined
-  return only?._tag === "Chain" ? [{ ...only, residual: true }] : [{ _tag: "Residual", operations }]
+  return Chain.is(only) ? [chain(only.settings.stages, true)] : [Residual.make({ operations })]
 }
 
-const squeezeExcite = (name: string, channels: number): Operation => ({
-  _tag: "SqueezeExcite",
-  name: `${name}.se`,
-  channels,
-  reduced: Math.max(1, Math.floor(channels / 4))
-})
+const squeezeExcite = (name: string, channels: number): Operation =>
+  SqueezeExcite.make({ name: `${name}.se`, channels, reduced: Math.max(1, Math.floor(channels / 4)) })
 
 const compileConv = (name: string, block: BlockOf<"Conv">): ReadonlyArray<Operation> => [
   chain([
@@ -108,7 +114,7 @@ const compileMobile = (name: string, block: BlockOf<"Mobile">): ReadonlyArray<Op
   }
   if (shuffled) {
     close()
-    operations.push({ _tag: "ChannelShuffle", groups })
+    operations.push(ChannelShuffle.make({ groups }))
   }
   open.push(depthwise)
   if (block.squeezeExcite) {
@@ -128,20 +134,21 @@ const compileMixed = (name: string, block: BlockOf<"Mixed">): ReadonlyArray<Oper
   if (block.expansion !== 1) {
     operations.push(chain([namedStage(`${name}.expand`, stage(block.inChannels, hidden, { groups, activation }))]))
   }
-  operations.push({
-    _tag: "Branches",
-    branches: block.kernels.map((kernel, i) => {
-      // the last share takes what does not divide
-      const from = i * share
-      const to = i === block.kernels.length - 1 ? hidden : from + share
-      const settings = { kernel, stride: block.stride, groups: to - from, activation }
-      return {
-        from,
-        to,
-        operations: [chain([namedStage(`${name}.mixed.${i}`, stage(to - from, to - from, settings))])]
-      }
+  operations.push(
+    Branches.make({
+      branches: block.kernels.map((kernel, i) => {
+        // the last share takes what does not divide
+        const from = i * share
+        const to = i === block.kernels.length - 1 ? hidden : from + share
+        const settings = { kernel, stride: block.stride, groups: to - from, activation }
+        return {
+          from,
+          to,
+          operations: [chain([namedStage(`${name}.mixed.${i}`, stage(to - from, to - from, settings))])]
+        }
+      })
     })
-  })
+  )
   if (block.squeezeExcite) operations.push(squeezeExcite(name, hidden))
   operations.push(chain([namedStage(`${name}.project`, stage(hidden, block.outChannels, { groups }))]))
   return residualIf(keepsShape(block), operations)
@@ -229,7 +236,7 @@ const compileUnified = (name: string, block: BlockOf<"Unified">): ReadonlyArray<
   let from = 0
   const branches = slotRuns(block, kept).map(({ kernel, slots }) => {
     const operation: Operation =
-      kernel === 0 ? { _tag: "TimesZero", stride: block.stride } : unifiedDepthwise(name, block, slots, kernel)
+      kernel === 0 ? TimesZero.make({ stride: block.stride }) : unifiedDepthwise(name, block, slots, kernel)
     const branch = { from, to: from + block.inChannels * slots.length, operations: [operation] }
     from = branch.to
     return branch
@@ -238,7 +245,7 @@ const compileUnified = (name: string, block: BlockOf<"Unified">): ReadonlyArray<
   const operations: ReadonlyArray<Operation> = [
     // As in the decoded network, a single sub-block works on the input itself.
     ...(kept.length > 1 ? [unifiedExpand(name, block, kept)] : []),
-    ...(only === undefined ? [{ _tag: "Branches", branches } as const] : only.operations),
+    ...(only === undefined ? [Branches.make({ branches })] : only.operations),
     unifiedProject(name, block, kept, empty)
   ]
   return residualIf(keepsShape(block), joinChains(operations))
@@ -249,8 +256,8 @@ const joinChains = (operations: ReadonlyArray<Operation>): ReadonlyArray<Operati
   const out: Array<Operation> = []
   for (const operation of operations) {
     const last = out.at(-1)
-    if (last?._tag === "Chain" && operation._tag === "Chain" && !last.residual && !operation.residual) {
-      out[out.length - 1] = chain([...last.stages, ...operation.stages])
+    if (Chain.is(last) && Chain.is(operation) && !last.settings.residual && !operation.settings.residual) {
+      out[out.length - 1] = chain([...last.settings.stages, ...operation.settings.stages])
     } else out.push(operation)
   }
   return out
@@ -288,14 +295,13 @@ const compileShuffle = (name: string, block: BlockOf<"Shuffle">): ReadonlyArray<
         point("main.project", hidden, main)
       ]
   return [
-    {
-      _tag: "Branches",
+    Branches.make({
       branches: [
         { from: 0, to: widens ? inChannels : inChannels - mainIn, operations: projection },
         { from: widens ? 0 : inChannels - mainIn, to: inChannels, operations: [chain(stages)] }
       ]
-    },
-    { _tag: "ChannelShuffle", groups: 2 }
+    }),
+    ChannelShuffle.make({ groups: 2 })
   ]
 }
 
@@ -304,7 +310,7 @@ const compileSkip = (name: string, block: BlockOf<"Skip">): ReadonlyArray<Operat
     return [chain([namedStage(`${name}.conv`, stage(block.inChannels, block.outChannels, { stride: block.stride }))])]
   }
   if (block.stride === 1) return []
-  return [{ _tag: "Pool", kind: "average", kernel: block.stride, stride: block.stride, padding: "ceil" }]
+  return [Pool.make({ kind: "average", kernel: block.stride, stride: block.stride, padding: "ceil" })]
 }
 
 const compileAspp = (name: string, block: BlockOf<"Aspp">): ReadonlyArray<Operation> => {
@@ -322,8 +328,7 @@ const compileAspp = (name: string, block: BlockOf<"Aspp">): ReadonlyArray<Operat
     ]
   }))
   return [
-    {
-      _tag: "Branches",
+    Branches.make({
       branches: [
         {
           ...whole,
@@ -335,15 +340,14 @@ const compileAspp = (name: string, block: BlockOf<"Aspp">): ReadonlyArray<Operat
         {
           ...whole,
           operations: [
-            {
-              _tag: "ImagePool",
+            ImagePool.make({
               stride: block.stride,
               operations: [chain([namedStage(`${name}.image`, stage(inChannels, outChannels, { activation }))])]
-            }
+            })
           ]
         }
       ]
-    },
+    }),
     chain([namedStage(`${name}.join`, stage(outChannels * (block.rates.length + 2), outChannels, { activation }))])
   ]
 }
@@ -375,31 +379,29 @@ export const compile = (name: string, block: Block): ReadonlyArray<Operation> =>
     case "Skip":
       return compileSkip(name, block)
     case "Zero":
-      return [{ _tag: "Zeros", outChannels: block.outChannels, stride: block.stride }]
+      return [Zeros.make({ outChannels: block.outChannels, stride: block.stride })]
     case "AveragePool":
     case "MaxPool":
       return [
-        {
-          _tag: "Pool",
+        Pool.make({
           kind: block._tag === "MaxPool" ? "max" : "average",
           kernel: block.kernel,
           stride: block.stride,
           padding: Math.floor(block.kernel / 2)
-        }
+        })
       ]
     case "Aspp":
       return compileAspp(name, block)
     case "GlobalAverage":
-      return [{ _tag: "GlobalAverage" }]
+      return [GlobalAverage.make({})]
     case "Classifier":
       return [
-        {
-          _tag: "Linear",
+        Linear.make({
           name: `${name}.linear`,
           inFeatures: block.inChannels,
           outFeatures: block.outChannels,
           bias: block.bias
-        }
+        })
       ]
   }
 }

@@ -9,22 +9,21 @@
 import type { Tensor } from "@tensorflow/tfjs-core"
 import * as tf from "@tensorflow/tfjs-core"
 import type { BatchStatistics } from "../engine/ConvChain.ts"
-import type { BlockOf } from "../search-space/blocks/Block.ts"
-import { compile, unifiedDepthwise, unifiedExpand, unifiedProject } from "../search-space/blocks/Compile.ts"
-import type { LayerOption, SearchSpaceShape, SuperLayer } from "../search-space/SearchSpace.ts"
-import { valueAndGradient } from "./Gradient.ts"
+import { valueAndGradient } from "../nn/Gradient.ts"
+import { activationsOf, type Operation } from "../nn/Operation.ts"
+import type { Variables } from "../nn/ParameterTree.ts"
+import { scoped } from "../nn/Scope.ts"
+import type { BlockOf } from "./blocks/Block.ts"
+import { compile, unifiedDepthwise, unifiedExpand, unifiedProject } from "./blocks/Compile.ts"
 import {
   type Applied,
   applyBlockUnsafe,
   applyOperationsUnsafe,
   blockParameterSpecs,
-  type ImageShape,
   type Mode,
   outputShape
 } from "./Network.ts"
-import type { Operation } from "./Operation.ts"
-import type { Variables } from "./ParameterTree.ts"
-import { scoped } from "./Scope.ts"
+import type { LayerOption, SearchSpaceShape, SuperLayer } from "./SearchSpace.ts"
 
 /** One weight an option: a tensor [options], through which gradients flow, or plain numbers. */
 export type LayerWeights = tf.Tensor1D | ReadonlyArray<number>
@@ -249,29 +248,6 @@ const unifiedMixture = (
   return block.stride === 1 && block.inChannels === block.outChannels ? tf.add(projected, x) : projected
 }
 
-/** Floats that the stages of operations put out for one image. */
-const activationsOf = (shape: ImageShape, operations: ReadonlyArray<Operation>): number => {
-  let sum = 0
-  const visit = (operation: Operation): void => {
-    switch (operation._tag) {
-      case "Chain":
-        for (const { stage } of operation.stages) sum += shape[0] * shape[1] * stage.outChannels
-        return
-      case "Residual":
-      case "ImagePool":
-        operation.operations.forEach(visit)
-        return
-      case "Branches":
-        for (const branch of operation.branches) branch.operations.forEach(visit)
-        return
-      default:
-        sum += shape[0] * shape[1] * shape[2]
-    }
-  }
-  operations.forEach(visit)
-  return sum
-}
-
 /**
  * About how many bytes of activations a mixture over a batch keeps for its backward pass when nothing is recomputed (an
  * upper estimate: strided convolutions are counted at their input's size).
@@ -280,12 +256,12 @@ export const mixtureBytes = (space: SearchSpaceShape, batch: number): number => 
   let shape = space.interface.input
   let floats = 0
   for (const { block, name } of space.first) {
-    floats += activationsOf(shape, compile(name, block))
+    floats += activationsOf(compile(name, block), shape)
     shape = outputShape(block, shape)
   }
   for (const layer of space.layers) {
     const options = unifiedOf(layer) === undefined ? layer.options : layer.options.slice(0, 3)
-    for (const { block } of options) floats += activationsOf(shape, compile(block.name, block.block))
+    for (const { block } of options) floats += activationsOf(compile(block.name, block.block), shape)
     shape = outputShape((layer.options[0] as LayerOption).block.block, shape)
   }
   return 4 * batch * floats

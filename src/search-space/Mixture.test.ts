@@ -3,13 +3,13 @@ import * as tf from "@tensorflow/tfjs-core"
 import * as Result from "effect/Result"
 import { beforeAll, describe, expect, it } from "vitest"
 import { fill, filled } from "../../property-tests/Filled.ts"
-import * as Block from "../search-space/blocks/Block.ts"
-import { fixed, fromMacro, layersOf, type MacroSpec } from "../search-space/MacroSpace.ts"
-import type { NetworkInterface, SearchSpaceShape } from "../search-space/SearchSpace.ts"
-import * as Sgnas from "../search-space/Sgnas.ts"
-import { valueAndGradient } from "./Gradient.ts"
+import { valueAndGradient } from "../nn/Gradient.ts"
+import * as Block from "./blocks/Block.ts"
+import { fixed, fromMacro, layersOf, type MacroSpec } from "./MacroSpace.ts"
 import * as Mixture from "./Mixture.ts"
 import * as Network from "./Network.ts"
+import type { NetworkInterface, SearchSpaceShape } from "./SearchSpace.ts"
+import * as Sgnas from "./Sgnas.ts"
 
 beforeAll(async () => {
   await tf.setBackend("cpu")

@@ -4,12 +4,12 @@ import * as Result from "effect/Result"
 import fc from "fast-check"
 import { beforeAll, describe, expect, it } from "vitest"
 import { fill, filled } from "../../property-tests/Filled.ts"
+import { valueAndGradient } from "../nn/Gradient.ts"
+import * as ParameterTree from "../nn/ParameterTree.ts"
 import * as Key from "../random/Key.ts"
-import * as Block from "../search-space/blocks/Block.ts"
-import * as Tiny from "../search-space/Tiny.ts"
-import { valueAndGradient } from "./Gradient.ts"
+import * as Block from "./blocks/Block.ts"
 import * as Network from "./Network.ts"
-import * as ParameterTree from "./ParameterTree.ts"
+import * as Tiny from "./Tiny.ts"
 
 beforeAll(async () => {
   await tf.setBackend("cpu")
