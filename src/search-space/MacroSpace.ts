@@ -9,7 +9,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { define } from "../component/Component.ts"
 import { PositiveInt } from "../support/Numbers.ts"
-import { type Block, BlockSpec, label, misplaced, place } from "./blocks/Block.ts"
+import { type Block, BlockSpec, kindOf, label, misplaced, place } from "./blocks/Block.ts"
 import type { ImageShape, NamedBlock, Network } from "./Network.ts"
 import { outputShape } from "./Network.ts"
 import {
@@ -187,7 +187,8 @@ const reach = (
     const fail = (reason: string) =>
       Result.fail(new SearchSpaceError({ space, reason: `block ${name} (${label(block)}) of ${space} ${reason}` }))
     if (block.inChannels !== shape[2]) return fail(`takes ${block.inChannels} channels, and there are ${shape[2]}`)
-    if (vector !== (block._tag === "Classifier")) {
+    const { givesVector = false, takesVector = false } = kindOf(block)
+    if (vector !== takesVector) {
       return fail(vector ? "takes an image, and there is a vector" : "takes a vector: put a GlobalAverage before it")
     }
     const reason = misplaced(block)
@@ -197,7 +198,7 @@ const reach = (
       return fail(`has no output for an input of ${shape.join("x")}`)
     }
     shape = after
-    vector = block._tag === "Classifier" || block._tag === "GlobalAverage"
+    vector = givesVector
   }
   return Result.succeed({ shape, vector })
 }
