@@ -36,7 +36,7 @@ const settings = (spec: object, defaults: object): string => {
   const own = Object.entries(spec).filter(
     ([key, item]) => key !== "_tag" && JSON.stringify(known[key]) !== JSON.stringify(item)
   )
-  return `{ ${own.map(([key, item]) => `${key}: ${value(item)}`).join(", ")} }`
+  return own.length === 0 ? "{}" : `{ ${own.map(([key, item]) => `${key}: ${value(item)}`).join(", ")} }`
 }
 
 /** A block's spec as the code that makes it, and the function or constant that the code uses. */

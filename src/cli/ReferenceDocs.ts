@@ -63,7 +63,8 @@ const rows = (schema: Json, path: ReadonlyArray<string>): ReadonlyArray<Row> => 
   })
 }
 
-const table = (schema: Json, path: ReadonlyArray<string> = []): string => {
+/** The keys of an object's schema as a table in Markdown. */
+export const table = (schema: Json, path: ReadonlyArray<string> = []): string => {
   const lines = rows(schema, path)
   if (lines.length === 0) return "No options."
   const all: ReadonlyArray<Row> = [["key", "takes", "default", ""], ...lines]

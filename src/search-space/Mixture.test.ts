@@ -52,6 +52,17 @@ describe("a mixture", () => {
     })
   })
 
+  it("of unified blocks that share nothing is the sum of their own outputs", () => {
+    tf.tidy(() => {
+      const choices = [Block.unified({ slots: [3, 0] }), Block.unified({ slots: [3, 5] })]
+      const own = Result.getOrThrow(fromMacro({ ...spec, choices }, task))
+      const variables = filled(own.supernet)
+      const path = Network.apply(own.network([1, 0]), variables, images(), "eval")
+      const mixture = Mixture.applyMixture(own, variables, images(), oneHot(own, [1, 0]), "eval")
+      expect(Array.from(mixture.output.dataSync())).toEqual(Array.from(path.output.dataSync()))
+    })
+  })
+
   const measured = (memory: "keep" | "recompute") => {
     const variables = filled(space.supernet)
     const weights = { w0: tf.tensor1d([0.2, 0.5, 0.3]), w1: tf.tensor1d([0.6, 0.1, 0.3]) }

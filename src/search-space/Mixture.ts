@@ -42,11 +42,11 @@ export interface MixtureOptions {
 
 const defaultMaxBytes = 2 ** 30
 
-/** How the options of a layer are mixed where they are selections of one block; undefined where each is its own. */
-const mixOf = (layer: SuperLayer) => {
-  const first = layer.options[0]
-  return first === undefined ? undefined : kindOf(first.block.block).mix
-}
+/** How a layer is mixed whose options are selections of one block, under one name; undefined where each is its own. */
+const mixOf = ({ options: [first, ...others] }: SuperLayer) =>
+  first === undefined || others.some(({ block }) => block.name !== first.block.name)
+    ? undefined
+    : kindOf(first.block.block).mix
 
 const asTensor = (weights: LayerWeights): tf.Tensor1D =>
   weights instanceof tf.Tensor ? weights : tf.tensor1d([...weights], "float32")

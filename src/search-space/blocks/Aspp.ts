@@ -4,7 +4,7 @@ import { chain, namedStage } from "../../nn/operations/Chain.ts"
 import { ImagePool } from "../../nn/operations/ImagePool.ts"
 import { PositiveInt } from "../../support/Numbers.ts"
 import { define, type Partially } from "./BlockKind.ts"
-import { activation, OddKernel, type StageSettings, stage } from "./Parts.ts"
+import { activation, oddKernel, type StageSettings, stage } from "./Parts.ts"
 
 /**
  * Atrous spatial pyramid pooling (Chen et al. 2017, section 3.3): a 1x1 convolution, one dilated convolution a rate and
@@ -21,7 +21,7 @@ import { activation, OddKernel, type StageSettings, stage } from "./Parts.ts"
  * ```
  */
 export const AsppSpec = Schema.TaggedStruct("Aspp", {
-  kernel: OddKernel.annotate({ description: "Side of the dilated kernels" }),
+  kernel: oddKernel("Side of the dilated kernels, odd"),
   rates: Schema.Array(PositiveInt)
     .check(Schema.isMinLength(1))
     .annotate({ description: "Dilations of the convolutions side by side" }),

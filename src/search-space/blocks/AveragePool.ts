@@ -1,7 +1,7 @@
 import * as Schema from "effect/Schema"
 import { Pool } from "../../nn/operations/Pool.ts"
 import { define } from "./BlockKind.ts"
-import { keepsWidth, OddKernel } from "./Parts.ts"
+import { keepsWidth, oddKernel } from "./Parts.ts"
 
 /**
  * Average pooling; padding does not count. Keeps the width.
@@ -17,7 +17,7 @@ import { keepsWidth, OddKernel } from "./Parts.ts"
  * ```
  */
 export const AveragePoolSpec = Schema.TaggedStruct("AveragePool", {
-  kernel: OddKernel.annotate({ description: "Side of the window" })
+  kernel: oddKernel("Side of the window, odd")
 }).annotate({ description: "Average pooling; padding does not count; keeps the width" })
 
 const defaults = { _tag: "AveragePool" } as const

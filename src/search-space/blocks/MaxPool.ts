@@ -1,7 +1,7 @@
 import * as Schema from "effect/Schema"
 import { Pool } from "../../nn/operations/Pool.ts"
 import { define } from "./BlockKind.ts"
-import { keepsWidth, OddKernel } from "./Parts.ts"
+import { keepsWidth, oddKernel } from "./Parts.ts"
 
 /**
  * Max pooling. Keeps the width.
@@ -17,7 +17,7 @@ import { keepsWidth, OddKernel } from "./Parts.ts"
  * ```
  */
 export const MaxPoolSpec = Schema.TaggedStruct("MaxPool", {
-  kernel: OddKernel.annotate({ description: "Side of the window" })
+  kernel: oddKernel("Side of the window, odd")
 }).annotate({ description: "Max pooling; keeps the width" })
 
 const defaults = { _tag: "MaxPool" } as const

@@ -11,7 +11,7 @@ import {
   invertedResidualPlace,
   keepsShape,
   misplacedInvertedResidual,
-  OddKernel,
+  oddKernel,
   one,
   residualIf,
   squeezeExcite,
@@ -34,9 +34,9 @@ import {
  * ```
  */
 export const MixedSpec = Schema.TaggedStruct("Mixed", {
-  kernels: Schema.Array(OddKernel)
+  kernels: Schema.Array(oddKernel("Side of a kernel, odd"))
     .check(Schema.isMinLength(1))
-    .annotate({ description: "Sides of the depthwise kernels; the last one's share takes what does not divide" }),
+    .annotate({ description: "Sides of the depthwise kernels, odd; the last one's share takes what does not divide" }),
   expansion,
   activation,
   squeezeExcite: flag(false, "Squeeze-and-excitation after the depthwise convolutions"),

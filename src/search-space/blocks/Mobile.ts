@@ -11,7 +11,7 @@ import {
   invertedResidualPlace,
   keepsShape,
   misplacedInvertedResidual,
-  OddKernel,
+  oddKernel,
   one,
   residualIf,
   squeezeExcite,
@@ -34,7 +34,7 @@ import {
  * ```
  */
 export const MobileSpec = Schema.TaggedStruct("Mobile", {
-  kernel: OddKernel.annotate({ description: "Side of the depthwise kernel" }),
+  kernel: oddKernel("Side of the depthwise kernel, odd"),
   expansion,
   activation,
   squeezeExcite: flag(false, "Squeeze-and-excitation after the depthwise convolution"),

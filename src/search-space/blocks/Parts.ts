@@ -6,20 +6,22 @@ import type { Operation } from "../../nn/Operation.ts"
 import { Chain, chain } from "../../nn/operations/Chain.ts"
 import { Residual } from "../../nn/operations/Residual.ts"
 import { SqueezeExcite } from "../../nn/operations/SqueezeExcite.ts"
-import { NonNegativeInt, PositiveInt } from "../../support/Numbers.ts"
+import { PositiveInt } from "../../support/Numbers.ts"
 import type { Placement, TorchPlace } from "./BlockKind.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Settings
 
 /** An odd kernel side: with half of it as padding, a stride of 1 keeps the image's size. */
-export const OddKernel = Schema.Int.check(
-  Schema.isGreaterThan(0),
-  Schema.makeFilter((k: number) => k % 2 === 1 || "an odd kernel side")
-)
+export const oddKernel = (description: string) =>
+  Schema.Int.annotate({ description }).check(
+    Schema.isGreaterThan(0),
+    Schema.makeFilter((k: number) => k % 2 === 1 || "an odd kernel side")
+  )
 
 /** An odd kernel side, or 0 for none. */
-export const OddKernelOrNone = NonNegativeInt.check(
+export const oddKernelOrNone = Schema.Int.check(
+  Schema.isGreaterThanOrEqualTo(0),
   Schema.makeFilter((k: number) => k === 0 || k % 2 === 1 || "an odd kernel side, or 0")
 )
 

@@ -1,7 +1,7 @@
 import * as Schema from "effect/Schema"
 import { chain, namedStage } from "../../nn/operations/Chain.ts"
 import { define, type Partially } from "./BlockKind.ts"
-import { activation, flag, OddKernel, one, stage } from "./Parts.ts"
+import { activation, flag, oddKernel, one, stage } from "./Parts.ts"
 
 /**
  * Depthwise then pointwise convolution, then one batch normalisation and activation.
@@ -17,7 +17,7 @@ import { activation, flag, OddKernel, one, stage } from "./Parts.ts"
  * ```
  */
 export const SeparableSpec = Schema.TaggedStruct("Separable", {
-  kernel: OddKernel.annotate({ description: "Side of the depthwise kernel" }),
+  kernel: oddKernel("Side of the depthwise kernel, odd"),
   activation,
   norm: flag(true, "Batch normalisation after the pointwise convolution"),
   dilation: one("Distance of the depthwise kernel's taps")

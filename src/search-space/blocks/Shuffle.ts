@@ -5,7 +5,7 @@ import { Branches } from "../../nn/operations/Branches.ts"
 import { chain, namedStage } from "../../nn/operations/Chain.ts"
 import { ChannelShuffle } from "../../nn/operations/ChannelShuffle.ts"
 import { define, type Partially, type Placement } from "./BlockKind.ts"
-import { activation, convBnAct, flag, OddKernel, stage } from "./Parts.ts"
+import { activation, convBnAct, flag, oddKernel, stage } from "./Parts.ts"
 
 /**
  * A block of ShuffleNetV2 (Ma et al. 2018, section 4) with a free kernel, as Single Path One-Shot searches it (Guo et
@@ -22,7 +22,7 @@ import { activation, convBnAct, flag, OddKernel, stage } from "./Parts.ts"
  * ```
  */
 export const ShuffleSpec = Schema.TaggedStruct("Shuffle", {
-  kernel: OddKernel.annotate({ description: "Side of the depthwise kernel; `xception` has 3 whatever this is" }),
+  kernel: oddKernel("Side of the depthwise kernel, odd; `xception` has 3 whatever this is"),
   xception: flag(false, "Three depthwise convolutions of kernel 3 instead of one"),
   activation,
   widening: Schema.Literals(["half", "keep"])

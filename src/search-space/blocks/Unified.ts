@@ -6,7 +6,7 @@ import { Branches } from "../../nn/operations/Branches.ts"
 import { type Chain, chain } from "../../nn/operations/Chain.ts"
 import { TimesZero } from "../../nn/operations/TimesZero.ts"
 import { define, type LayerMix, type Partially, type Placement, type TorchForm, type TorchPlace } from "./BlockKind.ts"
-import { activation, convBnAct, flag, joinChains, keepsShape, OddKernelOrNone, residualIf, stage } from "./Parts.ts"
+import { activation, convBnAct, flag, joinChains, keepsShape, oddKernelOrNone, residualIf, stage } from "./Parts.ts"
 
 /**
  * The unified block of SGNAS (Huang and Chu 2021, section 3.3): `slots` sub-blocks of the input's width each, every one
@@ -24,9 +24,9 @@ import { activation, convBnAct, flag, joinChains, keepsShape, OddKernelOrNone, r
  * ```
  */
 export const UnifiedSpec = Schema.TaggedStruct("Unified", {
-  slots: Schema.Array(OddKernelOrNone)
+  slots: Schema.Array(oddKernelOrNone)
     .check(Schema.isMinLength(1))
-    .annotate({ description: "Sides of the sub-blocks' depthwise kernels; 0 leaves one out" }),
+    .annotate({ description: "Sides of the sub-blocks' depthwise kernels, odd; 0 leaves one out" }),
   activation,
   published: flag(false, "Compute the slots left out as well and multiply them by zero, as the published supernet does")
 }).annotate({
