@@ -130,6 +130,27 @@ describe("applying", () => {
     )
   })
 
+  it("gives what only zeros depend on gradients that are zeros, so that weight decay still reaches it", () => {
+    tf.tidy(() => {
+      const blocks = [
+        { name: "b", block: Block.place(Block.conv({ kernel: 3 }), 4, 4, 1) },
+        { name: "z", block: Block.place(Block.zero, 4, 6, 2) }
+      ]
+      const network = { input: [6, 6, 4], blocks } as const
+      const variables = filled(network)
+      const { gradients, rest } = valueAndGradient(() => {
+        const { output } = Network.apply(network, variables, images(), "train")
+        return { loss: tf.sum(output), rest: { output } }
+      }, variables.params)
+      expect(rest.output.shape).toEqual([2, 3, 3, 6])
+      expect(Object.keys(gradients).sort()).toEqual(Object.keys(variables.params).sort())
+      for (const [name, gradient] of Object.entries(gradients)) {
+        expect(gradient.shape, name).toEqual(variables.params[name]?.shape)
+        expect(Math.max(...gradient.dataSync().map(Math.abs)), name).toBe(0)
+      }
+    })
+  })
+
   it("starts a path as its supernet does", () => {
     tf.tidy(() => {
       const all = Network.initialise(space.supernet, Key.make(5))

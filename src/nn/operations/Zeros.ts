@@ -8,7 +8,8 @@ export interface ZerosSettings {
 }
 
 /**
- * Zeros of the size that a convolution of this stride would give.
+ * Zeros of the size that a convolution of this stride would give. They depend on the input, with gradients that are zeros:
+ * what only zeros depend on is still updated, by weight decay and momentum.
  *
  * **Example** (Every second position)
  *
@@ -26,6 +27,9 @@ export const Zeros = define<ZerosSettings>({
   }),
   apply: ({ outChannels, stride }, _, x) => {
     const [batch, height, width] = x.shape as [number, number, number, number]
-    return tf.zeros([batch, ...strided([height, width, outChannels], stride)])
+    return tf.customGrad(() => ({
+      value: tf.zeros([batch, ...strided([height, width, outChannels], stride)]),
+      gradFunc: () => tf.zeros(x.shape)
+    }))(x)
   }
 })
