@@ -102,15 +102,11 @@ export const trainableNames = (network: Network): ReadonlyArray<string> =>
  * Fresh variables of a network. Each tensor is drawn from a key derived by its own name, so it does not depend on which
  * other tensors the network has: a path starts with the same values alone as within its supernet, where its fans agree.
  */
-export const initialise = (
-  network: Network,
-  key: Key.Key,
-  scheme: Initializer.Scheme = Initializer.standard
-): Variables => {
+export const initialise = (network: Network, key: Key.Key): Variables => {
   const params: Record<string, Tensor> = {}
   const stats: Record<string, Tensor> = {}
   for (const spec of parameterSpecs(network)) {
-    const tensor = Initializer.start(spec, Key.derive(key, spec.name), scheme)
+    const tensor = Initializer.start(spec, Key.derive(key, spec.name))
     if (spec.trainable) params[spec.name] = tensor
     else stats[spec.name] = tensor
   }
