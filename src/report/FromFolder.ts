@@ -16,8 +16,7 @@ import * as RunFolder from "../run/RunFolder.ts"
 import { SearchSpace, type SearchSpaceShape, TaskInterface } from "../search-space/SearchSpace.ts"
 import type { Rows } from "../search-strategy/Distribution.ts"
 import { describe } from "./Describe.ts"
-import type { LearningData } from "./Learning.ts"
-import type { Candidate, CurvePoint, FoundArchitecture, PhaseTime, ReportData } from "./ReportData.ts"
+import type { Candidate, CurvePoint, FoundArchitecture, LearningData, PhaseTime, ReportData } from "./ReportData.ts"
 
 const Architecture = Schema.Struct({
   architecture: Schema.String,
