@@ -32,7 +32,7 @@ export const typeText = (schema: Json): string => {
   if ("const" in schema) return `\`${JSON.stringify(schema["const"])}\``
   if (Array.isArray(schema["enum"])) return schema["enum"].map((value) => `\`${value}\``).join(", ")
   if (Array.isArray(schema["anyOf"])) {
-    return schema["anyOf"].map((one) => (isObject(one) ? typeText(one) : "anything")).join(" or ")
+    return [...new Set(schema["anyOf"].map((one) => (isObject(one) ? typeText(one) : "anything")))].join(" or ")
   }
   if ("$ref" in schema) return "see the schema"
   const type = typeof schema["type"] === "string" ? schema["type"] : "anything"
