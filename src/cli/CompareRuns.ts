@@ -6,8 +6,8 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Comparison from "../report/Comparison.ts"
 import * as FromFolder from "../report/FromFolder.ts"
-import { Disk, writeTextAtomic } from "../run/Disk.ts"
 import * as RunFolder from "../run/RunFolder.ts"
+import { Disk, writeTextAtomic } from "../support/Disk.ts"
 import { UsageError } from "./Exit.ts"
 
 /** Flags of the command. */

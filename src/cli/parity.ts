@@ -20,7 +20,6 @@ import { valueAndGradient } from "../nn/Gradient.ts"
 import * as Optimizer from "../nn/Optimizer.ts"
 import * as ParameterTree from "../nn/ParameterTree.ts"
 import * as Checkpoint from "../run/Checkpoint.ts"
-import { Disk } from "../run/Disk.ts"
 import type { OptimizerConfig } from "../run/RunConfig.ts"
 import * as FbNet from "../search-space/FbNet.ts"
 import * as MobileFaceNet from "../search-space/MobileFaceNet.ts"
@@ -30,6 +29,7 @@ import type { Genotype, NetworkInterface, SearchSpaceError, SearchSpaceShape } f
 import * as Sgnas from "../search-space/Sgnas.ts"
 import * as Spos from "../search-space/Spos.ts"
 import * as TorchNames from "../search-space/TorchNames.ts"
+import { Disk } from "../support/Disk.ts"
 import { whenReaderLeaves } from "./Exit.ts"
 
 /** What is compared. */

@@ -1,6 +1,6 @@
 /** What of a configuration makes a run what it is: the part that must stay while it goes on, and that two runs share. */
 import type * as Schema from "effect/Schema"
-import * as CanonicalJson from "./CanonicalJson.ts"
+import * as CanonicalJson from "../support/CanonicalJson.ts"
 import type { RunConfig } from "./RunConfig.ts"
 
 /** Options that say where things are, not what they are; what is read there has a digest of its own. */

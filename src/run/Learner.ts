@@ -14,10 +14,10 @@ import { names, type ParameterTree } from "../nn/ParameterTree.ts"
 import * as Key from "../random/Key.ts"
 import type { SearchSpaceShape } from "../search-space/SearchSpace.ts"
 import type { GradientSearch, LearnerState, LearningMetrics } from "../search-strategy/SearchStrategy.ts"
-import * as CanonicalJson from "./CanonicalJson.ts"
+import * as CanonicalJson from "../support/CanonicalJson.ts"
+import * as SafeJson from "../support/SafeJson.ts"
 import * as Checkpoint from "./Checkpoint.ts"
 import * as Forwards from "./Forwards.ts"
-import * as SafeJson from "./SafeJson.ts"
 
 /** What learns, and by what. */
 export interface LearnerSetup {

@@ -60,11 +60,12 @@ import {
   type SearchState,
   SearchStrategy
 } from "../search-strategy/SearchStrategy.ts"
+import * as CanonicalJson from "../support/CanonicalJson.ts"
+import { Disk, type DiskError, readText } from "../support/Disk.ts"
+import * as SafeJson from "../support/SafeJson.ts"
 import { TrainingAgent } from "../training-agent/TrainingAgent.ts"
 import { TrainingStrategy } from "../training-strategy/TrainingStrategy.ts"
-import * as CanonicalJson from "./CanonicalJson.ts"
 import * as Checkpoint from "./Checkpoint.ts"
-import { Disk, type DiskError, readText } from "./Disk.ts"
 import * as Forwards from "./Forwards.ts"
 import { HeldSupernet } from "./HeldSupernet.ts"
 import { flatten, ofConfig } from "./Identity.ts"
@@ -77,7 +78,6 @@ import type { RunConfig, TrainingConfig } from "./RunConfig.ts"
 import { type RunEvent, RunEvents } from "./RunEvents.ts"
 import * as RunFolder from "./RunFolder.ts"
 import { SnapshotError } from "./RunFolder.ts"
-import * as SafeJson from "./SafeJson.ts"
 import * as Snapshot from "./Snapshot.ts"
 import * as Trainer from "./Trainer.ts"
 

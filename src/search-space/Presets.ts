@@ -1,6 +1,6 @@
 /** Published networks that the spaces can express, by name: for inspecting, retraining, and as baselines. */
 import * as Result from "effect/Result"
-import { closest } from "../run/Suggestion.ts"
+import { closest } from "../support/Suggestion.ts"
 import { classifier, conv, globalAverage, mobile } from "./blocks/Block.ts"
 import * as FbNet from "./FbNet.ts"
 import { fixed, fromMacro, layersOf, type MacroSpec } from "./MacroSpace.ts"
