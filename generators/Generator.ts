@@ -6,7 +6,7 @@
  */
 import * as Result from "effect/Result"
 import type { ComponentKind } from "../src/component/Component.ts"
-import { closest } from "../src/run/Suggestion.ts"
+import { closest } from "../src/support/Suggestion.ts"
 import * as Derived from "./Derived.ts"
 import { type KindName, kinds } from "./Kinds.ts"
 import * as Names from "./Names.ts"

@@ -9,7 +9,6 @@ import * as Result from "effect/Result"
 import fc from "fast-check"
 import type { BudgetSampler } from "../src/cost/BudgetSampler.ts"
 import * as Key from "../src/random/Key.ts"
-import * as CanonicalJson from "../src/run/CanonicalJson.ts"
 import type { Genotype, SearchSpaceShape } from "../src/search-space/SearchSpace.ts"
 import type {
   GradientSearch,
@@ -21,6 +20,7 @@ import type {
   SearchState,
   SearchStrategyShape
 } from "../src/search-strategy/SearchStrategy.ts"
+import * as CanonicalJson from "../src/support/CanonicalJson.ts"
 
 /** What to check with. */
 export interface Options {

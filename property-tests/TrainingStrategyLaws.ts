@@ -6,8 +6,8 @@
 import fc from "fast-check"
 import * as LayerOptions from "../src/cost/LayerOptions.ts"
 import * as Key from "../src/random/Key.ts"
-import * as CanonicalJson from "../src/run/CanonicalJson.ts"
 import type { Genotype, SearchSpaceShape } from "../src/search-space/SearchSpace.ts"
+import * as CanonicalJson from "../src/support/CanonicalJson.ts"
 import type { SamplerState, TrainingStep, TrainingStrategyShape } from "../src/training-strategy/TrainingStrategy.ts"
 import { chiSquareQuantile } from "./ChiSquare.ts"
 

@@ -22,11 +22,11 @@ import * as RunLayers from "./component/RunLayers.ts"
 import * as LookupTable from "./cost/LookupTable.ts"
 import type { Engine } from "./engine/Engine.ts"
 import * as ConfigFile from "./run/ConfigFile.ts"
-import { Disk } from "./run/Disk.ts"
 import type { RunConfig } from "./run/RunConfig.ts"
 import { RunEvents, type Stamped } from "./run/RunEvents.ts"
 import * as RunFolder from "./run/RunFolder.ts"
 import * as Runner from "./run/Runner.ts"
+import { Disk } from "./support/Disk.ts"
 
 /** A configuration as a value: what a file of YAML holds. Keys that are left out take their defaults. */
 export type Config = typeof RunConfig.Encoded

@@ -6,11 +6,15 @@
 import { globSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
 import * as Yaml from "yaml"
 import * as Machines from "../../machines/index.ts"
 import * as Osnaslib from "../../src/cli/Osnaslib.ts"
+import * as ReferenceDocs from "../../src/cli/ReferenceDocs.ts"
+import * as ConfigSchema from "../../src/component/ConfigSchema.ts"
 import { defaultNames } from "../../src/component/Load.ts"
 import { si } from "../../src/report/Format.ts"
+import * as Block from "../../src/search-space/blocks/Block.ts"
 import * as Generator from "../Generator.ts"
 
 const fenced = (language: string, text: string): string => `\`\`\`${language}\n${text.trimEnd()}\n\`\`\``
@@ -65,6 +69,67 @@ const examples = (root: string): string => {
   return rows.map((row) => `| ${row.join(" | ")} |`).join("\n")
 }
 
+/** Every kind of block with its settings. */
+const blocks = (): string =>
+  Block.kinds
+    .map(({ examples: [example], schema }) => {
+      const { schema: node } = ConfigSchema.of(schema)
+      const required = node["required"] as ReadonlyArray<string>
+      const needed = Object.entries(example?.block ?? {}).filter(([key]) => required.includes(key))
+      const filled: Readonly<Record<string, unknown>> = {
+        ...Schema.decodeUnknownSync(Block.BlockSpec)(Object.fromEntries(needed))
+      }
+      const properties = Object.entries(node["properties"] as ConfigSchema.JsonSchema).flatMap(([key, property]) => {
+        const fallback = required.includes(key) ? {} : { default: filled[key] as Schema.Json }
+        return key === "_tag" ? [] : [[key, { ...(property as ConfigSchema.JsonSchema), ...fallback }]]
+      })
+      const table = ReferenceDocs.table({ ...node, properties: Object.fromEntries(properties) })
+      return `### \`${schema.fields._tag.schema.literal}\`\n\n${node["description"]}.\n\n${table}`
+    })
+    .join("\n\n")
+
+/** A block as a line of YAML. */
+const flow = (block: object): string => {
+  const value = (item: unknown) => (Array.isArray(item) ? `[${item.join(", ")}]` : String(item))
+  const entries = Object.entries(block).map(([key, item]) => `${key}: ${value(item)}`)
+  return `{ ${entries.join(", ")} }`
+}
+
+/** A space in YAML that has every kind of block: what changes the width is a choice, what keeps it comes after. */
+const blockSpace = (): string => {
+  const decode = Schema.decodeUnknownSync(Block.BlockSpec)
+  const lines = (wanted: (spec: Block.BlockSpec) => boolean, line: (block: string) => string) =>
+    Block.kinds.flatMap(({ examples }) =>
+      examples.flatMap(({ block, comment }: { readonly block: object; readonly comment?: string }) => {
+        if (!wanted(decode(block))) return []
+        return [...(comment === undefined ? [] : [`    # ${comment}`]), `    - ${line(flow(block))}`]
+      })
+    )
+  const isImage = (spec: Block.BlockSpec) => Block.kindOf(spec).givesVector !== true
+  const keepsWidth = (spec: Block.BlockSpec) => Block.misplaced(Block.place(spec, 16, 24, 1)) !== undefined
+  const fixed = (more: string) => (block: string) => `{ block: ${block}${more} }`
+  return [
+    "searchSpace:",
+    "  name: macro",
+    "  first:",
+    "    - { block: { _tag: Conv, kernel: 3, activation: hswish }, width: 16, stride: 1, largeStride: 2 }",
+    "    - { block: { _tag: Conv, kernel: 3, groups: depthwise, dilation: 2 } }",
+    "  search:",
+    "    - { width: 24, stride: 2 }",
+    "    - { width: 24 }",
+    "  choices:",
+    ...lines(
+      (spec) => isImage(spec) && !keepsWidth(spec),
+      (block) => block
+    ),
+    "  last:",
+    ...lines((spec) => isImage(spec) && keepsWidth(spec), fixed(", stride: 2")),
+    "    - { block: { _tag: Conv, kernel: 1 }, width: 96 }",
+    ...lines((spec) => !isImage(spec) && Block.kindOf(spec).takesVector !== true, fixed("")),
+    ...lines((spec) => Block.kindOf(spec).takesVector === true, fixed(", width: head"))
+  ].join("\n")
+}
+
 /** The text of a part; `root` is the repository. */
 export const part = (root: string, what: string): string => {
   const [kind, first = "", second = ""] = what.split(" ")
@@ -79,6 +144,10 @@ export const part = (root: string, what: string): string => {
       return fenced("ts", generated(first).files[0]?.content ?? "")
     case "yaml":
       return fenced("yaml", generated(first).yaml(`./src/my-${first}.ts`))
+    case "blocks":
+      return blocks()
+    case "block-space":
+      return fenced("yaml", blockSpace())
     case "osnaslib":
       return first === "keys" ? Osnaslib.markdown() : Osnaslib.differencesMarkdown()
     case "examples":

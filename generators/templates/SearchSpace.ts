@@ -36,44 +36,16 @@ const settings = (spec: object, defaults: object): string => {
   const own = Object.entries(spec).filter(
     ([key, item]) => key !== "_tag" && JSON.stringify(known[key]) !== JSON.stringify(item)
   )
-  return `{ ${own.map(([key, item]) => `${key}: ${value(item)}`).join(", ")} }`
+  return own.length === 0 ? "{}" : `{ ${own.map(([key, item]) => `${key}: ${value(item)}`).join(", ")} }`
 }
 
-/** A block's spec as the call that makes it, and the function called. */
+/** A block's spec as the code that makes it, and the function or constant that the code uses. */
 export const call = (spec: BlockSpec): { readonly name: string; readonly code: string } => {
-  const made = (name: string, defaults: object) => ({ name, code: `${name}(${settings(spec, defaults)})` })
-  const known = (name: string) => ({ name, code: name })
-  // What a constructor must be given is absent from its defaults, and so is always written.
-  const nothing = {} as never
-  switch (spec._tag) {
-    case "Conv":
-      return made("conv", Block.conv(nothing))
-    case "Separable":
-      return made("separable", Block.separable(nothing))
-    case "Mobile":
-      return made("mobile", Block.mobile(nothing))
-    case "Mixed":
-      return made("mixed", Block.mixed(nothing))
-    case "Unified":
-      return made("unified", Block.unified(nothing))
-    case "Shuffle":
-      return made("shuffle", Block.shuffle(nothing))
-    case "Aspp": {
-      const { kernel: _, ...defaults } = Block.aspp({ rates: [1] })
-      return made("aspp", { ...defaults, rates: undefined })
-    }
-    case "Skip":
-      return known("skip")
-    case "Zero":
-      return known("zero")
-    case "GlobalAverage":
-      return known("globalAverage")
-    case "Classifier":
-      return spec.bias ? known("classifier") : { name: "", code: JSON.stringify(spec) }
-    case "AveragePool":
-    case "MaxPool":
-      return { name: "", code: JSON.stringify(spec) }
-  }
+  const { written } = Block.kindOf(spec)
+  if ("call" in written) return { name: written.call, code: `${written.call}(${settings(spec, written.defaults)})` }
+  return JSON.stringify(written.spec) === JSON.stringify(spec)
+    ? { name: written.constant, code: written.constant }
+    : { name: "", code: JSON.stringify(spec) }
 }
 
 const row = (width: number | string, stride: number, largeStride: number | null): string =>

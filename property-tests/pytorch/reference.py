@@ -4,7 +4,7 @@
 
 The modules below are written from the papers, with plain torch.nn layers. Everything runs in float64. Inputs, weights and
 running statistics are not stored: both sides fill them by name (`fill`, the rule of ../Filled.ts), rounded to float32.
-Names and layouts of the state are those that src/nn/TorchNames.ts knows.
+Names and layouts of the state are those that src/search-space/TorchNames.ts knows.
 
 A case is drawn again, with another salt, until no value before an activation or a gate lies within 1e-4 of a kink and no
 maximum of a window is won by less, so that rounding cannot flip one. Tensors of a case NAME:
@@ -314,6 +314,20 @@ class Aspp(nn.Module):
         return self.join(torch.cat([y, *(rate(x) for rate in self.rate), image], 1))
 
 
+class Ghost(nn.Module):
+    """The Ghost module (Han et al. 2020, section 3.1): half of the channels by a convolution, half from these, depthwise."""
+
+    def __init__(self, cin, cout, stride, kernel=1, cheapKernel=3, activation="relu6"):
+        super().__init__()
+        half = cout // 2
+        self.primary_conv = ConvBnAct(cin, half, kernel, stride, act=activation)
+        self.cheap_operation = ConvBnAct(half, half, cheapKernel, groups=half, act=activation)
+
+    def forward(self, x):
+        primary = self.primary_conv(x)
+        return torch.cat([primary, self.cheap_operation(primary)], 1)
+
+
 class GlobalAverage(nn.Module):
     def forward(self, x):
         return x.mean((2, 3))
@@ -333,7 +347,7 @@ def build(block, cin, cout, stride):
     if tag == "Classifier":
         return nn.Linear(cin, cout, bias=settings.get("bias", True))
     kinds = {"Separable": Separable, "Mobile": Mobile, "Mixed": Mixed, "Unified": Unified, "Shuffle": Shuffle, "Skip": Skip,
-             "Zero": Zero, "Aspp": Aspp}
+             "Zero": Zero, "Aspp": Aspp, "Ghost": Ghost}
     return kinds[tag](cin, cout, stride, **settings)
 
 
@@ -502,6 +516,10 @@ def aspp(rates, **settings):
     return {"_tag": "Aspp", "rates": rates, "kernel": 3, **settings}
 
 
+def ghost(**settings):
+    return {"_tag": "Ghost", **settings}
+
+
 def max_pool(kernel):
     return {"_tag": "MaxPool", "kernel": kernel}
 
@@ -560,6 +578,8 @@ BLOCKS = [
     block_case("max pool k5 s2", max_pool(5), 5, 5, 2),
     block_case("aspp d1+2+3", aspp([1, 2, 3]), 3, 3, 1, batch=5),
     block_case("aspp d2+4 s2 relu", aspp([2, 4], activation="relu"), 3, 5, 2, batch=5),
+    block_case("ghost", ghost(activation="relu"), 5, 8, 1),
+    block_case("ghost k3, cheap k5, s2 prelu", ghost(kernel=3, cheapKernel=5, activation="prelu"), 5, 6, 2),
 ]
 
 
@@ -595,6 +615,10 @@ NETWORKS = [
     network_case("network of everything else", [(conv(3, activation="hswish"), 5, 1), (max_pool(3), 5, 2)],
                  [(mixed([3, 5], 2, activation="hswish", squeezeExcite=True), 5, 1), (separable(3, dilation=2), 6, 1),
                   (average_pool(3), 6, 1), (aspp([1, 2]), 5, 1)], head(6)),
+    network_case("network of ghost modules", [(conv(3), 5, 1)],
+                 [(ghost(activation="relu"), 8, 1), (ghost(kernel=3, activation="hswish"), 10, 2), (SKIP, 8, 1)], head(6)),
+    # Nothing before the zeros has a gradient but zeros, and so weight decay alone moves it.
+    network_case("network through zeros", [(conv(3), 5, 1)], [(mobile(3, 2), 5, 1), (ZERO, 6, 2)], head(6)),
 ]
 
 

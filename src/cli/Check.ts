@@ -10,8 +10,8 @@ import type * as Finding from "../component/Finding.ts"
 import type * as Load from "../component/Load.ts"
 import * as Assembly from "../run/Assembly.ts"
 import * as ConfigFile from "../run/ConfigFile.ts"
-import { Disk } from "../run/Disk.ts"
 import type * as Preflight from "../run/Preflight.ts"
+import { Disk } from "../support/Disk.ts"
 
 /** The nearest folder above a path that exists. */
 const existing = (path: string): string => (existsSync(path) ? path : existing(dirname(path)))

@@ -9,7 +9,7 @@ import * as Result from "effect/Result"
 import type { GeneratedFile } from "../../generators/Template.ts"
 import * as Versions from "../component/Versions.ts"
 import { root, version } from "../Package.ts"
-import { decodeText } from "../run/TextFile.ts"
+import { decodeText } from "../support/TextFile.ts"
 
 type Section = "dependencies" | "devDependencies"
 

@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Generator from "../../generators/Generator.ts"
 import type { GeneratedFile } from "../../generators/Template.ts"
-import { makeFolders } from "../run/MakeFolders.ts"
+import { makeFolders } from "../support/MakeFolders.ts"
 import * as Dependencies from "./Dependencies.ts"
 import { UsageError } from "./Exit.ts"
 

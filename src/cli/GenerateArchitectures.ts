@@ -17,11 +17,11 @@ import { Engine } from "../engine/Engine.ts"
 import * as Parameters from "../nn/ParameterTree.ts"
 import { cost, si } from "../report/Format.ts"
 import * as Checkpoint from "../run/Checkpoint.ts"
-import { Disk } from "../run/Disk.ts"
 import * as Learner from "../run/Learner.ts"
 import * as RunFolder from "../run/RunFolder.ts"
 import { SearchSpace, TaskInterface } from "../search-space/SearchSpace.ts"
 import * as ArchitectureGenerator from "../search-strategy/ArchitectureGenerator.ts"
+import { Disk } from "../support/Disk.ts"
 import { UsageError } from "./Exit.ts"
 
 /** Flags of the command. */

@@ -6,15 +6,14 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Load from "../component/Load.ts"
-import * as Network from "../nn/Network.ts"
 import * as Key from "../random/Key.ts"
 import { RunKey } from "../random/RunKey.ts"
 import { describe } from "../report/Describe.ts"
 import { networkText, shapeText } from "../report/Drawing.ts"
 import { grouped, si } from "../report/Format.ts"
 import * as ConfigFile from "../run/ConfigFile.ts"
-import { decodeText, readText } from "../run/TextFile.ts"
 import { label } from "../search-space/blocks/Block.ts"
+import * as Network from "../search-space/Network.ts"
 import * as Presets from "../search-space/Presets.ts"
 import {
   type Genotype,
@@ -23,6 +22,7 @@ import {
   type SearchSpaceShape,
   TaskInterface
 } from "../search-space/SearchSpace.ts"
+import { decodeText, readText } from "../support/TextFile.ts"
 import { UsageError } from "./Exit.ts"
 
 /** Flags of the command. */

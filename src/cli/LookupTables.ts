@@ -10,8 +10,8 @@ import { taskLayers } from "../component/RunLayers.ts"
 import * as Latency from "../cost/Latency.ts"
 import * as LookupTable from "../cost/LookupTable.ts"
 import { Engine } from "../engine/Engine.ts"
-import { Disk, writeTextAtomic } from "../run/Disk.ts"
 import { SearchSpace } from "../search-space/SearchSpace.ts"
+import { Disk, writeTextAtomic } from "../support/Disk.ts"
 import { UsageError } from "./Exit.ts"
 
 /** Flags of the command. */

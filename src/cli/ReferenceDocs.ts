@@ -35,7 +35,7 @@ export const typeText = (schema: Json): string => {
   if ("const" in schema) return `\`${JSON.stringify(schema["const"])}\``
   if (Array.isArray(schema["enum"])) return schema["enum"].map((value) => `\`${value}\``).join(", ")
   if (Array.isArray(schema["anyOf"])) {
-    return schema["anyOf"].map((one) => (isObject(one) ? typeText(one) : "anything")).join(" or ")
+    return [...new Set(schema["anyOf"].map((one) => (isObject(one) ? typeText(one) : "anything")))].join(" or ")
   }
   if ("$ref" in schema) return "see the schema"
   const type = typeof schema["type"] === "string" ? schema["type"] : "anything"
@@ -80,11 +80,13 @@ const rows = (schema: Json, path: ReadonlyArray<string>, optionKinds: OptionKind
   })
 }
 
-const table = (schema: Json, optionKinds: OptionKind.OptionKinds): string => {
-  const lines = rows(schema, [], optionKinds)
+/** The keys of an object's schema as a table in Markdown; with the kinds of its options, what may change on resume. */
+export const table = (schema: Json, optionKinds?: OptionKind.OptionKinds): string => {
+  const lines = rows(schema, [], optionKinds ?? new Map())
   if (lines.length === 0) return "No options."
-  const all: ReadonlyArray<Row> = [["key", "takes", "default", "on resume", ""], ...lines]
-  const widths = [0, 1, 2, 3, 4].map((i) => Math.max(3, ...all.map((row) => row[i]!.length)))
+  const shown = optionKinds === undefined ? [0, 1, 2, 4] : [0, 1, 2, 3, 4]
+  const all = [["key", "takes", "default", "on resume", ""], ...lines].map((row) => shown.map((i) => row[i]!))
+  const widths = shown.map((_, i) => Math.max(3, ...all.map((row) => row[i]!.length)))
   const line = (row: ReadonlyArray<string>): string =>
     `| ${row.map((text, i) => text.padEnd(widths[i]!)).join(" | ")} |`
   const [head, ...rest] = all.map(line)

@@ -7,8 +7,8 @@ import * as Option from "effect/Option"
 import * as FromFolder from "../report/FromFolder.ts"
 import { html } from "../report/Html.ts"
 import { text } from "../report/Text.ts"
-import { Disk, writeTextAtomic } from "../run/Disk.ts"
 import * as RunFolder from "../run/RunFolder.ts"
+import { Disk, writeTextAtomic } from "../support/Disk.ts"
 import { NotWritten } from "./Exit.ts"
 
 /** Flags of the command. */

@@ -11,9 +11,9 @@ import * as Latency from "../cost/Latency.ts"
 import * as LookupTable from "../cost/LookupTable.ts"
 import { Engine } from "../engine/Engine.ts"
 import * as Engines from "../engine/Engines.ts"
-import { Disk } from "../run/Disk.ts"
 import { SearchSpace } from "../search-space/SearchSpace.ts"
 import * as Tiny from "../search-space/Tiny.ts"
+import { Disk } from "../support/Disk.ts"
 import * as RunLayers from "./RunLayers.ts"
 
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), "osnas-layers-"))

@@ -11,13 +11,12 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import type { ImageShape, NamedBlock } from "../nn/Network.ts"
-import { blockCost, outputShape } from "../nn/Network.ts"
-import * as CanonicalJson from "../run/CanonicalJson.ts"
-import { Disk, type DiskError, type DiskShape, writeTextAtomic } from "../run/Disk.ts"
-import * as SafeJson from "../run/SafeJson.ts"
-import { decodeText, maxBytes } from "../run/TextFile.ts"
+import { blockCost, type ImageShape, type NamedBlock, outputShape } from "../search-space/Network.ts"
 import { SearchSpace, type SearchSpaceShape } from "../search-space/SearchSpace.ts"
+import * as CanonicalJson from "../support/CanonicalJson.ts"
+import { Disk, type DiskError, type DiskShape, writeTextAtomic } from "../support/Disk.ts"
+import * as SafeJson from "../support/SafeJson.ts"
+import { decodeText, maxBytes } from "../support/TextFile.ts"
 import { CostEntries, type CostMetric, CostModel, type CostModelShape } from "./CostModel.ts"
 import * as LayerOptions from "./LayerOptions.ts"
 
@@ -495,7 +494,7 @@ export interface LatencyMeasurement<E, R> {
  * import * as path from "node:path"
  * import * as Effect from "effect/Effect"
  * import * as Result from "effect/Result"
- * import { Disk } from "../run/Disk.ts"
+ * import { Disk } from "../support/Disk.ts"
  * import * as Tiny from "../search-space/Tiny.ts"
  * import * as LookupTable from "./LookupTable.ts"
  *
@@ -555,7 +554,7 @@ const metricEntries = (table: LookupTable, metric: CostMetric): CostEntries => {
  *
  * ```ts
  * import * as Result from "effect/Result"
- * import * as Network from "../nn/Network.ts"
+ * import * as Network from "../search-space/Network.ts"
  * import * as Tiny from "../search-space/Tiny.ts"
  * import * as LookupTable from "./LookupTable.ts"
  *

@@ -13,11 +13,12 @@ import { softmaxCrossEntropy } from "../engine/LossOps.ts"
 import "../engine/Gradients.ts"
 import * as Deterministic from "../random/Deterministic.ts"
 import * as Key from "../random/Key.ts"
+import { Positive } from "../support/Numbers.ts"
 import { Criterion, type CriterionShape } from "./Criterion.ts"
 
 /** Options of the criterion `angular`. */
 export const Options = Schema.Struct({
-  scale: Schema.NullOr(Schema.Finite.check(Schema.isGreaterThan(0)))
+  scale: Schema.NullOr(Positive)
     .annotate({ description: "Length given to every embedding, e.g. 30; null: embeddings keep their own length" })
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed(null))),
   margin: Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1.5 }))

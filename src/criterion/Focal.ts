@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import { define } from "../component/Component.ts"
+import { Positive } from "../support/Numbers.ts"
 import { Criterion, type CriterionShape } from "./Criterion.ts"
 
 /** Options of the criterion `focal`. */
@@ -11,9 +12,9 @@ export const Options = Schema.Struct({
   gamma: Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 16 }))
     .annotate({ description: "Focusing parameter; 0 is cross entropy" })
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed(2))),
-  alpha: Schema.Finite.check(Schema.isGreaterThan(0))
-    .annotate({ description: "Factor of the whole loss" })
-    .pipe(Schema.withDecodingDefaultKey(Effect.succeed(1)))
+  alpha: Positive.annotate({ description: "Factor of the whole loss" }).pipe(
+    Schema.withDecodingDefaultKey(Effect.succeed(1))
+  )
 })
 /** Options of the criterion `focal`. */
 export type Options = typeof Options.Type

@@ -12,13 +12,14 @@ import * as Schema from "effect/Schema"
 import { define } from "../component/Component.ts"
 import * as Deterministic from "../random/Deterministic.ts"
 import * as Key from "../random/Key.ts"
+import { Positive } from "../support/Numbers.ts"
 import { Criterion, type CriterionShape } from "./Criterion.ts"
 
 /** Options of the criterion `triplet`. */
 export const Options = Schema.Struct({
-  margin: Schema.Finite.check(Schema.isGreaterThan(0))
-    .annotate({ description: "How much farther (squared distance) a negative must be than a positive" })
-    .pipe(Schema.withDecodingDefaultKey(Effect.succeed(0.3))),
+  margin: Positive.annotate({
+    description: "How much farther (squared distance) a negative must be than a positive"
+  }).pipe(Schema.withDecodingDefaultKey(Effect.succeed(0.3))),
   negatives: Schema.Literals(["hardest", "random-hard", "semihard"])
     .annotate({
       description:

@@ -40,7 +40,7 @@
  * BatchPlan.augmentationKey(plan, request, 2, 0) // => Key.derive(plan.key, "augment", "train", 0, 2)
  * ```
  */
-import type { ImageShape } from "../nn/Network.ts"
+import type { ImageShape } from "../engine/Shape.ts"
 import * as Draws from "../random/Draws.ts"
 import type { Batch, BatchRequest, Split } from "./Dataflow.ts"
 import * as Distortion from "./Distortion.ts"

@@ -5,7 +5,7 @@
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import type { ImageShape } from "../nn/Network.ts"
+import type { ImageShape } from "../engine/Shape.ts"
 
 /**
  * `supernet`: the fraction (80 %) of the training images that trains the supernet; `validation`: the rest, which scores

@@ -313,7 +313,9 @@ export const convBranches = (
     if (h === first![0] && w === first![1]) return
     throw new RangeError(`convBranches: branch ${i} gives ${h} x ${w}, the first one ${first![0]} x ${first![1]}`)
   })
-  const all = branches.every(({ from, to }) => from === 0 && to === channels)
+  // A branch without stages hands its gradient over whole, so the kernel lets it share channels with no other.
+  const shares = branches.length === 1 || branches.every(({ stages }) => stages.length > 0)
+  const all = shares && branches.every(({ from, to }) => from === 0 && to === channels)
   const split = branches.every(({ from }, i) => from === (branches[i - 1]?.to ?? 0)) && branches.at(-1)!.to === channels
   const even = branches.every((branch) => widthOf(branch) === widthOf(branches[0]!))
   const fused = (all || split) && (even || !options.shuffled) ? fusedKernels().convBranches : undefined

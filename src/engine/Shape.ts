@@ -13,3 +13,6 @@
  * ```
  */
 export const sizeOf = (shape: ReadonlyArray<number>): number => shape.reduce((product, side) => product * side, 1)
+
+/** Shape of one image: height, width, channels. */
+export type ImageShape = readonly [height: number, width: number, channels: number]

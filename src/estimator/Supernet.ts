@@ -15,27 +15,25 @@ import * as Finding from "../component/Finding.ts"
 import { Criterion } from "../criterion/Criterion.ts"
 import { type Batch, Dataflow, type DataflowShape } from "../dataflow/Dataflow.ts"
 import { Engine } from "../engine/Engine.ts"
-import { apply, recalibrated } from "../nn/Network.ts"
+import { recalibrated } from "../nn/Normalisation.ts"
 import { disposeUnsafe, type ParameterTree, type Variables } from "../nn/ParameterTree.ts"
 import { scoped } from "../nn/Scope.ts"
 import * as Key from "../random/Key.ts"
 import { RunKey } from "../random/RunKey.ts"
+import { apply } from "../search-space/Network.ts"
 import { type Genotype, SearchSpace } from "../search-space/SearchSpace.ts"
 import type { Score } from "../search-strategy/SearchStrategy.ts"
+import { NonNegativeInt, PositiveInt } from "../support/Numbers.ts"
 import { TrainingAgent } from "../training-agent/TrainingAgent.ts"
 import { EstimationError, PerformanceEstimator } from "./PerformanceEstimator.ts"
 import { SupernetHandle } from "./SupernetHandle.ts"
 
-const PositiveInt = Schema.Int.check(Schema.isGreaterThan(0))
-
 /** Options of the estimator. */
 export const Options = Schema.Struct({
-  recalibration: Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
-    .annotate({
-      description:
-        "Batches of the supernet's training images that gather batch-norm statistics for each candidate; 0: take the supernet's"
-    })
-    .pipe(Schema.withDecodingDefaultKey(Effect.succeed(4))),
+  recalibration: NonNegativeInt.annotate({
+    description:
+      "Batches of the supernet's training images that gather batch-norm statistics for each candidate; 0: take the supernet's"
+  }).pipe(Schema.withDecodingDefaultKey(Effect.succeed(4))),
   recalibrationBatchSize: PositiveInt.annotate({ description: "Images of such a batch" }).pipe(
     Schema.withDecodingDefaultKey(Effect.succeed(128))
   ),

@@ -1,143 +1,156 @@
 /**
- * The few operations every block is compiled to. Parameters, shape, cost and value of a network are each one function
- * over these, so they cannot disagree.
+ * Operations are what blocks compile to. An operation is an {@link OperationKind}, one record that says all there is to
+ * know of it, together with its settings. Parameters, shape, cost and value of a network are each one function of its
+ * operations, so they cannot disagree.
+ *
+ * A new kind of operation is one file in `operations/`: an interface of its settings and a `define({ ... })`. Nothing
+ * registers it: the record travels with the operation, and no step of training looks anything up.
+ *
+ * **Example** (An operation that halves its input)
+ *
+ * ```ts
+ * import "@tensorflow/tfjs-backend-cpu"
+ * import * as tf from "@tensorflow/tfjs-core"
+ * import * as Operation from "./Operation.ts"
+ *
+ * const Times = Operation.define<{ readonly factor: number }>({
+ *   name: "Times",
+ *   shapeAndCost: (_, shape) => ({ shape, macs: 0 }),
+ *   apply: ({ factor }, _, x) => tf.mul(x, factor)
+ * })
+ * const half = Times.make({ factor: 0.5 })
+ * Times.is(half) // => true
+ * Operation.parametersOf([half]) // => []
+ * Operation.measure([half, half], [4, 4, 3]) // => { shape: [4, 4, 3], macs: 0 }
+ * Operation.activationsOf([half, half], [4, 4, 3]) // => 96
+ * const none = { variables: { params: {}, stats: {} }, mode: "eval", statistics: {} } as const
+ * Array.from(Operation.applyAll([half, half], none, tf.tensor1d([8])).dataSync()) // => [2]
+ * Operation.strided([7, 5, 3], 2) // => [4, 3, 3]
+ * ```
  */
-import type { ConvStage } from "../engine/ConvChain.ts"
+import type { Tensor } from "@tensorflow/tfjs-core"
+import type { BatchStatistics } from "../engine/ConvChain.ts"
+import type { ImageShape } from "../engine/Shape.ts"
+import type { ParameterSpec } from "./Parameter.ts"
+import type { Variables } from "./ParameterTree.ts"
 
 /**
- * A convolution stage and the names of its tensors. Usually one name each; a stage whose channels belong to several
- * owners (the sub-blocks of a unified block) lists one name an owner, and the tensors are joined along `weightAxis`
- * (2: input channels, 3: output channels) in that order.
+ * `train` normalises by the batch's own statistics and reports them; `eval` uses the running statistics.
  */
-export interface NamedStage {
-  readonly stage: ConvStage
-  readonly weight: ReadonlyArray<string>
-  readonly weightAxis: 2 | 3
-  readonly bias: string
-  readonly norm: ReadonlyArray<string>
-  readonly slope: ReadonlyArray<string>
-  /** Output width that initialisers see, where it is not this stage's own. */
-  readonly fanOutChannels: number
+export type Mode = "train" | "eval"
+
+/** What applying a network gives. */
+export interface Applied {
+  /** Logits [batch, classes] or embeddings [batch, dimension]. */
+  readonly output: Tensor
+  /** In `train` mode: statistics of the batch for every batch normalisation passed, by its name (`search.3.1.expand.norm`). */
+  readonly statistics: Readonly<Record<string, BatchStatistics>>
 }
 
-/** Convolutions in a row: one call of the engine's primitive. */
-export interface Chain {
-  readonly _tag: "Chain"
-  readonly stages: ReadonlyArray<NamedStage>
-  /** Adds the input to the output. */
-  readonly residual: boolean
+/** What operations are applied with. */
+export interface Context {
+  readonly variables: Variables
+  readonly mode: Mode
+  /** Filled while operations are applied, in `train` mode. */
+  readonly statistics: Record<string, BatchStatistics>
 }
 
-/** `x + operations(x)`. */
-export interface Residual {
-  readonly _tag: "Residual"
-  readonly operations: ReadonlyArray<Operation>
+/** What an operation makes of one image, and at what cost. */
+export interface ShapeAndCost {
+  /** Of the output; vectors are [1, 1, features]. */
+  readonly shape: ImageShape
+  /** Multiply-accumulates of convolutions and linear layers. */
+  readonly macs: number
 }
 
-/**
- * Squeeze-and-excitation (Hu et al. 2018, section 3) with ReLU inside and the hard sigmoid outside (MobileNetV3: Howard
- * et al. 2019, section 5.2).
- */
-export interface SqueezeExcite {
-  readonly _tag: "SqueezeExcite"
+/** Everything about one kind of operation. */
+export interface OperationKind<Settings> {
   readonly name: string
-  readonly channels: number
-  readonly reduced: number
+  /** Its tensors; none unless given. */
+  readonly parameters?: (settings: Settings) => ReadonlyArray<ParameterSpec>
+  readonly shapeAndCost: (settings: Settings, shape: ImageShape) => ShapeAndCost
+  /** Floats that a backward pass needs kept for one image of this shape, an upper estimate; the input unless given. */
+  readonly activations?: (settings: Settings, shape: ImageShape) => number
+  /** Its value. Tensors made on the way are the caller's scope's. Differentiable in `x` and the parameters. */
+  readonly apply: (settings: Settings, context: Context, x: Tensor) => Tensor
+  /** One operation that does this one and the next, where the engine has such; undefined where it has not. */
+  readonly fuse?: (settings: Settings, next: Operation) => Operation | undefined
 }
 
-/** Channels dealt out in turn over the groups (ShuffleNet: Zhang et al. 2018, section 3.1). */
-export interface ChannelShuffle {
-  readonly _tag: "ChannelShuffle"
-  readonly groups: number
+/** A kind of operation with its settings. */
+export interface Operation {
+  readonly kind: { readonly name: string }
+  readonly parameters: () => ReadonlyArray<ParameterSpec>
+  readonly shapeAndCost: (shape: ImageShape) => ShapeAndCost
+  readonly activations: (shape: ImageShape) => number
+  readonly apply: (context: Context, x: Tensor) => Tensor
+  readonly fuse: (next: Operation) => Operation | undefined
 }
 
-/** One part of {@link Branches}: its operations on the input's channels `from` to `to`. */
-export interface Branch {
-  readonly from: number
-  readonly to: number
-  readonly operations: ReadonlyArray<Operation>
+/** An operation whose settings can be read. */
+export interface OperationOf<Settings> extends Operation {
+  readonly settings: Settings
 }
 
-/** Parts side by side, their outputs joined along the channels. */
-export interface Branches {
-  readonly _tag: "Branches"
-  readonly branches: ReadonlyArray<Branch>
+/** How operations of one kind are made and recognised. */
+export interface Constructor<Settings> {
+  readonly make: (settings: Settings) => OperationOf<Settings>
+  readonly is: (operation: Operation | undefined) => operation is OperationOf<Settings>
 }
 
-/**
- * Pooling. `padding` "ceil": windows start at multiples of the stride and cover every position; positions outside the
- * image do not count.
- */
-export interface Pool {
-  readonly _tag: "Pool"
-  readonly kind: "average" | "max"
-  readonly kernel: number
-  readonly stride: number
-  readonly padding: number | "ceil"
-}
-
-/** The mean over positions: [batch, height, width, channels] to [batch, channels]. */
-export interface GlobalAverage {
-  readonly _tag: "GlobalAverage"
-}
-
-/** The image's mean through the operations, then repeated at every position that a convolution of this stride gives. */
-export interface ImagePool {
-  readonly _tag: "ImagePool"
-  readonly stride: number
-  readonly operations: ReadonlyArray<Operation>
-}
-
-/** `x * weight + bias` on vectors. */
-export interface Linear {
-  readonly _tag: "Linear"
-  readonly name: string
-  readonly inFeatures: number
-  readonly outFeatures: number
-  readonly bias: boolean
-}
-
-/** Zeros of the size that a convolution of this stride would give. */
-export interface Zeros {
-  readonly _tag: "Zeros"
-  readonly outChannels: number
-  readonly stride: number
-}
-
-/** The input times zero: the same zeros, but through which (zero) gradients flow. */
-export interface TimesZero {
-  readonly _tag: "TimesZero"
-  readonly stride: number
-}
-
-/** What blocks are made of. */
-export type Operation =
-  | Chain
-  | Residual
-  | SqueezeExcite
-  | ChannelShuffle
-  | Branches
-  | Pool
-  | GlobalAverage
-  | ImagePool
-  | Linear
-  | Zeros
-  | TimesZero
-
-/** A stage under one name: `name.weight`, `name.bias`, `name.norm.*`, `name.slope`. */
-export const namedStage = (name: string, stage: ConvStage): NamedStage => ({
-  stage,
-  weight: [`${name}.weight`],
-  weightAxis: 3,
-  bias: `${name}.bias`,
-  norm: [`${name}.norm`],
-  slope: [`${name}.slope`],
-  fanOutChannels: stage.outChannels
+/** Makes the constructor of a kind of operation. */
+export const define = <Settings>(kind: OperationKind<Settings>): Constructor<Settings> => ({
+  make: (settings) => ({
+    kind,
+    settings,
+    parameters: () => kind.parameters?.(settings) ?? [],
+    shapeAndCost: (shape) => kind.shapeAndCost(settings, shape),
+    activations: (shape) => kind.activations?.(settings, shape) ?? shape[0] * shape[1] * shape[2],
+    apply: (context, x) => kind.apply(settings, context, x),
+    fuse: (next) => kind.fuse?.(settings, next)
+  }),
+  is: (operation): operation is OperationOf<Settings> => operation?.kind === kind
 })
 
-/** A chain of stages. */
-export const chain = (stages: ReadonlyArray<NamedStage>, residual = false): Chain => ({
-  _tag: "Chain",
-  stages,
-  residual
-})
+/** The tensors of operations in a row. */
+export const parametersOf = (operations: ReadonlyArray<Operation>): ReadonlyArray<ParameterSpec> =>
+  operations.flatMap((operation) => operation.parameters())
+
+/** Shape and cost of operations in a row. */
+export const measure = (operations: ReadonlyArray<Operation>, shape: ImageShape): ShapeAndCost => {
+  let macs = 0
+  let at = shape
+  for (const operation of operations) {
+    const measured = operation.shapeAndCost(at)
+    macs += measured.macs
+    at = measured.shape
+  }
+  return { shape: at, macs }
+}
+
+/**
+ * Floats that a backward pass through operations in a row needs kept for one image: an upper estimate, every operation
+ * counted at the size of the first one's input.
+ */
+export const activationsOf = (operations: ReadonlyArray<Operation>, shape: ImageShape): number =>
+  operations.reduce((sum, operation) => sum + operation.activations(shape), 0)
+
+/** The value of operations in a row. */
+export const applyAll = (operations: ReadonlyArray<Operation>, context: Context, x: Tensor): Tensor => {
+  let out = x
+  for (let i = 0; i < operations.length; i++) {
+    const operation = operations[i] as Operation
+    const next = operations[i + 1]
+    const fused = next === undefined ? undefined : operation.fuse(next)
+    out = (fused ?? operation).apply(context, out)
+    if (fused !== undefined) i++
+  }
+  return out
+}
+
+/** The shape of every `stride`-th position, beginning with the first. */
+export const strided = ([height, width, channels]: ImageShape, stride: number): ImageShape => [
+  Math.ceil(height / stride),
+  Math.ceil(width / stride),
+  channels
+]

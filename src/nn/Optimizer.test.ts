@@ -1,8 +1,8 @@
 import "@tensorflow/tfjs-backend-cpu"
 import * as tf from "@tensorflow/tfjs-core"
 import { beforeAll, describe, expect, it } from "vitest"
-import type { OptimizerConfig } from "../run/RunConfig.ts"
 import * as Optimizer from "./Optimizer.ts"
+import type { OptimizerConfig } from "./OptimizerConfig.ts"
 import * as ParameterTree from "./ParameterTree.ts"
 
 beforeAll(async () => {

@@ -9,7 +9,7 @@
 import type { Tensor } from "@tensorflow/tfjs-core"
 import * as tf from "@tensorflow/tfjs-core"
 import { adamStep, rmspropStep, sgdStep } from "../engine/OptimizerOps.ts"
-import type { OptimizerConfig } from "../run/RunConfig.ts"
+import type { OptimizerConfig } from "./OptimizerConfig.ts"
 import { names, type ParameterTree } from "./ParameterTree.ts"
 import { scoped } from "./Scope.ts"
 

@@ -15,6 +15,7 @@
  * const before = { "b.weight": tf.zeros([2]), "a.weight": tf.ones([2]) }
  * const after = ParameterTree.merge(before, { "a.weight": tf.zeros([2]) })
  * ParameterTree.names(after) // => ["a.weight", "b.weight"]
+ * ParameterTree.need(after, "b.weight") === before["b.weight"] // => true
  * ParameterTree.names(ParameterTree.pick(after, ["a.weight", "c.weight"])) // => ["a.weight"]
  * ParameterTree.disposeReplacedUnsafe(before, after)
  * before["a.weight"].isDisposed // => true
@@ -38,6 +39,13 @@ export interface Variables {
 
 /** The names of a tree, sorted by code unit, which is the order of every file and digest. */
 export const names = (tree: ParameterTree): ReadonlyArray<string> => Object.keys(tree).sort()
+
+/** The tensor of a name; throws where the tree has none. */
+export const need = (tree: ParameterTree, name: string): Tensor => {
+  const tensor = tree[name]
+  if (tensor === undefined) throw new RangeError(`the parameter tree has no tensor named ${name}`)
+  return tensor
+}
 
 /** A tree with only the given names; a name the tree lacks is left out. */
 export const pick = (tree: ParameterTree, wanted: Iterable<string>): ParameterTree => {

@@ -2,8 +2,42 @@
  * Learning-rate schedules: from the step of a phase to a multiplier of its peak learning rate. Pure functions of the
  * step, so that a resumed run continues where it stood.
  */
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 import * as Deterministic from "../random/Deterministic.ts"
-import type { ScheduleConfig } from "../run/RunConfig.ts"
+import { Fraction, NonNegative, PositiveInt } from "../support/Numbers.ts"
+
+/**
+ * How the learning rate moves over the steps of a phase.
+ *
+ * **Example** (The default)
+ *
+ * ```ts
+ * import * as Schema from "effect/Schema"
+ * import { ScheduleConfig } from "./Schedule.ts"
+ *
+ * Schema.decodeUnknownSync(ScheduleConfig)({}).name // => "cosine"
+ * ```
+ */
+export const ScheduleConfig = Schema.Struct({
+  name: Schema.Literals(["cosine", "step", "constant"]).pipe(
+    Schema.withDecodingDefaultKey(Effect.succeed("cosine" as const))
+  ),
+  warmupEpochs: NonNegative.annotate({ description: "Linear warm-up from 0, in epochs" }).pipe(
+    Schema.withDecodingDefaultKey(Effect.succeed(0))
+  ),
+  finalFraction: Fraction.annotate({ description: "cosine: where it ends, as a fraction of the peak" }).pipe(
+    Schema.withDecodingDefaultKey(Effect.succeed(0))
+  ),
+  stepEpochs: PositiveInt.annotate({ description: "step: epochs between two decays" }).pipe(
+    Schema.withDecodingDefaultKey(Effect.succeed(30))
+  ),
+  decay: Fraction.annotate({ description: "step: factor of a decay" }).pipe(
+    Schema.withDecodingDefaultKey(Effect.succeed(0.1))
+  )
+})
+/** How the learning rate moves. */
+export type ScheduleConfig = typeof ScheduleConfig.Type
 
 /** The multiplier at a step, counted from 0. */
 export type Schedule = (step: number) => number

@@ -1,6 +1,7 @@
 /** An architecture taken apart for people: block by block, with shapes and costs. */
-import * as Network from "../nn/Network.ts"
+
 import { label } from "../search-space/blocks/Block.ts"
+import * as Network from "../search-space/Network.ts"
 import type { Genotype, SearchSpaceShape } from "../search-space/SearchSpace.ts"
 import type { DrawnBlock, FoundArchitecture } from "./ReportData.ts"
 

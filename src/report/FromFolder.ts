@@ -9,15 +9,14 @@ import { type Phase, phases } from "../../machines/RunState.ts"
 import * as Load from "../component/Load.ts"
 import { runKey } from "../component/RunLayers.ts"
 import * as ConfigFile from "../run/ConfigFile.ts"
-import { Disk, readText } from "../run/Disk.ts"
 import * as Journal from "../run/Journal.ts"
 import { RunEvent } from "../run/RunEvents.ts"
 import * as RunFolder from "../run/RunFolder.ts"
 import { SearchSpace, type SearchSpaceShape, TaskInterface } from "../search-space/SearchSpace.ts"
 import type { Rows } from "../search-strategy/Distribution.ts"
+import { Disk, readText } from "../support/Disk.ts"
 import { describe } from "./Describe.ts"
-import type { LearningData } from "./Learning.ts"
-import type { Candidate, CurvePoint, FoundArchitecture, PhaseTime, ReportData } from "./ReportData.ts"
+import type { Candidate, CurvePoint, FoundArchitecture, LearningData, PhaseTime, ReportData } from "./ReportData.ts"
 
 const Architecture = Schema.Struct({
   architecture: Schema.String,

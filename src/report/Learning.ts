@@ -4,18 +4,7 @@
  */
 import { escapeText } from "./Drawing.ts"
 import { cost, percent } from "./Format.ts"
-import type { CurvePoint } from "./ReportData.ts"
-
-/** The learning of a search. */
-export interface LearningData {
-  /** Epoch by epoch (or pass by pass over the validation split): the metrics it told. */
-  readonly points: ReadonlyArray<CurvePoint>
-  /** At the end, layer by layer: the options' names and their probabilities. */
-  readonly layers: ReadonlyArray<{
-    readonly name: string
-    readonly options: ReadonlyArray<{ readonly label: string; readonly probability: number }>
-  }>
-}
+import type { LearningData } from "./ReportData.ts"
 
 /** Layers with more options than this show only their most probable ones. */
 const shown = 16

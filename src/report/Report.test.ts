@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Result from "effect/Result"
 import * as fc from "fast-check"
-import * as Network from "../nn/Network.ts"
+import * as Network from "../search-space/Network.ts"
 import * as ProxylessNas from "../search-space/ProxylessNas.ts"
 import * as Charts from "./Charts.ts"
 import { describe as describeArchitecture } from "./Describe.ts"

@@ -1,7 +1,6 @@
 /** What a report tells of a run, whether it has ended or not. Plain data, read from the run's folder. */
 
 import type { LearningReview } from "../search-strategy/SearchStrategy.ts"
-import type { LearningData } from "./Learning.ts"
 
 /** One point of a training curve. */
 export interface CurvePoint {
@@ -11,6 +10,17 @@ export interface CurvePoint {
   /** Metrics beside the loss, fractions: `top1`. */
   readonly metrics: Readonly<Record<string, number>>
   readonly learningRate?: number | undefined
+}
+
+/** The learning of a search. */
+export interface LearningData {
+  /** Epoch by epoch (or pass by pass over the validation split): the metrics it logged. */
+  readonly points: ReadonlyArray<CurvePoint>
+  /** At the end, layer by layer: the options' names and their probabilities. */
+  readonly layers: ReadonlyArray<{
+    readonly name: string
+    readonly options: ReadonlyArray<{ readonly label: string; readonly probability: number }>
+  }>
 }
 
 /** A scored candidate of the search, in the order of scoring. */

@@ -23,9 +23,9 @@ import type { SupernetHandle } from "../estimator/SupernetHandle.ts"
 import type { RunKey } from "../random/RunKey.ts"
 import { SearchSpace } from "../search-space/SearchSpace.ts"
 import { SearchStrategy } from "../search-strategy/SearchStrategy.ts"
+import { Disk } from "../support/Disk.ts"
 import type { TrainingAgent } from "../training-agent/TrainingAgent.ts"
 import { TrainingStrategy } from "../training-strategy/TrainingStrategy.ts"
-import { Disk } from "./Disk.ts"
 import * as HeldSupernet from "./HeldSupernet.ts"
 import * as Preflight from "./Preflight.ts"
 import type { RunConfig } from "./RunConfig.ts"
@@ -73,7 +73,7 @@ export interface AssemblyOptions {
  * import * as EngineLayer from "../component/EngineLayer.ts"
  * import * as Load from "../component/Load.ts"
  * import * as Assembly from "./Assembly.ts"
- * import { Disk } from "./Disk.ts"
+ * import { Disk } from "../support/Disk.ts"
  *
  * const set = ["dataflow.folder=nowhere", "searchStrategy={ name: random, evaluations: 1 }", "budget.max=5"]
  * const loaded = await Effect.runPromise(Load.file("examples/quickstart.yaml", { set }))

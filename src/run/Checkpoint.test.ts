@@ -8,8 +8,8 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as fc from "fast-check"
 import { sizeOf } from "../engine/Shape.ts"
+import { Disk, DiskError } from "../support/Disk.ts"
 import * as Checkpoint from "./Checkpoint.ts"
-import { Disk, DiskError } from "./Disk.ts"
 
 const sample: Checkpoint.Checkpoint = {
   tensors: new Map<string, Checkpoint.TensorEntry>([

@@ -10,8 +10,8 @@
 import { createHash } from "node:crypto"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import * as CanonicalJson from "./CanonicalJson.ts"
-import { type DiskError, type DiskShape, writeAtomic } from "./Disk.ts"
+import * as CanonicalJson from "../support/CanonicalJson.ts"
+import { type DiskError, type DiskShape, writeAtomic } from "../support/Disk.ts"
 
 /** A file that is not what a checkpoint should be: which file, which tensor (null: the header), and why. */
 export class CheckpointError extends Schema.TaggedError<CheckpointError>()("CheckpointError", {

@@ -3,9 +3,9 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type * as Schema from "effect/Schema"
 import * as fc from "fast-check"
+import { closest } from "../support/Suggestion.ts"
 import * as ConfigFile from "./ConfigFile.ts"
 import { RunConfig } from "./RunConfig.ts"
-import { closest } from "./Suggestion.ts"
 
 const failure = (text: string): string => {
   const parsed = ConfigFile.parse("a.yaml", text)

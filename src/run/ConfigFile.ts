@@ -9,8 +9,8 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
 import * as Yaml from "yaml"
-import { closest } from "./Suggestion.ts"
-import { decodeText, readText } from "./TextFile.ts"
+import { closest } from "../support/Suggestion.ts"
+import { decodeText, readText } from "../support/TextFile.ts"
 
 /** One fault of a configuration. */
 export const ConfigIssue = Schema.Struct({

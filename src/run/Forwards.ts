@@ -1,6 +1,6 @@
 /** What a training step names - paths of the supernet, or a mixture of all its options - as functions of the variables. */
-import { applyMixture, type LayerWeights } from "../nn/Mixture.ts"
-import * as Network from "../nn/Network.ts"
+import { applyMixture, type LayerWeights } from "../search-space/Mixture.ts"
+import * as Network from "../search-space/Network.ts"
 import type { SearchSpaceShape } from "../search-space/SearchSpace.ts"
 import type { Forward } from "../training-agent/TrainingAgent.ts"
 import type { TrainingStep } from "../training-strategy/TrainingStrategy.ts"

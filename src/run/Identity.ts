@@ -4,7 +4,7 @@
  */
 import type * as Schema from "effect/Schema"
 import * as OptionKind from "../component/OptionKind.ts"
-import * as CanonicalJson from "./CanonicalJson.ts"
+import * as CanonicalJson from "../support/CanonicalJson.ts"
 import type { RunConfig } from "./RunConfig.ts"
 
 const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>

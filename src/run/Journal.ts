@@ -8,9 +8,9 @@ import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type { Scope } from "effect/Scope"
-import * as CanonicalJson from "./CanonicalJson.ts"
-import type { DiskError, DiskShape } from "./Disk.ts"
-import * as SafeJson from "./SafeJson.ts"
+import * as CanonicalJson from "../support/CanonicalJson.ts"
+import type { DiskError, DiskShape } from "../support/Disk.ts"
+import * as SafeJson from "../support/SafeJson.ts"
 
 /** A journal that is damaged: which file, which line (from 1), and how. */
 export class JournalError extends Schema.TaggedError<JournalError>()("JournalError", {

@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Logger from "effect/Logger"
 import * as Scope from "effect/Scope"
-import { Disk, DiskError, type DiskShape, readText, writeTextAtomic } from "./Disk.ts"
+import { Disk, DiskError, type DiskShape, readText, writeTextAtomic } from "../support/Disk.ts"
 import * as Lock from "./Lock.ts"
 import * as MemoryDisk from "./testing/MemoryDisk.ts"
 

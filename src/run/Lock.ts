@@ -20,8 +20,8 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type { Scope } from "effect/Scope"
-import * as CanonicalJson from "./CanonicalJson.ts"
-import * as Disk from "./Disk.ts"
+import * as CanonicalJson from "../support/CanonicalJson.ts"
+import * as Disk from "../support/Disk.ts"
 
 /** What the names of lock files begin with; the process number and a random part follow. */
 export const lockName = "run.lock"

@@ -8,10 +8,10 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { blocksDigest } from "../cost/LookupTable.ts"
 import type { Genotype, SearchSpaceShape } from "../search-space/SearchSpace.ts"
-import * as CanonicalJson from "./CanonicalJson.ts"
+import * as CanonicalJson from "../support/CanonicalJson.ts"
+import * as SafeJson from "../support/SafeJson.ts"
 import { CheckpointError } from "./Checkpoint.ts"
 import * as Identity from "./Identity.ts"
-import * as SafeJson from "./SafeJson.ts"
 
 /** The network that weights belong to: a space, the options it was chosen with, and an architecture or the supernet. */
 export interface Owner {

@@ -9,6 +9,11 @@ import { type Phase, phases } from "../../machines/RunState.ts"
 import * as OptionKind from "../component/OptionKind.ts"
 import { CostMetric } from "../cost/CostModel.ts"
 import { EngineMode } from "../engine/Engine.ts"
+import { OptimizerConfig } from "../nn/OptimizerConfig.ts"
+import { ScheduleConfig } from "../nn/Schedule.ts"
+
+export { OptimizerConfig, optimizerSection } from "../nn/OptimizerConfig.ts"
+export { ScheduleConfig } from "../nn/Schedule.ts"
 
 const Positive = Schema.Finite.check(Schema.isGreaterThan(0))
 const NonNegative = Schema.Finite.check(Schema.isGreaterThanOrEqualTo(0))
@@ -23,80 +28,6 @@ export const ComponentRef = Schema.StructWithRest(
 )
 /** A component's name and its undecoded options. */
 export type ComponentRef = typeof ComponentRef.Type
-
-/** What an optimiser's section takes where it says nothing else. */
-interface OptimizerDefaults {
-  readonly name: "sgd" | "adam" | "rmsprop"
-  readonly learningRate: number
-  readonly beta1: number
-  readonly weightDecay: number
-}
-
-/**
- * The section of an optimiser with defaults of its own.
- *
- * **Example** (Adam unless told otherwise)
- *
- * ```ts
- * import * as Schema from "effect/Schema"
- * import { optimizerSection } from "./RunConfig.ts"
- *
- * const section = optimizerSection({ name: "adam", learningRate: 0.01, beta1: 0.5, weightDecay: 0 })
- * Schema.decodeUnknownSync(section)({ learningRate: 0.1 }).name // => "adam"
- * Schema.decodeUnknownSync(section)({}).learningRate // => 0.01
- * ```
- */
-export const optimizerSection = (defaults: OptimizerDefaults) =>
-  Schema.Struct({
-    name: Schema.Literals(["sgd", "adam", "rmsprop"]).pipe(
-      Schema.withDecodingDefaultKey(Effect.succeed(defaults.name))
-    ),
-    learningRate: Positive.annotate({ description: "Peak learning rate" }).pipe(
-      Schema.withDecodingDefaultKey(Effect.succeed(defaults.learningRate))
-    ),
-    momentum: Fraction.annotate({ description: "sgd and rmsprop: momentum" }).pipe(
-      Schema.withDecodingDefaultKey(Effect.succeed(0.9))
-    ),
-    nesterov: Schema.Boolean.pipe(Schema.withDecodingDefaultKey(Effect.succeed(false))),
-    beta1: Fraction.pipe(Schema.withDecodingDefaultKey(Effect.succeed(defaults.beta1))),
-    beta2: Fraction.pipe(Schema.withDecodingDefaultKey(Effect.succeed(0.999))),
-    alpha: Fraction.annotate({ description: "rmsprop: decay of the squared average" }).pipe(
-      Schema.withDecodingDefaultKey(Effect.succeed(0.99))
-    ),
-    epsilon: Positive.pipe(Schema.withDecodingDefaultKey(Effect.succeed(1e-8))),
-    weightDecay: NonNegative.pipe(Schema.withDecodingDefaultKey(Effect.succeed(defaults.weightDecay))),
-    decoupled: Schema.Boolean.annotate({ description: "Decoupled weight decay (AdamW) instead of an L2 term" }).pipe(
-      Schema.withDecodingDefaultKey(Effect.succeed(false))
-    ),
-    clipNorm: Schema.NullOr(Positive)
-      .annotate({ description: "Clip the global gradient norm to this" })
-      .pipe(Schema.withDecodingDefaultKey(Effect.succeed(null)))
-  })
-/** How parameters are updated. `sgd`, `adam` and `rmsprop` with the usual meaning of their fields. */
-export const OptimizerConfig = optimizerSection({ name: "sgd", learningRate: 0.05, beta1: 0.9, weightDecay: 4e-5 })
-/** How parameters are updated. */
-export type OptimizerConfig = typeof OptimizerConfig.Type
-
-/** How the learning rate moves over the steps of a phase. */
-export const ScheduleConfig = Schema.Struct({
-  name: Schema.Literals(["cosine", "step", "constant"]).pipe(
-    Schema.withDecodingDefaultKey(Effect.succeed("cosine" as const))
-  ),
-  warmupEpochs: NonNegative.annotate({ description: "Linear warm-up from 0, in epochs" }).pipe(
-    Schema.withDecodingDefaultKey(Effect.succeed(0))
-  ),
-  finalFraction: Fraction.annotate({ description: "cosine: where it ends, as a fraction of the peak" }).pipe(
-    Schema.withDecodingDefaultKey(Effect.succeed(0))
-  ),
-  stepEpochs: PositiveInt.annotate({ description: "step: epochs between two decays" }).pipe(
-    Schema.withDecodingDefaultKey(Effect.succeed(30))
-  ),
-  decay: Fraction.annotate({ description: "step: factor of a decay" }).pipe(
-    Schema.withDecodingDefaultKey(Effect.succeed(0.1))
-  )
-})
-/** How the learning rate moves. */
-export type ScheduleConfig = typeof ScheduleConfig.Type
 
 /** A training phase: the supernet's, or the winner's from scratch. */
 export const TrainingConfig = Schema.Struct({

@@ -6,9 +6,10 @@
  * 128) the estimate is between 20 % too low (residual additions inside a layer) and 20 % too high (strided convolutions
  * are counted at their input's size).
  */
-import * as Mixture from "../nn/Mixture.ts"
-import { outputShape, parameterSpecs } from "../nn/Network.ts"
-import { compile } from "../search-space/blocks/Compile.ts"
+import { activationsOf } from "../nn/Operation.ts"
+import { compile } from "../search-space/blocks/Block.ts"
+import * as Mixture from "../search-space/Mixture.ts"
+import { outputShape, parameterSpecs } from "../search-space/Network.ts"
 import type { SearchSpaceShape } from "../search-space/SearchSpace.ts"
 
 /** How far the estimate may be off, as a fraction of it. */
@@ -26,16 +27,16 @@ const activations = (space: SearchSpaceShape): { readonly path: number; readonly
     block = Math.max(block, floats)
   }
   for (const fixed of space.first) {
-    add(Mixture.activationsOf(shape, compile(fixed.name, fixed.block)))
+    add(activationsOf(compile(fixed.name, fixed.block), shape))
     shape = outputShape(fixed.block, shape)
   }
   for (const layer of space.layers) {
     const input = shape
-    add(Math.max(...layer.options.map((option) => Mixture.activationsOf(input, compile("", option.block.block)))))
+    add(Math.max(...layer.options.map((option) => activationsOf(compile("", option.block.block), input))))
     shape = outputShape(layer.options[0]!.block.block, shape)
   }
   for (const fixed of space.last) {
-    add(Mixture.activationsOf(shape, compile(fixed.name, fixed.block)))
+    add(activationsOf(compile(fixed.name, fixed.block), shape))
     shape = outputShape(fixed.block, shape)
   }
   return { path, block }

@@ -7,8 +7,8 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { weightName as identityWeights } from "../criterion/Angular.ts"
 import { sizeOf } from "../engine/Shape.ts"
-import * as TorchNames from "../nn/TorchNames.ts"
 import { slots } from "../search-space/Sgnas.ts"
+import * as TorchNames from "../search-space/TorchNames.ts"
 import * as Checkpoint from "./Checkpoint.ts"
 
 type Tensors = ReadonlyMap<string, Checkpoint.TensorEntry>

@@ -17,12 +17,12 @@ import type { ParameterTree, Variables } from "../nn/ParameterTree.ts"
 import * as Parameters from "../nn/ParameterTree.ts"
 import * as Key from "../random/Key.ts"
 import type { LearnerState, LearningMetrics } from "../search-strategy/SearchStrategy.ts"
+import * as CanonicalJson from "../support/CanonicalJson.ts"
+import * as SafeJson from "../support/SafeJson.ts"
 import type { Forward, TrainingAgentShape } from "../training-agent/TrainingAgent.ts"
 import type { SamplerState, TrainingStep, TrainingStrategyShape } from "../training-strategy/TrainingStrategy.ts"
-import * as CanonicalJson from "./CanonicalJson.ts"
 import * as Checkpoint from "./Checkpoint.ts"
 import * as Learner from "./Learner.ts"
-import * as SafeJson from "./SafeJson.ts"
 
 /** A loss that is no number any more. */
 export class TrainingDiverged extends Schema.TaggedError<TrainingDiverged>()("TrainingDiverged", {

@@ -7,13 +7,13 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { type Phase, phases, type TrainingPhase, TrainingPosition } from "../../machines/RunState.ts"
-import * as CanonicalJson from "./CanonicalJson.ts"
+import * as CanonicalJson from "../support/CanonicalJson.ts"
+import { Disk, type DiskShape, readText } from "../support/Disk.ts"
+import * as SafeJson from "../support/SafeJson.ts"
 import * as Checkpoint from "./Checkpoint.ts"
-import { Disk, type DiskShape, readText } from "./Disk.ts"
 import * as Journal from "./Journal.ts"
 import * as RunFolder from "./RunFolder.ts"
 import * as Runner from "./Runner.ts"
-import * as SafeJson from "./SafeJson.ts"
 
 /** A place where the run that was done again differs from the one in the folder. */
 export const Difference = Schema.Struct({

@@ -8,9 +8,9 @@ import { describe, expect, it } from "vitest"
 import * as Yaml from "yaml"
 import { filled } from "../../property-tests/Filled.ts"
 import { sizeOf } from "../engine/Shape.ts"
-import * as Network from "../nn/Network.ts"
 import { BlockSpec } from "./blocks/Block.ts"
 import { fromMacro, MacroSpec } from "./MacroSpace.ts"
+import * as Network from "./Network.ts"
 
 const page = readFileSync(join(import.meta.dirname, "../../docs/components/search-space.md"), "utf8")
 const text = /## Blocks[\s\S]*?```yaml\n([\s\S]*?)```/.exec(page)?.[1] ?? ""

@@ -1,11 +1,11 @@
 /** Published networks that the spaces can express, by name: for inspecting, retraining, and as baselines. */
 import * as Result from "effect/Result"
-import type { ImageShape, Network } from "../nn/Network.ts"
-import { closest } from "../run/Suggestion.ts"
+import { closest } from "../support/Suggestion.ts"
 import { classifier, conv, globalAverage, mobile } from "./blocks/Block.ts"
 import * as FbNet from "./FbNet.ts"
 import { fixed, fromMacro, layersOf, type MacroSpec } from "./MacroSpace.ts"
 import * as MobileFaceNet from "./MobileFaceNet.ts"
+import type { ImageShape, Network } from "./Network.ts"
 import * as ProxylessNas from "./ProxylessNas.ts"
 import {
   type Genotype,
@@ -214,7 +214,7 @@ export const parse = (space: SearchSpaceShape, text: string): Result.Result<Geno
  * **Example** (FBNet-A)
  * ```ts
  * import * as Result from "effect/Result"
- * import { count } from "../nn/Network.ts"
+ * import { count } from "./Network.ts"
  * import * as Presets from "./Presets.ts"
  * count(Result.getOrThrow(Presets.network(Presets.find("fbnet-a")!))) // => { macs: 244452664, params: 4304584 }
  * ```

@@ -5,6 +5,7 @@
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { define } from "../component/Component.ts"
+import { PositiveInt } from "../support/Numbers.ts"
 import { classifier, conv, globalAverage, mobile, skip } from "./blocks/Block.ts"
 import {
   fixed,
@@ -17,8 +18,6 @@ import {
   strideOptions,
   withStrides
 } from "./MacroSpace.ts"
-
-const Positive = Schema.Int.check(Schema.isGreaterThan(0))
 
 /** Widths of the space. */
 export interface Widths {
@@ -61,10 +60,10 @@ export const Options = Schema.Struct({
   ...strideOptions,
   widths: Schema.NullOr(
     Schema.Struct({
-      stem: Positive,
-      first: Positive,
-      stages: Schema.Tuple([Positive, Positive, Positive, Positive, Positive, Positive]),
-      head: Positive
+      stem: PositiveInt,
+      first: PositiveInt,
+      stages: Schema.Tuple([PositiveInt, PositiveInt, PositiveInt, PositiveInt, PositiveInt, PositiveInt]),
+      head: PositiveInt
     })
   )
     .annotate({ description: "Other widths than 32, 16, 24 40 80 96 192 320, 1280" })

@@ -8,7 +8,7 @@
 import * as Context from "effect/Context"
 import type * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import type { ImageShape, NamedBlock, Network } from "../nn/Network.ts"
+import type { ImageShape, NamedBlock, Network } from "./Network.ts"
 
 /** One digit a position: the index of the choice taken there. */
 export type Genotype = ReadonlyArray<number>
@@ -17,6 +17,20 @@ export type Genotype = ReadonlyArray<number>
 export type Head =
   | { readonly _tag: "Classifier"; readonly classes: number }
   | { readonly _tag: "Embedding"; readonly dimension: number }
+
+/**
+ * How many numbers a head puts out.
+ *
+ * **Example** (Both kinds)
+ *
+ * ```ts
+ * import { headSize } from "./SearchSpace.ts"
+ *
+ * headSize({ _tag: "Classifier", classes: 10 }) // => 10
+ * headSize({ _tag: "Embedding", dimension: 128 }) // => 128
+ * ```
+ */
+export const headSize = (head: Head): number => (head._tag === "Classifier" ? head.classes : head.dimension)
 
 /** Strides for images of CIFAR's size, or for those of ImageNet's, which are halved once more early on. */
 export type Strides = "small" | "large"

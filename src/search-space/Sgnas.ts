@@ -10,7 +10,6 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { define } from "../component/Component.ts"
-import type { NamedBlock } from "../nn/Network.ts"
 import { classifier, conv, globalAverage, label, mobile, place, unified } from "./blocks/Block.ts"
 import {
   assemble,
@@ -24,6 +23,7 @@ import {
   widthAfter,
   withStrides
 } from "./MacroSpace.ts"
+import type { NamedBlock } from "./Network.ts"
 import { searchedLayers, standardWidths } from "./ProxylessNas.ts"
 import { type Genotype, SearchSpaceError, type SuperLayer } from "./SearchSpace.ts"
 

@@ -61,12 +61,13 @@ import * as LayerOptions from "../cost/LayerOptions.ts"
 import { SearchBudget } from "../cost/SearchBudget.ts"
 import { valueAndGradient } from "../nn/Gradient.ts"
 import * as Optimizer from "../nn/Optimizer.ts"
+import { optimizerSection } from "../nn/OptimizerConfig.ts"
 import type { ParameterTree } from "../nn/ParameterTree.ts"
 import * as Schedule from "../nn/Schedule.ts"
 import * as Deterministic from "../random/Deterministic.ts"
 import * as Key from "../random/Key.ts"
-import { optimizerSection } from "../run/RunConfig.ts"
 import { type Genotype, SearchSpace, type SearchSpaceShape } from "../search-space/SearchSpace.ts"
+import { NonNegative, Positive, PositiveInt } from "../support/Numbers.ts"
 import * as Distribution from "./Distribution.ts"
 import * as Generator from "./generator/Generator.ts"
 import * as Grid from "./generator/Grid.ts"
@@ -83,10 +84,6 @@ import {
   type SearchStrategyShape
 } from "./SearchStrategy.ts"
 import { drawManyUnseen } from "./Unseen.ts"
-
-const Positive = Schema.Finite.check(Schema.isGreaterThan(0))
-const PositiveInt = Schema.Int.check(Schema.isGreaterThan(0))
-const NonNegative = Schema.Finite.check(Schema.isGreaterThanOrEqualTo(0))
 
 const defaulted = <T, E>(schema: Schema.Codec<T, E>, value: E, description: string) =>
   schema.annotate({ description }).pipe(Schema.withDecodingDefaultKey(Effect.succeed(value)))

@@ -19,11 +19,12 @@ import { type CostEntries, CostModel } from "../cost/CostModel.ts"
 import { SearchBudget } from "../cost/SearchBudget.ts"
 import { valueAndGradient } from "../nn/Gradient.ts"
 import * as Optimizer from "../nn/Optimizer.ts"
+import { optimizerSection } from "../nn/OptimizerConfig.ts"
 import { disposeUnsafe, type ParameterTree } from "../nn/ParameterTree.ts"
 import * as Deterministic from "../random/Deterministic.ts"
 import * as Key from "../random/Key.ts"
-import { optimizerSection } from "../run/RunConfig.ts"
 import { type Genotype, SearchSpace, type SearchSpaceShape } from "../search-space/SearchSpace.ts"
+import { NonNegative, NonNegativeInt, Positive, PositiveInt } from "../support/Numbers.ts"
 import * as Distribution from "./Distribution.ts"
 import * as SearchProgress from "./SearchProgress.ts"
 import {
@@ -34,11 +35,6 @@ import {
   type SearchStrategyShape
 } from "./SearchStrategy.ts"
 import { drawUnseen } from "./Unseen.ts"
-
-const Positive = Schema.Finite.check(Schema.isGreaterThan(0))
-const NonNegative = Schema.Finite.check(Schema.isGreaterThanOrEqualTo(0))
-const PositiveInt = Schema.Int.check(Schema.isGreaterThan(0))
-const NonNegativeInt = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 
 /**
  * The term of the loss that keeps the expected cost where it should be.

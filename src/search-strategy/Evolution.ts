@@ -16,12 +16,11 @@ import type { BudgetSampler } from "../cost/BudgetSampler.ts"
 import { SearchBudget } from "../cost/SearchBudget.ts"
 import * as Key from "../random/Key.ts"
 import { type Genotype, SearchSpace, type SearchSpaceShape } from "../search-space/SearchSpace.ts"
+import { Fraction, PositiveInt } from "../support/Numbers.ts"
 import * as SearchProgress from "./SearchProgress.ts"
 import { Scored, SearchStrategy, type SearchStrategyShape } from "./SearchStrategy.ts"
 import { drawManyUnseen, drawUnseen } from "./Unseen.ts"
 
-const PositiveInt = Schema.Int.check(Schema.isGreaterThan(0))
-const Fraction = Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1 }))
 const nullable = <S extends Schema.Top>(schema: S, description: string) =>
   Schema.NullOr(schema)
     .annotate({ description })

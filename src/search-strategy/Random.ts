@@ -10,18 +10,19 @@ import type { BudgetSampler } from "../cost/BudgetSampler.ts"
 import { SearchBudget } from "../cost/SearchBudget.ts"
 import * as Key from "../random/Key.ts"
 import { SearchSpace, type SearchSpaceShape } from "../search-space/SearchSpace.ts"
+import { PositiveInt } from "../support/Numbers.ts"
 import * as SearchProgress from "./SearchProgress.ts"
 import { SearchStrategy, type SearchStrategyShape } from "./SearchStrategy.ts"
 import { drawManyUnseen } from "./Unseen.ts"
 
 /** Options of random search. */
 export const Options = Schema.Struct({
-  evaluations: Schema.Int.check(Schema.isGreaterThan(0))
-    .annotate({ description: "How many architectures are scored" })
-    .pipe(Schema.withDecodingDefaultKey(Effect.succeed(1000))),
-  generation: Schema.Int.check(Schema.isGreaterThan(0))
-    .annotate({ description: "How many are asked for at a time; progress is saved after each such lot" })
-    .pipe(Schema.withDecodingDefaultKey(Effect.succeed(50)))
+  evaluations: PositiveInt.annotate({ description: "How many architectures are scored" }).pipe(
+    Schema.withDecodingDefaultKey(Effect.succeed(1000))
+  ),
+  generation: PositiveInt.annotate({
+    description: "How many are asked for at a time; progress is saved after each such lot"
+  }).pipe(Schema.withDecodingDefaultKey(Effect.succeed(50)))
 })
 /** Options of random search. */
 export type Options = typeof Options.Type

@@ -14,6 +14,7 @@ import * as Key from "../random/Key.ts"
 import { SearchSpace } from "../search-space/SearchSpace.ts"
 import * as Distribution from "../search-strategy/Distribution.ts"
 import type { ArchitectureDistribution } from "../search-strategy/SearchStrategy.ts"
+import { Positive } from "../support/Numbers.ts"
 import * as SamplerPosition from "./SamplerPosition.ts"
 import { type TrainingStep, TrainingStrategy, type TrainingStrategyShape } from "./TrainingStrategy.ts"
 
@@ -36,7 +37,7 @@ export const Options = Schema.Struct({
         "How a step uses the probabilities. searcher: as the search strategy does; softmax: mixed at its temperature; gumbel-softmax: mixed by a relaxed draw; sum: mixed by the probabilities as they are; single: a path drawn by them"
     })
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed("searcher" as const))),
-  temperature: Schema.NullOr(Schema.Finite.check(Schema.isGreaterThan(0)))
+  temperature: Schema.NullOr(Positive)
     .annotate({ description: "Of the mixture; null: the search strategy's own, with its schedule" })
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed(null))),
   hard: Schema.NullOr(Schema.Boolean)

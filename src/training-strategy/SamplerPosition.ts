@@ -4,12 +4,13 @@
  */
 import * as Schema from "effect/Schema"
 import * as Key from "../random/Key.ts"
+import { NonNegativeInt } from "../support/Numbers.ts"
 import type { SamplerState } from "./TrainingStrategy.ts"
 
 /** Where a sampler stands. */
 export const SamplerPosition = Schema.Struct({
   key: Key.Key,
-  step: Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
+  step: NonNegativeInt
 })
 /** Where a sampler stands. */
 export type SamplerPosition = typeof SamplerPosition.Type

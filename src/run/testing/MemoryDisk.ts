@@ -4,7 +4,7 @@
  */
 import * as path from "node:path"
 import * as Effect from "effect/Effect"
-import { beatDigits, DiskError, type DiskShape, type Handle } from "../Disk.ts"
+import { beatDigits, DiskError, type DiskShape, type Handle } from "../../support/Disk.ts"
 
 interface Inode {
   /** What a reader sees. */

@@ -3,7 +3,7 @@
  * and why it stops. Arguments: folder, place, milliseconds of a beat, milliseconds of a lease.
  */
 import * as Effect from "effect/Effect"
-import { Disk, writeTextAtomic } from "../Disk.ts"
+import { Disk, writeTextAtomic } from "../../support/Disk.ts"
 import * as Lock from "../Lock.ts"
 
 const [folder = "", place = "", beat = "", stale = ""] = process.argv.slice(2)

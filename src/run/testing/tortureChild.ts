@@ -1,7 +1,7 @@
 /** One life of a small run in a process of its own: takes the run up, or begins it. Says `phase NAME` when one begins. */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { Disk } from "../Disk.ts"
+import { Disk } from "../../support/Disk.ts"
 import { RunEvents } from "../RunEvents.ts"
 import * as Runner from "../Runner.ts"
 import * as SmallRun from "./SmallRun.ts"

@@ -3,13 +3,13 @@ import * as tf from "@tensorflow/tfjs-core"
 import * as Result from "effect/Result"
 import { beforeAll, describe, expect, it } from "vitest"
 import { fill, filled } from "../../property-tests/Filled.ts"
-import * as Block from "../search-space/blocks/Block.ts"
-import { fixed, fromMacro, layersOf, type MacroSpec } from "../search-space/MacroSpace.ts"
-import type { NetworkInterface, SearchSpaceShape } from "../search-space/SearchSpace.ts"
-import * as Sgnas from "../search-space/Sgnas.ts"
-import { valueAndGradient } from "./Gradient.ts"
+import { valueAndGradient } from "../nn/Gradient.ts"
+import * as Block from "./blocks/Block.ts"
+import { fixed, fromMacro, layersOf, type MacroSpec } from "./MacroSpace.ts"
 import * as Mixture from "./Mixture.ts"
 import * as Network from "./Network.ts"
+import type { NetworkInterface, SearchSpaceShape } from "./SearchSpace.ts"
+import * as Sgnas from "./Sgnas.ts"
 
 beforeAll(async () => {
   await tf.setBackend("cpu")
@@ -49,6 +49,17 @@ describe("a mixture", () => {
       all.output.dataSync().forEach((value, i) => {
         expect(value).toBeCloseTo(path.output.dataSync()[i] as number, 5)
       })
+    })
+  })
+
+  it("of unified blocks that share nothing is the sum of their own outputs", () => {
+    tf.tidy(() => {
+      const choices = [Block.unified({ slots: [3, 0] }), Block.unified({ slots: [3, 5] })]
+      const own = Result.getOrThrow(fromMacro({ ...spec, choices }, task))
+      const variables = filled(own.supernet)
+      const path = Network.apply(own.network([1, 0]), variables, images(), "eval")
+      const mixture = Mixture.applyMixture(own, variables, images(), oneHot(own, [1, 0]), "eval")
+      expect(Array.from(mixture.output.dataSync())).toEqual(Array.from(path.output.dataSync()))
     })
   })
 

@@ -192,7 +192,7 @@ const node: DiskShape = {
 }
 
 /** The disk of a run. */
-export class Disk extends Context.Service<Disk, DiskShape>()("osnas/run/Disk") {
+export class Disk extends Context.Service<Disk, DiskShape>()("osnas/support/Disk") {
   /** The machine's own. */
   static readonly layer: Layer.Layer<Disk> = Layer.succeed(Disk, node)
 }

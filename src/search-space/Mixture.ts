@@ -9,22 +9,20 @@
 import type { Tensor } from "@tensorflow/tfjs-core"
 import * as tf from "@tensorflow/tfjs-core"
 import type { BatchStatistics } from "../engine/ConvChain.ts"
-import type { BlockOf } from "../search-space/blocks/Block.ts"
-import { compile, unifiedDepthwise, unifiedExpand, unifiedProject } from "../search-space/blocks/Compile.ts"
-import type { LayerOption, SearchSpaceShape, SuperLayer } from "../search-space/SearchSpace.ts"
-import { valueAndGradient } from "./Gradient.ts"
+import { valueAndGradient } from "../nn/Gradient.ts"
+import { activationsOf } from "../nn/Operation.ts"
+import type { Variables } from "../nn/ParameterTree.ts"
+import { scoped } from "../nn/Scope.ts"
+import { compile, kindOf } from "./blocks/Block.ts"
 import {
   type Applied,
   applyBlockUnsafe,
   applyOperationsUnsafe,
   blockParameterSpecs,
-  type ImageShape,
   type Mode,
   outputShape
 } from "./Network.ts"
-import type { Operation } from "./Operation.ts"
-import type { Variables } from "./ParameterTree.ts"
-import { scoped } from "./Scope.ts"
+import type { LayerOption, SearchSpaceShape, SuperLayer } from "./SearchSpace.ts"
 
 /** One weight an option: a tensor [options], through which gradients flow, or plain numbers. */
 export type LayerWeights = tf.Tensor1D | ReadonlyArray<number>
@@ -44,12 +42,11 @@ export interface MixtureOptions {
 
 const defaultMaxBytes = 2 ** 30
 
-/** Whether the options of a layer are selections of one unified block, whose sub-blocks are mixed one by one. */
-const unifiedOf = (layer: SuperLayer): { readonly name: string; readonly block: BlockOf<"Unified"> } | undefined => {
-  const first = layer.options[0]
-  if (first === undefined || first.block.block._tag !== "Unified") return undefined
-  return { name: first.block.name, block: first.block.block }
-}
+/** How a layer is mixed whose options are selections of one block, under one name; undefined where each is its own. */
+const mixOf = ({ options: [first, ...others] }: SuperLayer) =>
+  first === undefined || others.some(({ block }) => block.name !== first.block.name)
+    ? undefined
+    : kindOf(first.block.block).mix
 
 const asTensor = (weights: LayerWeights): tf.Tensor1D =>
   weights instanceof tf.Tensor ? weights : tf.tensor1d([...weights], "float32")
@@ -190,86 +187,22 @@ const backward = (
   return [dx, tf.stack(dWeights.map((weight) => tf.reshape(weight, []))), ...rest]
 }
 
-/** For every option, slot and kernel: whether the option has that kernel in that slot. */
-const membership = (layer: SuperLayer, slots: number, kernels: ReadonlyArray<number>): ReadonlyArray<number> =>
-  layer.options.flatMap(({ block }) => {
-    const held = block.block._tag === "Unified" ? block.block.slots : []
-    return Array.from({ length: slots }, (_, slot) =>
-      kernels.map((kernel): number => (held[slot] === kernel ? 1 : 0))
-    ).flat()
-  })
-
-/**
- * A unified layer: every slot is the mixture of its kernels by their marginal weights, and the batch normalisation is
- * that of the expected number of empty slots, rounded.
- */
-const unifiedMixture = (
+/** Mixes a layer whose options are selections of one block. */
+const mixLayer = (
   call: LayerCall,
-  unified: { readonly name: string; readonly block: BlockOf<"Unified"> },
+  mix: NonNullable<ReturnType<typeof mixOf>>,
   x: Tensor,
-  weights: LayerWeights
+  row: LayerWeights
 ): Tensor => {
-  const { block, name } = unified
   const { layer, mode, statistics, variables } = call
-  const slots = block.slots.map((_, slot) => slot)
-  const kernelsOf = layer.options.flatMap((option) =>
-    option.block.block._tag === "Unified" ? option.block.block.slots : []
-  )
-  const kernels = [...new Set(kernelsOf)].filter((kernel) => kernel !== 0).sort((a, b) => a - b)
-  const matrix = tf.tensor2d(
-    [...membership(layer, slots.length, kernels)],
-    [layer.options.length, slots.length * kernels.length]
-  )
-  const marginals = tf.reshape(tf.matMul(tf.reshape(asTensor(weights), [1, -1]), matrix), [
-    slots.length,
-    kernels.length
-  ])
-  const numbers = asNumbers(weights)
-  const total = numbers.reduce((sum, weight) => sum + weight, 0)
-  const expected = layer.options.reduce((sum, option, i) => {
-    const held = option.block.block._tag === "Unified" ? option.block.block.slots : []
-    return sum + (numbers[i] as number) * held.filter((kernel) => kernel === 0).length
-  }, 0)
-  const most = Math.max(
-    ...layer.options.map(({ block: { block: one } }) =>
-      one._tag === "Unified" ? one.slots.filter((kernel) => kernel === 0).length : 0
-    )
-  )
-  const empty = Math.min(most, Math.max(0, Math.round(total === 0 ? 0 : expected / total)))
-  const run = (operations: ReadonlyArray<Operation>, input: Tensor) =>
-    applyOperationsUnsafe(operations, variables, input, mode, statistics)
-  const expanded = run([unifiedExpand(name, block, slots)], x)
-  const mixed = kernels.map((kernel, k) => {
-    const output = run([unifiedDepthwise(name, block, slots, kernel)], expanded)
-    const bySlot = tf.slice(marginals, [0, k], [-1, 1])
-    const byChannel = tf.reshape(tf.tile(bySlot, [1, block.inChannels]), [-1])
-    return tf.mul(output, byChannel)
+  return mix({
+    name: (layer.options[0] as LayerOption).block.name,
+    options: layer.options.map(({ block }) => block.block),
+    weights: asTensor(row),
+    numbers: asNumbers(row),
+    x,
+    run: (operations, input) => applyOperationsUnsafe(operations, variables, input, mode, statistics)
   })
-  const projected = run([unifiedProject(name, block, slots, empty)], tf.addN(mixed))
-  return block.stride === 1 && block.inChannels === block.outChannels ? tf.add(projected, x) : projected
-}
-
-/** Floats that the stages of operations put out for one image. */
-export const activationsOf = (shape: ImageShape, operations: ReadonlyArray<Operation>): number => {
-  let sum = 0
-  const visit = (operation: Operation): void => {
-    switch (operation._tag) {
-      case "Chain":
-        for (const { stage } of operation.stages) sum += shape[0] * shape[1] * stage.outChannels
-        return
-      case "Residual":
-      case "ImagePool":
-        operation.operations.forEach(visit)
-        return
-      case "Branches":
-        for (const branch of operation.branches) branch.operations.forEach(visit)
-        return
-      default:
-        sum += shape[0] * shape[1] * shape[2]
-    }
-  }
-  operations.forEach(visit)
-  return sum
 }
 
 /**
@@ -280,12 +213,12 @@ export const mixtureBytes = (space: SearchSpaceShape, batch: number): number => 
   let shape = space.interface.input
   let floats = 0
   for (const { block, name } of space.first) {
-    floats += activationsOf(shape, compile(name, block))
+    floats += activationsOf(compile(name, block), shape)
     shape = outputShape(block, shape)
   }
   for (const layer of space.layers) {
-    const options = unifiedOf(layer) === undefined ? layer.options : layer.options.slice(0, 3)
-    for (const { block } of options) floats += activationsOf(shape, compile(block.name, block.block))
+    const options = mixOf(layer) === undefined ? layer.options : layer.options.slice(0, 3)
+    for (const { block } of options) floats += activationsOf(compile(block.name, block.block), shape)
     shape = outputShape((layer.options[0] as LayerOption).block.block, shape)
   }
   return 4 * batch * floats
@@ -316,8 +249,8 @@ export const applyMixture = (
       const row = weights[i] as LayerWeights
       const own: Record<string, BatchStatistics> = {}
       const call: LayerCall = { layer, variables, mode, statistics: own, frozen: options.frozen ?? false }
-      const unified = unifiedOf(layer)
-      if (unified !== undefined) x = unifiedMixture(call, unified, x, row)
+      const mix = mixOf(layer)
+      if (mix !== undefined) x = mixLayer(call, mix, x, row)
       else if (recompute) {
         x = recomputeAll(call, x, row)
         for (const [name, { count, mean, variance }] of Object.entries(own)) {

@@ -4,12 +4,12 @@ import * as Result from "effect/Result"
 import fc from "fast-check"
 import { beforeAll, describe, expect, it } from "vitest"
 import { fill, filled } from "../../property-tests/Filled.ts"
+import { valueAndGradient } from "../nn/Gradient.ts"
+import * as ParameterTree from "../nn/ParameterTree.ts"
 import * as Key from "../random/Key.ts"
-import * as Block from "../search-space/blocks/Block.ts"
-import * as Tiny from "../search-space/Tiny.ts"
-import { valueAndGradient } from "./Gradient.ts"
+import * as Block from "./blocks/Block.ts"
 import * as Network from "./Network.ts"
-import * as ParameterTree from "./ParameterTree.ts"
+import * as Tiny from "./Tiny.ts"
 
 beforeAll(async () => {
   await tf.setBackend("cpu")
@@ -128,6 +128,27 @@ describe("applying", () => {
     expect(() => Network.apply(path, { ...variables, params }, tf.ones([1, 12, 12, 1]), "eval")).toThrow(
       "no tensor named search.0.1.expand.weight"
     )
+  })
+
+  it("gives what only zeros depend on gradients that are zeros, so that weight decay still reaches it", () => {
+    tf.tidy(() => {
+      const blocks = [
+        { name: "b", block: Block.place(Block.conv({ kernel: 3 }), 4, 4, 1) },
+        { name: "z", block: Block.place(Block.zero, 4, 6, 2) }
+      ]
+      const network = { input: [6, 6, 4], blocks } as const
+      const variables = filled(network)
+      const { gradients, rest } = valueAndGradient(() => {
+        const { output } = Network.apply(network, variables, images(), "train")
+        return { loss: tf.sum(output), rest: { output } }
+      }, variables.params)
+      expect(rest.output.shape).toEqual([2, 3, 3, 6])
+      expect(Object.keys(gradients).sort()).toEqual(Object.keys(variables.params).sort())
+      for (const [name, gradient] of Object.entries(gradients)) {
+        expect(gradient.shape, name).toEqual(variables.params[name]?.shape)
+        expect(Math.max(...gradient.dataSync().map(Math.abs)), name).toBe(0)
+      }
+    })
   })
 
   it("starts a path as its supernet does", () => {

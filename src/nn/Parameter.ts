@@ -1,0 +1,67 @@
+/** The tensors of a network before they exist: their names, shapes and what they are to their layer. */
+
+/** What a parameter is to its layer; initialisers go by it. */
+export type ParameterKind =
+  | "convolution"
+  | "depthwise"
+  | "linear"
+  | "bias"
+  | "normScale"
+  | "normShift"
+  | "slope"
+  | "normMean"
+  | "normVariance"
+
+/** One tensor of a network, before it exists. */
+export interface ParameterSpec {
+  readonly name: string
+  readonly shape: ReadonlyArray<number>
+  readonly kind: ParameterKind
+  /** Changed by gradient; otherwise a running statistic. */
+  readonly trainable: boolean
+  /** Inputs of one output: kernel area times input channels of a group. */
+  readonly fanIn: number
+  /** Kernel area times output channels. */
+  readonly fanOut: number
+}
+
+/**
+ * A parameter of one value per channel.
+ *
+ * **Example** (A running mean is not trained)
+ *
+ * ```ts
+ * import { vectorSpec } from "./Parameter.ts"
+ *
+ * vectorSpec("first.0.conv.bias", 16, "bias").trainable // => true
+ * vectorSpec("first.0.conv.norm.mean", 16, "normMean").trainable // => false
+ * ```
+ */
+export const vectorSpec = (name: string, size: number, kind: ParameterKind): ParameterSpec => ({
+  name,
+  shape: [size],
+  kind,
+  trainable: kind !== "normMean" && kind !== "normVariance",
+  fanIn: size,
+  fanOut: size
+})
+
+/**
+ * A parameter that maps `from` features to `to`.
+ *
+ * **Example** (A linear layer's weight)
+ *
+ * ```ts
+ * import { matrixSpec } from "./Parameter.ts"
+ *
+ * matrixSpec("last.2.linear.weight", 96, 10, "linear").shape // => [96, 10]
+ * ```
+ */
+export const matrixSpec = (name: string, from: number, to: number, kind: ParameterKind): ParameterSpec => ({
+  name,
+  shape: [from, to],
+  kind,
+  trainable: true,
+  fanIn: from,
+  fanOut: to
+})

@@ -1,0 +1,12 @@
+/** Every kind of operation that ships, one line each. */
+export * from "./Branches.ts"
+export { Chain, type ChainSettings, chain, type NamedStage, namedStage } from "./Chain.ts"
+export * from "./ChannelShuffle.ts"
+export * from "./GlobalAverage.ts"
+export * from "./ImagePool.ts"
+export * from "./Linear.ts"
+export * from "./Pool.ts"
+export * from "./Residual.ts"
+export * from "./SqueezeExcite.ts"
+export * from "./TimesZero.ts"
+export * from "./Zeros.ts"

@@ -1,0 +1,35 @@
+import * as tf from "@tensorflow/tfjs-core"
+import { define, strided } from "../Operation.ts"
+
+/** Settings of {@link Zeros}. */
+export interface ZerosSettings {
+  readonly outChannels: number
+  readonly stride: number
+}
+
+/**
+ * Zeros of the size that a convolution of this stride would give. They depend on the input, with gradients that are zeros:
+ * what only zeros depend on is still updated, by weight decay and momentum.
+ *
+ * **Example** (Every second position)
+ *
+ * ```ts
+ * import { Zeros } from "./Zeros.ts"
+ *
+ * Zeros.make({ outChannels: 24, stride: 2 }).shapeAndCost([7, 7, 16]) // => { shape: [4, 4, 24], macs: 0 }
+ * ```
+ */
+export const Zeros = define<ZerosSettings>({
+  name: "Zeros",
+  shapeAndCost: ({ outChannels, stride }, [height, width]) => ({
+    shape: strided([height, width, outChannels], stride),
+    macs: 0
+  }),
+  apply: ({ outChannels, stride }, _, x) => {
+    const [batch, height, width] = x.shape as [number, number, number, number]
+    return tf.customGrad(() => ({
+      value: tf.zeros([batch, ...strided([height, width, outChannels], stride)]),
+      gradFunc: () => tf.zeros(x.shape)
+    }))(x)
+  }
+})

@@ -1,0 +1,214 @@
+/**
+ * A network is data: a list of named blocks. What it computes, which parameters it has, how they start and what it
+ * costs are all functions of that data, so that a cost table and the built network cannot disagree.
+ *
+ * **Example** (A convolution and a linear layer, from nothing to a trained step's statistics)
+ *
+ * ```ts
+ * import "@tensorflow/tfjs-backend-cpu"
+ * import * as tf from "@tensorflow/tfjs-core"
+ * import * as Key from "../random/Key.ts"
+ * import { classifier, conv, globalAverage, place } from "./blocks/Block.ts"
+ * import * as Network from "./Network.ts"
+ *
+ * const network: Network.Network = {
+ *   input: [8, 8, 3],
+ *   blocks: [
+ *     { name: "first", block: place(conv({ kernel: 3 }), 3, 4, 2) },
+ *     { name: "average", block: place(globalAverage, 4, 4, 1) },
+ *     { name: "linear", block: place(classifier, 4, 10, 1) }
+ *   ]
+ * }
+ * Network.trainableNames(network).length // => 5
+ * Network.blockParameterSpecs(network.blocks[2]).map((spec) => spec.shape) // => [[4, 10], [10]]
+ * Network.outputShape(network.blocks[0].block, network.input) // => [4, 4, 4]
+ * Network.count(network) // => { macs: 4 * 4 * 27 * 4 + 4 * 10, params: 27 * 4 + 8 + 50 }
+ * const variables = Network.initialise(network, Key.make(1))
+ * const images = tf.ones([2, 8, 8, 3])
+ * const applied = Network.apply(network, variables, images, "train")
+ * applied.output.shape // => [2, 10]
+ * const moved = Network.updateStatistics(variables.stats, applied.statistics, 0.1)
+ * Object.keys(moved) // => ["first.conv.norm.mean", "first.conv.norm.variance"]
+ * Object.keys(Network.recalibrated([applied.statistics])) // => Object.keys(moved)
+ * const first = (epsilon: number) => epsilon > 0 && Network.applyBlockUnsafe(network.blocks[0], variables, images, "eval", {})
+ * first(Network.normEpsilon).shape // => [2, 4, 4, 4]
+ * ```
+ */
+
+import type { Tensor } from "@tensorflow/tfjs-core"
+import * as tf from "@tensorflow/tfjs-core"
+import type { BatchStatistics } from "../engine/ConvChain.ts"
+import { type ImageShape, sizeOf } from "../engine/Shape.ts"
+import * as Initializer from "../nn/Initializer.ts"
+import { type Applied, applyAll, type Mode, measure, type Operation, parametersOf } from "../nn/Operation.ts"
+import type { ParameterSpec } from "../nn/Parameter.ts"
+import type { Variables } from "../nn/ParameterTree.ts"
+import { scoped } from "../nn/Scope.ts"
+import * as Key from "../random/Key.ts"
+import { type Block, compile } from "./blocks/Block.ts"
+
+export type { ImageShape } from "../engine/Shape.ts"
+export { normEpsilon, recalibrated, updateStatistics } from "../nn/Normalisation.ts"
+export type { Applied, Mode } from "../nn/Operation.ts"
+export type { ParameterKind, ParameterSpec } from "../nn/Parameter.ts"
+
+/** A block under the name that prefixes its parameters, e.g. `search.3.1` or `first.0`. */
+export interface NamedBlock {
+  readonly name: string
+  readonly block: Block
+}
+
+/** A stand-alone network, or one path of a supernet, which is the same thing. */
+export interface Network {
+  readonly input: ImageShape
+  readonly blocks: ReadonlyArray<NamedBlock>
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Parameters
+
+/** The tensors of one block under its name, running statistics included. */
+export const blockParameterSpecs = ({ block, name }: NamedBlock): ReadonlyArray<ParameterSpec> =>
+  parametersOf(compile(name, block))
+
+/**
+ * Every tensor of a network, trainable or not, in the order of its blocks. A supernet's too; a tensor that several
+ * blocks share is listed once.
+ *
+ * **Example** (A convolution with a bias)
+ * ```ts
+ * import { conv, place } from "./blocks/Block.ts"
+ * import { parameterSpecs } from "./Network.ts"
+ * const blocks = [{ name: "first.0", block: place(conv({ kernel: 3, norm: false, bias: true }), 3, 16, 2) }]
+ * const specs = parameterSpecs({ input: [32, 32, 3], blocks })
+ * specs.map((spec) => spec.name) // => ["first.0.conv.weight", "first.0.conv.bias"]
+ * ```
+ */
+export const parameterSpecs = (network: Network): ReadonlyArray<ParameterSpec> => {
+  const byName = new Map<string, ParameterSpec>()
+  for (const block of network.blocks) {
+    for (const spec of blockParameterSpecs(block)) if (!byName.has(spec.name)) byName.set(spec.name, spec)
+  }
+  return [...byName.values()]
+}
+
+/** The names of what training a network changes by gradient: of one path, the parameters that path trains. */
+export const trainableNames = (network: Network): ReadonlyArray<string> =>
+  parameterSpecs(network)
+    .filter((spec) => spec.trainable)
+    .map((spec) => spec.name)
+
+/**
+ * Fresh variables of a network. Each tensor is drawn from a key derived by its own name, so it does not depend on which
+ * other tensors the network has: a path starts with the same values alone as within its supernet, where its fans agree.
+ */
+export const initialise = (network: Network, key: Key.Key): Variables => {
+  const params: Record<string, Tensor> = {}
+  const stats: Record<string, Tensor> = {}
+  for (const spec of parameterSpecs(network)) {
+    const tensor = Initializer.start(spec, Key.derive(key, spec.name))
+    if (spec.trainable) params[spec.name] = tensor
+    else stats[spec.name] = tensor
+  }
+  return { params, stats }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Shapes and costs
+
+/** Multiply-accumulates and trainable parameters. */
+export interface Cost {
+  /** Of convolutions and linear layers, for one image. */
+  readonly macs: number
+  /** Weights, biases, batch-norm scales and shifts, PReLU slopes. */
+  readonly params: number
+}
+
+/** The shape a block gives for an input of the given shape; vectors are [1, 1, features]. */
+export const outputShape = (block: Block, inputShape: ImageShape): ImageShape =>
+  measure(compile("block", block), inputShape).shape
+
+/**
+ * What a block costs for one image of the given shape.
+ *
+ * **Example** (A 3x3 convolution from 3 to 16 channels on 32x32 pixels, stride 2)
+ * ```ts
+ * import { conv, place } from "./blocks/Block.ts"
+ * import { blockCost } from "./Network.ts"
+ * blockCost(place(conv({ kernel: 3 }), 3, 16, 2), [32, 32, 3]) // => { macs: 110592, params: 464 }
+ * ```
+ */
+export const blockCost = (block: Block, inputShape: ImageShape): Cost => {
+  const operations = compile("block", block)
+  let params = 0
+  for (const spec of parametersOf(operations)) {
+    if (spec.trainable) params += sizeOf(spec.shape)
+  }
+  return { macs: measure(operations, inputShape).macs, params }
+}
+
+/** What a whole network costs for one image. */
+export const count = (network: Network): Cost => {
+  let macs = 0
+  let params = 0
+  let shape = network.input
+  for (const { block } of network.blocks) {
+    const cost = blockCost(block, shape)
+    macs += cost.macs
+    params += cost.params
+    shape = outputShape(block, shape)
+  }
+  return { macs, params }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Values
+
+/**
+ * Applies one block. Tensors made on the way stay in the caller's scope: wrap it in `tf.tidy`. Batch statistics are
+ * written into `statistics`.
+ */
+export const applyBlockUnsafe = (
+  { block, name }: NamedBlock,
+  variables: Variables,
+  x: Tensor,
+  mode: Mode,
+  statistics: Record<string, BatchStatistics>
+): Tensor => applyAll(compile(name, block), { variables, mode, statistics }, x)
+
+/**
+ * As {@link applyBlockUnsafe}, for operations.
+ *
+ * **Example** (A pooling)
+ *
+ * ```ts
+ * import "@tensorflow/tfjs-backend-cpu"
+ * import * as tf from "@tensorflow/tfjs-core"
+ * import { GlobalAverage } from "../nn/operations/GlobalAverage.ts"
+ * import * as Network from "./Network.ts"
+ *
+ * const none = { params: {}, stats: {} }
+ * const pooled = Network.applyOperationsUnsafe([GlobalAverage.make({})], none, tf.ones([2, 4, 4, 3]), "eval", {})
+ * pooled.shape // => [2, 3]
+ * ```
+ */
+export const applyOperationsUnsafe = (
+  operations: ReadonlyArray<Operation>,
+  variables: Variables,
+  x: Tensor,
+  mode: Mode,
+  statistics: Record<string, BatchStatistics>
+): Tensor => applyAll(operations, { variables, mode, statistics }, x)
+
+/**
+ * Applies a network to a batch of images [batch, height, width, channels]. The output and the statistics are the
+ * caller's to dispose; nothing else is left behind. Differentiable with respect to images and parameters.
+ */
+export const apply = (network: Network, variables: Variables, images: Tensor, mode: Mode): Applied =>
+  scoped(() => {
+    const statistics: Record<string, BatchStatistics> = {}
+    let out = images
+    for (const block of network.blocks) out = applyBlockUnsafe(block, variables, out, mode, statistics)
+    // A network of nothing but skips would hand the caller's own tensor back.
+    return { output: out === images ? tf.clone(out) : out, statistics }
+  })
