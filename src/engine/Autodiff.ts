@@ -96,7 +96,9 @@ export const differentiate = (
     return value
   }
   try {
-    const { grads, value } = engine().gradients(forward, wanted, undefined, true)
+    // The scope frees the value where the backward pass throws.
+    const run = () => engine().gradients(forward, wanted, undefined, true)
+    const { grads, value } = tf.tidy(run as unknown as () => tf.TensorContainer) as unknown as ReturnType<typeof run>
     const gradients = new Array<Tensor | undefined>(sources.length).fill(undefined)
     grads.forEach((gradient, index) => {
       gradients[places[index]!] = gradient ?? undefined

@@ -1,5 +1,6 @@
 /** The fused operations of the embedded engine, under the names ../FusedKernels.ts looks them up by. */
 import * as tf from "@tensorflow/tfjs-core"
+import { isDifferentiating } from "../Autodiff.ts"
 import { composedConvBranches, composedConvChain } from "../ConvChainOps.ts"
 import type { FusedKernels } from "../FusedKernels.ts"
 import type { SimdBackend } from "./Backend.ts"
@@ -25,14 +26,14 @@ const updatePieces = (param: tf.Tensor): number => Math.ceil(param.size / ELEMEN
 
 /** All of them. */
 export const fusedSimdKernels: FusedKernels = {
-  // In evaluation the kernel folds normalisations into weights and has no gradient; whoever wants one there gets the
+  // In evaluation the kernel folds normalisations into weights and has no gradient; a differentiation gets the
   // composed form.
   convChain: (x, stages, params, options) =>
-    options.mode === "eval" && tf.engine().state.gradientDepth > 0
+    options.mode === "eval" && isDifferentiating()
       ? composedConvChain(x, stages, params, options)
       : convChain(tf.backend() as unknown as SimdBackend, x, stages, params, options),
   convBranches: (x, branches, options) =>
-    options.mode === "eval" && tf.engine().state.gradientDepth > 0
+    options.mode === "eval" && isDifferentiating()
       ? composedConvBranches(x, branches, options)
       : convBranches(tf.backend() as unknown as SimdBackend, x, branches, options),
   softmaxCrossEntropy: (logits, labels, smoothing) =>
