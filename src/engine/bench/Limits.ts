@@ -39,7 +39,7 @@ export const limits = (backend: SimdBackend): Limits => {
     }
   }
   const copies = new Map<number, number>()
-  /** Bytes a second of a copy whose reads and writes together are about so many bytes. */
+  /** Bytes a second of a copy whose reads and writes together are about `bytes` bytes. */
   const copy = (bytes: number): number => {
     const footprint = 2 ** Math.min(27, Math.max(17, Math.round(Math.log2(bytes))))
     const known = copies.get(footprint)

@@ -12,7 +12,7 @@ const median = (values: ReadonlyArray<number>): number => [...values].sort((a, b
 /** Repetitions at least. */
 const REPETITIONS = 5
 
-/** Measures a piece of work for about `seconds`: only the time inside kernels counts, from where the work says it starts. */
+/** Measures a piece of work for about `seconds`: only the time inside kernels counts, from where the work starts to count. */
 export const measure = (backend: SimdBackend, work: Work, machine: Limits, seconds: number): KernelMeasurement => {
   const { runtime } = backend
   let inside = 0

@@ -36,7 +36,7 @@ export { EngineWidthError } from "./chain/Tiles.ts"
 
 /**
  * Chains side by side on channels of x, on the embedded backend: one node of the tape. Their outputs are joined along the
- * channels, or dealt out in turn (`shuffled`: a channel of each). In `eval` mode normalisations are folded into the weights and the
+ * channels, or interleaved (`shuffled`: one channel of each in turn). In `eval` mode normalisations are folded into the weights and the
  * result has no gradient: asking for one throws.
  */
 export const convBranches = (

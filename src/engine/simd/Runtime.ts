@@ -94,7 +94,7 @@ const GROWTH = 32 * 2 ** 20
  * hold up the others.
  */
 const SPINS = { alone: 400_000, shared: 20_000 } as const
-/** A job without any progress for so many milliseconds is taken for dead. */
+/** Milliseconds without progress after which a job counts as dead. */
 const PATIENCE = 120_000
 /** What a job returns that has made no progress for a while. */
 const STALLED = 2
@@ -180,7 +180,7 @@ export const makeRuntime = (options: RuntimeOptions): Runtime => {
       env: {},
       workerData: { module, memory, scratch: scratch + index * SCRATCH, crashed: CRASHED, spins }
     })
-    // Without a listener an 'error' event would throw out of the event loop; the crash flag tells the caller instead.
+    // Without a listener an 'error' event would throw out of the event loop; the crash flag informs the caller instead.
     worker.on("error", () => Atomics.store(new Int32Array(memory.buffer, CRASHED, 1), 0, 1))
     worker.unref()
     workers.push(worker)

@@ -164,7 +164,7 @@ export const trainForward = (
         convolve(runtime, plan, source, backend.address(stageParams.weight), undefined, epilogue, temporary)
       }
     })
-    // A stage always fills its places; the weight stands in for a scale that it does not have.
+    // Every stage fills all its places; without a normalisation the weight fills that of gamma.
     pass.saved.push(y, vectors, stageParams.weight, stageParams.gamma ?? stageParams.weight)
     previous = current
   })

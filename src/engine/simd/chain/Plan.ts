@@ -4,8 +4,8 @@ import { isDepthwise, outputSide } from "../../ConvChainOps.ts"
 import { filledImages } from "./Planes.ts"
 
 /**
- * From so many positions on, and up to so many weights, a pointwise convolution is memory-bound: one job computes both of its
- * gradients, so that their common operand dy is read and packed once.
+ * With at least JOINT_ROWS positions and at most JOINT_WEIGHTS weights a pointwise convolution is memory-bound: one job computes
+ * both of its gradients, so that their common operand dy is read and packed once.
  */
 const JOINT_ROWS = 1024
 const JOINT_WEIGHTS = 16384

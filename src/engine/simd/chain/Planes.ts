@@ -1,5 +1,5 @@
 /**
- * How tensors lie in memory inside a chain and at its ends. Inside they are planes: [group of images][vector of 4
+ * The layout of tensors inside a chain and at its ends. Inside they are planes: [group of images][vector of 4
  * channels][pixel][image of the group][4 channels], channels and images filled up (assembly/rows.ts). At the ends they are NHWC.
  */
 

@@ -47,7 +47,7 @@ export const unary = (
   return out
 }
 
-/** How an operand lies in the output, as rows of `length`: one row serves `shared` rows of the output. */
+/** An operand as rows of `length`: one row serves `shared` rows of the output. */
 interface Operand {
   readonly splat: boolean
   readonly step: number
@@ -61,7 +61,7 @@ interface BinaryPlan {
 }
 
 /**
- * How two shapes combine in rows: the same shape, one a single number, or one lacking a run of axes that lie together
+ * How two shapes combine in rows: the same shape, one a single number, or one lacking a run of adjacent axes
  * (leading, trailing or in the middle). Undefined where they combine in a more involved way.
  */
 const binaryPlan = (
@@ -155,7 +155,7 @@ export const select = (backend: SimdBackend, condition: Info, t: Info, e: Info):
   return out
 }
 
-/** Writes one number to so many floats from an address on. */
+/** Writes one number to `count` floats from an address on. */
 export const fill = (backend: SimdBackend, address: number, count: number, value: number): void =>
   kernels.fill(backend.runtime, pieces(count, ELEMENTWISE_PIECE), { address, count, value })
 

@@ -19,7 +19,7 @@ const stridesOf = (shape: ReadonlyArray<number>): Array<number> => {
 
 /**
  * Copies a block of `size` from a place in one tensor to a place in another, both of four-byte elements; false where the
- * block has more axes than the kernel covers (five, after those that lie together are joined).
+ * block has more axes than the kernel covers (five, after adjacent ones are joined).
  */
 export const copyBlock = (
   backend: SimdBackend,
@@ -66,7 +66,7 @@ export const copyBlock = (
 export const transpose = (backend: SimdBackend, x: Info, permutation: ReadonlyArray<number>): Info | undefined => {
   const strides = stridesOf(x.shape)
   const shape = permutation.map((axis) => x.shape[axis]!)
-  // Output axes, outer first; those that lie together in the source are joined.
+  // Output axes, outer first; those that are adjacent in the source are joined.
   const axes: Array<{ size: number; stride: number }> = []
   permutation.forEach((axis) => {
     const [size, stride] = [x.shape[axis]!, strides[axis]!]

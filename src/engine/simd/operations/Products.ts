@@ -12,7 +12,7 @@ export const panelCount = (columns: number): number => Math.ceil(columns / 20)
 /** Columns of all panels of a matrix: filled up to whole vectors, two at least. */
 export const panelColumns = (columns: number): number => Math.max(8, Math.ceil(columns / 4) * 4)
 
-/** Rows of A a piece copies and multiplies, and panels of B it multiplies them by. */
+/** Rows of A that a piece copies and multiplies, and panels of B that it multiplies them by. */
 const ROW_BLOCK = 24
 const PANEL_BLOCK = 3
 /**
@@ -25,7 +25,7 @@ export const sumPiece = (k: number): number => (k > 512 ? 32 : 16)
 const LONGEST_PRODUCT = 60000
 
 /**
- * Matrix products of `batch` pairs: A [rows, k] times B [k, columns], each as it lies or transposed. A batch of 1 on one
+ * Matrix products of `batch` pairs: A [rows, k] times B [k, columns], each as it is or transposed. A batch of 1 on one
  * side serves all of the other. Undefined where k is too long for the kernel.
  */
 export const matMul = (

@@ -1,4 +1,4 @@
-/** Sums, maxima and minima over axes that lie together. */
+/** Sums, maxima and minima over adjacent axes. */
 import type * as tf from "@tensorflow/tfjs-core"
 import { sizeOf } from "../../Shape.ts"
 import type { SimdBackend } from "../Backend.ts"
@@ -75,7 +75,7 @@ export const reduce = (
   })
 }
 
-/** Where the axes of a reduction lie: [outer][reduced][inner]; undefined where they do not lie together. */
+/** The extents [outer][reduced][inner] of a reduction; undefined where its axes are not adjacent. */
 export const reductionExtents = (
   shape: ReadonlyArray<number>,
   axes: ReadonlyArray<number>

@@ -26,7 +26,7 @@ function pixelBytes(shift: i32): usize {
   return <usize>16 << shift
 }
 
-/** [taps][channels] to [vectors][taps][4], times a scale a channel. One piece is 16 vectors. */
+/** [taps][channels] to [vectors][taps][4], times a scale per channel. */
 export function packDepthwise(args: PackDepthwise, piece: i32, scratch: usize): void {
   const taps = args.taps
   const channels = args.channels

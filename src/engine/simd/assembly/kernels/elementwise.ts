@@ -330,7 +330,7 @@ export function padVector(args: PadVector, piece: i32, scratch: usize): void {
 }
 
 /**
- * Vectors moved towards others, a piece each: out = old keep + (fresh scale) momentum.
+ * Vectors moved towards others, one per piece: out = old keep + (fresh scale) momentum.
  */
 export function blendVectors(args: BlendVectors, piece: i32, scratch: usize): void {
   const old = args.old(piece)

@@ -44,7 +44,7 @@ export function panelStart(columns: i32, panel: i32): i32 {
   return (panel * least + min(panel, vectors - count * least)) << 2
 }
 
-/** C [vector][row][4] = packed A times one panel of so many vectors, summed in pieces of `pieces` (a multiple of four) terms. */
+/** C [vector][row][4] = packed A times one panel of `vectors` vectors, summed in pieces of `pieces` (a multiple of four) terms. */
 export function gemmPanel(a: usize, groups: i32, b: usize, depth: i32, pieces: i32, vectors: i32, c: usize, cStep: usize): void {
   const end = b + (<usize>(depth * vectors) << 4)
   const piece = <usize>(pieces * vectors) << 4
@@ -186,7 +186,7 @@ export function gemmBoth(args: GemmBoth, piece: i32, scratch: usize): void {
   copyRows(args.sums + ((<usize>piece * <usize>(k * columns)) << 2), (<usize>k) << 2, c, ldc, columns, k)
 }
 
-// Returns where the packed rows lie.
+// Returns the address of the packed rows.
 function productBlock(args: GemmRows, scratch: usize, rowBlock: i32, colBlock: i32, group: i32): usize {
   const k = args.k
   const columns = args.columns
@@ -240,7 +240,7 @@ function productBlock(args: GemmRows, scratch: usize, rowBlock: i32, colBlock: i
 
 /**
  * The weight gradient: A^T D summed over a group of positions, for a block of A's columns and of D's. Sums are made over
- * so many positions at a time, then added up.
+ * `positions` positions at a time, then added up.
  */
 export function gemmWeights(args: GemmWeights, piece: i32, scratch: usize): void {
   const k = args.k
@@ -291,8 +291,7 @@ export function gemmWeights(args: GemmWeights, piece: i32, scratch: usize): void
   copyRows(out, ld, c, ldc, colsA, colsD)
 }
 
-// c += A^T D over `groups` groups of six positions. A panel of D stays in the first cache while A goes by, two or three channels at
-// a time: what there is too much goes into rows and columns of c that are dropped.
+// c += A^T D over `groups` groups of six positions. A panel of D stays in the first cache while A goes by, two or three channels at a time; what is left over goes into rows and columns of c that are dropped.
 function outerBlock(a: usize, aStep: usize, channels: i32, d: usize, dStep: usize, columns: i32, groups: i32, c: usize, ldc: usize): void {
   const panels = panelCount(columns)
   const last = channels - 1
