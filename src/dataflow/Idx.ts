@@ -3,6 +3,7 @@
  * the dimensions as big-endian 32-bit numbers, then the bytes. Source: http://yann.lecun.com/exdb/mnist.
  */
 import * as Result from "effect/Result"
+import { sizeOf } from "../engine/Shape.ts"
 
 /** Unsigned bytes in the shape that the file says. */
 export interface Idx {
@@ -35,7 +36,7 @@ export const parse = (bytes: Uint8Array, dimensions: number): Result.Result<Idx,
   if (bytes.length < header) return Result.fail(`ends in its header: ${bytes.length} bytes of ${header}`)
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const sizes = Array.from({ length: dimensions }, (_, d) => view.getUint32(4 + 4 * d))
-  const expected = sizes.reduce((product, size) => product * size, 1)
+  const expected = sizeOf(sizes)
   if (bytes.length - header !== expected) {
     return Result.fail(
       `the header says ${sizes.join(" x ")} = ${expected} bytes, the file has ${bytes.length - header} after the header`

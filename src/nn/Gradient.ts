@@ -1,7 +1,7 @@
 /** Gradients of functions of parameter trees. */
-import type { Scalar, Tensor } from "@tensorflow/tfjs-core"
+import type { Tensor } from "@tensorflow/tfjs-core"
 import * as tf from "@tensorflow/tfjs-core"
-import "../engine/Gradients.ts"
+import { differentiate } from "../engine/Autodiff.ts"
 import { names, type ParameterTree } from "./ParameterTree.ts"
 import { scoped } from "./Scope.ts"
 
@@ -31,17 +31,6 @@ const mapTensors = <Rest>(rest: Rest, replace: (tensor: Tensor) => Tensor): Rest
 }
 
 /**
- * Frees what an abandoned tape has saved. tfjs does so only when a differentiation succeeds: after an error, of memory above all,
- * the activations of the whole step would stay.
- */
-const dropTape = (): void => {
-  const { state } = tf.engine()
-  if (state.gradientDepth > 0 || !state.activeTape) return
-  for (const node of state.activeTape) for (const saved of node.saved ?? []) saved.dispose()
-  state.activeTape = []
-}
-
-/**
  * The value of a loss and its gradients with respect to the tensors of `params`, which `compute` must use as they are.
  * Give only what shall be trained: of a supernet, the path's parameters
  * (`pick(variables.params, trainableNames(network))`). Parameters that the loss does not depend on have no entry.
@@ -63,31 +52,14 @@ export const valueAndGradient = <Rest>(
   scoped(() => {
     const wanted = names(params)
     let kept: Rest | undefined
-    const differentiate = () => {
-      try {
-        return tf.engine().gradients(
-          () => {
-            const { loss, rest } = compute()
-            // tfjs frees what the differentiated function does not return.
-            kept = mapTensors(rest, (tensor) => tf.keep(tf.clone(tensor)))
-            return loss as Scalar
-          },
-          wanted.map((name) => params[name] as Tensor),
-          undefined,
-          true
-        )
-      } catch (error) {
-        dropTape()
-        if (kept !== undefined) {
-          mapTensors(kept, (tensor) => {
-            tensor.dispose()
-            return tensor
-          })
-        }
-        throw error
-      }
-    }
-    const { grads, value } = differentiate()
+    const found = differentiate(
+      (keep) => {
+        const { loss, rest } = compute()
+        kept = mapTensors(rest, (tensor) => keep(tf.clone(tensor)))
+        return loss
+      },
+      wanted.map((name) => params[name] as Tensor)
+    )
     const rest = mapTensors(kept as Rest, (tensor) => {
       const own = tf.clone(tensor)
       tensor.dispose()
@@ -95,8 +67,8 @@ export const valueAndGradient = <Rest>(
     })
     const gradients: Record<string, Tensor> = {}
     wanted.forEach((name, i) => {
-      const gradient = grads[i] as Tensor | undefined
-      if (gradient !== undefined && gradient !== null) gradients[name] = gradient
+      const gradient = found.gradients[i]
+      if (gradient !== undefined) gradients[name] = gradient
     })
-    return { loss: value, rest, gradients }
+    return { loss: found.value, rest, gradients }
   })

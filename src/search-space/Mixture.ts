@@ -8,6 +8,7 @@
  */
 import type { Tensor } from "@tensorflow/tfjs-core"
 import * as tf from "@tensorflow/tfjs-core"
+import { nested } from "../engine/Autodiff.ts"
 import type { BatchStatistics } from "../engine/ConvChain.ts"
 import { valueAndGradient } from "../nn/Gradient.ts"
 import { activationsOf } from "../nn/Operation.ts"
@@ -90,20 +91,6 @@ const keepAll = (call: LayerCall, x: Tensor, weights: LayerWeights): Tensor => {
   })
   if (terms.length === 0) return tf.mul(optionOutput(call, call.layer.options[0] as LayerOption, x), 0)
   return tf.addN(terms)
-}
-
-/**
- * Runs a gradient within a gradient function. tfjs keeps one tape and drops it when any gradient ends; the outer one
- * still needs its own.
- */
-const nested = <A>(compute: () => A): A => {
-  const { state } = tf.engine()
-  const { activeTape } = state
-  try {
-    return compute()
-  } finally {
-    state.activeTape = activeTape
-  }
 }
 
 const trainedNames = (option: LayerOption): ReadonlyArray<string> =>

@@ -1,5 +1,6 @@
 /** The training step that every agent of one network and one loss shares. */
-import * as tf from "@tensorflow/tfjs-core"
+import type * as tf from "@tensorflow/tfjs-core"
+import { differentiate } from "../engine/Autodiff.ts"
 import * as ParameterTree from "../nn/ParameterTree.ts"
 import type { StepInput, StepResult } from "./TrainingAgent.ts"
 
@@ -41,27 +42,9 @@ export const gradientStep = (input: StepInput): StepResult => {
   const own = ParameterTree.names(variables.params)
   const extra = ParameterTree.names(criterionParams)
   const sources = [...own.map((name) => variables.params[name]!), ...extra.map((name) => criterionParams[name]!)]
-  const kept: Array<tf.Tensor> = []
-  const keep = <T extends tf.Tensor>(tensor: T): T => {
-    kept.push(tf.keep(tensor))
-    return tensor
-  }
-  // tfjs goes through all sources for every input of every operation; a path of a supernet uses few of its parameters.
-  const keepUsed = (): void => {
-    const used = new Set<number>()
-    for (const node of tf.engine().state.activeTape ?? []) {
-      for (const name in node.inputs) used.add(node.inputs[name]!.id)
-    }
-    const kept = sources.flatMap((source, position) => (used.has(source.id) ? [[source, position] as const] : []))
-    // Of none at all tfjs would complain: the first one stays, and gets no gradient.
-    if (kept.length === 0) kept.push([sources[0]!, 0])
-    sources.splice(0, sources.length, ...kept.map(([source]) => source))
-    positions = kept.map(([, position]) => position)
-  }
-  let positions: ReadonlyArray<number> = []
   let applied: ReturnType<typeof forward> | undefined
   let remark: string | undefined
-  const loss = (): tf.Scalar => {
+  const { gradients, value } = differentiate((keep) => {
     applied = forward(variables, images, "train")
     keep(applied.output)
     for (const { mean, variance } of Object.values(applied.statistics)) {
@@ -70,38 +53,22 @@ export const gradientStep = (input: StepInput): StepResult => {
     }
     const output = applied.output as tf.Tensor2D
     remark = criterion.remark?.(criterionParams, output, labels, key)
-    const value = criterion.loss(criterionParams, output, labels, key)
-    keepUsed()
-    return value
-  }
-  try {
-    // tf.valueAndGrads insists on a gradient for every parameter; a path of a supernet uses few of them.
-    const { grads, value } = tf.engine().gradients(loss, sources, undefined, true)
-    const gradients: Record<string, tf.Tensor> = {}
-    const criterionGradients: Record<string, tf.Tensor> = {}
-    grads.forEach((gradient: tf.Tensor | null | undefined, index) => {
-      if (gradient === null || gradient === undefined) return
-      const position = positions[index]!
-      if (position < own.length) gradients[own[position]!] = gradient
-      else criterionGradients[extra[position - own.length]!] = gradient
-    })
-    return {
-      loss: value as tf.Scalar,
-      output: applied!.output,
-      gradients,
-      criterionGradients,
-      statistics: applied!.statistics,
-      ...(remark === undefined ? {} : { remark })
-    }
-  } catch (cause) {
-    for (const tensor of kept) tensor.dispose()
-    // What the tape had saved for a backward pass that will not come.
-    const { state } = tf.engine()
-    if (state.gradientDepth === 0) {
-      for (const node of state.activeTape ?? []) for (const tensor of node.saved ?? []) tensor.dispose()
-      state.activeTape = []
-    }
-    throw cause
+    return criterion.loss(criterionParams, output, labels, key)
+  }, sources)
+  const named = (names: ReadonlyArray<string>, from: number): Record<string, tf.Tensor> =>
+    Object.fromEntries(
+      names.flatMap((name, index) => {
+        const gradient = gradients[from + index]
+        return gradient === undefined ? [] : [[name, gradient] as const]
+      })
+    )
+  return {
+    loss: value as tf.Scalar,
+    output: applied!.output,
+    gradients: named(own, 0),
+    criterionGradients: named(extra, own.length),
+    statistics: applied!.statistics,
+    ...(remark === undefined ? {} : { remark })
   }
 }
 

@@ -34,7 +34,7 @@ export interface Allocator {
   /** Gives a block back by its address. Freeing what is not allocated throws. */
   readonly free: (address: number) => void
   readonly usage: () => AllocatorUsage
-  /** Starts the peak anew from what is in use. */
+  /** Resets the peak to what is in use. */
   readonly resetPeak: () => void
 }
 

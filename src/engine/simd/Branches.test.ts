@@ -6,6 +6,7 @@ import type { ConvBranch, ConvStage, ConvStageParams } from "../ConvChain.ts"
 import { composedConvBranches, convBranches, isDepthwise, weightShape } from "../ConvChainOps.ts"
 import { gradientMismatch } from "../FiniteDifferences.ts"
 import { registerFusedKernels } from "../FusedKernels.ts"
+import { sizeOf } from "../Shape.ts"
 import { registerSimdBackend } from "./Backend.ts"
 import { fusedSimdKernels } from "./FusedKernels.ts"
 import { guardAllocator } from "./GuardedAllocator.ts"
@@ -61,9 +62,8 @@ const valuesOf = (s: ConvStage, salt: number): StageValues => {
     data: spread(s.outChannels, salt + offset).map((v) => v * scale + shift),
     shape: [s.outChannels]
   })
-  const size = shape.reduce((a, b) => a * b, 1)
   return {
-    weight: { data: spread(size, salt).map((v) => v * Math.sqrt(3 / terms)), shape },
+    weight: { data: spread(sizeOf(shape), salt).map((v) => v * Math.sqrt(3 / terms)), shape },
     ...(s.bias ? { bias: vector(1, 0.5, 0) } : {}),
     ...(s.norm
       ? { gamma: vector(2, 0.5, 1), beta: vector(3, 0.5, 0.5), mean: vector(4, 0.2, 0), variance: vector(5, 0.3, 0.8) }
@@ -109,13 +109,7 @@ const makeBranches = (
 const compute = (given: Case, apply: typeof convBranches): Record<string, Float32Array> =>
   tf.tidy(() => {
     const results: Record<string, Float32Array> = {}
-    const x = tf.tensor4d(
-      spread(
-        given.shape.reduce((a, b) => a * b, 1),
-        99
-      ),
-      [...given.shape]
-    )
+    const x = tf.tensor4d(spread(sizeOf(given.shape), 99), [...given.shape])
     const { branches, names, tensors } = makeBranches(given)
     const options = { epsilon: 1e-5, shuffled: given.shuffled }
     results["eval"] = apply(x, branches, { ...options, mode: "eval" }).output.dataSync<"float32">()

@@ -4,6 +4,7 @@ import * as fc from "fast-check"
 import { afterAll, describe, expect, it, vi } from "vitest"
 import { gradientMismatch } from "../FiniteDifferences.ts"
 import "../Gradients.ts"
+import { sizeOf } from "../Shape.ts"
 import { registerSimdBackend } from "./Backend.ts"
 import { guardAllocator } from "./GuardedAllocator.ts"
 import "./StandardKernels.ts"
@@ -16,8 +17,10 @@ const checkGuards = guardAllocator(engines[1]!.backend.runtime)
 afterAll(() => Promise.all(engines.map(({ backend }) => backend.runtime.close())))
 
 const spread = (shape: ReadonlyArray<number>, salt: number): tf.Tensor4D => {
-  const size = shape.reduce((a, b) => a * b, 1)
-  const values = Float32Array.from({ length: size }, (_, i) => (((i + 1) * 0.6180339887 + salt * 0.754877) % 1) * 2 - 1)
+  const values = Float32Array.from(
+    { length: sizeOf(shape) },
+    (_, i) => (((i + 1) * 0.6180339887 + salt * 0.754877) % 1) * 2 - 1
+  )
   return tf.tensor<tf.Rank.R4>(values, shape as [number, number, number, number])
 }
 

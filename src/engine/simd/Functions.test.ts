@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
-import { type UnaryOperation, unaryOperations } from "./Operations.ts"
+import { unary } from "./generated/Kernels.ts"
+import type { UnaryOperation } from "./Operations.ts"
 import { makeRuntime, type Runtime } from "./Runtime.ts"
 
 const COUNT = 1 << 18
@@ -56,7 +57,8 @@ describe("errors over all of float32", () => {
     for (let base = 0; base < 2 ** 32; base += COUNT * stride) {
       const count = Math.min(COUNT, Math.ceil((2 ** 32 - base) / stride))
       for (let i = 0; i < count; i++) words[i] = (base + i * stride) | 0
-      runtime.run("unary", Math.ceil(count / 16384), [input, output, count, unaryOperations[name], 16384], [0, 0])
+      const operands = { x: input, out: output, count, operation: name, perPiece: 16384, a: 0, b: 0 }
+      unary(runtime, Math.ceil(count / operands.perPiece), operands)
       for (let i = 0; i < count; i++) {
         const exact = reference(xs[i]!)
         const rounded = Math.fround(exact)

@@ -1,17 +1,16 @@
 /** The fused operations of the embedded engine, under the names ../FusedKernels.ts looks them up by. */
 import * as tf from "@tensorflow/tfjs-core"
+import { isDifferentiating } from "../Autodiff.ts"
 import { composedConvBranches, composedConvChain } from "../ConvChainOps.ts"
 import type { FusedKernels } from "../FusedKernels.ts"
 import type { SimdBackend } from "./Backend.ts"
 import { convBranches, convChain } from "./Chain.ts"
+import * as kernels from "./generated/Kernels.ts"
+import { BLENDED_VECTORS, ELEMENTWISE_PIECE } from "./Kinds.ts"
 import { binary, channelShuffle, crossEntropy, randomNumbers, reduce, spreadRows } from "./Operations.ts"
 import "./StandardKernels.ts"
 
 type Info = tf.TensorInfo
-
-const PIECE = 16384
-/** A job takes 128 integers, and `blendVectors` four a vector. */
-const VECTORS_A_JOB = 32
 
 /** Makes what a function of the backend computes tensors of the current scope. */
 const run = <T extends tf.Tensor>(body: (backend: SimdBackend) => Array<Info>): Array<T> => {
@@ -20,18 +19,21 @@ const run = <T extends tf.Tensor>(body: (backend: SimdBackend) => Array<Info>): 
 }
 
 const shapeOf = (x: tf.Tensor): Array<number> => [...x.shape]
-const at = (backend: SimdBackend, x: tf.Tensor | Info | undefined): number => (x === undefined ? 0 : backend.address(x))
+const at = (backend: SimdBackend, x: tf.Tensor | Info | undefined): number | undefined =>
+  x === undefined ? undefined : backend.address(x)
+/** Pieces of an optimiser's update. */
+const updatePieces = (param: tf.Tensor): number => Math.ceil(param.size / ELEMENTWISE_PIECE)
 
 /** All of them. */
 export const fusedSimdKernels: FusedKernels = {
-  // In evaluation the kernel folds normalisations into weights and has no gradient; whoever wants one there gets the
+  // In evaluation the kernel folds normalisations into weights and has no gradient; a differentiation gets the
   // composed form.
   convChain: (x, stages, params, options) =>
-    options.mode === "eval" && tf.engine().state.gradientDepth > 0
+    options.mode === "eval" && isDifferentiating()
       ? composedConvChain(x, stages, params, options)
       : convChain(tf.backend() as unknown as SimdBackend, x, stages, params, options),
   convBranches: (x, branches, options) =>
-    options.mode === "eval" && tf.engine().state.gradientDepth > 0
+    options.mode === "eval" && isDifferentiating()
       ? composedConvBranches(x, branches, options)
       : convBranches(tf.backend() as unknown as SimdBackend, x, branches, options),
   softmaxCrossEntropy: (logits, labels, smoothing) =>
@@ -67,14 +69,19 @@ export const fusedSimdKernels: FusedKernels = {
   blend: (vectors, keep, momentum) =>
     run<tf.Tensor1D>((backend) => {
       const made: Array<Info> = []
-      for (let from = 0; from < vectors.length; from += VECTORS_A_JOB) {
-        const some = vectors.slice(from, from + VECTORS_A_JOB)
-        const integers = some.flatMap(({ fresh, old }) => {
-          const out = backend.allocate(shapeOf(old))
-          made.push(out)
-          return [at(backend, old), at(backend, fresh), at(backend, out), old.size]
+      for (let from = 0; from < vectors.length; from += BLENDED_VECTORS) {
+        const some = vectors.slice(from, from + BLENDED_VECTORS)
+        const out = some.map(({ old }) => backend.allocate(shapeOf(old)))
+        made.push(...out)
+        kernels.blendVectors(backend.runtime, some.length, {
+          old: some.map(({ old }) => backend.address(old)),
+          fresh: some.map(({ fresh }) => backend.address(fresh)),
+          out: out.map((info) => backend.address(info)),
+          length: some.map(({ old }) => old.size),
+          keep,
+          momentum,
+          scale: some.map(({ scale }) => scale)
         })
-        backend.runtime.run("blendVectors", some.length, integers, [keep, momentum, ...some.map(({ scale }) => scale)])
       }
       return made
     }),
@@ -83,20 +90,19 @@ export const fusedSimdKernels: FusedKernels = {
     const out = run<tf.Tensor>((backend) => {
       const next = backend.allocate(shapeOf(param))
       const moved = keeps ? backend.allocate(shapeOf(param)) : undefined
-      backend.runtime.run(
-        "sgdUpdate",
-        Math.ceil(param.size / PIECE),
-        [
-          at(backend, param),
-          at(backend, gradient),
-          at(backend, velocity),
-          at(backend, next),
-          at(backend, moved),
-          param.size,
-          s.nesterov ? 1 : 0
-        ],
-        [s.learningRate, s.momentum, s.l2, s.keep]
-      )
+      kernels.sgdUpdate(backend.runtime, updatePieces(param), {
+        param: backend.address(param),
+        gradient: backend.address(gradient),
+        velocity: at(backend, velocity),
+        newParam: backend.address(next),
+        newVelocity: at(backend, moved),
+        count: param.size,
+        nesterov: s.nesterov,
+        learningRate: s.learningRate,
+        momentum: s.momentum,
+        l2: s.l2,
+        keep: s.keep
+      })
       return moved === undefined ? [next] : [next, moved]
     })
     return { param: out[0]!, velocity: out[1] }
@@ -104,19 +110,26 @@ export const fusedSimdKernels: FusedKernels = {
   adamStep: ({ first, gradient, param, second }, s) => {
     const out = run<tf.Tensor>((backend) => {
       const made = [0, 1, 2].map(() => backend.allocate(shapeOf(param)))
-      backend.runtime.run(
-        "adamUpdate",
-        Math.ceil(param.size / PIECE),
-        [
-          at(backend, param),
-          at(backend, gradient),
-          at(backend, first),
-          at(backend, second),
-          ...made.map((info) => at(backend, info)),
-          param.size
-        ],
-        [s.beta1, s.oneMinusBeta1, s.beta2, s.oneMinusBeta2, s.stepSize, s.secondScale, s.epsilon, s.l2, s.keep]
-      )
+      const [newParam, newFirst, newSecond] = made.map((info) => backend.address(info)) as [number, number, number]
+      kernels.adamUpdate(backend.runtime, updatePieces(param), {
+        param: backend.address(param),
+        gradient: backend.address(gradient),
+        first: at(backend, first),
+        second: at(backend, second),
+        newParam,
+        newFirst,
+        newSecond,
+        count: param.size,
+        beta1: s.beta1,
+        oneMinusBeta1: s.oneMinusBeta1,
+        beta2: s.beta2,
+        oneMinusBeta2: s.oneMinusBeta2,
+        stepSize: s.stepSize,
+        secondScale: s.secondScale,
+        epsilon: s.epsilon,
+        l2: s.l2,
+        keep: s.keep
+      })
       return made
     })
     return { param: out[0]!, first: out[1]!, second: out[2]! }
@@ -125,21 +138,24 @@ export const fusedSimdKernels: FusedKernels = {
     const keeps = s.momentum !== 0
     const out = run<tf.Tensor>((backend) => {
       const made = [0, 1, ...(keeps ? [2] : [])].map(() => backend.allocate(shapeOf(param)))
-      backend.runtime.run(
-        "rmspropUpdate",
-        Math.ceil(param.size / PIECE),
-        [
-          at(backend, param),
-          at(backend, gradient),
-          at(backend, square),
-          keeps ? at(backend, velocity) : 0,
-          at(backend, made[0]),
-          at(backend, made[1]),
-          at(backend, made[2]),
-          param.size
-        ],
-        [s.learningRate, s.alpha, s.oneMinusAlpha, s.epsilon, s.momentum, s.l2, s.keep]
-      )
+      const [newParam, newSquare, newVelocity] = made.map((info) => backend.address(info)) as [number, number, number?]
+      kernels.rmspropUpdate(backend.runtime, updatePieces(param), {
+        param: backend.address(param),
+        gradient: backend.address(gradient),
+        square: at(backend, square),
+        velocity: keeps ? at(backend, velocity) : undefined,
+        newParam,
+        newSquare,
+        newVelocity,
+        count: param.size,
+        learningRate: s.learningRate,
+        alpha: s.alpha,
+        oneMinusAlpha: s.oneMinusAlpha,
+        epsilon: s.epsilon,
+        momentum: s.momentum,
+        l2: s.l2,
+        keep: s.keep
+      })
       return made
     })
     return { param: out[0]!, square: out[1]!, velocity: out[2] }

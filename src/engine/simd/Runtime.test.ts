@@ -4,6 +4,7 @@ import { existsSync, readdirSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { afterEach, describe, expect, it } from "vitest"
 import { EngineMemoryError } from "./Allocator.ts"
+import * as kernels from "./generated/Kernels.ts"
 import { EngineCrashError, makeRuntime, type Runtime, type RuntimeOptions } from "./Runtime.ts"
 
 const open: Array<Runtime> = []
@@ -18,14 +19,15 @@ afterEach(async () => {
 
 const PIECE = 16384
 const fill = (runtime: Runtime, address: number, count: number, value: number) =>
-  runtime.run("fill", Math.ceil(count / PIECE), [address, count], [value])
+  kernels.fill(runtime, Math.ceil(count / PIECE), { address, count, value })
 
 /** A process with four threads that have started, and work for them. */
 const makeScript = `
   const { makeRuntime } = await import(${JSON.stringify(fileURLToPath(new URL("./Runtime.ts", import.meta.url)))})
+  const kernels = await import(${JSON.stringify(fileURLToPath(new URL("./generated/Kernels.ts", import.meta.url)))})
   const runtime = makeRuntime({ mode: "strict", threads: 4 })
   const address = runtime.allocator.allocate(1 << 20)
-  const work = () => runtime.run("fill", 16, [address, 1 << 18], [1])
+  const work = () => kernels.fill(runtime, 16, { address, count: 1 << 18, value: 1 })
   await new Promise((resolve) => setTimeout(resolve, 100))
   work()`
 const run = (script: string) =>
@@ -49,10 +51,12 @@ describe("makeRuntime", () => {
     }
   }
 
-  it("runs jobs of no pieces, and refuses kernels it does not have", () => {
+  it("runs jobs of no pieces", () => {
     const runtime = start({ mode: "strict", threads: 2 })
-    expect(() => runtime.run("fill", 0, [0, 0], [1])).not.toThrow()
-    expect(() => runtime.run("nothing", 1, [])).toThrow("no kernel nothing")
+    const address = runtime.allocator.allocate(4)
+    runtime.float32(address, 1).fill(7)
+    kernels.fill(runtime, 0, { address, count: 1, value: 1 })
+    expect([...runtime.float32(address, 1)]).toEqual([7])
   })
 
   it("does jobs in the order given, however many wait, each after the one before it is done", async () => {
@@ -68,17 +72,30 @@ describe("makeRuntime", () => {
         const [from, to] = k % 2 === 0 ? [a, b] : [b, a]
         const parts = 1 + (k % 32)
         const length = Math.ceil(count / parts / 4) * 4
-        const words = Array.from({ length: parts }, (_, i) => {
+        const blocks = Array.from({ length: parts }, (_, i) => {
           const at = 4 * length * (parts - 1 - i)
-          return [from + at, from + at, to + at, Math.max(0, Math.min(length, count - length * (parts - 1 - i)))]
+          return {
+            from: from + at,
+            to: to + at,
+            length: Math.max(0, Math.min(length, count - length * (parts - 1 - i)))
+          }
         })
-        runtime.run("blendVectors", parts, words.flat(), [0.25, 0.25, ...words.map(() => 1)])
+        kernels.blendVectors(runtime, parts, {
+          old: blocks.map((block) => block.from),
+          fresh: blocks.map((block) => block.from),
+          out: blocks.map((block) => block.to),
+          length: blocks.map((block) => block.length),
+          keep: 0.25,
+          momentum: 0.25,
+          scale: blocks.map(() => 1)
+        })
         expected *= 0.5
         if (k % 100 === 99) {
           const factor = 1 / expected
           const values = runtime.float32(to, count)
           expect(values.every((value) => value === expected)).toBe(true)
-          runtime.run("blendVectors", 1, [to, to, to, count], [0, factor, 1])
+          const one = { old: [to], fresh: [to], out: [to], length: [count], keep: 0, momentum: factor, scale: [1] }
+          kernels.blendVectors(runtime, 1, one)
           expected = 1
         }
       }
@@ -108,7 +125,7 @@ describe("makeRuntime", () => {
       fill(runtime, address, 64 * PIECE, 1)
       await new Promise((resolve) => setTimeout(resolve, 100))
       expect(() => {
-        for (let i = 0; i < 1000; i++) runtime.run("trap", 64, [i % 64, 0])
+        for (let i = 0; i < 1000; i++) kernels.trap(runtime, 64, { piece: i % 64, worker: false })
       }).toThrow(EngineCrashError)
       expect(() => fill(runtime, address, PIECE, 2)).toThrow(EngineCrashError)
     }
@@ -119,20 +136,20 @@ describe("makeRuntime", () => {
       const runtime = start({ mode: "strict", threads })
       await new Promise((resolve) => setTimeout(resolve, 150))
       expect(() => {
-        for (let i = 0; i < 100; i++) runtime.run("trap", 64, [0, 1])
+        for (let i = 0; i < 100; i++) kernels.trap(runtime, 64, { piece: 0, worker: true })
       }).toThrow("a worker thread crashed")
-      expect(() => runtime.run("fill", 1, [0, 0], [1])).toThrow("a worker thread crashed")
+      expect(() => kernels.fill(runtime, 1, { address: 0, count: 0, value: 1 })).toThrow("a worker thread crashed")
     }
   })
 
   it("a process whose workers have crashed ends by itself, as does one that exits in the middle or is killed", async () => {
     const script = (end: string) => `
       ${makeScript}
-      try { for (let i = 0; i < 100; i++) runtime.run("trap", 64, [0, 1]) } catch (error) { process.stdout.write(error._tag) }
+      try { for (let i = 0; i < 100; i++) kernels.trap(runtime, 64, { piece: 0, worker: true }) } catch (error) { process.stdout.write(error._tag) }
       ${end}`
     const crashed = run(script(""))
     expect([crashed.stdout, crashed.signal, crashed.status]).toEqual(["EngineCrashError", null, 0])
-    const thrown = run(script('runtime.run("fill", 1, [0, 0], [1])'))
+    const thrown = run(script("kernels.fill(runtime, 1, { address: 0, count: 0, value: 1 })"))
     expect(thrown.stderr).toContain("cannot be used further")
     expect([thrown.signal, thrown.status]).toEqual([null, 1])
     const exited = run(`${makeScript}; setTimeout(() => process.exit(7), 50); setInterval(work, 1)`)

@@ -1,7 +1,8 @@
 /**
  * The machine below the embedded backend: one WebAssembly memory, the kernels compiled from `assembly/`, an allocator and
- * a pool of worker threads. A job is a kernel's name, its arguments and a number of pieces; pieces are taken dynamically
- * by the calling thread and the workers, so results must not (and do not) depend on who runs a piece.
+ * a pool of worker threads. A job is a kernel, its arguments and a number of pieces; pieces are taken dynamically by the
+ * calling thread and the workers, so results must not (and do not) depend on who runs a piece. Jobs are posted by the
+ * functions of generated/Kernels.ts, one per kernel.
  */
 import { existsSync, readFileSync } from "node:fs"
 import { availableParallelism } from "node:os"
@@ -9,6 +10,7 @@ import { fileURLToPath } from "node:url"
 import { Worker } from "node:worker_threads"
 import * as Schema from "effect/Schema"
 import { type Allocator, makeAllocator } from "./Allocator.ts"
+import { kernelNames, signatureDigest } from "./generated/Kernels.ts"
 
 /**
  * `strict`: separate multiply and add, the same bits on every machine. `relaxed`: relaxed-SIMD multiply-add, faster, the
@@ -43,26 +45,31 @@ export interface RuntimeOptions {
   readonly threads: number
 }
 
+/** Where a job's arguments are written: views of the shared memory, 128 words each. */
+export interface JobSlot {
+  readonly integers: Int32Array
+  readonly floats: Float32Array
+}
+
+/** What a kernel's function needs of the runtime. */
+export interface JobQueue {
+  /** The slot of the next job. Waits for a free one; throws where the engine has failed. */
+  readonly slot: () => JobSlot
+  /**
+   * Posts the job whose arguments are in {@link JobQueue.slot}: a kernel, by its number, on `pieces` pieces (0: nothing is done).
+   * Where there are workers it returns at once: they do the jobs one after the other while the calling thread prepares the next
+   * ones. The caller calls {@link Runtime.settle} before it reads or writes the memory; the views do so when they are made. A
+   * job's failure is thrown by the call that finds it.
+   */
+  readonly submit: (kernel: number, pieces: number) => void
+}
+
 /** See the module's description. Made by {@link makeRuntime}. */
-export interface Runtime {
+export interface Runtime extends JobQueue {
   readonly mode: SimdMode
   readonly threads: number
   readonly allocator: Allocator
   readonly memory: WebAssembly.Memory
-  /** Kernels there are. */
-  readonly kernels: ReadonlyArray<string>
-  /**
-   * Runs a kernel on `pieces` pieces. `integers` (addresses included) and `floats` are its arguments, at most 128 of
-   * each. Where there are workers it returns at once: they do the jobs one after the other while the calling thread
-   * prepares the next ones. Whoever reads or writes the memory calls {@link Runtime.settle} before; the views below do
-   * so when they are made. A job's failure is thrown by the call that finds it.
-   */
-  readonly run: (
-    kernel: string,
-    pieces: number,
-    integers: ReadonlyArray<number>,
-    floats?: ReadonlyArray<number>
-  ) => void
   /** Returns when no job is left to be done. */
   readonly settle: () => void
   /** Views of memory; they stay true when memory grows. Length in elements. */
@@ -87,12 +94,13 @@ const GROWTH = 32 * 2 ** 20
  * hold up the others.
  */
 const SPINS = { alone: 400_000, shared: 20_000 } as const
-/** A job without any progress for so many milliseconds is taken for dead. */
+/** Milliseconds without progress after which a job counts as dead. */
 const PATIENCE = 120_000
 /** What a job returns that has made no progress for a while. */
 const STALLED = 2
 
 interface Exports {
+  readonly signatures: WebAssembly.Global
   readonly heapBase: () => number
   readonly slots: () => number
   readonly argumentsOf: (job: number) => number
@@ -120,8 +128,10 @@ try {
 /** Where a worker's death is noted, as in assembly/abi.ts. */
 const CRASHED = 1408
 
+const kernelFile = (mode: SimdMode): string => fileURLToPath(new URL(`./kernels-${mode}.wasm`, import.meta.url))
+
 const load = (mode: SimdMode): WebAssembly.Module => {
-  const file = fileURLToPath(new URL(`./kernels-${mode}.wasm`, import.meta.url))
+  const file = kernelFile(mode)
   if (!existsSync(file)) throw new EngineLoadError({ file, reason: "the file does not exist" })
   try {
     return new WebAssembly.Module(readFileSync(file))
@@ -141,9 +151,9 @@ export const makeRuntime = (options: RuntimeOptions): Runtime => {
   const memory = new WebAssembly.Memory({ initial: 16, maximum: 65536, shared: true })
   const instance = new WebAssembly.Instance(module, { env: { memory } })
   const exports = instance.exports as unknown as Exports
-  const ids = new Map<string, number>()
-  for (const [name, value] of Object.entries(instance.exports)) {
-    if (name.startsWith("id_")) ids.set(name.slice(3), (value as WebAssembly.Global).value as number)
+  if (exports.signatures?.value !== signatureDigest) {
+    const reason = "it was compiled from other signatures of kernels than this code was made for"
+    throw new EngineLoadError({ file: kernelFile(mode), reason })
   }
 
   let bytes = 16 * PAGE
@@ -170,7 +180,7 @@ export const makeRuntime = (options: RuntimeOptions): Runtime => {
       env: {},
       workerData: { module, memory, scratch: scratch + index * SCRATCH, crashed: CRASHED, spins }
     })
-    // Without a listener an 'error' event would throw out of the event loop; the crash flag tells the caller instead.
+    // Without a listener an 'error' event would throw out of the event loop; the crash flag informs the caller instead.
     worker.on("error", () => Atomics.store(new Int32Array(memory.buffer, CRASHED, 1), 0, 1))
     worker.unref()
     workers.push(worker)
@@ -185,14 +195,13 @@ export const makeRuntime = (options: RuntimeOptions): Runtime => {
       floats: new Float32Array(memory.buffer, at + 4 * ARGUMENTS, ARGUMENTS)
     }
   })
-  const none: ReadonlyArray<number> = []
-  /** Jobs given to the workers so far, and the kernels of the last of them; how many of them are known to be done. */
+  /** Jobs given to the workers so far, and how many of them are known to be done; the kernels of the last of them, by number. */
   let given = 0
   let done = 0
-  const kernelAt = new Array<string>(slots).fill("")
+  const kernelAt = new Int32Array(slots)
 
   const fail = (job: number, reason: string): never => {
-    failure = new EngineCrashError({ kernel: kernelAt[job & (slots - 1)]!, reason })
+    failure = new EngineCrashError({ kernel: kernelNames[kernelAt[job & (slots - 1)]!]!, reason })
     throw failure
   }
 
@@ -218,24 +227,23 @@ export const makeRuntime = (options: RuntimeOptions): Runtime => {
     if (done < given) finish(given)
   }
 
-  const run = (kernel: string, pieces: number, integers: ReadonlyArray<number>, floats = none): void => {
+  const slot = (): JobSlot => {
     if (failure !== undefined) throw failure
-    const id = ids.get(kernel)
-    if (id === undefined) throw new Error(`the engine has no kernel ${kernel}; there are ${[...ids.keys()].join(", ")}`)
-    if (pieces <= 0) return
     if (given - done >= slots) finish(given - slots + 1)
-    const slot = given & (slots - 1)
-    const place = places[slot]!
-    for (let i = 0; i < integers.length; i++) place.integers[i] = integers[i]!
-    for (let i = 0; i < floats.length; i++) place.floats[i] = floats[i]!
-    kernelAt[slot] = kernel
+    return places[given & (slots - 1)]!
+  }
+
+  const submit = (kernel: number, pieces: number): void => {
+    if (pieces <= 0) return
+    const index = given & (slots - 1)
+    kernelAt[index] = kernel
     if (workers.length > 0) {
-      exports.post(given, id, pieces)
+      exports.post(given, kernel, pieces)
       given++
       return
     }
     try {
-      exports.alone(id, place.at, pieces, scratch)
+      exports.alone(kernel, places[index]!.at, pieces, scratch)
     } catch (error) {
       fail(given, String(error))
     }
@@ -251,8 +259,8 @@ export const makeRuntime = (options: RuntimeOptions): Runtime => {
     threads,
     allocator,
     memory,
-    kernels: [...ids.keys()],
-    run,
+    slot,
+    submit,
     settle,
     float32: (address, length) => view(() => new Float32Array(memory.buffer, address, length)),
     int32: (address, length) => view(() => new Int32Array(memory.buffer, address, length)),

@@ -1,44 +1,32 @@
 /**
  * Compiles `assembly/` into `kernels-strict.wasm` and `kernels-relaxed.wasm` beside this file. Kernels are the exported
- * functions `(args, piece, scratch)` of `assembly/kernels/*.ts`; the switch that calls them by number, and the numbers'
- * names, are written here. Nothing is done when the sources, the compiler and the outputs are those of the last build.
+ * functions `(args, piece, scratch)` of `assembly/kernels/*.ts`; what both sides of a call share is written first, from
+ * Signatures.ts and Kinds.ts: `assembly/generated/` and `generated/Kernels.ts`. Nothing is compiled when the sources, the
+ * compiler and the outputs are those of the last build.
  */
 import { createHash } from "node:crypto"
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import asc from "assemblyscript/asc"
+import { assemblyDispatch, assemblySignatures, typescriptKernels } from "./Generate.ts"
 import { microkernels } from "./Microkernels.ts"
 
 const here = dirname(fileURLToPath(import.meta.url))
 const assembly = join(here, "assembly")
 const generated = join(assembly, "generated")
 
-const kernelPattern = /^export function (\w+)\(args: usize, piece: i32, scratch: usize\): void/gm
+const kernelPattern = /^export function (\w+)\(args: \w+, piece: i32, scratch: usize\): void/gm
 
-const dispatchSource = (): string => {
-  const files = readdirSync(join(assembly, "kernels"))
-    .filter((name) => name.endsWith(".ts"))
-    .sort()
-  const kernels = files.map((file) => ({
-    file: file.slice(0, -3),
-    names: [...readFileSync(join(assembly, "kernels", file), "utf8").matchAll(kernelPattern)].map((match) => match[1]!)
-  }))
-  const names = kernels.flatMap((kernel) => kernel.names)
-  const twice = names.find((name, index) => names.indexOf(name) !== index)
-  if (twice !== undefined) throw new Error(`two kernels are named ${twice}`)
-  return [
-    "// Written by build.ts.",
-    ...kernels.map(({ file, names }) => `import { ${names.join(", ")} } from "../kernels/${file}"`),
-    ...names.map((name, id) => `export const id_${name}: i32 = ${id}`),
-    "export function dispatch(kernel: i32, args: usize, piece: i32, scratch: usize): void {",
-    "  switch (kernel) {",
-    ...names.map((name, id) => `    case ${id}: { ${name}(args, piece, scratch); break }`),
-    "    default: unreachable()",
-    "  }",
-    "}",
-    ""
-  ].join("\n")
+/** The kernels of each file of `assembly/kernels`. */
+const exportedKernels = (): ReadonlyMap<string, ReadonlyArray<string>> => {
+  const files = readdirSync(join(assembly, "kernels")).filter((name) => name.endsWith(".ts"))
+  return new Map(
+    files.sort().map((file) => {
+      const text = readFileSync(join(assembly, "kernels", file), "utf8")
+      return [file.slice(0, -3), [...text.matchAll(kernelPattern)].map((match) => match[1]!)]
+    })
+  )
 }
 
 const sources = (folder: string): Array<string> =>
@@ -57,13 +45,15 @@ const modes = [
   { name: "relaxed", flags: ["--enable", "relaxed-simd"] }
 ]
 
-mkdirSync(generated, { recursive: true })
-const write = (name: string, text: string) => {
-  const path = join(generated, name)
+const write = (folder: string, name: string, text: string) => {
+  mkdirSync(folder, { recursive: true })
+  const path = join(folder, name)
   if (!existsSync(path) || readFileSync(path, "utf8") !== text) writeFileSync(path, text)
 }
-write("dispatch.ts", dispatchSource())
-write("microkernels.ts", microkernels())
+write(join(here, "generated"), "Kernels.ts", typescriptKernels())
+write(generated, "signatures.ts", assemblySignatures())
+write(generated, "dispatch.ts", assemblyDispatch(exportedKernels()))
+write(generated, "microkernels.ts", microkernels())
 
 const hash = createHash("sha256")
   .update(asc.version)

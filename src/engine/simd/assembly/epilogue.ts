@@ -1,61 +1,46 @@
 // What is done with a finished block of a convolution while it is in cache: stored with its statistics, stored as the
 // gradient before the previous activation with the sums its normalisation needs, or activated.
 
-import { argI, argP } from "./abi"
-import { activate, activateBackward, HSWISH, NONE, PRELU, RELU, RELU6, loadApart, storeApart } from "./math"
-
-/** Stores block + bias to planes; partial mean and squared deviations a channel. */
-export const STATISTICS: i32 = 0
-/** Stores act(block + bias) to planes. */
-export const ACTIVATE: i32 = 1
-/** The block is da: stores dz = da act'(z) to planes; partial sums of dz, of dz (y - mean), of da min(z, 0) for slopes. */
-export const BACKWARD: i32 = 2
-/** Stores act(block + bias), plus a residual where there is one, to NHWC. */
-export const ACTIVATE_NHWC: i32 = 3
+import { Activation, Epilogue, EpilogueKind } from "./generated/signatures"
+import { activate, activateBackward, loadApart, storeApart } from "./math"
 
 // Sums run over at most this many rows in float32; what they come to is added up in float64. A depthwise convolution brings
 // thousands of rows at once, and an error of their mean or variance is one that all positions of the channel share.
 const SUM_ROWS: i32 = 128
 const STATISTICS_ROWS: i32 = 32
 
-// An epilogue descriptor is 20 argument words:
-//  0 kind   1 out   2 channels of out   3 partial sums   4 counts   5 bias   6 activation   7 y   8 scale   9 shift
-// 10 mean   11 slope   12 residual   13 pixels   14 images   15 shift (of the images in a group, see rows.ts)
-// 16 channels of NHWC's pixels, of which those of the block are every (17)th one: out is where the first of them is
-// Vectors are filled up to whole vectors with zeros.
-
 /**
  * `c` is a block [vector][row][4], `step` bytes a vector, of `rows` rows from `row` and `vectors` vectors from `vector`; `part` is the number
  * of the partial sum. The block may be the place where it is stored.
  */
-export function epilogue(e: usize, c: usize, step: usize, row: i32, rows: i32, vector: i32, vectors: i32, part: i32): void {
-  const kind = argI(e, 0)
-  const act = argI(e, 6)
-  if (kind == STATISTICS) {
+export function epilogue(e: Epilogue, c: usize, step: usize, row: i32, rows: i32, vector: i32, vectors: i32, part: i32): void {
+  const kind = e.kind
+  const act = e.activation
+  if (kind == EpilogueKind.STATISTICS) {
     statistics(e, c, step, row, rows, vector, vectors, part)
-  } else if (kind == BACKWARD) {
+  } else if (kind == EpilogueKind.BACKWARD) {
     switch (act) {
-      case RELU: { backward(e, RELU, c, step, row, rows, vector, vectors, part); break }
-      case RELU6: { backward(e, RELU6, c, step, row, rows, vector, vectors, part); break }
-      case HSWISH: { backward(e, HSWISH, c, step, row, rows, vector, vectors, part); break }
-      case PRELU: { backward(e, PRELU, c, step, row, rows, vector, vectors, part); break }
-      default: backward(e, NONE, c, step, row, rows, vector, vectors, part)
+      case Activation.RELU: { backward(e, Activation.RELU, c, step, row, rows, vector, vectors, part); break }
+      case Activation.RELU6: { backward(e, Activation.RELU6, c, step, row, rows, vector, vectors, part); break }
+      case Activation.HSWISH: { backward(e, Activation.HSWISH, c, step, row, rows, vector, vectors, part); break }
+      case Activation.PRELU: { backward(e, Activation.PRELU, c, step, row, rows, vector, vectors, part); break }
+      default: backward(e, Activation.NONE, c, step, row, rows, vector, vectors, part)
     }
-  } else if (kind == ACTIVATE) {
+  } else if (kind == EpilogueKind.ACTIVATE) {
     switch (act) {
-      case RELU: { toPlanes(e, RELU, c, step, row, rows, vector, vectors); break }
-      case RELU6: { toPlanes(e, RELU6, c, step, row, rows, vector, vectors); break }
-      case HSWISH: { toPlanes(e, HSWISH, c, step, row, rows, vector, vectors); break }
-      case PRELU: { toPlanes(e, PRELU, c, step, row, rows, vector, vectors); break }
-      default: toPlanes(e, NONE, c, step, row, rows, vector, vectors)
+      case Activation.RELU: { toPlanes(e, Activation.RELU, c, step, row, rows, vector, vectors); break }
+      case Activation.RELU6: { toPlanes(e, Activation.RELU6, c, step, row, rows, vector, vectors); break }
+      case Activation.HSWISH: { toPlanes(e, Activation.HSWISH, c, step, row, rows, vector, vectors); break }
+      case Activation.PRELU: { toPlanes(e, Activation.PRELU, c, step, row, rows, vector, vectors); break }
+      default: toPlanes(e, Activation.NONE, c, step, row, rows, vector, vectors)
     }
   } else {
     switch (act) {
-      case RELU: { toNhwc(e, RELU, c, step, row, rows, vector, vectors); break }
-      case RELU6: { toNhwc(e, RELU6, c, step, row, rows, vector, vectors); break }
-      case HSWISH: { toNhwc(e, HSWISH, c, step, row, rows, vector, vectors); break }
-      case PRELU: { toNhwc(e, PRELU, c, step, row, rows, vector, vectors); break }
-      default: toNhwc(e, NONE, c, step, row, rows, vector, vectors)
+      case Activation.RELU: { toNhwc(e, Activation.RELU, c, step, row, rows, vector, vectors); break }
+      case Activation.RELU6: { toNhwc(e, Activation.RELU6, c, step, row, rows, vector, vectors); break }
+      case Activation.HSWISH: { toNhwc(e, Activation.HSWISH, c, step, row, rows, vector, vectors); break }
+      case Activation.PRELU: { toNhwc(e, Activation.PRELU, c, step, row, rows, vector, vectors); break }
+      default: toNhwc(e, Activation.NONE, c, step, row, rows, vector, vectors)
     }
   }
 }
@@ -141,20 +126,20 @@ function sumRows(squares: bool, c: usize, row: i32, rows: i32, mean: v128, first
   return joinLanes(f64x2.mul(low, by), f64x2.mul(high, by))
 }
 
-function statistics(e: usize, c: usize, step: usize, row: i32, rows: i32, vector: i32, vectors: i32, part: i32): void {
-  const planes = (argI(e, 2) + 3) >> 2
-  const biases = argP(e, 5)
-  const pixels = argI(e, 13)
-  const images = argI(e, 14)
-  const shift = argI(e, 15)
+function statistics(e: Epilogue, c: usize, step: usize, row: i32, rows: i32, vector: i32, vectors: i32, part: i32): void {
+  const planes = (e.channels + 3) >> 2
+  const biases = e.bias
+  const pixels = e.pixels
+  const images = e.images
+  const shift = e.groupShift
   const perGroup = pixels << shift
   const last = (1 << shift) - 1
   const lastImages = images & last
   const firstMissing = lastImages == 0 ? i32.MAX_VALUE : (images >> shift) * perGroup
   const live = liveRows(row, rows, pixels, images, shift)
-  store<i32>(argP(e, 4) + ((<usize>part) << 2), live)
+  store<i32>(e.counts + ((<usize>part) << 2), live)
   const inverse: f64 = live ? 1.0 / <f64>live : 0
-  const partial = argP(e, 3) + ((<usize>(part * 2 * planes)) << 4)
+  const partial = e.partial + ((<usize>(part * 2 * planes)) << 4)
   for (let j = 0; j < vectors; j++, c += step) {
     const channel = (<usize>(vector + j)) << 4
     // The block has no bias yet: deviations are taken from the mean without it.
@@ -169,7 +154,7 @@ function statistics(e: usize, c: usize, step: usize, row: i32, rows: i32, vector
     let left = rows
     while (left > 0) {
       const length = min(left, perGroup - start)
-      let out = argP(e, 1) + ((<usize>((group * planes + vector + j) * perGroup + start)) << 4)
+      let out = e.out + ((<usize>((group * planes + vector + j) * perGroup + start)) << 4)
       if (biases) {
         for (const end = p + ((<usize>length) << 4); p < end; p += 16, out += 16) v128.store(out, f32x4.add(v128.load(p), bias))
       } else {
@@ -185,18 +170,18 @@ function statistics(e: usize, c: usize, step: usize, row: i32, rows: i32, vector
 
 // @ts-ignore: decorator
 @inline
-function backward(e: usize, act: i32, c: usize, step: usize, row: i32, rows: i32, vector: i32, vectors: i32, part: i32): void {
-  const planes = (argI(e, 2) + 3) >> 2
-  const perGroup = argI(e, 13) << argI(e, 15)
+function backward(e: Epilogue, act: i32, c: usize, step: usize, row: i32, rows: i32, vector: i32, vectors: i32, part: i32): void {
+  const planes = (e.channels + 3) >> 2
+  const perGroup = e.pixels << e.groupShift
   const next = (<usize>planes) << 4
-  const partial = argP(e, 3) + <usize>(part * 3) * next
+  const partial = e.partial + <usize>(part * 3) * next
   const zero = f32x4.splat(0)
   for (let j = 0; j < vectors; j++, c += step) {
     const channel = (<usize>(vector + j)) << 4
-    const scale = v128.load(argP(e, 8) + channel)
-    const shift = v128.load(argP(e, 9) + channel)
-    const mean = v128.load(argP(e, 10) + channel)
-    const slope = act == PRELU ? v128.load(argP(e, 11) + channel) : zero
+    const scale = v128.load(e.scale + channel)
+    const shift = v128.load(e.shift + channel)
+    const mean = v128.load(e.mean + channel)
+    const slope = act == Activation.PRELU ? v128.load(e.slope + channel) : zero
     // Sums of dz, of dz (y - mean), of da min(z, 0): two lanes each.
     let sLow = f64x2.splat(0)
     let sHigh = f64x2.splat(0)
@@ -211,8 +196,8 @@ function backward(e: usize, act: i32, c: usize, step: usize, row: i32, rows: i32
     while (left > 0) {
       const length = min(min(left, perGroup - start), SUM_ROWS)
       const at = (<usize>((group * planes + vector + j) * perGroup + start)) << 4
-      let out = argP(e, 1) + at
-      let y = argP(e, 7) + at
+      let out = e.out + at
+      let y = e.y + at
       let s0 = zero
       let s1 = zero
       let t0 = zero
@@ -227,7 +212,7 @@ function backward(e: usize, act: i32, c: usize, step: usize, row: i32, rows: i32
         const a1 = v128.load(p, 16)
         const z0 = f32x4.add(f32x4.mul(w0, scale), shift)
         const z1 = f32x4.add(f32x4.mul(w1, scale), shift)
-        if (act == PRELU) {
+        if (act == Activation.PRELU) {
           u0 = f32x4.add(u0, f32x4.mul(a0, f32x4.pmin(z0, zero)))
           u1 = f32x4.add(u1, f32x4.mul(a1, f32x4.pmin(z1, zero)))
         }
@@ -247,7 +232,7 @@ function backward(e: usize, act: i32, c: usize, step: usize, row: i32, rows: i32
         const w0 = v128.load(y)
         const a0 = v128.load(p)
         const z0 = f32x4.add(f32x4.mul(w0, scale), shift)
-        if (act == PRELU) u0 = f32x4.add(u0, f32x4.mul(a0, f32x4.pmin(z0, zero)))
+        if (act == Activation.PRELU) u0 = f32x4.add(u0, f32x4.mul(a0, f32x4.pmin(z0, zero)))
         const d0 = activateBackward(a0, z0, act, slope)
         v128.store(out, d0)
         s0 = f32x4.add(s0, d0)
@@ -260,7 +245,7 @@ function backward(e: usize, act: i32, c: usize, step: usize, row: i32, rows: i32
       sHigh = f64x2.add(sHigh, highLanes(s))
       tLow = f64x2.add(tLow, lowLanes(t))
       tHigh = f64x2.add(tHigh, highLanes(t))
-      if (act == PRELU) {
+      if (act == Activation.PRELU) {
         const u = f32x4.add(u0, u1)
         uLow = f64x2.add(uLow, lowLanes(u))
         uHigh = f64x2.add(uHigh, highLanes(u))
@@ -274,27 +259,27 @@ function backward(e: usize, act: i32, c: usize, step: usize, row: i32, rows: i32
     }
     v128.store(partial + channel, joinLanes(sLow, sHigh))
     v128.store(partial + next + channel, joinLanes(tLow, tHigh))
-    if (act == PRELU) v128.store(partial + next + next + channel, joinLanes(uLow, uHigh))
+    if (act == Activation.PRELU) v128.store(partial + next + next + channel, joinLanes(uLow, uHigh))
   }
 }
 
 // @ts-ignore: decorator
 @inline
-function toPlanes(e: usize, act: i32, c: usize, step: usize, row: i32, rows: i32, vector: i32, vectors: i32): void {
-  const planes = (argI(e, 2) + 3) >> 2
-  const perGroup = argI(e, 13) << argI(e, 15)
+function toPlanes(e: Epilogue, act: i32, c: usize, step: usize, row: i32, rows: i32, vector: i32, vectors: i32): void {
+  const planes = (e.channels + 3) >> 2
+  const perGroup = e.pixels << e.groupShift
   const zero = f32x4.splat(0)
   for (let j = 0; j < vectors; j++, c += step) {
     const channel = (<usize>(vector + j)) << 4
-    const bias = argP(e, 5) ? v128.load(argP(e, 5) + channel) : zero
-    const slope = act == PRELU ? v128.load(argP(e, 11) + channel) : zero
+    const bias = e.bias ? v128.load(e.bias + channel) : zero
+    const slope = act == Activation.PRELU ? v128.load(e.slope + channel) : zero
     let p = c
     let group = row / perGroup
     let start = row - group * perGroup
     let left = rows
     while (left > 0) {
       const length = min(left, perGroup - start)
-      let out = argP(e, 1) + ((<usize>((group * planes + vector + j) * perGroup + start)) << 4)
+      let out = e.out + ((<usize>((group * planes + vector + j) * perGroup + start)) << 4)
       for (const end = p + ((<usize>length) << 4); p < end; p += 16, out += 16) {
         v128.store(out, activate(f32x4.add(v128.load(p), bias), act, slope))
       }
@@ -307,17 +292,17 @@ function toPlanes(e: usize, act: i32, c: usize, step: usize, row: i32, rows: i32
 
 // @ts-ignore: decorator
 @inline
-function toNhwc(e: usize, act: i32, c: usize, step: usize, row: i32, rows: i32, vector: i32, vectors: i32): void {
-  const channels = argI(e, 2)
-  const pixels = argI(e, 13)
-  const images = argI(e, 14)
-  const shift = argI(e, 15)
-  const out = argP(e, 1)
-  const residuals = argP(e, 12)
-  const biases = argP(e, 5)
-  const slopes = argP(e, 11)
-  const ld = (<usize>argI(e, 16)) << 2
-  const apart = argI(e, 17)
+function toNhwc(e: Epilogue, act: i32, c: usize, step: usize, row: i32, rows: i32, vector: i32, vectors: i32): void {
+  const channels = e.channels
+  const pixels = e.pixels
+  const images = e.images
+  const shift = e.groupShift
+  const out = e.out
+  const residuals = e.residual
+  const biases = e.bias
+  const slopes = e.slope
+  const ld = (<usize>e.pixelStride) << 2
+  const apart = e.channelStride
   const lane = (<usize>apart) << 2
   const zero = f32x4.splat(0)
   const together = 1 << shift
@@ -339,7 +324,7 @@ function toNhwc(e: usize, act: i32, c: usize, step: usize, row: i32, rows: i32, 
     for (let j = 0; j < vectors; j++, p += step) {
       const channel = (<usize>(vector + j)) << 4
       const bias = biases ? v128.load(biases + channel) : zero
-      let a = activate(f32x4.add(v128.load(p), bias), act, act == PRELU ? v128.load(slopes + channel) : zero)
+      let a = activate(f32x4.add(v128.load(p), bias), act, act == Activation.PRELU ? v128.load(slopes + channel) : zero)
       const live = min(4, channels - (vector + j) * 4)
       const at = start + channel * apart
       if (residuals) a = f32x4.add(a, apart == 1 ? v128.load(residuals + at) : loadApart(residuals + at, live, lane))

@@ -59,7 +59,7 @@ function signal(): void {
   if (atomic.load<i32>(SLEEPERS) > 0) atomic.notify(SEQUENCE, -1)
 }
 
-// Does pieces of the current job until none is left to take, and tells whether it did any. The ticket holds the job's number
+// Does pieces of the current job until none is left to take, and returns whether it did any. The ticket holds the job's number
 // beside the pieces left, so a thread that comes late takes nothing of the job that has its slot by then.
 function assist(scratch: usize): bool {
   const job = atomic.load<i32>(CURRENT)
@@ -129,7 +129,7 @@ export function alone(kernel: i32, args: usize, pieces: i32, scratch: usize): vo
   for (let piece = 0; piece < pieces; piece++) dispatch(kernel, args, piece, scratch)
 }
 
-/** What a worker does all its life: wait for work, do it. Returns when told to quit. */
+/** The loop of a worker: wait for work, do it. Returns when the engine quits. */
 export function work(scratch: usize): void {
   let spins = 0
   while (true) {

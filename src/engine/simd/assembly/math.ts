@@ -1,5 +1,7 @@
 // Arithmetic the kernels share.
 
+import { Activation } from "./generated/signatures"
+
 /** a * b + c: two roundings in the strict build, relaxed multiply-add in the relaxed one. */
 // @ts-ignore: decorator
 @inline
@@ -8,12 +10,6 @@ export function madd(a: v128, b: v128, c: v128): v128 {
   return f32x4.add(c, f32x4.mul(a, b))
 }
 
-export const NONE: i32 = 0
-export const RELU: i32 = 1
-export const RELU6: i32 = 2
-export const HSWISH: i32 = 3
-export const PRELU: i32 = 4
-
 // pmin and pmax return their first operand where the comparison with a NaN is false: NaN goes through.
 
 /** The activation of z. `act` is a constant where this is inlined. */
@@ -21,13 +17,13 @@ export const PRELU: i32 = 4
 @inline
 export function activate(z: v128, act: i32, slope: v128): v128 {
   const zero = f32x4.splat(0)
-  if (act == RELU) return f32x4.pmax(z, zero)
-  if (act == RELU6) return f32x4.pmin(f32x4.pmax(z, zero), f32x4.splat(6))
-  if (act == HSWISH) {
+  if (act == Activation.RELU) return f32x4.pmax(z, zero)
+  if (act == Activation.RELU6) return f32x4.pmin(f32x4.pmax(z, zero), f32x4.splat(6))
+  if (act == Activation.HSWISH) {
     const gate = f32x4.pmin(f32x4.pmax(f32x4.add(z, f32x4.splat(3)), zero), f32x4.splat(6))
     return f32x4.mul(f32x4.mul(z, gate), f32x4.splat(<f32>(1.0 / 6.0)))
   }
-  if (act == PRELU) return f32x4.add(f32x4.pmax(z, zero), f32x4.mul(slope, f32x4.pmin(z, zero)))
+  if (act == Activation.PRELU) return f32x4.add(f32x4.pmax(z, zero), f32x4.mul(slope, f32x4.pmin(z, zero)))
   return z
 }
 
@@ -36,15 +32,15 @@ export function activate(z: v128, act: i32, slope: v128): v128 {
 @inline
 export function activateBackward(da: v128, z: v128, act: i32, slope: v128): v128 {
   const zero = f32x4.splat(0)
-  if (act == RELU) return v128.andnot(da, f32x4.le(z, zero))
-  if (act == RELU6) return v128.andnot(da, v128.or(f32x4.le(z, zero), f32x4.ge(z, f32x4.splat(6))))
-  if (act == HSWISH) {
+  if (act == Activation.RELU) return v128.andnot(da, f32x4.le(z, zero))
+  if (act == Activation.RELU6) return v128.andnot(da, v128.or(f32x4.le(z, zero), f32x4.ge(z, f32x4.splat(6))))
+  if (act == Activation.HSWISH) {
     let g = f32x4.add(f32x4.mul(z, f32x4.splat(<f32>(1.0 / 3.0))), f32x4.splat(0.5))
     g = v128.bitselect(f32x4.splat(1), g, f32x4.gt(z, f32x4.splat(3)))
     g = v128.andnot(g, f32x4.lt(z, f32x4.splat(-3)))
     return f32x4.mul(da, g)
   }
-  if (act == PRELU) return v128.bitselect(f32x4.mul(da, slope), da, f32x4.le(z, zero))
+  if (act == Activation.PRELU) return v128.bitselect(f32x4.mul(da, slope), da, f32x4.le(z, zero))
   return da
 }
 

@@ -8,26 +8,10 @@
 // A block of rows is packed for the inner loops as [group of 6 rows][vector][6 rows][4]: as the left operand of a
 // product its splats, as an operand of a weight gradient its vectors, lie at constant offsets.
 //
-// A source descriptor is 20 argument words:
-//  0 kind   1 address   2 channels   3 activation   4, 5, 6 three vectors a channel   7 second address   8 pixels   9 images
-// 10 height   11 width (of the source)   12 columns of the grid of rows   13 kernel   14 stride   15 padding   16 dilation
-// 17 channels a tap   18 shift
+// The operand that a product packs is described by a Source (../Signatures.ts).
 
-import { argI, argP } from "./abi"
-import { activate, HSWISH, keepLanes, NONE, PRELU, RELU, RELU6 } from "./math"
-
-/** NHWC */
-export const NHWC: i32 = 0
-/** Planes */
-export const PLAIN: i32 = 1
-/** Planes: act(x * v0 + v1), slope v2 */
-export const ACTIVATED: i32 = 2
-/** Planes: x * v0 + x2 * v1 + v2, the gradient of a normalised convolution from dz and y */
-export const NORM_BACKWARD: i32 = 3
-/** Patches of NHWC: a convolution as a product */
-export const GATHER: i32 = 4
-/** Patches of an NHWC dy: the input gradient of a convolution as a product */
-export const GATHER_BACKWARD: i32 = 5
+import { Activation, Operand, Source } from "./generated/signatures"
+import { activate, keepLanes } from "./math"
 
 const SIX: usize = 96
 
@@ -35,24 +19,24 @@ const SIX: usize = 96
 @inline
 function value(kind: i32, act: i32, x: usize, y: usize, offset: usize, v0: v128, v1: v128, v2: v128): v128 {
   const a = v128.load(x + offset)
-  if (kind == ACTIVATED) return activate(f32x4.add(f32x4.mul(a, v0), v1), act, v2)
-  if (kind == NORM_BACKWARD) return f32x4.add(f32x4.mul(a, v0), f32x4.add(f32x4.mul(v128.load(y + offset), v1), v2))
+  if (kind == Operand.ACTIVATED) return activate(f32x4.add(f32x4.mul(a, v0), v1), act, v2)
+  if (kind == Operand.NORM_BACKWARD) return f32x4.add(f32x4.mul(a, v0), f32x4.add(f32x4.mul(v128.load(y + offset), v1), v2))
   return a
 }
 
 // Rows of planes, vector by vector. A block of rows may run over several groups of images; in a run addresses are contiguous.
 // @ts-ignore: decorator
 @inline
-function packPlanes(kind: i32, act: i32, s: usize, row: i32, rows: i32, vector: i32, vectors: i32, dst: usize): void {
-  const planes = (argI(s, 2) + 3) >> 2
-  const perGroup = argI(s, 8) << argI(s, 18)
+function packPlanes(kind: i32, act: i32, s: Source, row: i32, rows: i32, vector: i32, vectors: i32, dst: usize): void {
+  const planes = (s.channels + 3) >> 2
+  const perGroup = s.pixels << s.groupShift
   const step = <usize>vectors * SIX
   const zero = f32x4.splat(0)
   for (let j = 0; j < vectors; j++) {
     const channel = (<usize>(vector + j)) << 4
-    const v0 = kind == PLAIN ? zero : v128.load(argP(s, 4) + channel)
-    const v1 = kind == PLAIN ? zero : v128.load(argP(s, 5) + channel)
-    const v2 = kind == NORM_BACKWARD || act == PRELU ? v128.load(argP(s, 6) + channel) : zero
+    const v0 = kind == Operand.PLAIN ? zero : v128.load(s.v0 + channel)
+    const v1 = kind == Operand.PLAIN ? zero : v128.load(s.v1 + channel)
+    const v2 = kind == Operand.NORM_BACKWARD || act == Activation.PRELU ? v128.load(s.v2 + channel) : zero
     let d = dst + <usize>j * SIX
     let filled = 0
     let group = row / perGroup
@@ -61,8 +45,8 @@ function packPlanes(kind: i32, act: i32, s: usize, row: i32, rows: i32, vector: 
     while (left > 0) {
       const length = min(left, perGroup - start)
       const at = (<usize>((group * planes + vector + j) * perGroup + start)) << 4
-      let x = argP(s, 1) + at
-      let y = argP(s, 7) + at
+      let x = s.address + at
+      let y = s.y + at
       let i = 0
       while (i < length && filled != 0) {
         v128.store(d, value(kind, act, x, y, 0, v0, v1, v2))
@@ -101,11 +85,11 @@ function packPlanes(kind: i32, act: i32, s: usize, row: i32, rows: i32, vector: 
   }
 }
 
-function packNhwc(s: usize, row: i32, rows: i32, channel: i32, channels: i32, dst: usize): void {
-  const ld = (<usize>argI(s, 2)) << 2
-  const pixels = argI(s, 8)
-  const images = argI(s, 9)
-  const shift = argI(s, 18)
+function packNhwc(s: Source, row: i32, rows: i32, channel: i32, channels: i32, dst: usize): void {
+  const ld = (<usize>s.channels) << 2
+  const pixels = s.pixels
+  const images = s.images
+  const shift = s.groupShift
   const vectors = (channels + 3) >> 2
   const step = <usize>vectors * SIX
   const tail = channels & 3
@@ -120,7 +104,7 @@ function packNhwc(s: usize, row: i32, rows: i32, channel: i32, channels: i32, ds
     const image = (group << shift) + n
     let p = d
     if (image < images) {
-      let x = argP(s, 1) + <usize>(image * pixels + pixel) * ld + ((<usize>channel) << 2)
+      let x = s.address + <usize>(image * pixels + pixel) * ld + ((<usize>channel) << 2)
       const full = channels >> 2
       for (let j = 0; j < full; j++) {
         v128.store(p, v128.load(x))
@@ -166,21 +150,21 @@ function zeroOver(dst: usize, n: i32): void {
 }
 
 // Patches, one row at a time through a line at `line`.
-function packGather(s: usize, row: i32, rows: i32, channel: i32, dst: usize, line: usize): void {
-  const backward = argI(s, 0) == GATHER_BACKWARD
-  const ld = argI(s, 2)
-  const pixels = argI(s, 8)
-  const images = argI(s, 9)
-  const shift = argI(s, 18)
-  const height = argI(s, 10)
-  const width = argI(s, 11)
-  const gridCols = argI(s, 12)
-  const kernel = argI(s, 13)
-  const stride = argI(s, 14)
-  const padding = argI(s, 15)
-  const dilation = argI(s, 16)
-  const channels = argI(s, 17)
-  const x = argP(s, 1) + ((<usize>channel) << 2)
+function packGather(s: Source, row: i32, rows: i32, channel: i32, dst: usize, line: usize): void {
+  const backward = s.kind == Operand.GATHER_BACKWARD
+  const ld = s.channels
+  const pixels = s.pixels
+  const images = s.images
+  const shift = s.groupShift
+  const height = s.height
+  const width = s.width
+  const gridCols = s.gridWidth
+  const kernel = s.kernel
+  const stride = s.stride
+  const padding = s.padding
+  const dilation = s.dilation
+  const channels = s.tapChannels
+  const x = s.address + ((<usize>channel) << 2)
   const joined = !backward && dilation == 1 && ld == channels
   const vectors = (kernel * kernel * channels + 3) >> 2
   const step = <usize>vectors * SIX
@@ -258,10 +242,10 @@ function packGather(s: usize, row: i32, rows: i32, channel: i32, dst: usize, lin
 }
 
 // Rows of images that are not there are zero in a gradient (its constant term would not be).
-function clearMissing(s: usize, row: i32, rows: i32, vectors: i32, dst: usize): void {
-  const pixels = argI(s, 8)
-  const images = argI(s, 9)
-  const shift = argI(s, 18)
+function clearMissing(s: Source, row: i32, rows: i32, vectors: i32, dst: usize): void {
+  const pixels = s.pixels
+  const images = s.images
+  const shift = s.groupShift
   const last = (1 << shift) - 1
   if ((images & last) == 0) return
   const zero = f32x4.splat(0)
@@ -277,29 +261,29 @@ function clearMissing(s: usize, row: i32, rows: i32, vectors: i32, dst: usize): 
  * `channel`; patches always whole, of the group that starts at `channel`. Rows are filled up to a multiple of six with zeros.
  * `line` is scratch for one patch.
  */
-export function packRows(s: usize, row: i32, rows: i32, channel: i32, channels: i32, dst: usize, line: usize): void {
-  const kind = argI(s, 0)
-  if (kind >= GATHER) {
+export function packRows(s: Source, row: i32, rows: i32, channel: i32, channels: i32, dst: usize, line: usize): void {
+  const kind = s.kind
+  if (kind >= Operand.GATHER) {
     packGather(s, row, rows, channel, dst, line)
     return
   }
-  if (kind == NHWC) {
+  if (kind == Operand.NHWC) {
     packNhwc(s, row, rows, channel, channels, dst)
     return
   }
   const vector = channel >> 2
   const vectors = (channels + 3) >> 2
-  if (kind == PLAIN) packPlanes(PLAIN, NONE, s, row, rows, vector, vectors, dst)
-  else if (kind == NORM_BACKWARD) {
-    packPlanes(NORM_BACKWARD, NONE, s, row, rows, vector, vectors, dst)
+  if (kind == Operand.PLAIN) packPlanes(Operand.PLAIN, Activation.NONE, s, row, rows, vector, vectors, dst)
+  else if (kind == Operand.NORM_BACKWARD) {
+    packPlanes(Operand.NORM_BACKWARD, Activation.NONE, s, row, rows, vector, vectors, dst)
     clearMissing(s, row, rows, vectors, dst)
   } else {
-    switch (argI(s, 3)) {
-      case RELU: { packPlanes(ACTIVATED, RELU, s, row, rows, vector, vectors, dst); break }
-      case RELU6: { packPlanes(ACTIVATED, RELU6, s, row, rows, vector, vectors, dst); break }
-      case HSWISH: { packPlanes(ACTIVATED, HSWISH, s, row, rows, vector, vectors, dst); break }
-      case PRELU: { packPlanes(ACTIVATED, PRELU, s, row, rows, vector, vectors, dst); break }
-      default: packPlanes(ACTIVATED, NONE, s, row, rows, vector, vectors, dst)
+    switch (s.activation) {
+      case Activation.RELU: { packPlanes(Operand.ACTIVATED, Activation.RELU, s, row, rows, vector, vectors, dst); break }
+      case Activation.RELU6: { packPlanes(Operand.ACTIVATED, Activation.RELU6, s, row, rows, vector, vectors, dst); break }
+      case Activation.HSWISH: { packPlanes(Operand.ACTIVATED, Activation.HSWISH, s, row, rows, vector, vectors, dst); break }
+      case Activation.PRELU: { packPlanes(Operand.ACTIVATED, Activation.PRELU, s, row, rows, vector, vectors, dst); break }
+      default: packPlanes(Operand.ACTIVATED, Activation.NONE, s, row, rows, vector, vectors, dst)
     }
   }
 }

@@ -3,11 +3,21 @@
 // and the offsets between them are constants. In small batches it is one image. A tile is one vector of channels,
 // [row][column][image][4]: a piece of a plane.
 
-import { argI, argP } from "../abi"
-import { epilogue, ACTIVATE_NHWC } from "../epilogue"
+import { epilogue } from "../epilogue"
 import { depthwiseOuter1, depthwiseOuter8, depthwisePoint1, depthwisePoint8, depthwiseRows1, depthwiseRows8 } from "../generated/microkernels"
-import { activate, align64, HSWISH, NONE, PRELU, RELU, RELU6, storeLanes } from "../math"
-import { ACTIVATED, NHWC, NORM_BACKWARD, PLAIN } from "../rows"
+import {
+  Activation,
+  DEPTHWISE_JOIN_VECTORS,
+  DEPTHWISE_PACK_VECTORS,
+  DepthwiseBackward,
+  DepthwiseForward,
+  EpilogueKind,
+  JoinDepthwise,
+  Operand,
+  PackDepthwise,
+  Source
+} from "../generated/signatures"
+import { activate, align64, storeLanes } from "../math"
 
 // Bytes of a pixel of planes, by the shift of the images in a group.
 // @ts-ignore: decorator
@@ -16,18 +26,17 @@ function pixelBytes(shift: i32): usize {
   return <usize>16 << shift
 }
 
-/** [taps][channels] to [vectors][taps][4], times a scale a channel. One piece is 16 vectors. Ints: 0 source, 1 destination,
- * 2 taps, 3 channels, 4 scale (or 0). */
-export function packDepthwise(args: usize, piece: i32, scratch: usize): void {
-  const taps = argI(args, 2)
-  const channels = argI(args, 3)
-  const scales = argP(args, 4)
+/** [taps][channels] to [vectors][taps][4], times a scale per channel. */
+export function packDepthwise(args: PackDepthwise, piece: i32, scratch: usize): void {
+  const taps = args.taps
+  const channels = args.channels
+  const scales = args.scale
   const vectors = (channels + 3) >> 2
-  const end = min(vectors, (piece + 1) << 4)
-  for (let v = piece << 4; v < end; v++) {
+  const end = min(vectors, (piece + 1) * DEPTHWISE_PACK_VECTORS)
+  for (let v = piece * DEPTHWISE_PACK_VECTORS; v < end; v++) {
     const offset = (<usize>v) << 4
-    let p = argP(args, 0) + offset
-    let q = argP(args, 1) + (<usize>(v * taps) << 4)
+    let p = args.source + offset
+    let q = args.destination + (<usize>(v * taps) << 4)
     const live = min(4, channels - v * 4)
     const scale = scales ? v128.load(scales + offset) : f32x4.splat(1)
     for (let t = 0; t < taps; t++) {
@@ -39,25 +48,24 @@ export function packDepthwise(args: usize, piece: i32, scratch: usize): void {
   }
 }
 
-/** dW[taps][channels] from partial [parts][vectors][taps][4], parts in order. One piece is 4 vectors. Ints: 0 partial, 1 out,
- * 2 taps, 3 channels, 4 parts. */
-export function joinDepthwise(args: usize, piece: i32, scratch: usize): void {
-  const taps = argI(args, 2)
-  const channels = argI(args, 3)
-  const parts = argI(args, 4)
+/** dW[taps][channels] from partial [parts][vectors][taps][4], parts in order. One piece is 4 vectors. */
+export function joinDepthwise(args: JoinDepthwise, piece: i32, scratch: usize): void {
+  const taps = args.taps
+  const channels = args.channels
+  const parts = args.parts
   const vectors = (channels + 3) >> 2
   const step = (<usize>(vectors * taps)) << 4
-  const end = min(vectors, (piece + 1) << 2)
-  for (let v = piece << 2; v < end; v++) {
+  const end = min(vectors, (piece + 1) * DEPTHWISE_JOIN_VECTORS)
+  for (let v = piece * DEPTHWISE_JOIN_VECTORS; v < end; v++) {
     const live = min(4, channels - v * 4)
     for (let t = 0; t < taps; t++) {
-      let p = argP(args, 0) + (<usize>(v * taps + t) << 4)
+      let p = args.partial + (<usize>(v * taps + t) << 4)
       let s = v128.load(p)
       for (let part = 1; part < parts; part++) {
         p += step
         s = f32x4.add(s, v128.load(p))
       }
-      storeLanes(argP(args, 1) + ((<usize>(t * channels + v * 4)) << 2), s, live)
+      storeLanes(args.out + ((<usize>(t * channels + v * 4)) << 2), s, live)
     }
   }
 }
@@ -112,18 +120,18 @@ function fillPlane(act: i32, x: usize, tile: usize, size: usize, v0: v128, v1: v
 }
 
 // Makes the rows [row, row + rows) of one vector of a source as a tile at `tile`, or returns where they are already.
-function fillTile(s: usize, tile: usize, group: i32, height: i32, width: i32, row: i32, rows: i32, vector: i32): usize {
-  const kind = argI(s, 0)
-  const channels = argI(s, 2)
+function fillTile(s: Source, tile: usize, group: i32, height: i32, width: i32, row: i32, rows: i32, vector: i32): usize {
+  const kind = s.kind
+  const channels = s.channels
   const planes = (channels + 3) >> 2
   const offset = (<usize>vector) << 4
-  const shift = argI(s, 18)
+  const shift = s.groupShift
   const pixel = pixelBytes(shift)
   const size = <usize>(rows * width) * pixel
   const together = 1 << shift
-  const images = argI(s, 9) - (group << shift)
+  const images = s.images - (group << shift)
   const zero = f32x4.splat(0)
-  if (kind == NHWC) {
+  if (kind == Operand.NHWC) {
     const ld = (<usize>channels) << 2
     for (let n = 0; n < together; n++) {
       let t = tile + ((<usize>n) << 4)
@@ -132,19 +140,19 @@ function fillTile(s: usize, tile: usize, group: i32, height: i32, width: i32, ro
         for (; t < end; t += pixel) v128.store(t, zero)
         continue
       }
-      let x = argP(s, 1) + <usize>((((group << shift) + n) * height + row) * width) * ld + offset
+      let x = s.address + <usize>((((group << shift) + n) * height + row) * width) * ld + offset
       for (; t < end; t += pixel, x += ld) v128.store(t, v128.load(x))
     }
     return tile
   }
   const at = <usize>(((group * planes + vector) * height + row) * width) * pixel
-  const x = argP(s, 1) + at
-  if (kind == PLAIN) return x
-  const v0 = v128.load(argP(s, 4) + offset)
-  const v1 = v128.load(argP(s, 5) + offset)
-  if (kind == NORM_BACKWARD) {
-    const v2 = v128.load(argP(s, 6) + offset)
-    const y = argP(s, 7) + at
+  const x = s.address + at
+  if (kind == Operand.PLAIN) return x
+  const v0 = v128.load(s.v0 + offset)
+  const v1 = v128.load(s.v1 + offset)
+  if (kind == Operand.NORM_BACKWARD) {
+    const v2 = v128.load(s.v2 + offset)
+    const y = s.y + at
     let i: usize = 0
     for (; i + 32 <= size; i += 32) {
       v128.store(tile + i, f32x4.add(f32x4.mul(v128.load(x + i), v0), f32x4.add(f32x4.mul(v128.load(y + i), v1), v2)))
@@ -157,12 +165,12 @@ function fillTile(s: usize, tile: usize, group: i32, height: i32, width: i32, ro
     }
     return tile
   }
-  switch (argI(s, 3)) {
-    case RELU: { fillPlane(RELU, x, tile, size, v0, v1, zero); break }
-    case RELU6: { fillPlane(RELU6, x, tile, size, v0, v1, zero); break }
-    case HSWISH: { fillPlane(HSWISH, x, tile, size, v0, v1, zero); break }
-    case PRELU: { fillPlane(PRELU, x, tile, size, v0, v1, v128.load(argP(s, 6) + offset)); break }
-    default: fillPlane(NONE, x, tile, size, v0, v1, zero)
+  switch (s.activation) {
+    case Activation.RELU: { fillPlane(Activation.RELU, x, tile, size, v0, v1, zero); break }
+    case Activation.RELU6: { fillPlane(Activation.RELU6, x, tile, size, v0, v1, zero); break }
+    case Activation.HSWISH: { fillPlane(Activation.HSWISH, x, tile, size, v0, v1, zero); break }
+    case Activation.PRELU: { fillPlane(Activation.PRELU, x, tile, size, v0, v1, v128.load(s.v2 + offset)); break }
+    default: fillPlane(Activation.NONE, x, tile, size, v0, v1, zero)
   }
   return tile
 }
@@ -242,25 +250,23 @@ function weightGradient(shift: i32, tile: usize, first: i32, width: i32, weights
 /**
  * y from a source and packed weights, and an epilogue. A piece is a range of vectors of channels, a band of output rows and a
  * group of images.
- * Ints: 0-19 source, 20-39 epilogue, 40 weights, 41 groups of images, 42 height, 43 width, 44 out height, 45 out width,
- * 46 kernel, 47 stride, 48 padding, 49 dilation, 50 vectors, 51 vectors a piece, 52 bands, 53 out rows a band.
  */
-export function depthwiseForward(args: usize, piece: i32, scratch: usize): void {
-  const e = args + 80
-  const shift = argI(args, 18)
+export function depthwiseForward(args: DepthwiseForward, piece: i32, scratch: usize): void {
+  const e = args.epilogue
+  const shift = args.source.groupShift
   const pixel = pixelBytes(shift)
-  const groups = argI(args, 41)
-  const height = argI(args, 42)
-  const width = argI(args, 43)
-  const outHeight = argI(args, 44)
-  const outWidth = argI(args, 45)
-  const kernel = argI(args, 46)
-  const stride = argI(args, 47)
-  const padding = argI(args, 48)
-  const dilation = argI(args, 49)
-  const vectors = argI(args, 50)
-  const bands = argI(args, 52)
-  const bandRows = argI(args, 53)
+  const groups = args.geometry.groups
+  const height = args.geometry.height
+  const width = args.geometry.width
+  const outHeight = args.geometry.outHeight
+  const outWidth = args.geometry.outWidth
+  const kernel = args.geometry.kernel
+  const stride = args.geometry.stride
+  const padding = args.geometry.padding
+  const dilation = args.geometry.dilation
+  const vectors = args.geometry.vectors
+  const bands = args.geometry.bands
+  const bandRows = args.geometry.bandRows
 
   const group = piece % groups
   const rest = piece / groups
@@ -277,15 +283,15 @@ export function depthwiseForward(args: usize, piece: i32, scratch: usize): void 
   forwardTable(tableX, outWidth, kernel, stride, padding, dilation, width)
   const tile = align64(tableX + <usize>outWidth * 12)
   const block = tile + <usize>(sourceRows * width) * pixel
-  const inPlace = argI(e, 0) != ACTIVATE_NHWC
+  const inPlace = e.kind != EpilogueKind.ACTIVATE_NHWC
   const target = (group * outHeight + row) * outWidth << shift
 
-  const firstVector = (rest / bands) * argI(args, 51)
-  const lastVector = min(vectors, firstVector + argI(args, 51))
+  const firstVector = (rest / bands) * args.geometry.vectorsPerPiece
+  const lastVector = min(vectors, firstVector + args.geometry.vectorsPerPiece)
   for (let vector = firstVector; vector < lastVector; vector++) {
-    const source = fillTile(args, tile, group, height, width, first, sourceRows, vector)
-    const weights = argP(args, 40) + (<usize>(vector * kernel * kernel) << 4)
-    const o = inPlace ? argP(e, 1) + <usize>(((group * vectors + vector) * outHeight + row) * outWidth) * pixel : block
+    const source = fillTile(args.source, tile, group, height, width, first, sourceRows, vector)
+    const weights = args.weights + (<usize>(vector * kernel * kernel) << 4)
+    const o = inPlace ? e.out + <usize>(((group * vectors + vector) * outHeight + row) * outWidth) * pixel : block
     convolve(shift, true, source, first, width, weights, tableY, tableX, row, rows, outWidth, kernel, 1, dilation, o)
     epilogue(e, o, 0, target, rows * outWidth << shift, vector, 1, group * bands + band)
   }
@@ -294,29 +300,26 @@ export function depthwiseForward(args: usize, piece: i32, scratch: usize): void 
 /**
  * The gradients of a depthwise convolution: da, with an epilogue, and partial sums of dW. A piece is a range of vectors of
  * channels, a band of rows and a group of images.
- * Ints: 0-19 source of dy, 20-39 epilogue of da, 40-53 as for the forward pass (53: input rows a band), 54 output rows a band,
- * 60-79 source of a, 80 partial dW [groups * bands][vectors][taps][4] (or 0), 81 whether da is wanted, 82 tap step,
- * 83 source step.
  */
-export function depthwiseBackward(args: usize, piece: i32, scratch: usize): void {
-  const e = args + 80
-  const shift = argI(args, 18)
+export function depthwiseBackward(args: DepthwiseBackward, piece: i32, scratch: usize): void {
+  const e = args.epilogue
+  const shift = args.source.groupShift
   const pixel = pixelBytes(shift)
-  const groups = argI(args, 41)
-  const height = argI(args, 42)
-  const width = argI(args, 43)
-  const outHeight = argI(args, 44)
-  const outWidth = argI(args, 45)
-  const kernel = argI(args, 46)
-  const stride = argI(args, 47)
-  const padding = argI(args, 48)
-  const dilation = argI(args, 49)
-  const vectors = argI(args, 50)
-  const bands = argI(args, 52)
-  const bandRows = argI(args, 53)
-  const outBandRows = argI(args, 54)
-  const partial = argP(args, 80)
-  const wantsInput = argI(args, 81) != 0
+  const groups = args.geometry.groups
+  const height = args.geometry.height
+  const width = args.geometry.width
+  const outHeight = args.geometry.outHeight
+  const outWidth = args.geometry.outWidth
+  const kernel = args.geometry.kernel
+  const stride = args.geometry.stride
+  const padding = args.geometry.padding
+  const dilation = args.geometry.dilation
+  const vectors = args.geometry.vectors
+  const bands = args.geometry.bands
+  const bandRows = args.geometry.bandRows
+  const outBandRows = args.outBandRows
+  const partial = args.partial
+  const wantsInput = args.wantsInput != 0
   const taps = kernel * kernel
 
   const group = piece % groups
@@ -347,7 +350,7 @@ export function depthwiseBackward(args: usize, piece: i32, scratch: usize): void
   const inX = inY + <usize>height * 12
   const outY = inX + <usize>width * 12
   const outX = outY + <usize>outHeight * 12
-  const tapStep = argI(args, 82)
+  const tapStep = args.tapStep
   backwardTable(inY, height, kernel, stride, padding, dilation, outHeight, tapStep)
   backwardTable(inX, width, kernel, stride, padding, dilation, outWidth, tapStep)
   forwardTable(outY, outHeight, kernel, stride, padding, dilation, height)
@@ -355,23 +358,23 @@ export function depthwiseBackward(args: usize, piece: i32, scratch: usize): void
   const tile = align64(outX + <usize>outWidth * 12)
   const tileA = tile + <usize>(sourceRows * outWidth) * pixel
   const block = tileA + <usize>(rowsA * width) * pixel
-  const inPlace = argI(e, 0) != ACTIVATE_NHWC
+  const inPlace = e.kind != EpilogueKind.ACTIVATE_NHWC
   const target = (group * height + row) * width << shift
 
-  const firstVector = (rest / bands) * argI(args, 51)
-  const lastVector = min(vectors, firstVector + argI(args, 51))
+  const firstVector = (rest / bands) * args.geometry.vectorsPerPiece
+  const lastVector = min(vectors, firstVector + args.geometry.vectorsPerPiece)
   for (let vector = firstVector; vector < lastVector; vector++) {
-    const d = fillTile(args, tile, group, outHeight, outWidth, first, sourceRows, vector)
+    const d = fillTile(args.source, tile, group, outHeight, outWidth, first, sourceRows, vector)
     if (partial) {
-      const a = fillTile(args + 240, tileA, group, height, width, firstA, rowsA, vector)
+      const a = fillTile(args.input, tileA, group, height, width, firstA, rowsA, vector)
       const dw = partial + (<usize>(((group * bands + band) * vectors + vector) * taps) << 4)
       memory.fill(dw, 0, (<usize>taps) << 4)
       weightGradient(shift, a, firstA, width, dw, outY, outX, outRow, outRows, outWidth, kernel, dilation, d + <usize>((outRow - first) * outWidth) * pixel)
     }
     if (wantsInput) {
-      const weights = argP(args, 40) + (<usize>(vector * taps) << 4)
-      const o = inPlace ? argP(e, 1) + <usize>(((group * vectors + vector) * height + row) * width) * pixel : block
-      convolve(shift, false, d, first, outWidth, weights, inY, inX, row, rows, width, kernel, tapStep, -argI(args, 83), o)
+      const weights = args.weights + (<usize>(vector * taps) << 4)
+      const o = inPlace ? e.out + <usize>(((group * vectors + vector) * height + row) * width) * pixel : block
+      convolve(shift, false, d, first, outWidth, weights, inY, inX, row, rows, width, kernel, tapStep, -args.sourceStep, o)
       epilogue(e, o, 0, target, rows * width << shift, vector, 1, group * bands + band)
     }
   }

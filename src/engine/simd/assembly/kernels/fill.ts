@@ -1,25 +1,25 @@
-import { argF, argI, argP, CRASHED } from "../abi"
+import { CRASHED } from "../abi"
+import { ELEMENTWISE_PIECE, Fill, Trap } from "../generated/signatures"
 
-/** Fills [address, address + 4 count) with a float. Pieces of 16384 elements. Args: address, count; value. */
-export function fill(args: usize, piece: i32, scratch: usize): void {
-  const count = argI(args, 1)
-  const start = piece << 14
-  const end = min(count, start + 16384)
-  const value = argF(args, 0)
-  let p = argP(args, 0) + ((<usize>start) << 2)
-  const stop = argP(args, 0) + ((<usize>end) << 2)
+/** Fills [address, address + 4 count) with a float. */
+export function fill(args: Fill, piece: i32, scratch: usize): void {
+  const count = args.count
+  const start = piece * ELEMENTWISE_PIECE
+  const end = min(count, start + ELEMENTWISE_PIECE)
+  const value = args.value
+  let p = args.address + ((<usize>start) << 2)
+  const stop = args.address + ((<usize>end) << 2)
   const v = f32x4.splat(value)
   for (; p + 16 <= stop; p += 16) v128.store(p, v)
   for (; p < stop; p += 4) store<f32>(p, value)
 }
 
 /**
- * Traps: for the tests of the crash path. Args: 0 the piece that does, 1 whether it is a worker that does, with the calling thread
- * waiting for that (and going on after a while).
+ * Traps: for the tests of the crash path.
  */
-export function trap(args: usize, piece: i32, scratch: usize): void {
-  if (argI(args, 1) == 0) {
-    if (piece == argI(args, 0)) unreachable()
+export function trap(args: Trap, piece: i32, scratch: usize): void {
+  if (args.worker == 0) {
+    if (piece == args.piece) unreachable()
     return
   }
   // The calling thread's scratch is the first.

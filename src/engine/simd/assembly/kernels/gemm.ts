@@ -1,21 +1,23 @@
 // Convolutions as products: pointwise, grouped and dense, forward and backward.
 
-import { argI, argP } from "../abi"
-import { ACTIVATE_NHWC, epilogue } from "../epilogue"
+import { epilogue } from "../epilogue"
+import { gemmBlock2, gemmBlock3, gemmBlock4, gemmBlock5, gemmOuter2, gemmOuter3, gemmOuter4, gemmOuter5 } from "../generated/microkernels"
 import {
-  gemmBlock2,
-  gemmBlock3,
-  gemmBlock4,
-  gemmBlock5,
-  gemmOuter2,
-  gemmOuter3,
-  gemmOuter4,
-  gemmOuter5
-} from "../generated/microkernels"
+  EpilogueKind,
+  GatherGroups,
+  GemmBoth,
+  GemmRows,
+  GemmWeights,
+  GroupedWeights,
+  Operand,
+  PackPanels,
+  SUM_PARTS_PIECE,
+  SpreadGroups,
+  SumParts,
+  WEIGHT_POSITIONS
+} from "../generated/signatures"
 import { align64 } from "../math"
-import { GATHER, packRows } from "../rows"
-
-const POSITIONS: i32 = 192
+import { packRows } from "../rows"
 
 // @ts-ignore: decorator
 @inline
@@ -42,7 +44,7 @@ export function panelStart(columns: i32, panel: i32): i32 {
   return (panel * least + min(panel, vectors - count * least)) << 2
 }
 
-/** C [vector][row][4] = packed A times one panel of so many vectors, summed in pieces of `pieces` (a multiple of four) terms. */
+/** C [vector][row][4] = packed A times one panel of `vectors` vectors, summed in pieces of `pieces` (a multiple of four) terms. */
 export function gemmPanel(a: usize, groups: i32, b: usize, depth: i32, pieces: i32, vectors: i32, c: usize, cStep: usize): void {
   const end = b + (<usize>(depth * vectors) << 4)
   const piece = <usize>(pieces * vectors) << 4
@@ -55,17 +57,15 @@ export function gemmPanel(a: usize, groups: i32, b: usize, depth: i32, pieces: i
 /**
  * Packs a matrix B of `groups` x [taps * inner, columns] into panels, [k][vectors][4], k filled up to a multiple of four, zeros
  * where there is nothing. One piece is one panel.
- * Ints: 0 source, 1 destination, 2 taps, 3 inner, 4 columns, 5 floats a tap, 6 floats an inner step, 7 floats a column,
- * 8 floats a group, 9 scale of the columns (or 0), 10 panels a group.
  */
-export function packPanels(args: usize, piece: i32, scratch: usize): void {
-  const taps = argI(args, 2)
-  const inner = argI(args, 3)
-  const columns = argI(args, 4)
-  const stepTap = (<usize>argI(args, 5)) << 2
-  const stepInner = (<usize>argI(args, 6)) << 2
-  const stepColumn = (<usize>argI(args, 7)) << 2
-  const panels = argI(args, 10)
+export function packPanels(args: PackPanels, piece: i32, scratch: usize): void {
+  const taps = args.taps
+  const inner = args.inner
+  const columns = args.columns
+  const stepTap = (<usize>args.tapStride) << 2
+  const stepInner = (<usize>args.innerStride) << 2
+  const stepColumn = (<usize>args.columnStride) << 2
+  const panels = args.panels
   const group = piece / panels
   const panel = piece - group * panels
   const first = panelStart(columns, panel)
@@ -73,10 +73,10 @@ export function packPanels(args: usize, piece: i32, scratch: usize): void {
   const live = min(width, columns - first)
   const depth = (taps * inner + 3) & ~3
   const row = (<usize>width) << 2
-  let dst = argP(args, 1) + ((<usize>(group * panelStart(columns, panels) + first) * <usize>depth) << 2)
+  let dst = args.destination + ((<usize>(group * panelStart(columns, panels) + first) * <usize>depth) << 2)
   const end = dst + <usize>depth * row
-  const source = argP(args, 0) + ((<usize>group * <usize>argI(args, 8)) << 2) + (<usize>first) * stepColumn
-  const scales = argP(args, 9)
+  const source = args.source + ((<usize>group * <usize>args.groupStride) << 2) + (<usize>first) * stepColumn
+  const scales = args.scale
   const scale = scales + ((<usize>(group * columns + first)) << 2)
   for (let tap = 0; tap < taps; tap++) {
     let s = source + (<usize>tap) * stepTap
@@ -141,14 +141,11 @@ function transpose4(s: usize, step: usize, dst: usize, row: usize): void {
 /**
  * Rows of a source times packed B, and an epilogue. A piece is a strip of blocks of rows, and a block of columns of one group;
  * strips keep the threads from writing side by side.
- * Ints: 0-19 source, 20-39 epilogue, 40 rows, 41 k, 42 columns a group, 43 source channels a group, 44 packed B,
- * 45 rows a block (a multiple of 6), 46 blocks of rows, 47 panels a block, 48 blocks of columns, 49 blocks of rows a piece,
- * 50 terms a piece of a sum.
  */
-export function gemmRows(args: usize, piece: i32, scratch: usize): void {
-  const rowBlocks = argI(args, 46)
-  const perPiece = argI(args, 49)
-  const colBlocks = argI(args, 48)
+export function gemmRows(args: GemmRows, piece: i32, scratch: usize): void {
+  const rowBlocks = args.rowBlocks
+  const perPiece = args.blocksPerPiece
+  const colBlocks = args.columnBlocks
   const strips = (rowBlocks + perPiece - 1) / perPiece
   const rest = piece / strips
   const first = (piece - rest * strips) * perPiece
@@ -159,14 +156,13 @@ export function gemmRows(args: usize, piece: i32, scratch: usize): void {
 /**
  * Both gradients of a pointwise convolution, whose common operand is made but once: gemmRows of one block of columns and one group,
  * and of each strip the sum of the weight gradient, as gemmWeights makes it.
- * Ints: 0-50 as for gemmRows, 60-79 the other operand of the weight gradient, 80 its sums, one [columns][k] a strip.
  */
-export function gemmBoth(args: usize, piece: i32, scratch: usize): void {
-  const perPiece = argI(args, 49)
+export function gemmBoth(args: GemmBoth, piece: i32, scratch: usize): void {
+  const perPiece = args.blocksPerPiece
   const first = piece * perPiece
-  const last = min(argI(args, 46), first + perPiece)
-  const k = argI(args, 41)
-  const columns = argI(args, 42)
+  const last = min(args.rowBlocks, first + perPiece)
+  const k = args.k
+  const columns = args.columns
   const c = align64(scratch)
   const ldc = (<usize>panelStart(k, panelCount(k))) << 2
   const size = <usize>(columns + 2) * ldc
@@ -177,50 +173,50 @@ export function gemmBoth(args: usize, piece: i32, scratch: usize): void {
   const dStep = (<usize>((k + 3) & ~3)) * 24
   for (let rowBlock = first; rowBlock < last; rowBlock++) {
     const d = productBlock(args, rest, rowBlock, 0, 0)
-    const row = rowBlock * argI(args, 45)
-    const rows = min(argI(args, 45), argI(args, 40) - row)
+    const row = rowBlock * args.blockRows
+    const rows = min(args.blockRows, args.rows - row)
     const groups6 = (rows + 5) / 6
     // Behind d; what the product left there is done with.
     const x = align64(d + <usize>groups6 * dStep + 256)
-    packRows(args + 240, row, rows, 0, columns, x, x)
-    for (let group = 0; group < groups6; group += POSITIONS / 6) {
-      outerBlock(x + <usize>group * step, step, columns, d + <usize>group * dStep, dStep, k, min(POSITIONS / 6, groups6 - group), c, ldc)
+    packRows(args.input, row, rows, 0, columns, x, x)
+    for (let group = 0; group < groups6; group += WEIGHT_POSITIONS / 6) {
+      outerBlock(x + <usize>group * step, step, columns, d + <usize>group * dStep, dStep, k, min(WEIGHT_POSITIONS / 6, groups6 - group), c, ldc)
     }
   }
-  copyRows(argP(args, 80) + ((<usize>piece * <usize>(k * columns)) << 2), (<usize>k) << 2, c, ldc, columns, k)
+  copyRows(args.sums + ((<usize>piece * <usize>(k * columns)) << 2), (<usize>k) << 2, c, ldc, columns, k)
 }
 
-// Returns where the packed rows lie.
-function productBlock(args: usize, scratch: usize, rowBlock: i32, colBlock: i32, group: i32): usize {
-  const k = argI(args, 41)
-  const columns = argI(args, 42)
-  const blockRows = argI(args, 45)
-  const firstPanel = colBlock * argI(args, 47)
-  const lastPanel = min(panelCount(columns), firstPanel + argI(args, 47))
+// Returns the address of the packed rows.
+function productBlock(args: GemmRows, scratch: usize, rowBlock: i32, colBlock: i32, group: i32): usize {
+  const k = args.k
+  const columns = args.columns
+  const blockRows = args.blockRows
+  const firstPanel = colBlock * args.blockPanels
+  const lastPanel = min(panelCount(columns), firstPanel + args.blockPanels)
   const row = rowBlock * blockRows
-  const rows = min(blockRows, argI(args, 40) - row)
+  const rows = min(blockRows, args.rows - row)
   const depth = (k + 3) & ~3
 
   const line = scratch
   const a = align64(scratch + ((<usize>depth) << 2) + 64)
   const groups6 = (rows + 5) / 6
   const c = align64(a + <usize>(groups6 * depth) * 24)
-  packRows(args, row, rows, group * argI(args, 43), k, a, line)
+  packRows(args.source, row, rows, group * args.groupChannels, k, a, line)
 
-  const e = args + 80
+  const e = args.epilogue
   const cStep = <usize>groups6 * 96
   const width = panelStart(columns, panelCount(columns))
-  const weights = argP(args, 44) + ((<usize>(group * width) * <usize>depth) << 2)
+  const weights = args.panels + ((<usize>(group * width) * <usize>depth) << 2)
   const vector = (group * columns) >> 2
   const vectors = (columns + 3) >> 2
   const start = panelStart(columns, firstPanel)
   // Planes are finished panel by panel, while they are in the first cache; NHWC wants whole rows.
-  const atOnce = argI(e, 0) == ACTIVATE_NHWC
+  const atOnce = e.kind == EpilogueKind.ACTIVATE_NHWC
   // Where the block is a run of rows of its planes they are computed in place: stores then go out while the next rows are computed.
-  const perGroup = argI(e, 13) << argI(e, 15)
+  const perGroup = e.pixels << e.groupShift
   const images = row / perGroup
   const inPlace = !atOnce && rows % 6 == 0 && (images + 1) * perGroup >= row + rows
-  const planes = (argI(e, 2) + 3) >> 2
+  const planes = (e.channels + 3) >> 2
   for (let p = firstPanel; p < lastPanel; p++) {
     const first = panelStart(columns, p)
     const panelVectors = (panelStart(columns, p + 1) - first) >> 2
@@ -229,10 +225,10 @@ function productBlock(args: usize, scratch: usize, rowBlock: i32, colBlock: i32,
     let step = cStep
     if (atOnce) target += <usize>((first - start) >> 2) * cStep
     else if (inPlace && live == panelVectors) {
-      target = argP(e, 1) + ((<usize>((images * planes + vector + (first >> 2) - images) * perGroup + row)) << 4)
+      target = e.out + ((<usize>((images * planes + vector + (first >> 2) - images) * perGroup + row)) << 4)
       step = (<usize>perGroup) << 4
     }
-    gemmPanel(a, groups6, weights + ((<usize>first * <usize>depth) << 2), depth, argI(args, 50), panelVectors, target, step)
+    gemmPanel(a, groups6, weights + ((<usize>first * <usize>depth) << 2), depth, args.sumPiece, panelVectors, target, step)
     if (!atOnce) epilogue(e, target, step, row, rows, vector + (first >> 2), live, rowBlock)
   }
   if (atOnce) {
@@ -244,22 +240,18 @@ function productBlock(args: usize, scratch: usize, rowBlock: i32, colBlock: i32,
 
 /**
  * The weight gradient: A^T D summed over a group of positions, for a block of A's columns and of D's. Sums are made over
- * so many positions at a time, then added up.
- * Ints: 0-19 source A, 20-39 source D, 40 rows, 41 columns of A (k), 42 columns of D a group, 43 channels of A a group,
- * 44 out, 45 floats a row of out, 46 floats of out a group of positions, 47 positions a group (a multiple of 53), 48 groups of
- * positions, 49 columns of A a block (a multiple of 4), 50 blocks of them, 51 columns of D a block (of 8), 52 blocks,
- * 53 positions at a time (a multiple of 6).
+ * `positions` positions at a time, then added up.
  */
-export function gemmWeights(args: usize, piece: i32, scratch: usize): void {
-  const k = argI(args, 41)
-  const columns = argI(args, 42)
-  const perGroup = argI(args, 47)
-  const positionGroups = argI(args, 48)
-  const blockA = argI(args, 49)
-  const blocksA = argI(args, 50)
-  const blockD = argI(args, 51)
-  const blocksD = argI(args, 52)
-  const positions = argI(args, 53)
+export function gemmWeights(args: GemmWeights, piece: i32, scratch: usize): void {
+  const k = args.k
+  const columns = args.columns
+  const perGroup = args.positionsPerGroup
+  const positionGroups = args.positionGroups
+  const blockA = args.blockA
+  const blocksA = args.blocksA
+  const blockD = args.blockD
+  const blocksD = args.blocksD
+  const positions = args.positions
   const positionGroup = piece % positionGroups
   let rest = piece / positionGroups
   const ia = rest % blocksA
@@ -271,7 +263,7 @@ export function gemmWeights(args: usize, piece: i32, scratch: usize): void {
   const colD = id * blockD
   const colsD = min(blockD, columns - colD)
   // Patches are packed whole.
-  const gathers = argI(args, 0) >= GATHER
+  const gathers = args.a.kind >= Operand.GATHER
   const packedA = gathers ? k : colsA
   const vectorsD = (colsD + 3) >> 2
   const aStep = <usize>((packedA + 3) >> 2) * 96
@@ -284,23 +276,22 @@ export function gemmWeights(args: usize, piece: i32, scratch: usize): void {
   const ldc = (<usize>panelStart(colsD, panelCount(colsD))) << 2
   memory.fill(c, 0, <usize>(colsA + 2) * ldc)
 
-  const end = min(argI(args, 40), (positionGroup + 1) * perGroup)
+  const end = min(args.rows, (positionGroup + 1) * perGroup)
   for (let row = positionGroup * perGroup; row < end; row += positions) {
     const rows = min(positions, end - row)
     const groups6 = (rows + 5) / 6
-    packRows(args, row, rows, group * argI(args, 43) + (gathers ? 0 : colA), packedA, a, line)
-    packRows(args + 80, row, rows, group * columns + colD, colsD, d, line)
+    packRows(args.a, row, rows, group * args.groupChannels + (gathers ? 0 : colA), packedA, a, line)
+    packRows(args.d, row, rows, group * columns + colD, colsD, d, line)
     const a0 = gathers ? a + <usize>(colA >> 2) * 96 : a
     outerBlock(a0, aStep, colsA, d, dStep, colsD, groups6, c, ldc)
   }
 
-  const ld = (<usize>argI(args, 45)) << 2
-  const out = argP(args, 44) + ((<usize>positionGroup * <usize>argI(args, 46)) << 2) + <usize>colA * ld + ((<usize>(group * columns + colD)) << 2)
+  const ld = (<usize>args.rowStride) << 2
+  const out = args.out + ((<usize>positionGroup * <usize>args.positionGroupStride) << 2) + <usize>colA * ld + ((<usize>(group * columns + colD)) << 2)
   copyRows(out, ld, c, ldc, colsA, colsD)
 }
 
-// c += A^T D over `groups` groups of six positions. A panel of D stays in the first cache while A goes by, two or three channels at
-// a time: what there is too much goes into rows and columns of c that are dropped.
+// c += A^T D over `groups` groups of six positions. A panel of D stays in the first cache while A goes by, two or three channels at a time; what is left over goes into rows and columns of c that are dropped.
 function outerBlock(a: usize, aStep: usize, channels: i32, d: usize, dStep: usize, columns: i32, groups: i32, c: usize, ldc: usize): void {
   const panels = panelCount(columns)
   const last = channels - 1
@@ -338,16 +329,16 @@ function copyRows(out: usize, ld: usize, c: usize, ldc: usize, rows: i32, column
   }
 }
 
-/** out[i] = sum over parts of partial[part][i], parts in order. Pieces of 4096. Ints: 0 partial, 1 out, 2 count, 3 parts. */
-export function sumParts(args: usize, piece: i32, scratch: usize): void {
-  const count = argI(args, 2)
-  const parts = argI(args, 3)
+/** out[i] = sum over parts of partial[part][i], parts in order. */
+export function sumParts(args: SumParts, piece: i32, scratch: usize): void {
+  const count = args.count
+  const parts = args.parts
   const step = (<usize>count) << 2
-  const start = piece << 12
-  const end = min(count, start + 4096)
+  const start = piece * SUM_PARTS_PIECE
+  const end = min(count, start + SUM_PARTS_PIECE)
   for (let i = start; i < end; i += 4) {
-    let p = argP(args, 0) + ((<usize>i) << 2)
-    const q = argP(args, 1) + ((<usize>i) << 2)
+    let p = args.partial + ((<usize>i) << 2)
+    const q = args.out + ((<usize>i) << 2)
     if (i + 4 <= end) {
       let s = v128.load(p)
       for (let part = 1; part < parts; part++) {
@@ -370,28 +361,27 @@ export function sumParts(args: usize, piece: i32, scratch: usize): void {
 }
 
 /**
- * Weights of groups [taps][in / groups][out] as dense ones [taps][in][out], zero between groups. One piece. Ints: 0 grouped,
- * 1 dense, 2 taps, 3 in, 4 out, 5 groups.
+ * Weights of groups [taps][in / groups][out] as dense ones [taps][in][out], zero between groups. One piece.
  */
-export function spreadGroups(args: usize, piece: i32, scratch: usize): void {
+export function spreadGroups(args: SpreadGroups, piece: i32, scratch: usize): void {
   moveGroups(args, false)
 }
 
 /** The groups' part of dense weights: the reverse of spreadGroups. */
-export function gatherGroups(args: usize, piece: i32, scratch: usize): void {
+export function gatherGroups(args: GatherGroups, piece: i32, scratch: usize): void {
   moveGroups(args, true)
 }
 
-function moveGroups(args: usize, back: bool): void {
-  const inputs = argI(args, 3)
-  const outputs = argI(args, 4)
-  const inGroup = inputs / argI(args, 5)
-  const outGroup = outputs / argI(args, 5)
-  let dense = argP(args, 1)
-  for (let tap = 0; tap < argI(args, 2); tap++) {
+function moveGroups(args: GroupedWeights, back: bool): void {
+  const inputs = args.inputs
+  const outputs = args.outputs
+  const inGroup = inputs / args.groups
+  const outGroup = outputs / args.groups
+  let dense = args.dense
+  for (let tap = 0; tap < args.taps; tap++) {
     for (let i = 0; i < inputs; i++) {
       const group = i / inGroup
-      const at = argP(args, 0) + ((<usize>((tap * inGroup + i - group * inGroup) * outputs)) << 2)
+      const at = args.grouped + ((<usize>((tap * inGroup + i - group * inGroup) * outputs)) << 2)
       for (let o = 0; o < outputs; o++, dense += 4) {
         const inside = o / outGroup == group
         if (!back) store<f32>(dense, inside ? load<f32>(at + ((<usize>o) << 2)) : 0)

@@ -1,32 +1,29 @@
 // What a network ends in: matrix products, softmax, the cross entropy with its gradient; average pooling.
 
-import { argF, argI, argP } from "../abi"
 import { exp4, log4 } from "../functions"
+import { CrossEntropyRows, MatMulBlock, PoolGradient, PoolRows, SoftmaxRows } from "../generated/signatures"
 import { align64, storeLanes } from "../math"
 import { gemmPanel, panelCount, panelStart } from "./gemm"
 
 /**
  * A block of rows of A times a block of columns of B (packed by packPanels), for one of several pairs of matrices. Products
  * are added in pieces of k, these in order.
- * Ints: 0 A, 1 packed B, 2 out, 3 rows, 4 k, 5 columns, 6 floats from a row of A to the next, 7 floats from a column of A to the
- * next, 8 floats from a matrix of A to the next, 9 floats from a packed B to the next, 10 rows a block (a multiple of 6), 11 blocks
- * of rows, 12 panels a block, 13 blocks of columns, 14 terms a piece of a sum.
  */
-export function matMulBlock(args: usize, piece: i32, scratch: usize): void {
-  const k = argI(args, 4)
-  const columns = argI(args, 5)
-  const stepRow = (<usize>argI(args, 6)) << 2
-  const stepColumn = (<usize>argI(args, 7)) << 2
-  const rowBlock = argI(args, 10)
-  const rowBlocks = argI(args, 11)
-  const panelBlock = argI(args, 12)
-  const columnBlocks = argI(args, 13)
+export function matMulBlock(args: MatMulBlock, piece: i32, scratch: usize): void {
+  const k = args.k
+  const columns = args.columns
+  const stepRow = (<usize>args.rowStride) << 2
+  const stepColumn = (<usize>args.columnStride) << 2
+  const rowBlock = args.blockRows
+  const rowBlocks = args.rowBlocks
+  const panelBlock = args.blockPanels
+  const columnBlocks = args.columnBlocks
   let rest = piece
   const columnAt = rest % columnBlocks
   rest /= columnBlocks
   const row = (rest % rowBlocks) * rowBlock
   const matrix = rest / rowBlocks
-  const rows = min(rowBlock, argI(args, 3) - row)
+  const rows = min(rowBlock, args.rows - row)
   const depth = (k + 3) & ~3
   const groups6 = (rows + 5) / 6
   const group = (<usize>depth) * 24
@@ -34,7 +31,7 @@ export function matMulBlock(args: usize, piece: i32, scratch: usize): void {
   // The block of A as products want it, k filled up by zeros; rows beyond the last are whatever scratch holds and go nowhere.
   const a = scratch
   const c = align64(a + <usize>groups6 * group)
-  const source = argP(args, 0) + ((<usize>matrix * <usize>argI(args, 8)) << 2) + <usize>row * stepRow
+  const source = args.a + ((<usize>matrix * <usize>args.matrixStride) << 2) + <usize>row * stepRow
   for (let r = 0; r < rows; r++) {
     let s = source + <usize>r * stepRow
     let d = a + <usize>(r / 6) * group + ((<usize>(r % 6)) << 4)
@@ -59,14 +56,14 @@ export function matMulBlock(args: usize, piece: i32, scratch: usize): void {
   const lastPanel = min(panelCount(columns), firstPanel + panelBlock)
   const cStep = <usize>groups6 * 96
   const start = panelStart(columns, firstPanel)
-  const b = argP(args, 1) + ((<usize>matrix * <usize>argI(args, 9)) << 2)
+  const b = args.panels + ((<usize>matrix * <usize>args.packedStride) << 2)
   for (let p = firstPanel; p < lastPanel; p++) {
     const first = panelStart(columns, p)
     const vectors = (panelStart(columns, p + 1) - first) >> 2
-    gemmPanel(a, groups6, b + ((<usize>first * <usize>depth) << 2), depth, argI(args, 14), vectors, c + <usize>((first - start) >> 2) * cStep, cStep)
+    gemmPanel(a, groups6, b + ((<usize>first * <usize>depth) << 2), depth, args.sumPiece, vectors, c + <usize>((first - start) >> 2) * cStep, cStep)
   }
   const live = min(panelStart(columns, lastPanel), columns) - start
-  let out = argP(args, 2) + (((<usize>matrix * <usize>argI(args, 3) + <usize>row) * <usize>columns + <usize>start) << 2)
+  let out = args.out + (((<usize>matrix * <usize>args.rows + <usize>row) * <usize>columns + <usize>start) << 2)
   for (let r = 0; r < rows; r++) {
     let p = c + ((<usize>r) << 4)
     for (let j = 0; j < live; j += 4) {
@@ -119,15 +116,15 @@ function laneSum(v: v128): f64 {
   )
 }
 
-/** Softmax of rows. Ints: 0 x, 1 out, 2 rows, 3 columns, 4 rows a piece. */
-export function softmaxRows(args: usize, piece: i32, scratch: usize): void {
-  const n = argI(args, 3)
-  const perPiece = argI(args, 4)
-  const last = min(argI(args, 2), (piece + 1) * perPiece)
+/** Softmax of rows. */
+export function softmaxRows(args: SoftmaxRows, piece: i32, scratch: usize): void {
+  const n = args.columns
+  const perPiece = args.rowsPerPiece
+  const last = min(args.rows, (piece + 1) * perPiece)
   for (let row = piece * perPiece; row < last; row++) {
     const at = (<usize>row * <usize>n) << 2
-    const x = argP(args, 0) + at
-    const out = argP(args, 1) + at
+    const x = args.x + at
+    const out = args.out + at
     const total = f32x4.splat(<f32>shiftedExp(x, out, n, rowMax(x, n)))
     for (let i = 0; i < n; i += 4) {
       const o = out + ((<usize>i) << 2)
@@ -138,22 +135,21 @@ export function softmaxRows(args: usize, piece: i32, scratch: usize): void {
 
 /**
  * Cross entropy of the softmax with smoothed labels: a loss a row, and the gradient of their mean.
- * Ints: 0 logits, 1 labels (int32), 2 losses, 3 gradient, 4 rows, 5 columns, 6 rows a piece. Floats: 0 smoothing.
  */
-export function crossEntropyRows(args: usize, piece: i32, scratch: usize): void {
-  const rows = argI(args, 4)
-  const n = argI(args, 5)
-  const perPiece = argI(args, 6)
-  const smoothing = argF(args, 0)
+export function crossEntropyRows(args: CrossEntropyRows, piece: i32, scratch: usize): void {
+  const rows = args.rows
+  const n = args.columns
+  const perPiece = args.rowsPerPiece
+  const smoothing = args.smoothing
   const share = smoothing / <f32>n
   const share4 = f32x4.splat(share)
   const batch = f32x4.splat(<f32>rows)
   const last = min(rows, (piece + 1) * perPiece)
   for (let row = piece * perPiece; row < last; row++) {
     const at = (<usize>row * <usize>n) << 2
-    const x = argP(args, 0) + at
-    const out = argP(args, 3) + at
-    const label = load<i32>(argP(args, 1) + ((<usize>row) << 2))
+    const x = args.logits + at
+    const out = args.gradient + at
+    const label = load<i32>(args.labels + ((<usize>row) << 2))
     const top = rowMax(x, n)
     const total = <f32>shiftedExp(x, out, n, top)
     const log = f32x4.extract_lane(log4(f32x4.splat(total)), 0)
@@ -168,7 +164,7 @@ export function crossEntropyRows(args: usize, piece: i32, scratch: usize): void 
         loss += share * <f32>sum
       }
     }
-    store<f32>(argP(args, 2) + ((<usize>row) << 2), loss)
+    store<f32>(args.losses + ((<usize>row) << 2), loss)
     const total4 = f32x4.splat(known ? total : NaN as f32)
     for (let i = 0; i < n; i += 4) {
       const o = out + ((<usize>i) << 2)
@@ -184,27 +180,25 @@ export function crossEntropyRows(args: usize, piece: i32, scratch: usize): void 
 
 /**
  * Average or maximum over windows of [batch][height][width][channels]. A piece is a row of outputs.
- * Ints: 0 x, 1 out, 2 height, 3 width, 4 channels, 5 out height, 6 out width, 7 window height, 8 window width, 9 and 10 strides,
- * 11 and 12 padding at top and left, 13 maximum instead of average.
  */
-export function poolRows(args: usize, piece: i32, scratch: usize): void {
-  const height = argI(args, 2)
-  const width = argI(args, 3)
-  const channels = argI(args, 4)
-  const outHeight = argI(args, 5)
-  const outWidth = argI(args, 6)
-  const maximum = argI(args, 13)
+export function poolRows(args: PoolRows, piece: i32, scratch: usize): void {
+  const height = args.pooling.height
+  const width = args.pooling.width
+  const channels = args.pooling.channels
+  const outHeight = args.pooling.outHeight
+  const outWidth = args.pooling.outWidth
+  const maximum = args.pooling.maximum
   const image = piece / outHeight
-  const y0 = (piece % outHeight) * argI(args, 9) - argI(args, 11)
+  const y0 = (piece % outHeight) * args.pooling.strideHeight - args.pooling.top
   const yStart = max(0, y0)
-  const yEnd = min(height, y0 + argI(args, 7))
+  const yEnd = min(height, y0 + args.pooling.windowHeight)
   const step = (<usize>channels) << 2
-  const x = argP(args, 0) + <usize>(image * height) * <usize>width * step
-  let out = argP(args, 1) + <usize>(piece * outWidth) * step
+  const x = args.x + <usize>(image * height) * <usize>width * step
+  let out = args.out + <usize>(piece * outWidth) * step
   for (let ox = 0; ox < outWidth; ox++) {
-    const x0 = ox * argI(args, 10) - argI(args, 12)
+    const x0 = ox * args.pooling.strideWidth - args.pooling.left
     const xStart = max(0, x0)
-    const xEnd = min(width, x0 + argI(args, 8))
+    const xEnd = min(width, x0 + args.pooling.windowWidth)
     const count = f32x4.splat(<f32>(max(0, yEnd - yStart) * max(0, xEnd - xStart)))
     for (let c = 0; c < channels; c += 4) {
       const o = (<usize>c) << 2
@@ -225,29 +219,29 @@ export function poolRows(args: usize, piece: i32, scratch: usize): void {
 
 /**
  * The gradient of average or maximum pooling. A piece is an image, its windows in order; a maximum's gradient goes to the first
- * place, row by row, that holds it. Ints: 0-13 as for poolRows with dy in place of out, 14 dx.
+ * place, row by row, that holds it.
  */
-export function poolGradient(args: usize, piece: i32, scratch: usize): void {
-  const height = argI(args, 2)
-  const width = argI(args, 3)
-  const channels = argI(args, 4)
-  const outHeight = argI(args, 5)
-  const outWidth = argI(args, 6)
-  const maximum = argI(args, 13)
+export function poolGradient(args: PoolGradient, piece: i32, scratch: usize): void {
+  const height = args.pooling.height
+  const width = args.pooling.width
+  const channels = args.pooling.channels
+  const outHeight = args.pooling.outHeight
+  const outWidth = args.pooling.outWidth
+  const maximum = args.pooling.maximum
   const step = (<usize>channels) << 2
   const image = <usize>(piece * height) * <usize>width * step
-  const x = argP(args, 0) + image
-  const dx = argP(args, 14) + image
-  let dy = argP(args, 1) + <usize>(piece * outHeight) * <usize>outWidth * step
+  const x = args.x + image
+  const dx = args.dx + image
+  let dy = args.dy + <usize>(piece * outHeight) * <usize>outWidth * step
   memory.fill(dx, 0, <usize>(height * width) * step)
   for (let oy = 0; oy < outHeight; oy++) {
-    const y0 = oy * argI(args, 9) - argI(args, 11)
+    const y0 = oy * args.pooling.strideHeight - args.pooling.top
     const yStart = max(0, y0)
-    const yEnd = min(height, y0 + argI(args, 7))
+    const yEnd = min(height, y0 + args.pooling.windowHeight)
     for (let ox = 0; ox < outWidth; ox++) {
-      const x0 = ox * argI(args, 10) - argI(args, 12)
+      const x0 = ox * args.pooling.strideWidth - args.pooling.left
       const xStart = max(0, x0)
-      const xEnd = min(width, x0 + argI(args, 8))
+      const xEnd = min(width, x0 + args.pooling.windowWidth)
       const count = f32x4.splat(<f32>(max(0, yEnd - yStart) * max(0, xEnd - xStart)))
       for (let c = 0; c < channels; c += 4) {
         const o = (<usize>c) << 2

@@ -1,6 +1,14 @@
 // Moving numbers: blocks with strides, permuted axes, shuffled channels, repeated rows. All of four-byte elements.
 
-import { argF, argI, argP } from "../abi"
+import {
+  CopyBlock,
+  MoveChannels,
+  Permute,
+  ShuffleChannels,
+  SpreadRows,
+  TRANSPOSE_TILE,
+  TransposeTiles
+} from "../generated/signatures"
 import { loadApart, storeApart } from "../math"
 
 // @ts-ignore: decorator
@@ -26,16 +34,14 @@ function copyRun(s: usize, d: usize, bytes: usize): void {
 
 /**
  * Copies runs of consecutive elements from one strided place to another.
- * Ints: 0 source, 1 destination, 2 elements a run, 3 runs, 4-6 sizes of the three inner axes of runs (the outer one is what is
- * left), 7-10 source strides in elements, outer axis first, 11-14 destination strides, 15 runs a piece.
  */
-export function copyBlock(args: usize, piece: i32, scratch: usize): void {
-  const bytes = (<usize>argI(args, 2)) << 2
-  const d1 = argI(args, 4)
-  const d2 = argI(args, 5)
-  const d3 = argI(args, 6)
-  const runs = argI(args, 15)
-  const last = min(argI(args, 3), (piece + 1) * runs)
+export function copyBlock(args: CopyBlock, piece: i32, scratch: usize): void {
+  const bytes = (<usize>args.run) << 2
+  const d1 = args.sizes(0)
+  const d2 = args.sizes(1)
+  const d3 = args.sizes(2)
+  const runs = args.runsPerPiece
+  const last = min(args.runs, (piece + 1) * runs)
   for (let run = piece * runs; run < last; run++) {
     let rest = run
     const i3 = rest % d3
@@ -44,33 +50,31 @@ export function copyBlock(args: usize, piece: i32, scratch: usize): void {
     rest /= d2
     const i1 = rest % d1
     const i0 = rest / d1
-    const s = i0 * argI(args, 7) + i1 * argI(args, 8) + i2 * argI(args, 9) + i3 * argI(args, 10)
-    const d = i0 * argI(args, 11) + i1 * argI(args, 12) + i2 * argI(args, 13) + i3 * argI(args, 14)
-    copyRun(argP(args, 0) + ((<usize>s) << 2), argP(args, 1) + ((<usize>d) << 2), bytes)
+    const s = i0 * args.sourceStrides(0) + i1 * args.sourceStrides(1) + i2 * args.sourceStrides(2) + i3 * args.sourceStrides(3)
+    const d = i0 * args.destinationStrides(0) + i1 * args.destinationStrides(1) + i2 * args.destinationStrides(2) + i3 * args.destinationStrides(3)
+    copyRun(args.source + ((<usize>s) << 2), args.destination + ((<usize>d) << 2), bytes)
   }
 }
 
 /**
  * Permutes axes: out, in rows of its last axis, gathered from strides of the source.
- * Ints: 0 source, 1 out, 2 elements a row, 3 rows, 4 source stride along a row, 5 rows a piece, 6 axes of rows (at most 7), from 8
- * their sizes, inner first, from 16 their source strides.
  */
-export function permute(args: usize, piece: i32, scratch: usize): void {
-  const length = argI(args, 2)
-  const stride = (<usize>argI(args, 4)) << 2
-  const perPiece = argI(args, 5)
-  const axes = argI(args, 6)
-  const last = min(argI(args, 3), (piece + 1) * perPiece)
+export function permute(args: Permute, piece: i32, scratch: usize): void {
+  const length = args.length
+  const stride = (<usize>args.rowStride) << 2
+  const perPiece = args.rowsPerPiece
+  const axes = args.axes
+  const last = min(args.rows, (piece + 1) * perPiece)
   for (let row = piece * perPiece; row < last; row++) {
     let rest = row
     let at: usize = 0
     for (let axis = 0; axis < axes; axis++) {
-      const size = argI(args, 8 + axis)
-      at += <usize>(rest % size) * <usize>argI(args, 16 + axis)
+      const size = args.sizes(axis)
+      at += <usize>(rest % size) * <usize>args.strides(axis)
       rest /= size
     }
-    let s = argP(args, 0) + (at << 2)
-    let d = argP(args, 1) + ((<usize>row * <usize>length) << 2)
+    let s = args.source + (at << 2)
+    let d = args.out + ((<usize>row * <usize>length) << 2)
     if (stride == 4) {
       copyRun(s, d, (<usize>length) << 2)
       continue
@@ -86,21 +90,20 @@ export function permute(args: usize, piece: i32, scratch: usize): void {
 
 /**
  * Transposes matrices, in tiles of 32 x 32; a piece is a strip of 32 columns of one of them.
- * Ints: 0 source [matrices][rows][columns], 1 out [matrices][columns][rows], 2 rows, 3 columns, 4 strips a matrix.
  */
-export function transposeTiles(args: usize, piece: i32, scratch: usize): void {
-  const rows = argI(args, 2)
-  const columns = argI(args, 3)
-  const strips = argI(args, 4)
+export function transposeTiles(args: TransposeTiles, piece: i32, scratch: usize): void {
+  const rows = args.rows
+  const columns = args.columns
+  const strips = args.strips
   const matrix = <usize>(piece / strips) * <usize>rows * <usize>columns
-  const first = (piece % strips) << 5
-  const last = min(columns, first + 32)
+  const first = (piece % strips) * TRANSPOSE_TILE
+  const last = min(columns, first + TRANSPOSE_TILE)
   const from = (<usize>columns) << 2
   const to = (<usize>rows) << 2
-  const source = argP(args, 0) + (matrix << 2)
-  const out = argP(args, 1) + (matrix << 2)
-  for (let top = 0; top < rows; top += 32) {
-    const bottom = min(rows, top + 32)
+  const source = args.source + (matrix << 2)
+  const out = args.out + (matrix << 2)
+  for (let top = 0; top < rows; top += TRANSPOSE_TILE) {
+    const bottom = min(rows, top + TRANSPOSE_TILE)
     for (let c = first; c < last; c += 4) {
       const width = min(4, last - c)
       let s = source + <usize>top * from + ((<usize>c) << 2)
@@ -133,17 +136,16 @@ export function transposeTiles(args: usize, piece: i32, scratch: usize): void {
 
 /**
  * Channel shuffle of rows seen as [groups][each], written [each][groups].
- * Ints: 0 source, 1 out, 2 rows, 3 groups, 4 channels of each, 5 rows a piece.
  */
-export function shuffleChannels(args: usize, piece: i32, scratch: usize): void {
-  const groups = argI(args, 3)
-  const each = argI(args, 4)
-  const perPiece = argI(args, 5)
+export function shuffleChannels(args: ShuffleChannels, piece: i32, scratch: usize): void {
+  const groups = args.groups
+  const each = args.each
+  const perPiece = args.rowsPerPiece
   const bytes = (<usize>(groups * each)) << 2
-  const last = min(argI(args, 2), (piece + 1) * perPiece)
+  const last = min(args.rows, (piece + 1) * perPiece)
   for (let row = piece * perPiece; row < last; row++) {
-    const s = argP(args, 0) + <usize>row * bytes
-    let d = argP(args, 1) + <usize>row * bytes
+    const s = args.source + <usize>row * bytes
+    let d = args.out + <usize>row * bytes
     if (groups == 2) {
       let a = s
       let b = s + ((<usize>each) << 2)
@@ -202,19 +204,18 @@ export function shuffleChannels(args: usize, piece: i32, scratch: usize): void {
 
 /**
  * Every row of [outer][columns] repeated, divided by a number: [outer][repeats][columns].
- * Ints: 0 source, 1 out, 2 rows of out, 3 repeats, 4 columns, 5 rows of out a piece. Floats: 0 divisor.
  */
-export function spreadRows(args: usize, piece: i32, scratch: usize): void {
-  const repeats = argI(args, 3)
-  const columns = argI(args, 4)
-  const perPiece = argI(args, 5)
-  const divisor = argF(args, 0)
+export function spreadRows(args: SpreadRows, piece: i32, scratch: usize): void {
+  const repeats = args.repeats
+  const columns = args.columns
+  const perPiece = args.rowsPerPiece
+  const divisor = args.divisor
   const bytes = (<usize>columns) << 2
-  const last = min(argI(args, 2), (piece + 1) * perPiece)
+  const last = min(args.rows, (piece + 1) * perPiece)
   const four = f32x4.splat(divisor)
   for (let row = piece * perPiece; row < last; row++) {
-    let s = argP(args, 0) + <usize>(row / repeats) * bytes
-    let d = argP(args, 1) + <usize>row * bytes
+    let s = args.source + <usize>(row / repeats) * bytes
+    let d = args.out + <usize>row * bytes
     const end = d + (bytes & ~15)
     while (d < end) {
       v128.store(d, f32x4.div(v128.load(s), four))
@@ -231,19 +232,18 @@ export function spreadRows(args: usize, piece: i32, scratch: usize): void {
 }
 
 /**
- * Channels from one NHWC tensor to another. Ints: 0 source, 1 out (where the first of the channels are), 2 rows, 3 channels,
- * 4 and 5 channels of a row of the source and of out, 6 and 7 of which every so manieth is meant, 8 rows a piece.
+ * Channels from one NHWC tensor to another.
  */
-export function moveChannels(args: usize, piece: i32, scratch: usize): void {
-  const channels = argI(args, 3)
-  const sourceRow = (<usize>argI(args, 4)) << 2
-  const outRow = (<usize>argI(args, 5)) << 2
-  const from = (<usize>argI(args, 6)) << 2
-  const to = (<usize>argI(args, 7)) << 2
-  const perPiece = argI(args, 8)
-  const last = min(argI(args, 2), (piece + 1) * perPiece)
-  let s = argP(args, 0) + <usize>(piece * perPiece) * sourceRow
-  let d = argP(args, 1) + <usize>(piece * perPiece) * outRow
+export function moveChannels(args: MoveChannels, piece: i32, scratch: usize): void {
+  const channels = args.channels
+  const sourceRow = (<usize>args.sourcePixelStride) << 2
+  const outRow = (<usize>args.outPixelStride) << 2
+  const from = (<usize>args.sourceChannelStride) << 2
+  const to = (<usize>args.outChannelStride) << 2
+  const perPiece = args.rowsPerPiece
+  const last = min(args.rows, (piece + 1) * perPiece)
+  let s = args.source + <usize>(piece * perPiece) * sourceRow
+  let d = args.out + <usize>(piece * perPiece) * outRow
   for (let row = piece * perPiece; row < last; row++, s += sourceRow, d += outRow) {
     if (from == 4 && to == 4) {
       copyRun(s, d, (<usize>channels) << 2)

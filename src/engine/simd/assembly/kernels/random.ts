@@ -1,9 +1,8 @@
 // Starting weights: the draws of src/random (Threefry-2x32, and Wichura's normal quantile), bit for bit. Only integer
 // operations and the four of float64 are used, in the order they are written there.
 
-import { argI, argP } from "../abi"
+import { DrawNumbers, RANDOM_PIECE } from "../generated/signatures"
 
-const BLOCK: i32 = 4096
 const UNIFORM: i32 = 1 << 28
 const NORMAL: i32 = 2 << 28
 
@@ -157,16 +156,16 @@ function quantile(p: f64): f64 {
 
 /**
  * The first numbers of a key: standard normal ones, rounded to float32, times a factor; or uniform ones of [-factor, factor).
- * Pieces of 4096. Ints: 0 out, 1 count, 2 and 3 the key, 4 uniform (0, 1), 5 and 6 the factor's low and high words.
+ * Pieces of 4096.
  */
-export function drawNumbers(args: usize, piece: i32, scratch: usize): void {
-  const key0 = argI(args, 2)
-  const key1 = argI(args, 3)
-  const uniform = argI(args, 4)
+export function drawNumbers(args: DrawNumbers, piece: i32, scratch: usize): void {
+  const key0 = args.key0
+  const key1 = args.key1
+  const uniform = args.uniform
   // Words are read as addresses, which are unsigned: the low one may have its highest bit set.
-  const factor = reinterpret<f64>((<u64>argP(args, 5)) | ((<u64>argP(args, 6)) << 32))
-  const end = min(argI(args, 1), (piece + 1) * BLOCK)
-  for (let i = piece * BLOCK; i < end; i++) {
+  const factor = reinterpret<f64>((<u64>args.factorLow) | ((<u64>args.factorHigh) << 32))
+  const end = min(args.count, (piece + 1) * RANDOM_PIECE)
+  for (let i = piece * RANDOM_PIECE; i < end; i++) {
     const words = encrypt(key0, key1, i, uniform ? UNIFORM : NORMAL)
     const high = <u32>(words >> 32)
     const low = <u32>words
@@ -178,6 +177,6 @@ export function drawNumbers(args: usize, piece: i32, scratch: usize): void {
       const n = quantile((<f64>(high >> 6) * 67108864 + <f64>(low >> 6) + 0.5) / 4503599627370496)
       value = <f64>(<f32>n) * factor
     }
-    store<f32>(argP(args, 0) + ((<usize>i) << 2), <f32>value)
+    store<f32>(args.out + ((<usize>i) << 2), <f32>value)
   }
 }

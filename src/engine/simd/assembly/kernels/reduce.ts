@@ -1,15 +1,9 @@
 // Sums, maxima and minima. The order of a sum is fixed by the shape: runs of fixed length in float32, joined in order
 // in float64.
 
-import { argF, argI, argP } from "../abi"
+import { REDUCTION_CHUNK, ReduceColumns, ReduceJoin, ReduceRows, Reduction } from "../generated/signatures"
 import { storeLanes } from "../math"
 
-const SUM: i32 = 0
-const MAXIMUM: i32 = 1
-const MINIMUM: i32 = 2
-
-/** Elements of a row that one partial result covers. */
-const CHUNK: i32 = 16384
 /** Elements summed in float32 before they go into the float64 total. */
 const RUN: i32 = 256
 
@@ -56,7 +50,7 @@ function sumRow(x: usize, n: i32): f32 {
 // @ts-ignore: decorator
 @inline
 function extreme4(op: i32, a: v128, b: v128): v128 {
-  return op == MAXIMUM ? f32x4.max(a, b) : f32x4.min(a, b)
+  return op == Reduction.MAX ? f32x4.max(a, b) : f32x4.min(a, b)
 }
 
 // @ts-ignore: decorator
@@ -70,33 +64,32 @@ function extremeRow(op: i32, x: usize, n: i32): f32 {
     result = f32x4.extract_lane(v, 0)
     for (let i = 1; i < 4; i++) {
       const lane = i == 1 ? f32x4.extract_lane(v, 1) : i == 2 ? f32x4.extract_lane(v, 2) : f32x4.extract_lane(v, 3)
-      result = op == MAXIMUM ? max<f32>(result, lane) : min<f32>(result, lane)
+      result = op == Reduction.MAX ? max<f32>(result, lane) : min<f32>(result, lane)
     }
   }
   const stop = end + ((<usize>(n & 3)) << 2)
-  for (; x < stop; x += 4) result = op == MAXIMUM ? max<f32>(result, load<f32>(x)) : min<f32>(result, load<f32>(x))
+  for (; x < stop; x += 4) result = op == Reduction.MAX ? max<f32>(result, load<f32>(x)) : min<f32>(result, load<f32>(x))
   return result
 }
 
 /**
  * Reduces rows of consecutive floats to one partial result a chunk of 16384, [rows][chunks].
- * Ints: 0 x, 1 partial, 2 rows, 3 floats a row, 4 operation, 5 chunks a row, 6 chunks a piece.
  */
-export function reduceRows(args: usize, piece: i32, scratch: usize): void {
-  const length = argI(args, 3)
-  const op = argI(args, 4)
-  const chunks = argI(args, 5)
-  const units = argI(args, 6)
-  const last = min(argI(args, 2) * chunks, (piece + 1) * units)
+export function reduceRows(args: ReduceRows, piece: i32, scratch: usize): void {
+  const length = args.length
+  const op = args.operation
+  const chunks = args.chunks
+  const units = args.chunksPerPiece
+  const last = min(args.rows * chunks, (piece + 1) * units)
   for (let unit = piece * units; unit < last; unit++) {
-    const start = (unit % chunks) * CHUNK
-    const n = min(CHUNK, length - start)
-    const x = argP(args, 0) + ((<usize>(unit / chunks) * <usize>length + <usize>start) << 2)
+    const start = (unit % chunks) * REDUCTION_CHUNK
+    const n = min(REDUCTION_CHUNK, length - start)
+    const x = args.x + ((<usize>(unit / chunks) * <usize>length + <usize>start) << 2)
     let result: f32 = 0
-    if (op == SUM) result = sumRow(x, n)
-    else if (op == MAXIMUM) result = extremeRow(MAXIMUM, x, n)
-    else result = extremeRow(MINIMUM, x, n)
-    store<f32>(argP(args, 1) + ((<usize>unit) << 2), result)
+    if (op == Reduction.SUM) result = sumRow(x, n)
+    else if (op == Reduction.MAX) result = extremeRow(Reduction.MAX, x, n)
+    else result = extremeRow(Reduction.MIN, x, n)
+    store<f32>(args.partial + ((<usize>unit) << 2), result)
   }
 }
 
@@ -111,7 +104,7 @@ function columns4(op: i32, x: usize, y: usize, step: usize, n: i32): v128 {
       y += step
       v = f32x4.mul(v, v128.load(y))
     }
-    r = op == SUM ? f32x4.add(r, v) : extreme4(op, r, v)
+    r = op == Reduction.SUM ? f32x4.add(r, v) : extreme4(op, r, v)
   }
   return r
 }
@@ -140,59 +133,55 @@ function columns16(x: usize, step: usize, n: i32, out: usize): void {
 /**
  * Reduces [outer][rows][columns] over rows to one partial result a chunk of 256 rows, [outer][chunks][columns]; with a
  * second operand, the products are summed. A piece is a chunk of rows and a block of columns.
- * Ints: 0 x, 1 y (or 0), 2 partial, 3 rows, 4 columns, 5 operation, 6 chunks, 7 columns a block (a multiple of 16), 8 blocks,
- * 9 rows a chunk.
  */
-export function reduceColumns(args: usize, piece: i32, scratch: usize): void {
-  const rows = argI(args, 3)
-  const columns = argI(args, 4)
-  const op = argI(args, 5)
-  const chunks = argI(args, 6)
-  const block = argI(args, 7)
-  const blocks = argI(args, 8)
-  const perChunk = argI(args, 9)
+export function reduceColumns(args: ReduceColumns, piece: i32, scratch: usize): void {
+  const rows = args.rows
+  const columns = args.columns
+  const op = args.operation
+  const chunks = args.chunks
+  const block = args.blockColumns
+  const blocks = args.blocks
+  const perChunk = args.chunkRows
   const first = (piece % blocks) * block
   const unit = piece / blocks
   const start = (unit % chunks) * perChunk
   const n = min(perChunk, rows - start)
   const step = (<usize>columns) << 2
   const at = (<usize>(unit / chunks) * <usize>rows + <usize>start) * step
-  const x = argP(args, 0) + at
-  const other = argP(args, 1)
+  const x = args.x + at
+  const other = args.y
   const y = other ? other + at : 0
-  const out = argP(args, 2) + <usize>unit * step
+  const out = args.partial + <usize>unit * step
   const end = min(columns, first + block)
   let c = first
-  if (op == SUM && y == 0) {
+  if (op == Reduction.SUM && y == 0) {
     for (; c + 16 <= end; c += 16) columns16(x + ((<usize>c) << 2), step, n, out + ((<usize>c) << 2))
   }
   for (; c < end; c += 4) {
     const o = (<usize>c) << 2
     let r: v128
-    if (op == SUM) r = y ? columns4(SUM, x + o, y + o, step, n) : columns4(SUM, x + o, 0, step, n)
-    else if (op == MAXIMUM) r = columns4(MAXIMUM, x + o, 0, step, n)
-    else r = columns4(MINIMUM, x + o, 0, step, n)
+    if (op == Reduction.SUM) r = y ? columns4(Reduction.SUM, x + o, y + o, step, n) : columns4(Reduction.SUM, x + o, 0, step, n)
+    else if (op == Reduction.MAX) r = columns4(Reduction.MAX, x + o, 0, step, n)
+    else r = columns4(Reduction.MIN, x + o, 0, step, n)
     storeLanes(out + o, r, min(4, end - c))
   }
 }
 
 /**
  * out = the partial results of each element joined in order (sums in float64), divided by a number.
- * Ints: 0 partial [outer][chunks][columns], 1 out [outer][columns], 2 outer, 3 chunks, 4 columns, 5 operation, 6 elements of
- * out a piece. Floats: 0 divisor.
  */
-export function reduceJoin(args: usize, piece: i32, scratch: usize): void {
-  const chunks = argI(args, 3)
-  const columns = argI(args, 4)
-  const op = argI(args, 5)
-  const block = argI(args, 6)
-  const divisor = <f64>argF(args, 0)
+export function reduceJoin(args: ReduceJoin, piece: i32, scratch: usize): void {
+  const chunks = args.chunks
+  const columns = args.columns
+  const op = args.operation
+  const block = args.perPiece
+  const divisor = <f64>args.divisor
   const step = (<usize>columns) << 2
-  const end = min(argI(args, 2) * columns, (piece + 1) * block)
+  const end = min(args.outer * columns, (piece + 1) * block)
   for (let i = piece * block; i < end; i++) {
-    let p = argP(args, 0) + (((<usize>(i / columns) * <usize>chunks) * <usize>columns + <usize>(i % columns)) << 2)
-    const out = argP(args, 1) + ((<usize>i) << 2)
-    if (op == SUM) {
+    let p = args.partial + (((<usize>(i / columns) * <usize>chunks) * <usize>columns + <usize>(i % columns)) << 2)
+    const out = args.out + ((<usize>i) << 2)
+    if (op == Reduction.SUM) {
       let sum: f64 = 0
       for (let k = 0; k < chunks; k++) {
         sum += <f64>load<f32>(p)
@@ -203,7 +192,7 @@ export function reduceJoin(args: usize, piece: i32, scratch: usize): void {
       let result = load<f32>(p)
       for (let k = 1; k < chunks; k++) {
         p += step
-        result = op == MAXIMUM ? max<f32>(result, load<f32>(p)) : min<f32>(result, load<f32>(p))
+        result = op == Reduction.MAX ? max<f32>(result, load<f32>(p)) : min<f32>(result, load<f32>(p))
       }
       store<f32>(out, result)
     }
