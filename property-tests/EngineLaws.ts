@@ -27,6 +27,31 @@ const law = (holds: boolean, name: string, about: string): void => {
 
 type Operation = (x: tf.Tensor2D, y: tf.Tensor2D) => tf.Tensor
 
+const labelsOf = (x: tf.Tensor2D): tf.Tensor1D => tf.argMax(x, 1) as tf.Tensor1D
+/** One-hot rows of the labels; tfjs wants two classes at least. */
+const oneHot = (x: tf.Tensor2D): tf.Tensor =>
+  tf.cast(tf.slice(tf.oneHot(labelsOf(x), x.shape[1] + 1), [0, 0], x.shape), "float32")
+
+/** Whole numbers and bool as float32, computed with: an engine that hands on their bytes gives other numbers. */
+const casts: Readonly<Record<string, Operation>> = {
+  "cast of bool to float32": (x, y) => tf.add(tf.cast(tf.greater(x, y), "float32"), 0.5),
+  "cast of int32 to float32": (x) => tf.mul(tf.cast(tf.cast(tf.mul(x, 100), "int32"), "float32"), 0.5),
+  "cast of bool to int32": (x, y) => tf.sum(tf.cast(tf.less(x, y), "int32"), 1),
+  "cast of float32 to bool": (x) => tf.logicalNot(tf.cast(tf.relu(x), "bool")),
+  "view of a cast": (x, y) => tf.add(tf.reshape(tf.cast(tf.reshape(tf.greater(x, y), [-1]), "float32"), x.shape), y),
+  "a product with oneHot": (x, y) => tf.mul(oneHot(y), x),
+  "where, gather and equal": (x, y) =>
+    tf.where(tf.equal(labelsOf(x), labelsOf(y)), tf.gather(tf.max(x, 1), tf.zerosLike(labelsOf(x))), tf.min(y, 1)),
+  "gradient of max": (x) => tf.grad((z: tf.Tensor) => tf.max(z, 1))(x),
+  "gradient of min": (x) => tf.grad((z: tf.Tensor) => tf.min(z))(x),
+  "gradient of a composed cross entropy": (x, y) =>
+    tf.grad((z: tf.Tensor) => {
+      const shifted = tf.sub(z, tf.max(z, 1, true))
+      const logs = tf.sub(shifted, tf.log(tf.sum(tf.exp(shifted), 1, true)))
+      return tf.neg(tf.mean(tf.sum(tf.mul(logs, oneHot(y)), 1)))
+    })(x)
+}
+
 /** What training and search do most. */
 const operations: Readonly<Record<string, Operation>> = {
   matMul: (x, y) => tf.matMul(x, tf.transpose(y)),
@@ -35,7 +60,8 @@ const operations: Readonly<Record<string, Operation>> = {
   softmax: (x) => tf.softmax(x),
   mean: (x) => tf.mean(x, 0),
   "gradient of a product": (x, y) =>
-    tf.grad((z: tf.Tensor) => tf.sum(tf.square(tf.matMul(z as tf.Tensor2D, tf.transpose(y)))))(x)
+    tf.grad((z: tf.Tensor) => tf.sum(tf.square(tf.matMul(z as tf.Tensor2D, tf.transpose(y)))))(x),
+  ...casts
 }
 
 const checkOperations = (reference: string, backend: string, options: Options): void => {
@@ -91,7 +117,8 @@ const checkOpen = (engine: EngineShape, before: string, options: Options): void 
 
 /**
  * Checks all laws; rejects with the first that is broken. Laws: while its scope is open the engine is the current one,
- * passes the self-test, gives what the reference gives and counts its memory; afterwards the one before is current again.
+ * passes the self-test, gives what the reference gives (casts between types and what is computed with them included) and
+ * counts its memory; afterwards the one before is current again.
  *
  * **Example** (tfjs's reference)
  *

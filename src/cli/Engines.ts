@@ -2,6 +2,7 @@
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import { type EngineReport, probe } from "../engine/Engines.ts"
+import type { PackageLoader } from "../engine/Tensorflow.ts"
 
 const line = (report: EngineReport): string => {
   const name = `${report.chosenByAuto ? "*" : " "} ${report.name.padEnd(15)}`
@@ -11,9 +12,9 @@ const line = (report: EngineReport): string => {
   return `${name} ${report.version}, ${report.threads} thread${report.threads === 1 ? "" : "s"}, ${report.mode}: ${bits}; ${test}`
 }
 
-/** Runs the command. */
-export const run = Effect.fn("Engines.run")(function* (input: { readonly json: boolean }) {
-  const reports = yield* probe()
+/** Runs the command. `packages` finds the optional packages; by default the installed ones. */
+export const run = Effect.fn("Engines.run")(function* (input: { readonly json: boolean }, packages?: PackageLoader) {
+  const reports = yield* probe({ mode: "strict", threads: 0 }, packages)
   if (input.json) return yield* Console.log(JSON.stringify(reports))
   for (const report of reports) yield* Console.log(line(report))
   yield* Console.log("\n* is what `auto` takes.")

@@ -10,8 +10,15 @@ import { selfTest } from "./SelfTest.ts"
 import * as Tensorflow from "./Tensorflow.ts"
 
 const strict = { mode: "strict", threads: 2 } as const
-const using = <A>(name: "simd" | "cpu" | "auto", body: () => A) =>
-  Effect.runPromise(Effect.sync(body).pipe(Effect.provide(layer(name, strict))))
+/** No optional package, whatever is installed beside this one. */
+const noPackages: Tensorflow.PackageLoader = {
+  resolve: (name) => {
+    throw new Error(`Cannot find module '${name}'`)
+  },
+  load: () => Promise.reject(new Error("nothing to load"))
+}
+const using = <A>(name: "simd" | "cpu" | "auto", body: () => A, packages = noPackages) =>
+  Effect.runPromise(Effect.sync(body).pipe(Effect.provide(layer(name, strict, packages))))
 
 const failure = async <A>(effect: Effect.Effect<A, unknown>): Promise<EngineError> => {
   const error = await Effect.runPromise(Effect.flip(effect))
@@ -86,8 +93,14 @@ describe("layer", () => {
   })
 
   it("auto takes the embedded engine where there is no GPU package", async () => {
-    expect(Tensorflow.isInstalled("tensorflow-gpu")).toBe(false)
+    expect(Tensorflow.isInstalled("tensorflow-gpu", noPackages)).toBe(false)
     expect(await using("auto", () => tf.getBackend())).toBe("osnas-simd")
+  })
+
+  it("auto takes the embedded engine where the GPU package does not load", async () => {
+    const broken = { resolve: (name: string) => `/nowhere/${name}.js`, load: () => Promise.reject(new Error("broken")) }
+    expect(Tensorflow.isInstalled("tensorflow-gpu", broken)).toBe(true)
+    expect(await using("auto", () => tf.getBackend(), broken)).toBe("osnas-simd")
   })
 })
 
@@ -126,9 +139,9 @@ describe("tensorflow", () => {
     ...given
   })
   it("a missing package is an error that says how to install it", async () => {
-    const error = await failure(Effect.scoped(acquire("tensorflow", strict)))
+    const error = await failure(Effect.scoped(acquire("tensorflow", strict, noPackages)))
     expect(error.message).toMatch(/engine tensorflow: .*npm install @tensorflow\/tfjs-node@4\.22\.0/)
-    const gpu = await failure(Effect.scoped(acquire("tensorflow-gpu", strict)))
+    const gpu = await failure(Effect.scoped(acquire("tensorflow-gpu", strict, noPackages)))
     expect(gpu.message).toMatch(/npm install @tensorflow\/tfjs-node-gpu@4\.22\.0.*CUDA/)
   })
   it("a package that does not load is an error with its reason", async () => {
@@ -154,7 +167,7 @@ describe("tensorflow", () => {
 
 describe("probe", () => {
   it("reports every engine, present or why not", async () => {
-    const reports = await Effect.runPromise(probe(strict))
+    const reports = await Effect.runPromise(probe(strict, noPackages))
     expect(reports.map((report) => report.name)).toEqual(engineNames)
     const simd = reports[0]!
     expect(simd).toMatchObject({ present: true, reason: undefined, mode: "strict", threads: 2, chosenByAuto: true })

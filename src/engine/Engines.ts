@@ -16,7 +16,8 @@ export type { EngineOptions } from "./Backends.ts"
 export const engineNames: ReadonlyArray<EngineName> = ["simd", "cpu", "tensorflow", "tensorflow-gpu"]
 
 /**
- * Starts an engine for a scope; see {@link layer}.
+ * Starts an engine for a scope; see {@link layer}. `packages` finds the optional packages; by default those that are
+ * installed beside this one.
  *
  * **Example** (In a scope of one's own)
  *
@@ -30,7 +31,8 @@ export const engineNames: ReadonlyArray<EngineName> = ["simd", "cpu", "tensorflo
  */
 export const acquire = (
   name: "auto" | EngineName,
-  options: EngineOptions
+  options: EngineOptions,
+  packages?: Tensorflow.PackageLoader
 ): Effect.Effect<EngineShape, EngineError | EngineMemoryError, Scope.Scope> => {
   switch (name) {
     case "simd":
@@ -39,10 +41,10 @@ export const acquire = (
       return Cpu.acquire(options)
     case "tensorflow":
     case "tensorflow-gpu":
-      return Tensorflow.acquire(name, options)
+      return Tensorflow.acquire(name, options, packages)
     case "auto":
-      return Tensorflow.isInstalled("tensorflow-gpu")
-        ? Tensorflow.acquire("tensorflow-gpu", options).pipe(Effect.catch(() => Simd.acquire(options)))
+      return Tensorflow.isInstalled("tensorflow-gpu", packages)
+        ? Tensorflow.acquire("tensorflow-gpu", options, packages).pipe(Effect.catch(() => Simd.acquire(options)))
         : Simd.acquire(options)
   }
 }
@@ -71,8 +73,9 @@ export const acquire = (
  */
 export const layer = (
   name: "auto" | EngineName,
-  options: EngineOptions
-): Layer.Layer<Engine, EngineError | EngineMemoryError> => Layer.effect(Engine, acquire(name, options))
+  options: EngineOptions,
+  packages?: Tensorflow.PackageLoader
+): Layer.Layer<Engine, EngineError | EngineMemoryError> => Layer.effect(Engine, acquire(name, options, packages))
 
 /** One line of `osnas engines`. */
 export interface EngineReport {
@@ -101,9 +104,13 @@ const absent = (name: EngineName, reason: string): EngineReport => ({
   chosenByAuto: false
 })
 
-const report = (name: EngineName, options: EngineOptions): Effect.Effect<EngineReport> =>
+const report = (
+  name: EngineName,
+  options: EngineOptions,
+  packages: Tensorflow.PackageLoader | undefined
+): Effect.Effect<EngineReport> =>
   Effect.gen(function* () {
-    const engine = yield* acquire(name, options)
+    const engine = yield* acquire(name, options, packages)
     const result = yield* Effect.try({
       try: selfTest,
       catch: (cause) => new EngineError({ engine: name, reason: `self-test: ${String(cause)}` })
@@ -128,7 +135,7 @@ const report = (name: EngineName, options: EngineOptions): Effect.Effect<EngineR
 
 /**
  * Tries every engine: present or why not, version, mode, threads, and the result of a self-test. Optional packages are
- * loaded only if they are installed; engines are started one after the other and stopped again.
+ * loaded only if they are installed (`packages` finds them); engines are started one after the other and stopped again.
  *
  * **Example** (Names and whether they are there)
  *
@@ -142,12 +149,13 @@ const report = (name: EngineName, options: EngineOptions): Effect.Effect<EngineR
  * ```
  */
 export const probe = (
-  options: EngineOptions = { mode: "strict", threads: 0 }
+  options: EngineOptions = { mode: "strict", threads: 0 },
+  packages?: Tensorflow.PackageLoader
 ): Effect.Effect<ReadonlyArray<EngineReport>> =>
   Effect.gen(function* () {
     // The GPU's package first: a process can load only one of the two, and `auto` depends on it.
     const found = new Map<EngineName, EngineReport>()
-    for (const name of [...engineNames].reverse()) found.set(name, yield* report(name, options))
+    for (const name of [...engineNames].reverse()) found.set(name, yield* report(name, options, packages))
     const auto: EngineName = found.get("tensorflow-gpu")?.present === true ? "tensorflow-gpu" : "simd"
     return engineNames.map((name) => ({ ...found.get(name)!, chosenByAuto: name === auto }))
   })

@@ -1,9 +1,13 @@
 import * as tf from "@tensorflow/tfjs-core"
 import "@tensorflow/tfjs-backend-cpu"
-import { beforeAll, describe, expect, it } from "vitest"
+import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { gradientMismatch } from "./FiniteDifferences.ts"
 import "./Gradients.ts"
 import { sizeOf } from "./Shape.ts"
+import { registerSimdBackend } from "./simd/Backend.ts"
+import "./simd/StandardKernels.ts"
+
+const embedded = "osnas-simd-gradients-test"
 
 beforeAll(async () => {
   await tf.setBackend("cpu")
@@ -176,8 +180,16 @@ const setup = (): void => {
   add("moments", (t) => tf.moments(t!, [0]).variance, values([3, 4]))
 }
 
-describe("gradients against finite differences", () => {
-  setup()
+setup()
+
+describe.each(["cpu", embedded])("gradients against finite differences on %s", (engine) => {
+  beforeAll(async () => {
+    if (engine === embedded) registerSimdBackend({ mode: "strict", threads: 1 }, embedded)
+    await tf.setBackend(engine)
+  })
+  afterAll(async () => {
+    await tf.setBackend("cpu")
+  })
   it.each(Object.keys(cases))("%s", (name) => {
     const [f, inputs] = cases[name]!
     const found = gradientMismatch(f, inputs, { step: 5e-3 })

@@ -4,7 +4,6 @@
  * the GPU's, `auto` finds it installed).
  */
 import { createRequire } from "node:module"
-import { pathToFileURL } from "node:url"
 import * as nodeUtil from "node:util"
 import * as tf from "@tensorflow/tfjs-core"
 import * as Effect from "effect/Effect"
@@ -34,12 +33,16 @@ export interface PackageLoader {
   readonly load: (file: string) => Promise<unknown>
 }
 
+/** The packages that a module at this place finds. */
+export const packagesAt = (place: string | URL): PackageLoader => {
+  const own = createRequire(place)
+  // Both packages are CommonJS. Loaded in one go, nothing else runs (and prints) before they are ready.
+  return { resolve: (name) => own.resolve(name), load: async (file) => own(file) as unknown }
+}
+
 const require = createRequire(import.meta.url)
 
-const installed: PackageLoader = {
-  resolve: (name) => require.resolve(name),
-  load: (file) => import(pathToFileURL(file).href)
-}
+const installed: PackageLoader = packagesAt(import.meta.url)
 
 /** The functions that Node 23 removed from `util` and tfjs-node 4.22 still calls. */
 const removedFromUtil: Readonly<Record<string, (value: unknown) => boolean>> = {
@@ -67,7 +70,38 @@ export const restoreUtilFunctions = (util: Record<string, unknown> = require("no
 // Both packages register the same tfjs backend, so a process can hold only the one it loaded first.
 let loadedName: TensorflowName | undefined
 
-const reason = (cause: unknown): string => (cause instanceof Error ? cause.message : nodeUtil.inspect(cause))
+/** The first line of what was thrown; the others of Node's messages are a stack of files. */
+const reason = (cause: unknown): string =>
+  (cause instanceof Error ? cause.message : nodeUtil.inspect(cause)).trim().split(/\s*\n/)[0] ?? ""
+
+/** Whether the package said that its library was neither downloaded nor built. */
+const lacksBinding = (cause: unknown): boolean =>
+  cause instanceof Error && /native addon module|tfjs_binding/.test(cause.message)
+
+/** Why a package that is installed cannot be used, in one line. */
+const loadAdvice = (name: TensorflowName, cause: unknown): string =>
+  lacksBinding(cause)
+    ? `the package ${packages[name]} is installed without its native library (tfjs_binding.node); ` +
+      `\`npm rebuild ${packages[name]}\` downloads it, or choose the engine simd`
+    : `${packages[name]} is installed but does not load: ${reason(cause)}; ` +
+      `\`npm rebuild ${packages[name]}\` may repair it, or choose the engine simd`
+
+type Print = "debug" | "error" | "info" | "log" | "warn"
+const prints: ReadonlyArray<Print> = ["debug", "error", "info", "log", "warn"]
+
+/**
+ * Runs `body` while the console is silent: both packages print a line for every kernel and backend that is registered
+ * already, some of it on the standard output. What cannot be used is reported as an error instead.
+ */
+const silently = <A>(body: () => A): A => {
+  const before = prints.map((key) => [key, console[key]] as const)
+  for (const key of prints) console[key] = () => {}
+  try {
+    return body()
+  } finally {
+    for (const [key, print] of before) console[key] = print
+  }
+}
 
 /** Whether the package is installed; nothing is loaded. */
 export const isInstalled = (name: TensorflowName, loader: PackageLoader = installed): boolean => {
@@ -94,26 +128,34 @@ const load = (name: TensorflowName, threads: number, loader: PackageLoader): Eff
         fail(`${packages[loadedName]} is loaded in this process already, and the two exclude each other`)
       )
     }
-    const previous: string | undefined = tf.getBackend()
+    // Null once the backend that was current has been removed, as the embedded engine's is when its scope closes.
+    const previous: string | null | undefined = tf.getBackend()
     const found = yield* Effect.tryPromise({
       try: async () => {
         restoreUtilFunctions()
+        // The package brings this one too. Where it has a copy of its own, the second one to be loaded prints a line for
+        // every kernel: that has to be the copy loaded below.
+        await import("@tensorflow/tfjs-backend-cpu")
         // TensorFlow reads these when it starts; it offers no other way.
         if (threads > 0 && loadedName === undefined) {
           process.env["TF_NUM_INTRAOP_THREADS"] = String(threads)
           process.env["TF_NUM_INTEROP_THREADS"] = "1"
         }
         process.env["TF_CPP_MIN_LOG_LEVEL"] ??= "2"
-        const module = (await loader.load(loader.resolve(packages[name]))) as TfjsNode & { readonly default?: TfjsNode }
+        const module = (await silently(() => loader.load(loader.resolve(packages[name])))) as TfjsNode & {
+          readonly default?: TfjsNode
+        }
         return module.version === undefined && module.default !== undefined ? module.default : module
       },
-      catch: (cause) => fail(`${packages[name]} is installed but does not load: ${reason(cause)}`)
-    })
+      catch: (cause) => fail(loadAdvice(name, cause))
+      // The package brought tfjs's derivatives, even where it failed afterwards.
+    }).pipe(Effect.ensuring(Effect.sync(registerGradients)))
     if (loadedName === undefined) supportPaddedPooling("tensorflow")
     loadedName = name
-    // The package made its backend current and brought tfjs's derivatives: both are put back.
-    registerGradients()
-    if (previous !== undefined && tf.getBackend() !== previous) yield* Effect.promise(() => tf.setBackend(previous))
+    // The package made its backend current: the one before is put back, unless it is gone.
+    if (previous && tf.getBackend() !== previous && tf.findBackendFactory(previous) !== null) {
+      yield* Effect.promise(() => tf.setBackend(previous))
+    }
     if (tf.findBackendFactory("tensorflow") === null) {
       return yield* Effect.fail(
         fail(

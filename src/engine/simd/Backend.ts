@@ -15,9 +15,20 @@ type NumericArray = Float32Array | Int32Array | Uint8Array
 
 const bytesPerElement = (dtype: tf.DataType): number => (dtype === "bool" ? 1 : 4)
 
+const viewOf = (runtime: Runtime, dtype: tf.DataType, address: number, length: number): NumericArray =>
+  dtype === "float32"
+    ? runtime.float32(address, length)
+    : dtype === "bool"
+      ? runtime.uint8(address, length)
+      : runtime.int32(address, length)
+
 /**
- * A tensor's data. Numbers are in the runtime's memory at `address`; `values` is a view of them, and setting it copies
- * in. Strings stay JavaScript values.
+ * A tensor's data. Numbers are in the runtime's memory at `address`, as the entry's dtype; `values` is a view of them,
+ * and setting it copies in. Strings stay JavaScript values.
+ *
+ * A tensor may have another dtype than its entry: the casts inside tfjs-backend-cpu (of bool to int32, of both to
+ * float32) put a new label on the same data, and so does a tensor that was cast on the `cpu` engine and is used here
+ * later. {@link TensorEntry.as} gives the numbers as the dtype of the label.
  */
 class TensorEntry {
   readonly dtype: tf.DataType
@@ -26,11 +37,15 @@ class TensorEntry {
   length = 0
   complexTensorInfos?: { real: tf.TensorInfo; imag: tf.TensorInfo }
   readonly #runtime: Runtime
+  readonly #free: (address: number) => void
   #strings: Array<Uint8Array> | undefined
   #view: NumericArray | undefined
+  /** The numbers as other dtypes, made when they are first asked for. */
+  #converted: Map<tf.DataType, number> | undefined
 
-  constructor(runtime: Runtime, dtype: tf.DataType, refCount: number) {
+  constructor(runtime: Runtime, free: (address: number) => void, dtype: tf.DataType, refCount: number) {
     this.#runtime = runtime
+    this.#free = free
     this.dtype = dtype
     this.refCount = refCount
   }
@@ -42,25 +57,39 @@ class TensorEntry {
   }
 
   release(): void {
-    if (this.address !== 0) this.#runtime.allocator.free(this.address)
+    if (this.address !== 0) this.#free(this.address)
     this.address = 0
     this.#view = undefined
     this.#strings = undefined
+    this.#dropConverted()
+  }
+
+  #dropConverted(): void {
+    if (this.#converted === undefined) return
+    for (const address of this.#converted.values()) this.#free(address)
+    this.#converted = undefined
+  }
+
+  /** Address of the numbers as a dtype: converted once, kept as long as the entry. 0 where there are no numbers. */
+  as(dtype: tf.DataType): number {
+    if (dtype === this.dtype || this.address === 0) return this.address
+    const known = this.#converted?.get(dtype)
+    if (known !== undefined) return known
+    if (dtype !== "float32" && dtype !== "int32" && dtype !== "bool") {
+      throw new Error(`a ${this.dtype} tensor cannot be read as ${dtype}`)
+    }
+    const address = this.#runtime.allocator.allocate(this.length * bytesPerElement(dtype))
+    viewOf(this.#runtime, dtype, address, this.length).set(this.values as NumericArray)
+    this.#converted ??= new Map()
+    this.#converted.set(dtype, address)
+    return address
   }
 
   get values(): Values | undefined {
     if (this.#strings !== undefined) return this.#strings
     if (this.address === 0) return undefined
     this.#runtime.settle()
-    if (this.#view === undefined) {
-      const { address, length } = this
-      this.#view =
-        this.dtype === "float32"
-          ? this.#runtime.float32(address, length)
-          : this.dtype === "bool"
-            ? this.#runtime.uint8(address, length)
-            : this.#runtime.int32(address, length)
-    }
+    this.#view ??= viewOf(this.#runtime, this.dtype, this.address, this.length)
     return this.#view
   }
 
@@ -73,17 +102,27 @@ class TensorEntry {
       const numbers = values as NumericArray
       // Copying a view of this very block onto itself is the only overlap there can be.
       if (this.address === 0 || this.length !== numbers.length) this.reserve(numbers.length)
+      this.#dropConverted()
       const view = this.values as NumericArray
       if (view !== numbers) view.set(numbers)
     }
   }
 }
 
+/** What a borrowed kernel has done so far: entries it made, and blocks that are freed when it is done. */
+interface Loan {
+  readonly made: Array<object>
+  readonly freed: Array<number>
+}
+
+type Infos = tf.TensorInfo | Array<tf.TensorInfo>
+
 /** The backend. Made and registered by {@link registerSimdBackend}. */
 export class SimdBackend extends MathBackendCPU {
   readonly runtime: Runtime
   // Own counter: ids only have to be distinct objects.
   #nextId = 0
+  #loan: Loan | undefined
 
   constructor(runtime: Runtime) {
     super()
@@ -96,6 +135,45 @@ export class SimdBackend extends MathBackendCPU {
 
   #store(dataId: object, entry: TensorEntry): void {
     this.data.set(dataId, entry as unknown as Parameters<typeof this.data.set>[1])
+    this.#loan?.made.push(dataId)
+  }
+
+  readonly #free = (address: number): void => {
+    if (this.#loan === undefined) this.runtime.allocator.free(address)
+    else this.#loan.freed.push(address)
+  }
+
+  /**
+   * Runs a kernel that was written for tfjs-backend-cpu, where an array lives as long as anything refers to it. Here it
+   * is a view of memory, so blocks are freed only when the kernel is done: some (those of the Fourier transforms) still
+   * read what they have disposed of. What a kernel made is given back where it throws, and a result whose data have
+   * another dtype than the result (the places of MaxPoolWithArgmax) gets data of its own.
+   */
+  borrow<A extends Infos | undefined>(kernel: () => A): A {
+    const outer = this.#loan
+    const loan: Loan = { made: [], freed: [] }
+    this.#loan = loan
+    try {
+      const out = kernel()
+      if (out === undefined) return out
+      return (Array.isArray(out) ? out.map((info) => this.#ofOneType(info)) : this.#ofOneType(out)) as A
+    } catch (error) {
+      for (const dataId of loan.made) if (this.data.has(dataId)) this.disposeData(dataId, true)
+      throw error
+    } finally {
+      this.#loan = outer
+      for (const address of loan.freed) this.#free(address)
+      outer?.made.push(...loan.made)
+    }
+  }
+
+  #ofOneType(info: tf.TensorInfo): tf.TensorInfo {
+    const entry = this.#entry(info.dataId)
+    if (entry.dtype === info.dtype || entry.address === 0) return info
+    const own = this.allocate([...info.shape], info.dtype)
+    this.view(own).set(this.view(info))
+    this.disposeData(info.dataId)
+    return own
   }
 
   override write(values: Values, shape: Array<number>, dtype: tf.DataType): object {
@@ -104,32 +182,43 @@ export class SimdBackend extends MathBackendCPU {
     return dataId
   }
 
-  override move(dataId: object, values: Values, _shape: Array<number>, dtype: tf.DataType, refCount: number): void {
-    const entry = new TensorEntry(this.runtime, dtype, refCount)
-    // A complex tensor has no values of its own: `complexTensorInfos` is set next.
+  override move(dataId: object, values: Values, shape: Array<number>, dtype: tf.DataType, refCount: number): void {
+    const entry = new TensorEntry(this.runtime, this.#free, dtype, refCount)
+    // A complex tensor has no values of its own: its kernel sets `complexTensorInfos` next. One that comes from another
+    // backend brings its real and imaginary parts in turn.
     if (dtype !== "complex64") entry.values = values
+    else if (values !== undefined && values !== null) {
+      const part = (offset: 0 | 1): tf.TensorInfo => {
+        const pairs = values as Float32Array
+        const numbers = Float32Array.from({ length: pairs.length / 2 }, (_, i) => pairs[2 * i + offset]!)
+        return this.makeTensorInfo(shape, "float32", numbers)
+      }
+      entry.complexTensorInfos = { real: part(0), imag: part(1) }
+    }
     this.#store(dataId, entry)
   }
 
   /** A tensor of undefined content, for kernels to write. Sizes in elements follow from the shape. */
   allocate(shape: Array<number>, dtype: tf.DataType = "float32"): tf.TensorInfo {
-    const entry = new TensorEntry(this.runtime, dtype, 1)
+    const entry = new TensorEntry(this.runtime, this.#free, dtype, 1)
     entry.reserve(tf.util.sizeFromShape(shape))
     const dataId = { id: this.#nextId++ }
     this.#store(dataId, entry)
     return { dataId, shape, dtype }
   }
 
-  /** Address of a tensor's numbers. A tensor that another backend holds is moved here first. */
+  /** Address of a tensor's numbers, as its dtype. A tensor that another backend holds is moved here first. */
   address(info: tf.TensorInfo): number {
     const entry = this.#entry(info.dataId)
     if (entry.address === 0) throw new Error(`a ${entry.dtype} tensor has no address`)
-    return entry.address
+    return entry.as(info.dtype)
   }
 
-  /** The numbers as a view of memory: valid until the tensor is disposed. */
+  /** The numbers as a view of memory, of the tensor's dtype: valid until the tensor is disposed. */
   view(info: tf.TensorInfo): NumericArray {
-    return this.#entry(info.dataId).values as NumericArray
+    const entry = this.#entry(info.dataId)
+    if (entry.dtype === info.dtype || entry.address === 0) return entry.values as NumericArray
+    return viewOf(this.runtime, info.dtype, entry.as(info.dtype), entry.length)
   }
 
   override readSync(dataId: object): Values {
@@ -171,6 +260,11 @@ export class SimdBackend extends MathBackendCPU {
   }
 }
 
+const borrowed = new WeakMap<tf.KernelFunc, tf.KernelFunc>()
+
+/** The kernel of tfjs-backend-cpu that a registered kernel runs as it is; undefined for kernels of our own. */
+export const borrowedFrom = (kernelFunc: tf.KernelFunc): tf.KernelFunc | undefined => borrowed.get(kernelFunc)
+
 /**
  * Makes the backend and registers it, with every kernel of tfjs-backend-cpu that has not been registered for it already.
  * The name may be given for tests that want several side by side.
@@ -180,7 +274,12 @@ export const registerSimdBackend = (options: RuntimeOptions, name: string = back
   tf.registerBackend(name, () => backend, 0)
   const present = new Set(tf.getKernelsForBackend(name).map((kernel) => kernel.kernelName))
   for (const kernel of tf.getKernelsForBackend("cpu")) {
-    if (!present.has(kernel.kernelName)) tf.registerKernel({ ...kernel, backendName: name })
+    if (present.has(kernel.kernelName)) continue
+    // The backend of the call: kernels outlive the backend that they were registered with.
+    const kernelFunc: tf.KernelFunc = (params) =>
+      (params.backend as SimdBackend).borrow(() => kernel.kernelFunc(params))
+    borrowed.set(kernelFunc, kernel.kernelFunc)
+    tf.registerKernel({ ...kernel, kernelFunc, backendName: name })
   }
   for (const kernel of simdKernels) {
     if (present.has(kernel.kernelName)) continue

@@ -52,7 +52,10 @@ export const hostDependentKernels: ReadonlyArray<string> = [
 
 /** tfjs-backend-cpu's kernel on the same tensors. */
 const fallback = (name: string, inputs: Inputs, attrs: Attributes, backend: SimdBackend): Info | Array<Info> =>
-  tf.getKernel(name, "cpu").kernelFunc({ inputs, attrs: attrs as tf.NamedAttrMap, backend }) as Info | Array<Info>
+  backend.borrow(
+    () =>
+      tf.getKernel(name, "cpu").kernelFunc({ inputs, attrs: attrs as tf.NamedAttrMap, backend }) as Info | Array<Info>
+  )
 
 /** Registers a kernel that falls back where `kernel` gives undefined. */
 const register = (kernelName: string, kernel: Kernel): void =>
@@ -88,7 +91,35 @@ const asFloats = <A>(backend: SimdBackend, infos: ReadonlyArray<Info>, body: (..
   }
 }
 
-// One operand. Functions whose fallback would ask the host's library take any type.
+// Types. tfjs-backend-cpu puts the label of a wider type on the same data; here every type has data of its own.
+const castTypes: ReadonlySet<unknown> = new Set(["float32", "int32", "bool"])
+register("Cast", ({ x }, attributes, backend) => {
+  const dtype = attributes["dtype"] as tf.DataType
+  if (x!.dtype === dtype) return fallback("Identity", { x: x! }, {}, backend)
+  // To a complex number and from one: the fallback copies the parts.
+  if ((dtype === "complex64" && x!.dtype !== "string") || x!.dtype === "complex64") return undefined
+  if (!castTypes.has(dtype) || !castTypes.has(x!.dtype)) {
+    throw new TypeError(`cast: a ${x!.dtype} tensor cannot become ${dtype}; numbers and bool can become each other`)
+  }
+  const out = backend.allocate([...x!.shape], dtype)
+  const [from, to] = [backend.view(x!), backend.view(out)]
+  // Storing in an Int32Array cuts the fraction off and makes NaN and infinities 0; NaN is not zero, so it is true.
+  if (dtype === "bool") for (let i = 0; i < to.length; i++) to[i] = from[i] === 0 ? 0 : 1
+  else to.set(from)
+  return out
+})
+
+/** A float32 result as the type of the operands, as tfjs has it: fractions are cut off, NaN and infinities become 0. */
+const narrowed = (backend: SimdBackend, float: Info, dtype: tf.DataType): Info => {
+  if (dtype === "float32") return float
+  const out = backend.allocate([...float.shape], dtype)
+  backend.view(out).set(backend.view(float))
+  backend.disposeData(float.dataId)
+  return out
+}
+
+// One operand. Functions whose fallback would ask the host's library take any type. Of integers, tfjs makes integers;
+// the exponential alone is float32 always.
 const hostFunctions: ReadonlyArray<UnaryOperation> = [
   "Exp",
   "Log",
@@ -113,7 +144,11 @@ const hostFunctions: ReadonlyArray<UnaryOperation> = [
   "Selu"
 ]
 for (const name of hostFunctions) {
-  register(name, ({ x }, _, backend) => asFloats(backend, [x!], (floats) => unary(backend, name, floats!)))
+  register(name, ({ x }, _, backend) => {
+    if (x!.dtype === "complex64" || x!.dtype === "string") return undefined
+    const out = asFloats(backend, [x!], (floats) => unary(backend, name, floats!))
+    return name === "Exp" ? out : narrowed(backend, out, x!.dtype)
+  })
 }
 const exactFunctions: ReadonlyArray<UnaryOperation> = [
   "Sqrt",
@@ -161,9 +196,9 @@ register("Prelu", ({ alpha, x }, _, backend) =>
   isFloat(x!) && isFloat(alpha!) ? binary(backend, "Prelu", x!, alpha!) : undefined
 )
 
-/** x as it broadcasts to a shape, through the fallback's addition of zeros (negative zeros apart, a copy). */
+/** A copy of x as it broadcasts to a shape. */
 const broadcast = (backend: SimdBackend, x: Info, shape: ReadonlyArray<number>): Info => {
-  const out = backend.allocate([...shape])
+  const out = backend.allocate([...shape], x.dtype)
   const view = backend.view(out)
   const source = backend.view(x)
   const rank = shape.length
@@ -186,24 +221,46 @@ const broadcast = (backend: SimdBackend, x: Info, shape: ReadonlyArray<number>):
   return out
 }
 
+/** a^b in 32 bits, as a product of them: exact, where a float32 would hold 24 bits. b < 0 leaves the fraction out. */
+const wholePower = (a: number, b: number): number => {
+  if (b < 0) return a === 1 || (a === -1 && b % 2 === 0) ? 1 : a === -1 ? -1 : 0
+  let [result, square, rest] = [1, a, b]
+  while (rest > 0) {
+    if (rest % 2 === 1) result = Math.imul(result, square)
+    square = Math.imul(square, square)
+    rest = Math.floor(rest / 2)
+  }
+  return result
+}
+/** Runs `body` on two operands of the shape that they have together. */
+const together = <A>(backend: SimdBackend, a: Info, b: Info, body: (a: Info, b: Info) => A): A => {
+  const shape = tf.broadcast_util.assertAndGetBroadcastShape([...a.shape], [...b.shape])
+  const wide = [broadcast(backend, a, shape), broadcast(backend, b, shape)] as const
+  try {
+    return body(...wide)
+  } finally {
+    for (const info of wide) backend.disposeData(info.dataId)
+  }
+}
+
 for (const name of ["Pow", "Atan2"] as const satisfies ReadonlyArray<BinaryOperation>) {
   register(name, ({ a, b }, _, backend) => {
-    const integers = a!.dtype === "int32" && b!.dtype === "int32"
-    const result = asFloats(backend, [a!, b!], (x, y) => {
-      const direct = binary(backend, name, x!, y!)
-      if (direct !== undefined) return direct
-      const shape = tf.broadcast_util.assertAndGetBroadcastShape([...x!.shape], [...y!.shape])
-      const [wideX, wideY] = [broadcast(backend, x!, shape), broadcast(backend, y!, shape)]
-      const out = binary(backend, name, wideX, wideY)
-      backend.disposeData(wideX.dataId)
-      backend.disposeData(wideY.dataId)
-      return out
-    })
-    if (!integers || result === undefined) return result
-    const whole = backend.allocate([...result.shape], "int32")
-    backend.view(whole).set(backend.view(result))
-    backend.disposeData(result.dataId)
-    return whole
+    if (name === "Pow" && a!.dtype === "int32" && b!.dtype === "int32") {
+      return together(backend, a!, b!, (x, y) => {
+        const out = backend.allocate([...x.shape], "int32")
+        const [bases, exponents, powers] = [backend.view(x), backend.view(y), backend.view(out)]
+        for (let i = 0; i < powers.length; i++) powers[i] = wholePower(bases[i]!, exponents[i]!)
+        return out
+      })
+    }
+    const result = asFloats(
+      backend,
+      [a!, b!],
+      (x, y) =>
+        binary(backend, name, x!, y!) ??
+        together(backend, x!, y!, (wideX, wideY) => binary(backend, name, wideX, wideY))
+    )
+    return result === undefined ? undefined : narrowed(backend, result, a!.dtype === b!.dtype ? a!.dtype : "float32")
   })
 }
 
@@ -240,9 +297,19 @@ register("BatchMatMul", ({ a, b }, attributes, backend) => {
   const [outerA, outerB] = [a!.shape.slice(0, -2), b!.shape.slice(0, -2)]
   const [batchA, batchB] = [tf.util.sizeFromShape(outerA), tf.util.sizeFromShape(outerB)]
   // The fallback says what is wrong with shapes that do not fit.
-  if (k !== inner || !(batchA === batchB || batchA === 1 || batchB === 1)) return undefined
-  const shape = [...tf.broadcast_util.assertAndGetBroadcastShape(outerA, outerB), rows, columns]
-  return matMul(backend, a!, b!, { batchA, batchB, rows, k, columns, transposeA, transposeB }, shape)
+  if (k !== inner) return undefined
+  const outer = tf.broadcast_util.assertAndGetBroadcastShape(outerA, outerB)
+  const [batch, sizes] = [tf.util.sizeFromShape(outer), { rows, k, columns, transposeA, transposeB }]
+  const shape = [...outer, rows, columns]
+  if (batch === Math.max(batchA, batchB) && (batchA === batchB || Math.min(batchA, batchB) === 1)) {
+    return matMul(backend, a!, b!, { ...sizes, batchA, batchB }, shape)
+  }
+  // Batches that broadcast both ways, or along some of their axes: the cpu backend computes a part of them only.
+  const [wideA, wideB] = [broadcast(backend, a!, [...outer, ...lastA]), broadcast(backend, b!, [...outer, ...lastB])]
+  const out = matMul(backend, wideA, wideB, { ...sizes, batchA: batch, batchB: batch }, shape)
+  backend.disposeData(wideA.dataId)
+  backend.disposeData(wideB.dataId)
+  return out
 })
 register("Softmax", ({ logits }, attributes, backend) => {
   const axis = (attributes["dim"] as number | undefined) ?? -1
@@ -250,6 +317,26 @@ register("Softmax", ({ logits }, attributes, backend) => {
   if (axis !== -1 && axis !== rank - 1) throw new RangeError(`softmax: axis ${axis} is not the last of ${rank}`)
   return asFloats(backend, [logits!], (x) => softmax(backend, x!))
 })
+
+// Spectra, one row after the other: the fallback keeps all it needs for one call until it is done.
+for (const name of ["FFT", "IFFT"] as const) {
+  register(name, ({ input }, _, backend) => {
+    const shape = [...input!.shape]
+    const columns = shape[shape.length - 1]!
+    const rows = columns === 0 ? 0 : size(input!) / columns
+    const values = backend.readSync(input!.dataId) as Float32Array
+    const out = new Float32Array(2 * rows * columns)
+    for (let row = 0; row < rows; row++) {
+      const [from, to] = [2 * row * columns, 2 * (row + 1) * columns]
+      const dataId = backend.write(values.slice(from, to), [1, columns], "complex64")
+      const result = fallback(name, { input: { dataId, shape: [1, columns], dtype: "complex64" } }, {}, backend) as Info
+      out.set(backend.readSync(result.dataId) as Float32Array, from)
+      backend.disposeData(dataId)
+      backend.disposeData(result.dataId)
+    }
+    return { dataId: backend.write(out, shape, "complex64"), shape, dtype: "complex64" }
+  })
+}
 
 // Places.
 const wholeBlock = (backend: SimdBackend, x: Info, begin: ReadonlyArray<number>, length: ReadonlyArray<number>) => {
