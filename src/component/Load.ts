@@ -319,7 +319,9 @@ export const relocate = (loaded: LoadedRun, file: string): LoadedRun => {
   // Data is named from where one works, not from where the configuration lies: from elsewhere only the whole path leads there.
   const data = Object.entries(dataflow).map(([key, value]) => [
     key,
-    dataPlaces.has(key) && typeof value === "string" ? resolve(value) : value
+    dataPlaces.has(key) && typeof value === "string" && !(key === "testFolder" && dataflow.name === "image-folder")
+      ? resolve(value)
+      : value
   ])
   const config: RunConfig = {
     ...loaded.config,
