@@ -31,11 +31,12 @@ const smaller = ({ components, config }: Load.LoadedRun): NonNullable<Load.Overr
   const perIdentity = typeof options["perIdentity"] === "number" ? options["perIdentity"] : 0
   // Pairs of one person are needed among the few images that score.
   const isFaces = config.trainingAgent.name === "face-recognition"
+  const faces = components.trainingAgent.options["objective"] === "auc" ? 100 : 60
   const batchSize = isFaces ? Math.max(16, 2 * perIdentity) : 8
   const wanted = {
     dataflow: {
       size: Math.min(side, 28),
-      trainLimit: isFaces ? 60 : 24,
+      trainLimit: isFaces ? faces : 24,
       testLimit: 16,
       verificationPairs: 20,
       prefetch: 0

@@ -6,7 +6,17 @@
  * user's own, tables and weights by relative paths, lists of pairs, archives.
  */
 import { type ChildProcess, spawn } from "node:child_process"
-import { cpSync, existsSync, globSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs"
+import {
+  cpSync,
+  existsSync,
+  globSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync
+} from "node:fs"
 import { tmpdir } from "node:os"
 import * as path from "node:path"
 import { pathToFileURL } from "node:url"
@@ -201,6 +211,14 @@ ${search}
     flags: []
   }))
   cases.push({ name: "project/module that stays", config: "configs/module.yaml", cwd: folder, flags: [], stays: true })
+  write("tables/macro.csv", readFileSync(path.join(root, "src", "estimator", "data", "nas-bench-macro.csv"), "utf8"))
+  const table = "estimator: { name: tabular, table: nas-bench-macro, file: tables/macro.csv }"
+  const colour = "dataflow: { name: fashion-mnist, size: 32, channels: 3, trainLimit: 48, testLimit: 20 }"
+  const macro = small
+    .replace(/^searchSpace.*$/m, "searchSpace: { name: nas-bench-macro }")
+    .replace(/^estimator.*$/m, table)
+  write("configs/tabular.yaml", `name: tabular\n${macro}${colour}\nbudget: { max: 50e6 }\n${search}\n`)
+  cases.push({ name: "project/tabular", config: "configs/tabular.yaml", cwd: folder, flags: [] })
   for (const variant of [Cifar10.variant, Cifar100.variant]) {
     const archive = await MadeData.cifarArchive(path.join(folder, "archives"), variant, images, { train: 12, test: 4 })
     const { name } = variant
