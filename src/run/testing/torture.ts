@@ -1,7 +1,8 @@
 /**
  * Kills runs and takes them up again: `SIGKILL` at random instants of every phase, several times a run, until it ends;
  * then compares all that must not depend on it with a run that nobody killed. `--config FILE` tortures that configuration
- * through the command instead of the small run.
+ * through the command instead of the small run. `--examples` stops every configuration of `examples/` in each of its phases
+ * (`tortureExamples.ts`); `--only PATTERN` takes those whose name contains it, `--skip-verify` leaves `osnas verify` out.
  *
  * Prints a JSON object; exits 0 if every run ended with equal bytes and nothing was left to clean up.
  */
@@ -13,6 +14,7 @@ import * as path from "node:path"
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
 import * as Key from "../../random/Key.ts"
+import { tortureExamples } from "./tortureExamples.ts"
 
 /** What to torture, and how much. */
 export interface TortureOptions {
@@ -211,15 +213,26 @@ if (import.meta.main) {
     options: {
       kills: { type: "string", default: "100" },
       seed: { type: "string", default: "1" },
-      config: { type: "string" }
+      config: { type: "string" },
+      examples: { type: "boolean", default: false },
+      only: { type: "string" },
+      "skip-verify": { type: "boolean", default: false }
     }
   })
-  const report = await torture({
-    kills: Number.parseInt(values.kills, 10),
-    seed: Number.parseInt(values.seed, 10),
-    config: values.config === undefined ? undefined : path.resolve(values.config),
-    onRun: (runs, kills) => process.stderr.write(`${runs} runs, ${kills} kills\n`)
-  })
+  const seed = Number.parseInt(values.seed, 10)
+  const report = values.examples
+    ? await tortureExamples({
+        seed,
+        only: values.only,
+        skipVerify: values["skip-verify"],
+        onProgress: (line) => process.stderr.write(`${line}\n`)
+      })
+    : await torture({
+        kills: Number.parseInt(values.kills, 10),
+        seed,
+        config: values.config === undefined ? undefined : path.resolve(values.config),
+        onRun: (runs, kills) => process.stderr.write(`${runs} runs, ${kills} kills\n`)
+      })
   process.stdout.write(`${JSON.stringify(report)}\n`)
   process.exitCode = report.different.length + report.failed.length + report.leftovers.length === 0 ? 0 : 1
 }

@@ -1,0 +1,38 @@
+/** The tests of one half of the examples: each is stopped in a phase of its run, taken up, compared. */
+import { globSync, mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import * as Effect from "effect/Effect"
+import { afterAll, assert, describe, it } from "vitest"
+import * as Differences from "../../run/testing/Differences.ts"
+import * as StoppedExample from "./StoppedExample.ts"
+
+/** All configurations of `examples/`. */
+export const examples = globSync("**/*.yaml", { cwd: StoppedExample.folder }).sort()
+
+/** Declares the tests of every second example, from the first or the second on. */
+export const declare = (from: 0 | 1): void => {
+  const mine = examples.filter((_, at) => at % 2 === from)
+  const home = mkdtempSync(join(tmpdir(), "osnas-stopped-"))
+  afterAll(() => rmSync(home, { recursive: true, force: true }))
+  const stopped = new Set<string>()
+
+  describe("an example that is stopped and taken up comes to the bytes of its undisturbed run", () => {
+    it.each(mine.map((file, turn) => [file, turn] as const))("%s", { timeout: 300_000 }, async (file, turn) => {
+      const folder = join(home, String(turn))
+      const { outcomes, stop, taken, whole } = await Effect.runPromise(
+        Effect.flatMap(StoppedExample.load(file), (loaded) => StoppedExample.trial(loaded, folder, turn))
+      )
+      const instant = `${stop.how} in ${stop.phase} after event ${stop.event}`
+      assert.deepStrictEqual(outcomes, ["Done", stop.how === "pause" ? "Paused" : "interrupted", "Done"], instant)
+      assert.deepStrictEqual(Differences.between(whole, taken), [], instant)
+      assert.deepStrictEqual(Differences.leftovers(taken), [], instant)
+      stopped.add(stop.phase)
+      rmSync(folder, { recursive: true })
+    })
+
+    it("in every phase, over all of them", () => {
+      assert.sameMembers([...stopped], ["supernetTraining", "searching", "retraining", "evaluating"])
+    })
+  })
+}
