@@ -149,6 +149,53 @@ function zeroOver(dst: usize, n: i32): void {
   for (let i: usize = 0; i < <usize>n << 2; i += 16) v128.store(dst + i, f32x4.splat(0))
 }
 
+// One im2col patch to `line`, [ky][kx][channels]: zeros where a tap meets the padding or, going back, falls between the strides.
+// @ts-ignore: decorator
+@inline
+function gatherPatch(backward: bool, joined: bool, base: usize, gridRow: i32, gridCol: i32, height: i32, width: i32, ld: i32, kernel: i32, stride: i32, padding: i32, dilation: i32, channels: i32, line: usize): void {
+  let d = line
+  for (let ky = 0; ky < kernel; ky++) {
+    let iy: i32
+    let inside: bool
+    if (backward) {
+      const t = gridRow + padding - ky * dilation
+      iy = t / stride
+      inside = t >= 0 && iy * stride == t && iy < height
+    } else {
+      iy = gridRow * stride - padding + ky * dilation
+      inside = iy >= 0 && iy < height
+    }
+    if (!inside) {
+      zeroOver(d, kernel * channels)
+      d += <usize>(kernel * channels) << 2
+      continue
+    }
+    const source = base + ((<usize>iy * <usize>(width * ld)) << 2)
+    const ix0 = gridCol * stride - padding
+    if (joined && ix0 >= 0 && ix0 + kernel <= width) {
+      copyOver(d, source + ((<usize>(ix0 * ld)) << 2), kernel * channels)
+      d += <usize>(kernel * channels) << 2
+      continue
+    }
+    for (let kx = 0; kx < kernel; kx++) {
+      let ix: i32
+      if (backward) {
+        const t = gridCol + padding - kx * dilation
+        ix = t / stride
+        inside = t >= 0 && ix * stride == t && ix < width
+      } else {
+        ix = ix0 + kx * dilation
+        inside = ix >= 0 && ix < width
+      }
+      if (inside) copyOver(d, source + ((<usize>(ix * ld)) << 2), channels)
+      else zeroOver(d, channels)
+      d += <usize>channels << 2
+    }
+  }
+  // What the last copy wrote too much has to be zero.
+  zeroOver(d, 1)
+}
+
 // Patches, one row at a time through a line at `line`.
 function packGather(s: Source, row: i32, rows: i32, channel: i32, dst: usize, line: usize): void {
   const backward = s.kind == Operand.GATHER_BACKWARD
@@ -183,47 +230,7 @@ function packGather(s: Source, row: i32, rows: i32, channel: i32, dst: usize, li
       const gridRow = pixel / gridCols
       const gridCol = pixel - gridRow * gridCols
       const base = x + ((<usize>image * <usize>(height * width) * <usize>ld) << 2)
-      let d = line
-      for (let ky = 0; ky < kernel; ky++) {
-        let iy: i32
-        let inside: bool
-        if (backward) {
-          const t = gridRow + padding - ky * dilation
-          iy = t / stride
-          inside = t >= 0 && iy * stride == t && iy < height
-        } else {
-          iy = gridRow * stride - padding + ky * dilation
-          inside = iy >= 0 && iy < height
-        }
-        if (!inside) {
-          zeroOver(d, kernel * channels)
-          d += <usize>(kernel * channels) << 2
-          continue
-        }
-        const source = base + ((<usize>iy * <usize>(width * ld)) << 2)
-        const ix0 = gridCol * stride - padding
-        if (joined && ix0 >= 0 && ix0 + kernel <= width) {
-          copyOver(d, source + ((<usize>(ix0 * ld)) << 2), kernel * channels)
-          d += <usize>(kernel * channels) << 2
-          continue
-        }
-        for (let kx = 0; kx < kernel; kx++) {
-          let ix: i32
-          if (backward) {
-            const t = gridCol + padding - kx * dilation
-            ix = t / stride
-            inside = t >= 0 && ix * stride == t && ix < width
-          } else {
-            ix = ix0 + kx * dilation
-            inside = ix >= 0 && ix < width
-          }
-          if (inside) copyOver(d, source + ((<usize>(ix * ld)) << 2), channels)
-          else zeroOver(d, channels)
-          d += <usize>channels << 2
-        }
-      }
-      // What the last copy wrote too much has to be zero.
-      zeroOver(d, 1)
+      gatherPatch(backward, joined, base, gridRow, gridCol, height, width, ld, kernel, stride, padding, dilation, channels, line)
       let l = line
       for (let j = 0; j < vectors; j++) {
         v128.store(p, v128.load(l))

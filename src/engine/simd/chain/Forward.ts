@@ -7,7 +7,8 @@ import { fill } from "../operations/Elementwise.ts"
 import type { Runtime } from "../Runtime.ts"
 import { type Temporary, withTemporaries } from "../Temporaries.ts"
 import { forwardDepthwise } from "./Depthwise.ts"
-import { activateTensor, fillVector, joinStatistics, required } from "./Ends.ts"
+import { activateTensor } from "./Nhwc.ts"
+import { fillVector, joinStatistics, required } from "./Normalisation.ts"
 import {
   activatedSource,
   activateEpilogue,
