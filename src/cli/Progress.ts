@@ -134,6 +134,10 @@ export const fold = (state: State, { event, time }: Stamped, columns: number | u
     }
     case "LearningReviewed":
       return line(`Learning   ${reviewWords(event.metrics)}`)
+    case "OptionsChanged": {
+      const changes = event.changes.map(({ is, key, was }) => `Changed    ${key}: ${was} before, now ${is}`)
+      return { ...none, lines: changes }
+    }
     case "Remarked":
       return line(`${titles[event.phase].padEnd(10)} epoch ${event.epoch}, step ${event.step}: ${event.remark}`)
     case "CandidateScored": {

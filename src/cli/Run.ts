@@ -7,6 +7,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import { type Kind, kinds } from "../component/Bound.ts"
 import * as EngineLayer from "../component/EngineLayer.ts"
@@ -18,6 +19,7 @@ import { quickstart, version } from "../Package.ts"
 import { networkText } from "../report/Drawing.ts"
 import { cost, figures, si } from "../report/Format.ts"
 import type { ReportData } from "../report/ReportData.ts"
+import * as ConfigFile from "../run/ConfigFile.ts"
 import { RunEvents } from "../run/RunEvents.ts"
 import * as RunFolder from "../run/RunFolder.ts"
 import * as Runner from "../run/Runner.ts"
@@ -188,6 +190,12 @@ const asked: Readonly<Record<Reason, string>> = {
   output: `\n${finishing}: nobody can read standard output any more.`
 }
 
+/** Where the modules of the user's own are: the way back to them when the run's folder was moved. */
+const modulePlaces = ({ modules }: Load.LoadedRun): Readonly<Record<string, Readonly<Record<string, string>>>> => {
+  const places = Object.entries(modules).map(([kind, { file }]) => [kind, file] as const)
+  return places.length === 0 ? {} : { modules: Object.fromEntries(places) }
+}
+
 /** Completes on the first Ctrl-C, or what else asks for a pause. */
 const pauseOnSignal = Effect.gen(function* () {
   const signals = yield* Signals
@@ -302,11 +310,12 @@ export const begin = (loaded: Load.LoadedRun, beginning: Beginning) => {
     return yield* Runner.run({
       config: moved.config,
       kinds: moved.kinds,
+      modules: Load.moduleDigests(loaded),
       configText: Load.toYaml(moved),
       folder,
       baseFolder: moved.folder,
       overwrite,
-      notes: { ...notes(), ...latency, ...beginning.notes },
+      notes: { ...notes(), ...modulePlaces(loaded), ...latency, ...beginning.notes },
       files: { [RunFolder.files.lookupTable]: LookupTable.encode(lookupTable) },
       machine,
       maxMinutes,
@@ -377,6 +386,24 @@ export const run = Effect.fn("Run.run")(function* (input: RunInput) {
   )
 })
 
+/**
+ * The modules of the user's own that a run's configuration does not lead to any more because the folder was moved, each at
+ * the place that the run has noted.
+ */
+const movedModules = Effect.fnUntraced(function* (folder: string, file: string) {
+  const { notes } = yield* RunFolder.readManifest(yield* Disk, folder)
+  const noted = notes["modules"]
+  if (typeof noted !== "object" || noted === null) return []
+  const source = yield* Effect.fromResult(ConfigFile.parse(file, yield* RunFolder.readConfig(yield* Disk, folder)))
+  return Object.entries(noted).flatMap(([kind, place]): ReadonlyArray<Assignment> => {
+    const section = source.value[kind]
+    const name = Predicate.hasProperty(section, "name") ? section.name : undefined
+    if (typeof name !== "string" || typeof place !== "string" || !Load.isModulePath(name)) return []
+    const isThere = existsSync(Load.modulePath(name, folder))
+    return isThere || !existsSync(place) ? [] : [[[kind, "name"], place, RunFolder.files.manifest]]
+  })
+})
+
 /** The configuration of a run that began, `set` laid over it, and the components and costs that it began with. */
 export const ofFolder = Effect.fnUntraced(function* (
   dir: string,
@@ -388,7 +415,8 @@ export const ofFolder = Effect.fnUntraced(function* (
   if (!existsSync(file)) {
     return yield* new UsageError({ reason: `${dir} is no folder of a run: it has no ${RunFolder.files.config}` })
   }
-  const loaded = yield* Load.file(file, { set, flags: given(["engine", "threads"], threads, "--threads") })
+  const flags = [...given(["engine", "threads"], threads, "--threads"), ...(yield* movedModules(folder, file))]
+  const loaded = yield* Load.file(file, { set, flags })
   const layers = RunLayers.layers(loaded.config, loaded.components, engineOf(loaded), {
     given: join(folder, RunFolder.files.lookupTable)
   })
@@ -399,7 +427,8 @@ export const ofFolder = Effect.fnUntraced(function* (
 const configText = Effect.fnUntraced(function* (dir: string, set: ReadonlyArray<string>) {
   if (set.length === 0) return undefined
   const file = join(resolve(dir), RunFolder.files.config)
-  return Load.toYaml(Load.relocate(yield* Load.file(file, { set }), file))
+  const flags = yield* movedModules(resolve(dir), file)
+  return Load.toYaml(Load.relocate(yield* Load.file(file, { set, flags }), file))
 })
 
 /** Resumes the run in a folder; the first Ctrl-C pauses it. */
@@ -410,7 +439,8 @@ export const goOn = Effect.fn("Run.goOn")(function* ({ dir, maxMinutes, set, thr
     const pause = yield* pauseOnSignal
     const minutes = Option.getOrUndefined(maxMinutes)
     const { config, kinds } = loaded
-    return yield* Runner.resume({ config, configText: text, kinds, folder: dir, maxMinutes: minutes, pause })
+    const modules = Load.moduleDigests(loaded)
+    return yield* Runner.resume({ config, configText: text, kinds, modules, folder: dir, maxMinutes: minutes, pause })
   })
   return yield* startChecked(Effect.scoped(program).pipe(Effect.provide(layers)), "resumed")
 })

@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import * as Load from "../component/Load.ts"
 import * as Verify from "../run/Verify.ts"
 import { Disk } from "../support/Disk.ts"
 import { RunFailed, UsageError } from "./Exit.ts"
@@ -67,7 +68,13 @@ const whole = Effect.fnUntraced(function* (input: Input) {
   const verification = yield* Effect.gen(function* () {
     const again = join(yield* temporaryFolder, "again")
     return yield* Effect.provide(
-      Verify.verify({ config: loaded.config, kinds: loaded.kinds, folder: input.dir, again }),
+      Verify.verify({
+        config: loaded.config,
+        kinds: loaded.kinds,
+        modules: Load.moduleDigests(loaded),
+        folder: input.dir,
+        again
+      }),
       layers
     )
   }).pipe(Effect.scoped)
@@ -93,6 +100,7 @@ const part = Effect.fnUntraced(function* (input: Input, checkpoint: string) {
   const verification = yield* Verify.verifyFrom({
     config: loaded.config,
     kinds: loaded.kinds,
+    modules: Load.moduleDigests(loaded),
     folder: input.dir,
     from,
     steps: Option.getOrUndefined(input.steps)

@@ -2,6 +2,7 @@
  * From a configuration to a run's components: names are looked up in the registry, paths are loaded as modules of the
  * user's own, options are decoded by the component's Schema, and every mistake of the whole file is told at once.
  */
+import { hash } from "node:crypto"
 import { existsSync, statSync } from "node:fs"
 import { dirname, isAbsolute, relative, resolve } from "node:path"
 import { fileURLToPath, pathToFileURL } from "node:url"
@@ -35,6 +36,14 @@ export class ComponentLoadError extends Schema.TaggedError<ComponentLoadError>()
 /** The components of a run, options decoded. */
 export type ChosenComponents = { readonly [K in Kind]: Chosen<K> }
 
+/** A module of the user's own that a component is loaded from. */
+export interface Module {
+  /** Absolute. */
+  readonly file: string
+  /** SHA-256 of its text, hex; what it imports is not part of it. */
+  readonly digest: string
+}
+
 /** A configuration that is right as a whole. */
 export interface LoadedRun {
   /** Every default filled in, those of the components' options too. */
@@ -42,6 +51,8 @@ export interface LoadedRun {
   readonly components: ChosenComponents
   /** The kinds of all options, by their path in the configuration. */
   readonly kinds: OptionKind.OptionKinds
+  /** The modules of the user's own, by section: where they are, and SHA-256 of their text. */
+  readonly modules: Readonly<Record<string, Module>>
   /** Where the value at a path came from, for messages. */
   readonly origin: ConfigFile.ConfigSource["origin"]
   /** The configuration's file, and the folder that paths in it are relative to. */
@@ -233,6 +244,21 @@ const withDefaultNames = (source: ConfigFile.ConfigSource): ConfigFile.ConfigSou
   return { ...source, value: { ...source.value, ...Object.fromEntries(sections) } }
 }
 
+/** The digests of a configuration's modules, by section. */
+export const moduleDigests = ({ modules }: Pick<LoadedRun, "modules">): Readonly<Record<string, string>> =>
+  Object.fromEntries(Object.entries(modules).map(([kind, { digest }]) => [kind, digest]))
+
+/** The modules among the components of a configuration. */
+const modulesOf = (config: RunConfig, folder: string): LoadedRun["modules"] =>
+  Object.fromEntries(
+    kinds.flatMap((kind) => {
+      const { name } = config[kind]
+      if (!isModulePath(name)) return []
+      const file = modulePath(name, folder)
+      return [[kind, { file, digest: hash("sha256", readFileSync(file)) }] as const]
+    })
+  )
+
 const sectionKinds = OptionKind.of(RunConfig.ast)
 
 /** The kinds of all options of a configuration with these components, by their path in it. */
@@ -246,6 +272,8 @@ export const kindsOf = (components: ChosenComponents): OptionKind.OptionKinds =>
     )) {
       all.set(`${kind}.${option}`, of)
     }
+    // Where a module is says nothing of what it does; its digest does.
+    if (isModulePath(components[kind].name)) all.set(`${kind}.name`, { kind: "place", isPath: false })
   }
   return all
 }
@@ -297,6 +325,7 @@ export const decode = Effect.fn("Load.decode")(function* (
     config,
     components,
     kinds: kindsOf(components),
+    modules: modulesOf(config, folder),
     origin: source.origin,
     file: source.file,
     folder,

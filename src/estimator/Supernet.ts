@@ -213,7 +213,9 @@ const make = (options: Options) =>
       const { direction, metric } = agent.objective
       const value = metrics[metric]
       if (value === undefined || !Number.isFinite(value)) {
-        return yield* fail(`its validation ${metric} is ${value ?? "missing"}: the supernet has diverged, or is none`)
+        return yield* fail(
+          `its validation ${metric} is ${value ?? "missing"}: the supernet has diverged, or the validation split is too small for this metric (for auc it needs two images of one person)`
+        )
       }
       const finite = Object.fromEntries(Object.entries(metrics).filter(([, one]) => Number.isFinite(one)))
       return { objective: direction === "minimise" ? value : -value, metrics: finite } satisfies Score

@@ -1,6 +1,6 @@
 /**
- * What may be different when a run is resumed. An option that nothing recorded has used yet may change; every other
- * option, the data and the engine must be what the run began with.
+ * What may be different when a run is resumed. An option that nothing recorded has used yet may change, and so may the
+ * text of a module of the user's own; every other option, the data and the engine must be what the run began with.
  */
 import * as Predicate from "effect/Predicate"
 import type * as Schema from "effect/Schema"
@@ -113,6 +113,11 @@ export const judge = (began: Schema.Json, now: Schema.Json, options: JudgeOption
   const refused: Array<Refusal> = []
   const accepted: Array<Identity.Difference> = []
   for (const difference of Identity.differences(began, now)) {
+    // A module that was mended must not end a run; that it was changed is recorded.
+    if (difference.key.startsWith("modules.")) {
+      accepted.push(difference)
+      continue
+    }
     if (!difference.key.startsWith(section)) {
       refused.push({ ...difference, why: "" })
       continue

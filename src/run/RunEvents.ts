@@ -28,6 +28,10 @@ export const RunStarted = Schema.TaggedStruct("RunStarted", {
   /** Name of the metric people read first. */
   headline: Schema.String
 })
+/** Options that are others than when the run began, which nothing recorded has used yet. */
+export const OptionsChanged = Schema.TaggedStruct("OptionsChanged", {
+  changes: Schema.Array(Schema.Struct({ key: Schema.String, was: Schema.String, is: Schema.String }))
+})
 /** A phase begins, or goes on after a stop. */
 export const PhaseStarted = Schema.TaggedStruct("PhaseStarted", {
   phase: Phase,
@@ -156,15 +160,16 @@ export const RunDone = Schema.TaggedStruct("RunDone", {
  * Schema.is(RunEvents.RunPaused)(told) // => true
  * Schema.is(RunEvents.Stamped)({ time: 0, event: told }) // => true
  * const { CandidateScored, CheckpointSaved, EpochDone, Evaluated, GenerationDone, Learned } = RunEvents
- * const { LearningReviewed, Remarked } = RunEvents
+ * const { LearningReviewed, OptionsChanged, Remarked } = RunEvents
  * const { PhaseEnded, PhaseStarted, RunDone, RunFailed, RunStarted, StepDone } = RunEvents
  * const begins = [RunStarted, PhaseStarted, StepDone, EpochDone, CheckpointSaved]
  * const others = [CandidateScored, GenerationDone, Evaluated, PhaseEnded, RunFailed, RunDone, Learned, LearningReviewed]
- * ;[...begins, ...others, Remarked].some((schema) => Schema.is(schema)(told)) // => false
+ * ;[...begins, ...others, Remarked, OptionsChanged].some((schema) => Schema.is(schema)(told)) // => false
  * ```
  */
 export const RunEvent = Schema.Union([
   RunStarted,
+  OptionsChanged,
   PhaseStarted,
   StepDone,
   EpochDone,

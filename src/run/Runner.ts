@@ -163,6 +163,8 @@ export interface RunOptions {
   readonly config: RunConfig
   /** The kinds of the configuration's options, the components' own included; default: those of its sections alone. */
   readonly kinds?: OptionKind.OptionKinds | undefined
+  /** SHA-256 of the modules that components are loaded from, by section. */
+  readonly modules?: Readonly<Record<string, string>> | undefined
   /** The run's folder. */
   readonly folder: string
   /**
@@ -226,7 +228,7 @@ const sectionKinds = OptionKind.of(RunConfig.ast)
 
 const manifestOf = (
   s: Services,
-  { config, kinds = sectionKinds }: Pick<RunOptions, "config" | "kinds">,
+  { config, kinds = sectionKinds, modules = {} }: Pick<RunOptions, "config" | "kinds" | "modules">,
   input: AgentInput | undefined,
   notes: Readonly<Record<string, Schema.Json>>
 ): RunFolder.Manifest => ({
@@ -235,6 +237,7 @@ const manifestOf = (
     seed: config.seed,
     keys: "threefry-2x32",
     config: Identity.ofConfig(config, kinds),
+    ...(Object.keys(modules).length === 0 ? {} : { modules }),
     dataset: { name: s.dataflow.name, digest: s.dataflow.digest },
     space: { name: s.space.name, size: s.space.size.toString() },
     engine: { name: s.engine.name, version: s.engine.version, mode: s.engine.mode },
@@ -251,7 +254,7 @@ const manifestOf = (
  */
 const checkIdentity = (
   s: Services,
-  options: Pick<RunOptions, "config" | "folder" | "kinds">,
+  options: Pick<RunOptions, "config" | "folder" | "kinds" | "modules">,
   began: RunFolder.Manifest,
   recorded: Resumption.Recorded
 ): Effect.Effect<ReadonlyArray<Identity.Difference>, RunMismatch> => {
@@ -1037,7 +1040,8 @@ const drive = (
   options: RunOptions,
   folder: RunFolder.RunFolderShape,
   input: AgentInput,
-  snapshot: Schema.Json
+  snapshot: Schema.Json,
+  changes: ReadonlyArray<Identity.Difference> = []
 ): Effect.Effect<RunOutcome, RunError, Scope> =>
   Effect.gen(function* () {
     const { config } = options
@@ -1115,6 +1119,7 @@ const drive = (
       engine: s.engine.name,
       headline: s.agent.headline
     })
+    if (changes.length > 0) yield* work.emit({ _tag: "OptionsChanged", changes })
 
     const actor = yield* Effect.acquireRelease(
       Effect.try({
@@ -1288,7 +1293,7 @@ export const run = (options: StartOptions): Effect.Effect<RunOutcome, RunError, 
  * Fails where what a run's folder began with is not what is given now: another configuration, other data, another engine.
  */
 export const checkSame = (
-  options: Pick<RunOptions, "config" | "folder" | "kinds">
+  options: Pick<RunOptions, "config" | "folder" | "kinds" | "modules">
 ): Effect.Effect<void, RunError, RunServices> =>
   Effect.gen(function* () {
     const s = yield* services
@@ -1303,7 +1308,7 @@ export const checkSame = (
 const everythingRecorded: Resumption.Recorded = { phases: new Set(phases), scored: true }
 
 /** What {@link replay} takes. */
-export interface ReplayOptions extends Pick<RunOptions, "config" | "folder" | "kinds"> {
+export interface ReplayOptions extends Pick<RunOptions, "config" | "folder" | "kinds" | "modules"> {
   /** A training checkpoint of the folder: `checkpoints/retraining-000000312.safetensors`. */
   readonly from: string
   /** How many optimiser steps to do again; default: to the end of the phase. */
@@ -1420,12 +1425,12 @@ export const resume = (options: ResumeOptions): Effect.Effect<RunOutcome, RunErr
       yield* examine(s, options)
       // The configuration goes first: a crash in between leaves a change that is accepted again.
       if (options.configText !== undefined) yield* folder.writeText(RunFolder.files.config, options.configText)
-      if (changed.length > 0) {
+      const changes = changed.map(({ is, key, was }) => ({ key: key.replace(/^config\./, ""), was, is }))
+      if (changes.length > 0) {
         const { identity } = manifestOf(s, options, input, {})
-        const changes = changed.map(({ is, key, was }) => ({ key: key.slice("config.".length), was, is }))
         const { manifest } = folder
         yield* folder.saveManifest({ ...manifest, identity, changes: [...manifest.changes, ...changes] })
       }
-      return yield* drive(s, options, folder, input, snapshot)
+      return yield* drive(s, options, folder, input, snapshot, changes)
     })
   )
