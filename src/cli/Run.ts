@@ -12,8 +12,10 @@ import * as EngineLayer from "../component/EngineLayer.ts"
 import * as Load from "../component/Load.ts"
 import * as RunLayers from "../component/RunLayers.ts"
 import * as LookupTable from "../cost/LookupTable.ts"
+import { Dataflow } from "../dataflow/Dataflow.ts"
 import type { EngineMode, EngineName } from "../engine/Engine.ts"
 import { quickstart, version } from "../Package.ts"
+import * as DataSummary from "../report/DataSummary.ts"
 import { networkText } from "../report/Drawing.ts"
 import { cost, figures, si } from "../report/Format.ts"
 import type { ReportData } from "../report/ReportData.ts"
@@ -263,7 +265,10 @@ export const begin = (loaded: Load.LoadedRun, beginning: Beginning) => {
       baseFolder: moved.folder,
       overwrite,
       notes: { ...notes(), ...beginning.notes },
-      files: { [RunFolder.files.lookupTable]: LookupTable.encode(lookupTable) },
+      files: {
+        [RunFolder.files.lookupTable]: LookupTable.encode(lookupTable),
+        [RunFolder.files.data]: DataSummary.encode(DataSummary.of(yield* Dataflow))
+      },
       maxMinutes,
       pause
     })

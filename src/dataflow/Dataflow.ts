@@ -75,6 +75,10 @@ export interface Inventory {
   /** The file of an image, where it has one of its own. */
   readonly file?: ((split: Split, at: number) => string) | undefined
   readonly skipped: ReadonlyArray<Skipped>
+  /** Files that cannot be read, where they are skipped. */
+  readonly broken?: ReadonlyArray<{ readonly file: string; readonly reason: string }> | undefined
+  /** Every file with its size in bytes, where each image has one of its own. */
+  readonly listing?: ReadonlyArray<readonly [path: string, size: number]> | undefined
 }
 
 /** The contract. */

@@ -314,14 +314,20 @@ const checkFiles = Effect.fnUntraced(function* (part: Listed, isTest: boolean, o
   return checked
 })
 
-const digestOfFiles = Effect.fnUntraced(function* (parts: ReadonlyArray<Listed>) {
-  const lines: Array<string> = []
+/** Sizes of the files of parts, by path. */
+const sizesOf = Effect.fnUntraced(function* (parts: ReadonlyArray<Listed>) {
+  const found: Array<ReadonlyArray<readonly [path: string, size: number]>> = []
   for (const { paths, root } of parts) {
-    for (const path of paths) lines.push(`${path}\t${yield* Files.size(name, join(root, path))}`)
-    lines.push("")
+    const looked = paths.map((path) => ({ path, level: "none" as const }))
+    const { faults, sizes } = yield* CheckImages.check(name, root, looked)
+    if (faults.length > 0) return yield* CheckImages.failure(name, root, faults, false)
+    found.push(paths.map((path, at) => [path, sizes[at]!]))
   }
-  return Files.sha256(lines.join("\n"))
+  return found
 })
+
+const digestOfFiles = (parts: ReadonlyArray<ReadonlyArray<readonly [path: string, size: number]>>): string =>
+  Files.sha256(parts.flatMap((files) => [...files.map(([path, size]) => `${path}\t${size}`), ""]).join("\n"))
 
 /**
  * The flow of the options, drawn from `runKey`. Images that fit into `memory` are decoded at once, and the digest is
@@ -393,9 +399,10 @@ export const make = Effect.fn("FaceFolder.make")(function* (options: Options, ru
     files: inMemory ? null : files,
     key
   }
+  const sizes = yield* sizesOf([trainPart, testPart])
   const listDigest = inMemory
     ? Files.sha256(JSON.stringify([trainPart.paths, testPart.paths]), trainPart.pixels, testPart.pixels)
-    : yield* digestOfFiles([trainPart, testPart])
+    : digestOfFiles(sizes)
   return yield* Planned.make({
     name,
     classes: train.map((group) => group.name),
@@ -419,6 +426,12 @@ export const make = Effect.fn("FaceFolder.make")(function* (options: Options, ru
     ],
     place: options.folder,
     skipped,
+    broken: [trainPart, testPart].flatMap(({ faults, root }) =>
+      faults.map(({ path, reason }) => ({ file: join(root, path), reason }))
+    ),
+    listing: sizes.flatMap((files, at) =>
+      files.map(([path, size]) => [at === 0 || options.testFolder === null ? path : `(test)/${path}`, size] as const)
+    ),
     files: { train: files.train, test: files.test },
     verification: {
       identities: test.map((group) => group.name),

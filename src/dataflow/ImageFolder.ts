@@ -378,7 +378,9 @@ export const make = Effect.fn("ImageFolder.make")(function* (options: Options, r
     digest: Files.sha256(paths.map((path, at) => `${path}\t${sizes[at]}\n`).join(""), test.digested),
     notices,
     place: folder,
-    skipped: [...listing.skipped, ...test.skipped]
+    skipped: [...listing.skipped, ...test.skipped],
+    broken: broken.map(({ path, reason }) => ({ file: join(folder, path), reason })),
+    listing: paths.map((path, at) => [path, sizes[at]!] as const)
   })
 })
 

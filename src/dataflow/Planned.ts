@@ -5,6 +5,7 @@ import type * as Scope from "effect/Scope"
 import * as BatchPlan from "./BatchPlan.ts"
 import { type DataflowShape, DatasetError, type Inventory, type Skipped, type Split } from "./Dataflow.ts"
 import * as Prefetch from "./Prefetch.ts"
+import * as Resample from "./Resample.ts"
 
 /** What a dataflow is beside its plan. */
 export interface Planned {
@@ -22,6 +23,8 @@ export interface Planned {
   /** Files of the images by part, where each has its own and the plan does not name them. */
   readonly files?: { readonly train: ReadonlyArray<string>; readonly test: ReadonlyArray<string> } | undefined
   readonly skipped?: ReadonlyArray<Skipped> | undefined
+  readonly broken?: Inventory["broken"]
+  readonly listing?: Inventory["listing"]
   /** Labels of the test split and its pairs, where they are not those of training. */
   readonly verification?: DataflowShape["verification"]
 }
@@ -57,7 +60,10 @@ const inventory = ({ name, plan, ...planned }: Planned): Inventory => {
     image: (split, at) => {
       const { index, part } = place(split, at)
       if (inFiles !== null) {
-        const read = async () => (await import("./DecodeImage.ts")).decodePlanned(inFiles, inFiles[part][index]!)
+        const read = async () => {
+          const { decodePlanned } = await import("./DecodeImage.ts")
+          return Resample.withChannels(await decodePlanned(inFiles, inFiles[part][index]!), channels === 1 ? 1 : 3)
+        }
         return Effect.tryPromise({ try: read, catch: failed })
       }
       const size = height * width * channels
@@ -74,7 +80,9 @@ const inventory = ({ name, plan, ...planned }: Planned): Inventory => {
             return join(root, paths[part][index]!)
           }
         }),
-    skipped: planned.skipped ?? []
+    skipped: planned.skipped ?? [],
+    broken: planned.broken ?? [],
+    listing: planned.listing
   }
 }
 
