@@ -273,10 +273,18 @@ export const run = Effect.fn("InspectData.run")(function* (input: Input) {
     const sheet = file === undefined ? undefined : yield* Inspection.sheet(flow, batchSize)
     const written = file === undefined || sheet === undefined ? undefined : yield* writeSheet(file, sheet)
     if (input.json) {
-      const { duplicates, ...rest } = found
+      const { duplicates, summary, ...rest } = found
+      // The names of all files would be most of the output.
+      const files =
+        summary.files === null
+          ? null
+          : Object.fromEntries(
+              Object.entries(summary.files).map(([folder, held]) => [folder, { ...held, sizes: null }])
+            )
       const examples = duplicates?.examples.map(({ first, second }) => [nameOf(flow, first), nameOf(flow, second)])
       return yield* Console.log(
         JSON.stringify({
+          summary: { ...summary, files },
           ...rest,
           ...(duplicates === undefined ? {} : { duplicates: { ...duplicates, examples } }),
           sheet: written?.file ?? null

@@ -14,7 +14,7 @@
  */
 import type { Dirent } from "node:fs"
 import * as fs from "node:fs/promises"
-import { extname, join } from "node:path"
+import { dirname, extname, join } from "node:path"
 import * as Effect from "effect/Effect"
 import { DatasetError, type Skipped } from "./Dataflow.ts"
 import * as Files from "./Files.ts"
@@ -321,9 +321,24 @@ const scan = async (root: string, expected: Expectation): Promise<Listing | stri
   return groups.length > 0 || dangling.length > 0 ? listing : nothingFound(root, top, listing, expected)
 }
 
+/** A folder that is not there: what its folder holds instead. */
+const missing = (dataset: string, root: string, option: string) => (failure: DatasetError) =>
+  Effect.gen(function* () {
+    if (failure.reason !== "does not exist") return yield* failure
+    const beside = yield* Effect.promise(() => contents(dirname(root)).catch(() => undefined))
+    if (beside === undefined) return yield* failure
+    const held = beside.folders.length === 0 ? "no folders" : some(beside.folders, 8)
+    return yield* new DatasetError({
+      dataset,
+      file: root,
+      reason: `does not exist; ${dirname(root)} holds ${held}: set ${option} to the folder that holds the images' folders`
+    })
+  })
+
 /** What the folders in `root` hold. A root without any image in a folder of its own is a failure that shows the layout. */
 export const list = Effect.fn("ImageListing.list")(function* (dataset: string, root: string, expected: Expectation) {
-  const found = yield* Effect.tryPromise({ try: () => scan(root, expected), catch: Files.failure(dataset, root) })
+  const scanned = Effect.tryPromise({ try: () => scan(root, expected), catch: Files.failure(dataset, root) })
+  const found = yield* Effect.catch(scanned, missing(dataset, root, expected.option))
   return typeof found === "string" ? yield* new DatasetError({ dataset, file: root, reason: found }) : found
 })
 

@@ -231,13 +231,13 @@ export const duplicates = Effect.fnUntraced(function* (flow: DataflowShape, inve
   }
   const sizes = yield* Effect.forEach(
     all,
-    ({ at, split }) =>
+    ({ at, split }, done) =>
       Effect.promise(() =>
         fs.stat(fileOf(split, at)).then(
           (stat) => stat.size,
           () => -1
         )
-      ),
+      ).pipe(Effect.tap(() => (done % 1000 === 0 ? report("Comparing sizes", done, all.length) : Effect.void))),
     { concurrency: 16 }
   )
   const bySize = new Map<number, number>()

@@ -191,6 +191,9 @@ describe("layouts", () => {
     mkdirSync(join(none, "empty"))
     expect(await images({ folder: none, testFolder: "empty" }, counts)).toContain("it is empty")
     expect(await faces({ folder: join(flat, "flat"), testPeople: ["a"] }, counts)).toContain("one folder a person")
+    expect(await images({ folder: flat, testFolder: "test" }, counts)).toContain(
+      `${join(flat, "test")}: does not exist; ${flat} holds flat, train, val: set testFolder to the folder`
+    )
   })
 
   it("with a class in one part alone: in the test an error that names it, in training a notice", async () => {
