@@ -258,7 +258,6 @@ export const check = async (flow: DataflowShape, options: Options = {}): Promise
   const batchSizes = options.batchSizes ?? [1, 7, 32]
   const splits = options.splits ?? everySplit
   for (const split of splits) await evaluationIsComplete(flow, split, batchSizes)
-  for (const split of splits) await inventoryAgrees(flow, split, Math.max(...batchSizes))
   if (splits.includes("supernet") && splits.includes("validation") && splits.includes("train"))
     await splitsPartition(flow)
   await accessIsRandom(flow, { batchSizes, splits, runs: options.runs ?? 40, seed: options.seed ?? 1 })
@@ -266,6 +265,7 @@ export const check = async (flow: DataflowShape, options: Options = {}): Promise
     await trainingIsComplete(flow, split, batchSizes, options.onceAnEpoch ?? true)
     await refusesBeyondTheEnd(flow, split, batchSizes[0]!)
   }
+  for (const split of splits) await inventoryAgrees(flow, split, Math.max(...batchSizes))
 }
 
 /**

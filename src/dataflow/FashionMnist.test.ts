@@ -219,6 +219,13 @@ describe("files", () => {
       "here: no test images of 2 classes (a, c)"
     ])
     expect(await reason(make({ test: part(2) }))).toContain("test images of classes without a training image: c")
+    // People to verify need not be known.
+    const faces = InMemory.make({ ...data, test: part(2, 2, 1) }, decode({ prefetch: 0 }), Key.make(1), {
+      perIdentity: 0,
+      pairs: 5
+    })
+    const verified = await Effect.runPromise(Effect.scoped(faces))
+    expect([verified.notices, verified.verification?.pairs.length]).toEqual([[], 2])
     expect(await reason(make({ test: part(3) }))).toContain("test image 0: label 3; must be from 0 to 2")
     expect(await reason(make({ train: { ...part(0, 1), pixels: new Uint8Array(9) } }))).toContain(
       "2 training labels and 9 bytes of pixels; images of 28 x 28 x 1 need 1568"

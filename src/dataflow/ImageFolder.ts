@@ -37,7 +37,7 @@ const Range = (most: number) => {
 const Side = Schema.Int.check(Schema.isBetween({ minimum: 8, maximum: 2048 }))
 const Colour = Schema.Tuple([Schema.Finite, Schema.Finite, Schema.Finite])
 
-/** With `check: auto`, so many images that score and test are decoded at the start, ten seconds' work on two cores. */
+/** With `check: auto`, so many images that score and test are decoded at the start: photographs of half a thousand pixels take two cores 15 s. */
 const mostDecoded = 5000
 
 /** Options of the dataflow `image-folder`. */

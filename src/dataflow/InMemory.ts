@@ -184,7 +184,7 @@ const digest = (data: ImageData): string =>
   )
 
 /** What is wrong with what a parser gave; undefined: nothing. */
-const faultOf = ({ classes, stored, test, train }: ImageData): string | undefined => {
+const faultOf = ({ classes, stored, test, train }: ImageData, verifies: boolean): string | undefined => {
   const length = stored[0] * stored[1] * stored[2]
   for (const [part, { labels, pixels }] of [
     ["training", train],
@@ -199,6 +199,8 @@ const faultOf = ({ classes, stored, test, train }: ImageData): string | undefine
   if (train.labels.length < 2 || test.labels.length < 1) {
     return `${train.labels.length} training and ${test.labels.length} test images; needs at least 2 and 1`
   }
+  // People to verify need not be known.
+  if (verifies) return undefined
   const trained = new Set(train.labels)
   const untrained = [...new Set(test.labels)].filter((label) => !trained.has(label)).sort((a, b) => a - b)
   return untrained.length === 0
@@ -228,7 +230,7 @@ export const make = (
   asFaces: AsFaces = { perIdentity: 0, pairs: 0 }
 ): Effect.Effect<DataflowShape, DatasetError, Scope.Scope> =>
   Effect.gen(function* () {
-    const fault = faultOf(data)
+    const fault = faultOf(data, asFaces.pairs > 0)
     if (fault !== undefined)
       return yield* new DatasetError({ dataset: data.name, file: data.place ?? "(all)", reason: fault })
     const found = digest(data)
@@ -255,7 +257,7 @@ export const make = (
       prefetch: options.prefetch,
       workers: 1,
       digest: found,
-      notices: [...(data.notices ?? []), ...lacking(data)],
+      notices: [...(data.notices ?? []), ...(asFaces.pairs > 0 ? [] : lacking(data))],
       place: data.place ?? data.name
     })
   })
