@@ -111,7 +111,9 @@ export const Options = Schema.Struct({
     })
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed(1024))),
   broken: Schema.Literals(["fail", "skip"])
+    // A run that met no broken image has the same bits either way: it may go on with the other.
     .annotate({
+      ...OptionKind.performance,
       description:
         "What an image that cannot be read does: end the run, or be named and replaced (larger than memory: an image to verify ends it all the same)"
     })

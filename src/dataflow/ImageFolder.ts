@@ -37,7 +37,7 @@ const Range = (most: number) => {
 const Side = Schema.Int.check(Schema.isBetween({ minimum: 8, maximum: 2048 }))
 const Colour = Schema.Tuple([Schema.Finite, Schema.Finite, Schema.Finite])
 
-/** With `check: auto`, so many images that score and test are decoded at the start: photographs of half a thousand pixels take two cores 15 s. */
+/** With `check: auto`, so many images that score and test are decoded at the start: some 15 s on two cores. */
 const mostDecoded = 5000
 
 /** Options of the dataflow `image-folder`. */
@@ -101,7 +101,11 @@ export const Options = Schema.Struct({
     })
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed(null))),
   broken: Schema.Literals(["fail", "skip"])
-    .annotate({ description: "What an image that cannot be read does: end the run, or be named and replaced" })
+    // A run that met no broken image has the same bits either way: it may go on with the other.
+    .annotate({
+      description: "What an image that cannot be read does: end the run, or be named and replaced",
+      ...OptionKind.performance
+    })
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed("fail" as const))),
   check: Schema.Literals(["auto", "none", "headers", "decode"])
     .annotate({
