@@ -126,6 +126,19 @@ describe("wrong twins are caught", () => {
       }
     }, "supernet and validation together are train"))
 
+  it("one whose inventory has other labels than its batches, or a mean too many", async () => {
+    await twin(
+      (flow) => ({ inventory: { ...flow.inventory!, labels: (split) => flow.inventory!.labels(split).map(() => 1) } }),
+      "the inventory's labels are those of the batches: supernet"
+    )
+    await twin(
+      (flow) => ({ inventory: { ...flow.inventory!, mean: [0.5, 0.5] } }),
+      "the inventory has a mean and a deviation of every channel"
+    )
+  })
+
+  it("one whose notice is no sentence", () => twin(() => ({ notices: ["two\nlines"] }), "a notice is one sentence"))
+
   it("one that shows the same images all epoch", () =>
     twin(
       (flow) => ({ batch: (request) => flow.batch(request.training ? { ...request, step: 0 } : request) }),

@@ -212,6 +212,28 @@ const refusesBeyondTheEnd = async (flow: DataflowShape, split: Split, batchSize:
   }
 }
 
+/** What a flow says of its images beside batches agrees with its batches. */
+const inventoryAgrees = async (flow: DataflowShape, split: Split, batchSize: number) => {
+  const { inventory } = flow
+  for (const notice of flow.notices ?? []) {
+    law(notice.length > 0 && !notice.includes("\n"), "a notice is one sentence", JSON.stringify(notice))
+  }
+  if (inventory === undefined) return
+  const channels = flow.image[2]
+  law(
+    inventory.mean.length === channels && inventory.std.length === channels && inventory.std.every((std) => std > 0),
+    "the inventory has a mean and a deviation of every channel",
+    `mean ${inventory.mean.join()}, std ${inventory.std.join()}`
+  )
+  const labels = inventory.labels(split)
+  const shown = (await pass(flow, split, batchSize, false)).flatMap((batch) => Array.from(batch.labels))
+  law(labels.join() === shown.join(), "the inventory's labels are those of the batches", split)
+  for (const at of new Set([0, labels.length - 1].filter((at) => at >= 0))) {
+    const { channels, height, pixels, width } = await Effect.runPromise(inventory.image(split, at))
+    law(pixels.length === width * height * channels, "the inventory's images have their pixels", `${split} ${at}`)
+  }
+}
+
 /**
  * Checks all laws; rejects with the first that is broken.
  *
@@ -243,6 +265,7 @@ export const check = async (flow: DataflowShape, options: Options = {}): Promise
     await trainingIsComplete(flow, split, batchSizes, options.onceAnEpoch ?? true)
     await refusesBeyondTheEnd(flow, split, batchSizes[0]!)
   }
+  for (const split of splits) await inventoryAgrees(flow, split, Math.max(...batchSizes))
 }
 
 /**

@@ -20,7 +20,9 @@ import * as EngineLayer from "./component/EngineLayer.ts"
 import * as Load from "./component/Load.ts"
 import * as RunLayers from "./component/RunLayers.ts"
 import * as LookupTable from "./cost/LookupTable.ts"
+import { Dataflow } from "./dataflow/Dataflow.ts"
 import type { Engine } from "./engine/Engine.ts"
+import * as DataSummary from "./report/DataSummary.ts"
 import * as ConfigFile from "./run/ConfigFile.ts"
 import type { RunConfig } from "./run/RunConfig.ts"
 import { RunEvents, type Stamped } from "./run/RunEvents.ts"
@@ -223,7 +225,10 @@ export const run = (agent: MainAgent, options: StartOptions = {}): Effect.Effect
       inspect: options.inspect,
       overwrite: options.overwrite,
       notes,
-      files: { [RunFolder.files.lookupTable]: LookupTable.encode(table) }
+      files: {
+        [RunFolder.files.lookupTable]: LookupTable.encode(table),
+        [RunFolder.files.data]: DataSummary.encode(DataSummary.of(yield* Dataflow))
+      }
     })
   }).pipe(Effect.provide(layer(agent)), Effect.provide(surroundings(options)))
 

@@ -24,7 +24,7 @@ const menu: ReadonlyArray<readonly [section: string, pages: ReadonlyArray<string
       "components/engine.md"
     ]
   ],
-  ["Guides", ["faces.md", "reproduce.md"]],
+  ["Guides", ["data.md", "faces.md", "reproduce.md"]],
   ["Reference", ["configuration.md", "commands.md"]],
   ["Background", ["reproducibility.md", "performance.md", "from-osnaslib.md"]]
 ]

@@ -14,6 +14,7 @@ import { help as exitCodes } from "./Exit.ts"
 import * as Flags from "./Flags.ts"
 import { generateArchitectures } from "./GenerateArchitecturesCommand.ts"
 import { importConfig } from "./ImportConfigCommand.ts"
+import { inspectData } from "./InspectDataCommand.ts"
 import { lookupTable } from "./LookupTableCommand.ts"
 import { reproduce } from "./ReproduceCommand.ts"
 import { exportWeights, importWeights } from "./WeightsCommands.ts"
@@ -386,6 +387,7 @@ export const osnas = Command.make("osnas").pipe(
     resume,
     verify,
     inspect,
+    inspectData,
     list,
     config,
     report,

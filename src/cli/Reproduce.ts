@@ -78,7 +78,7 @@ const placeOf = Effect.fnUntraced(function* (table: Tables.ReproducedTable, inpu
   const folder = Option.getOrNull(input.data)
   if (table.task === "classification" || !input.quick || folder === null) return { folder }
   if (existsSync(Tables.facePlaces(folder).folder)) return { folder }
-  const people = yield* ImageListing.groups("face-folder", folder)
+  const { groups: people } = yield* ImageListing.list("face-folder", folder, { of: "person", option: "folder" })
   if (people.length < 8) {
     return yield* new UsageError({
       reason: `--data ${folder}: it has folders of ${people.length} people; 8 are needed`

@@ -14,8 +14,10 @@ import * as EngineLayer from "../component/EngineLayer.ts"
 import * as Load from "../component/Load.ts"
 import * as RunLayers from "../component/RunLayers.ts"
 import * as LookupTable from "../cost/LookupTable.ts"
+import { Dataflow } from "../dataflow/Dataflow.ts"
 import type { EngineMode, EngineName } from "../engine/Engine.ts"
 import { quickstart, version } from "../Package.ts"
+import * as DataSummary from "../report/DataSummary.ts"
 import { networkText } from "../report/Drawing.ts"
 import { cost, figures, si } from "../report/Format.ts"
 import type { ReportData } from "../report/ReportData.ts"
@@ -23,7 +25,7 @@ import * as ConfigFile from "../run/ConfigFile.ts"
 import { RunEvents } from "../run/RunEvents.ts"
 import * as RunFolder from "../run/RunFolder.ts"
 import * as Runner from "../run/Runner.ts"
-import { Disk } from "../support/Disk.ts"
+import { Disk, readText } from "../support/Disk.ts"
 import * as Check from "./Check.ts"
 import * as ExitCode from "./Exit.ts"
 import { RunPaused, UsageError } from "./Exit.ts"
@@ -316,7 +318,10 @@ export const begin = (loaded: Load.LoadedRun, beginning: Beginning) => {
       baseFolder: moved.folder,
       overwrite,
       notes: { ...notes(), ...modulePlaces(loaded), ...latency, ...beginning.notes },
-      files: { [RunFolder.files.lookupTable]: LookupTable.encode(lookupTable) },
+      files: {
+        [RunFolder.files.lookupTable]: LookupTable.encode(lookupTable),
+        [RunFolder.files.data]: DataSummary.encode(DataSummary.of(yield* Dataflow))
+      },
       machine,
       maxMinutes,
       pause
@@ -431,6 +436,20 @@ const configText = Effect.fnUntraced(function* (dir: string, set: ReadonlyArray<
   return Load.toYaml(Load.relocate(yield* Load.file(file, { set, flags }), file))
 })
 
+/** A mismatch of the data, with the files that have changed since the run began. */
+const withChangedFiles = Effect.fnUntraced(function* (mismatch: Runner.RunMismatch) {
+  const isOfData = ({ key }: { readonly key: string }): boolean => key === "dataset.digest"
+  if (!mismatch.differences.some(isOfData)) return mismatch
+  const text = yield* readText(yield* Disk, join(resolve(mismatch.folder), RunFolder.files.data))
+  const before = text === undefined ? undefined : DataSummary.decode(text)
+  const changed = DataSummary.differences(before?.files ?? null, DataSummary.of(yield* Dataflow).files)
+  if (changed.length === 0) return mismatch
+  const differences = mismatch.differences.map((difference) =>
+    isOfData(difference) ? { ...difference, why: changed.join("; ") } : difference
+  )
+  return new Runner.RunMismatch({ folder: mismatch.folder, differences })
+})
+
 /** Resumes the run in a folder; the first Ctrl-C pauses it. */
 export const goOn = Effect.fn("Run.goOn")(function* ({ dir, maxMinutes, set, threads }: Omit<ResumeInput, "json">) {
   const { layers, loaded } = yield* ofFolder(dir, threads, set)
@@ -440,7 +459,10 @@ export const goOn = Effect.fn("Run.goOn")(function* ({ dir, maxMinutes, set, thr
     const minutes = Option.getOrUndefined(maxMinutes)
     const { config, kinds } = loaded
     const modules = Load.moduleDigests(loaded)
-    return yield* Runner.resume({ config, configText: text, kinds, modules, folder: dir, maxMinutes: minutes, pause })
+    const options = { config, configText: text, kinds, modules, folder: dir, maxMinutes: minutes, pause }
+    return yield* Effect.catchTag(Runner.resume(options), "RunMismatch", (mismatch) =>
+      Effect.flatMap(withChangedFiles(mismatch), Effect.fail)
+    )
   })
   return yield* startChecked(Effect.scoped(program).pipe(Effect.provide(layers)), "resumed")
 })

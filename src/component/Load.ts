@@ -3,7 +3,7 @@
  * user's own, options are decoded by the component's Schema, and every mistake of the whole file is told at once.
  */
 import { hash } from "node:crypto"
-import { existsSync, statSync } from "node:fs"
+import { existsSync, readFileSync, statSync } from "node:fs"
 import { dirname, isAbsolute, relative, resolve } from "node:path"
 import { fileURLToPath, pathToFileURL } from "node:url"
 import * as Effect from "effect/Effect"

@@ -127,3 +127,54 @@ export const members = (
   limits: Limits
 ): Effect.Effect<ReadonlyMap<string, Uint8Array>, DatasetError> =>
   membersOf(dataset, file, () => createReadStream(file, { highWaterMark: 1 << 18 }), wanted, limits)
+
+/**
+ * The last parts of the paths in a .tar.gz, in their order; as far as they can be read where it is damaged, and at most
+ * `most` of them. For messages that say what an archive is.
+ */
+export const names = (file: string, most: number): Effect.Effect<ReadonlyArray<string>> =>
+  Effect.promise(
+    (signal) =>
+      new Promise<ReadonlyArray<string>>((resolve) => {
+        const found: Array<string> = []
+        const source = createReadStream(file, { highWaterMark: 1 << 18 })
+        const gunzip = createGunzip({ chunkSize: 1 << 18 })
+        let settled = false
+        const finish = () => {
+          if (settled) return
+          settled = true
+          source.destroy()
+          gunzip.destroy()
+          resolve(found)
+        }
+        signal.addEventListener("abort", finish)
+        const parser = new Parser({
+          strict: true,
+          brotli: false,
+          zstd: false,
+          onReadEntry: (entry) => {
+            if (entry.type === "File" || entry.type === "OldFile") found.push(basename(entry.path))
+            entry.resume()
+            if (found.length >= most) finish()
+          }
+        })
+        parser.on("error", finish)
+        parser.on("end", finish)
+        let total = 0
+        gunzip.on("data", (chunk: Buffer) => {
+          if (settled) return
+          total += chunk.length
+          if (total > 1 << 30) return finish()
+          if (!parser.write(chunk)) {
+            gunzip.pause()
+            parser.once("drain", () => gunzip.resume())
+          }
+        })
+        gunzip.on("end", () => {
+          if (!settled) parser.end()
+        })
+        gunzip.on("error", finish)
+        source.on("error", finish)
+        source.pipe(gunzip)
+      })
+  )

@@ -431,39 +431,6 @@ const place = (plan: BatchPlan, out: Float32Array, at: number, pixels: Uint8Arra
   }
 }
 
-/**
- * Images of every label in a split, by label.
- *
- * **Example** (Of a plan of eight images)
- *
- * ```ts
- * import * as Effect from "effect/Effect"
- * import * as Schema from "effect/Schema"
- * import * as Key from "../random/Key.ts"
- * import * as BatchPlan from "./BatchPlan.ts"
- * import * as InMemory from "./InMemory.ts"
- *
- * const Options = Schema.Struct(InMemory.optionFields({ mean: [0.5], std: [0.5], crop: 0, flip: false, side: 8 }))
- * const images = (count: number) => ({
- *   pixels: InMemory.sharedBytes(64 * count),
- *   labels: InMemory.sharedLabels(count).map((_, at) => at % 2)
- * })
- * const data = { name: "none", stored: [8, 8, 1], classes: ["a", "b"], train: images(8), test: images(5) } as const
- * BatchPlan.labelCounts(InMemory.plan(data, Schema.decodeUnknownSync(Options)({}), Key.make(1)), "test") // => [3, 2]
- * ```
- */
-export const labelCounts = (plan: BatchPlan, split: Split): ReadonlyArray<number> => {
-  const { indices, part } = plan.splits[split]
-  const { labels } = plan[part]
-  const counts: Array<number> = []
-  for (const index of indices) {
-    const label = labels[index]!
-    while (counts.length <= label) counts.push(0)
-    counts[label]! += 1
-  }
-  return counts
-}
-
 /** Why a request names no batch, or undefined where it does. */
 export const refusal = (plan: BatchPlan, request: BatchRequest): string | undefined => {
   const { batchSize, epoch, split, step, training } = request

@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, truncateSync,
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http"
 import type { AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
-import { join, resolve } from "node:path"
+import { dirname, join, resolve } from "node:path"
 import { gzipSync } from "node:zlib"
 import * as Effect from "effect/Effect"
 import * as Logger from "effect/Logger"
@@ -109,6 +109,44 @@ describe("files", () => {
     expect(await reason(Cifar.load(Cifar10.variant, missing))).toContain("other.bin: does not exist")
     const lacking = decode10({ folder: archive, checksum, testFiles: ["other.bin"] })
     expect(await reason(Cifar.load(Cifar10.variant, lacking))).toContain("the archive lacks other.bin")
+  })
+
+  it("says which other form of the data is there, and which is wanted", async () => {
+    const place = (files: ReadonlyArray<string>) => {
+      const folder = mkdtempSync(join(root, "form-"))
+      for (const file of files) {
+        mkdirSync(dirname(join(folder, file)), { recursive: true })
+        writeFileSync(join(folder, file), "\x80\x02}q\x01(")
+      }
+      return folder
+    }
+    const ten = (folder: string, raw: object = {}) => reason(Cifar.load(Cifar10.variant, decode10({ folder, ...raw })))
+    const hundred = (folder: string) => reason(Cifar.load(Cifar100.variant, decode100({ folder })))
+    const wanted =
+      "; wanted is the binary version, cifar-10-binary.tar.gz: set `download: true`, or fetch it from https://"
+    const python = place(["data_batch_1", "data_batch_2", "test_batch", "batches.meta"])
+    expect(await ten(python)).toContain(`${python}: is CIFAR-10 for Python${wanted}`)
+    const above = place(["cifar-10-batches-py/data_batch_1"])
+    expect(await ten(above)).toContain(`${join(above, "cifar-10-batches-py")}: is CIFAR-10 for Python${wanted}`)
+    const packed = place(["cifar-10-python.tar.gz"])
+    expect(await ten(packed)).toContain(`${join(packed, "cifar-10-python.tar.gz")}: is CIFAR-10 for Python`)
+    expect(await ten(place(["data_batch_1.mat", "test_batch.mat"]))).toContain("is CIFAR-10 for Matlab")
+    expect(await ten(folder100)).toContain("is CIFAR-100 in the binary version")
+    expect(await hundred(join(root, "ten"))).toContain("is CIFAR-10 in the binary version")
+    expect(await hundred(place(["train", "test", "meta"]))).toContain("is CIFAR-100 for Python")
+    // An archive by what is in it, whatever its name, with its digest checked or not.
+    const renamed = join(root, "images.tar.gz")
+    await tar.create({ cwd: python, gzip: true, file: renamed, portable: true }, [
+      "data_batch_1",
+      "test_batch",
+      "batches.meta"
+    ])
+    for (const raw of [{}, { checksum: null }]) {
+      expect(await ten(renamed, raw)).toContain(`${renamed}: is CIFAR-10 for Python${wanted}`)
+    }
+    // Image folders have such names, too.
+    const other = place(["train/a.txt", "test/a.txt"])
+    expect(await hundred(other)).toContain("cifar-100-binary.tar.gz (it holds test, train); set `download: true`")
   })
 
   it("survives damaged archives: a failure that names the archive, or the right data", async () => {

@@ -14,6 +14,7 @@ import type { ImageBytes } from "./BatchPlan.ts"
 import { Dataflow, DatasetError } from "./Dataflow.ts"
 import * as Download from "./Download.ts"
 import * as Files from "./Files.ts"
+import * as ImageListing from "./ImageListing.ts"
 import * as InMemory from "./InMemory.ts"
 
 /** What sets one of the two apart from the other. */
@@ -132,6 +133,94 @@ export const parse = Effect.fnUntraced(function* (
   return images
 })
 
+/** Other forms that the data sets are published in, by their files. */
+const forms: ReadonlyArray<{
+  readonly files: ReadonlyArray<string>
+  readonly archive: string
+  readonly folder: string
+  readonly is: string
+  /** How many of the files mark the form; the names of some are those of other things, too. */
+  readonly least: 2 | 3
+}> = [
+  {
+    files: ["data_batch_1", "test_batch", "batches.meta"],
+    archive: "cifar-10-python.tar.gz",
+    folder: "cifar-10-batches-py",
+    is: "CIFAR-10 for Python",
+    least: 2
+  },
+  {
+    files: ["data_batch_1.mat", "test_batch.mat", "batches.meta.mat"],
+    archive: "cifar-10-matlab.tar.gz",
+    folder: "cifar-10-batches-mat",
+    is: "CIFAR-10 for Matlab",
+    least: 2
+  },
+  {
+    files: ["train", "test", "meta"],
+    archive: "cifar-100-python.tar.gz",
+    folder: "cifar-100-python",
+    is: "CIFAR-100 for Python",
+    least: 3
+  },
+  {
+    files: ["train.mat", "test.mat", "meta.mat"],
+    archive: "cifar-100-matlab.tar.gz",
+    folder: "cifar-100-matlab",
+    is: "CIFAR-100 for Matlab",
+    least: 2
+  },
+  {
+    files: ["data_batch_1.bin", "test_batch.bin", "batches.meta.txt"],
+    archive: "cifar-10-binary.tar.gz",
+    folder: "cifar-10-batches-bin",
+    is: "CIFAR-10 in the binary version",
+    least: 2
+  },
+  {
+    files: ["train.bin", "test.bin", "fine_label_names.txt"],
+    archive: "cifar-100-binary.tar.gz",
+    folder: "cifar-100-binary",
+    is: "CIFAR-100 in the binary version",
+    least: 2
+  }
+]
+
+/** What file names are, where those that mark a form are there and it is not the variant's own. */
+const formOf = (variant: Variant, names: ReadonlyArray<string>): string | undefined =>
+  forms.find(
+    ({ archive, files, least }) =>
+      archive !== variant.archive && files.filter((file) => names.includes(file)).length >= least
+  )?.is
+
+const wants = (variant: Variant): string =>
+  `wanted is the binary version, ${variant.archive}: set \`download: true\`, or fetch it from ${variant.url}`
+
+/** What else is in a folder: another form of the data, or its archive. */
+const otherForm = Effect.fnUntraced(function* (variant: Variant, folder: string) {
+  if ((yield* Files.size(variant.name, folder)) !== null) return undefined
+  const list = (at: string) =>
+    Files.list(variant.name, at).pipe(Effect.catch(() => Effect.succeed<ReadonlyArray<string>>([])))
+  const names = yield* list(folder)
+  const here = formOf(variant, names)
+  if (here !== undefined) return { file: folder, is: here }
+  for (const form of forms) {
+    if (form.archive === variant.archive) continue
+    if (names.includes(form.archive)) return { file: join(folder, form.archive), is: form.is }
+    if (names.includes(form.folder)) return { file: join(folder, form.folder), is: form.is }
+  }
+  return undefined
+})
+
+/** Says what an archive is, where it is another than the variant's; otherwise the failure that it caused. */
+const explained = (variant: Variant, file: string) => (failure: DatasetError) =>
+  Effect.gen(function* () {
+    // The binary versions have 7 or 8 files, as all others.
+    const names = yield* Archive.names(file, 20)
+    const is = formOf(variant, names)
+    return yield* is === undefined ? Effect.fail(failure) : fail(variant, file, `is ${is}; ${wants(variant)}`)
+  })
+
 /** Where the data are: files of a folder, or an archive. */
 const locate = Effect.fnUntraced(function* (variant: Variant, options: Options) {
   const { name } = variant
@@ -147,10 +236,14 @@ const locate = Effect.fnUntraced(function* (variant: Variant, options: Options) 
     if ((yield* Files.size(name, file)) !== null) return { _tag: "Archive" as const, file }
   }
   if (!options.download) {
+    const other = yield* otherForm(variant, folder)
+    if (other !== undefined) return yield* fail(variant, other.file, `is ${other.is}; ${wants(variant)}`)
+    const held = yield* Effect.catch(Files.list(name, folder), () => Effect.succeed([]))
     return yield* fail(
       variant,
       folder,
-      `has neither ${first} nor ${join(variant.inner, first)} nor ${variant.archive}; ` +
+      `has neither ${first} nor ${join(variant.inner, first)} nor ${variant.archive}` +
+        `${held.length === 0 ? "" : ` (it holds ${ImageListing.some(held, 5)})`}; ` +
         `set \`download: true\` to fetch ${options.url}`
     )
   }
@@ -192,9 +285,12 @@ export const load = Effect.fn("Cifar.load")(function* (variant: Variant, options
       return yield* parse(variant, files)
     })
   } else {
-    yield* Download.verify(name, place.file, options.checksum)
+    yield* Effect.catch(Download.verify(name, place.file, options.checksum), explained(variant, place.file))
     const wanted = [...options.trainFiles, ...options.testFiles]
-    const found = yield* Archive.members(name, place.file, wanted, { member: fileLimit, total: 1 << 30 })
+    const found = yield* Effect.catch(
+      Archive.members(name, place.file, wanted, { member: fileLimit, total: 1 << 30 }),
+      explained(variant, place.file)
+    )
     part = (names) =>
       parse(
         variant,
@@ -203,7 +299,13 @@ export const load = Effect.fn("Cifar.load")(function* (variant: Variant, options
   }
   const train = yield* part(options.trainFiles)
   const test = yield* part(options.testFiles)
-  const data: InMemory.ImageData = { name, stored: [32, 32, 3], classes: variant.classes, train, test }
+  const data: InMemory.ImageData = {
+    name,
+    stored: [32, 32, 3],
+    classes: variant.classes,
+    train,
+    test
+  }
   return data
 })
 
@@ -215,6 +317,6 @@ export const layer =
       Dataflow,
       Effect.gen(function* () {
         const data = yield* load(variant, options)
-        return yield* InMemory.make(data, options, yield* RunKey)
+        return yield* InMemory.make({ ...data, place: options.folder }, options, yield* RunKey)
       })
     )

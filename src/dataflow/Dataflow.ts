@@ -6,6 +6,7 @@ import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type { ImageShape } from "../engine/Shape.ts"
+import type { RawImage } from "./Netpbm.ts"
 
 /**
  * `supernet`: the fraction (80 %) of the training images that trains the supernet; `validation`: the rest, which scores
@@ -51,6 +52,35 @@ export interface Pair {
   readonly fold: number
 }
 
+/** Files that a dataflow left out while listing, of one kind: by their ending, or by what else is wrong with them. */
+export interface Skipped {
+  /** An ending (`.txt`; `.`: without one), or words. */
+  readonly kind: string
+  readonly count: number
+  /** The first names. */
+  readonly names: ReadonlyArray<string>
+}
+
+/** What a dataflow can say of its images beside batches: for `osnas inspect-data` and the report of a run. */
+export interface Inventory {
+  /** The folder or file, or words that say where the images come from. */
+  readonly place: string
+  /** What every channel of the pixels, from 0 to 1, is normalised with. */
+  readonly mean: ReadonlyArray<number>
+  readonly std: ReadonlyArray<number>
+  /** The label of every image of a split, in its fixed order. */
+  readonly labels: (split: Split) => Int32Array
+  /** An image of a split, by its place in the fixed order: as it is stored, neither augmented nor normalised. */
+  readonly image: (split: Split, at: number) => Effect.Effect<RawImage, DatasetError>
+  /** The file of an image, where it has one of its own. */
+  readonly file?: ((split: Split, at: number) => string) | undefined
+  readonly skipped: ReadonlyArray<Skipped>
+  /** Files that cannot be read, where they are skipped. */
+  readonly broken?: ReadonlyArray<{ readonly file: string; readonly reason: string }> | undefined
+  /** Every file with its size in bytes, where each image has one of its own. */
+  readonly listing?: ReadonlyArray<readonly [path: string, size: number]> | undefined
+}
+
 /** The contract. */
 export interface DataflowShape {
   readonly name: string
@@ -64,12 +94,12 @@ export interface DataflowShape {
   readonly batch: (request: BatchRequest) => Effect.Effect<Batch, DatasetError>
   /** Why a request names no batch, with what would be right; undefined where it names one. */
   readonly refusal?: ((request: BatchRequest) => string | undefined) | undefined
-  /** Images of every class in a split, in the order of `classes`; of a split that shows other identities: of those. */
-  readonly classCounts?: ((split: Split) => ReadonlyArray<number>) | undefined
-  /** One sentence each: what was skipped or left out while the files were listed. */
-  readonly notices?: ReadonlyArray<string> | undefined
   /** SHA-256 over the data the flow reads (hex), for the manifest. */
   readonly digest: string
+  /** One sentence for each thing that was skipped, left out or lacking when the data was listed. Default none. */
+  readonly notices?: ReadonlyArray<string> | undefined
+  /** What is known of the images beside batches. Default: nothing. */
+  readonly inventory?: Inventory | undefined
   /**
    * Set where the test split shows identities that training does not: their names, in the order of the test split's
    * labels, and the pairs to verify.

@@ -1,12 +1,14 @@
 /**
- * Image files to bytes. PGM and PPM are read here; JPEG, PNG, WebP and what else sharp knows by the optional dependency
- * `sharp`, loaded when the first such file comes: upright, as sRGB, on black where they are transparent. Grey is not made
- * here but of the bytes (`Resample.withChannels`), so that a picture has the same in whatever format it came.
+ * Image files to bytes. PGM, PPM and BMP are read here; JPEG, PNG, WebP, GIF, TIFF and AVIF by the optional dependency
+ * `sharp` (of an animation or a document the first page), loaded when the first such file comes: upright, as sRGB, on
+ * black where they are transparent. Grey is not made here but of the bytes (`Resample.withChannels`), so that a picture
+ * has the same in whatever format it came.
  */
 import * as fs from "node:fs/promises"
 import { join } from "node:path"
 import * as Result from "effect/Result"
 import type * as BatchPlan from "./BatchPlan.ts"
+import * as Bmp from "./Bmp.ts"
 import * as Netpbm from "./Netpbm.ts"
 
 /** An image file that cannot be read, and why. */
@@ -36,6 +38,19 @@ const loadSharp = (): Promise<Sharp> => {
   return sharp
 }
 
+/** What a library says over several lines, each line once. */
+const inOneLine = (cause: unknown): string =>
+  [...new Set((cause instanceof Error ? cause.message : String(cause)).split("\n").map((line) => line.trim()))]
+    .filter((line) => line !== "")
+    .join("; ")
+
+/** Whether `sharp` is there. */
+export const hasSharp = (): Promise<boolean> =>
+  loadSharp().then(
+    () => true,
+    () => false
+  )
+
 const bySharp = async (file: string, bytes: Uint8Array): Promise<Netpbm.RawImage> => {
   const library = await loadSharp().catch(() => {
     throw new ImageFailure(file, "the optional package sharp, which reads JPEG and PNG, is missing: npm install sharp")
@@ -53,14 +68,15 @@ const bySharp = async (file: string, bytes: Uint8Array): Promise<Netpbm.RawImage
     const pixels = new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
     return { width: info.width, height: info.height, channels: info.channels, pixels }
   } catch (cause) {
-    throw new ImageFailure(file, `is no image that can be read: ${cause instanceof Error ? cause.message : cause}`)
+    throw new ImageFailure(file, `is no image that can be read: ${inOneLine(cause)}`)
   }
 }
 
 /** Decodes the bytes of an image file; rejects with an {@link ImageFailure}. */
 export const decodeBytes = async (file: string, bytes: Uint8Array): Promise<Netpbm.RawImage> => {
-  if (!Netpbm.isNetpbm(bytes)) return bySharp(file, bytes)
-  const parsed = Netpbm.parse(bytes)
+  if (bytes.length === 0) throw new ImageFailure(file, "is no image that can be read: the file is empty")
+  if (!Netpbm.isNetpbm(bytes) && !Bmp.isBmp(bytes)) return bySharp(file, bytes)
+  const parsed = Netpbm.isNetpbm(bytes) ? Netpbm.parse(bytes) : Bmp.parse(bytes)
   if (Result.isFailure(parsed)) throw new ImageFailure(file, parsed.failure)
   return parsed.success
 }
@@ -69,19 +85,53 @@ export const decodeBytes = async (file: string, bytes: Uint8Array): Promise<Netp
 export const decode = async (file: string): Promise<Netpbm.RawImage> => {
   const bytes = await (async () => {
     try {
-      const handle = await fs.open(file)
-      try {
-        const { size } = await handle.stat()
-        if (size > mostBytes) throw new Error(`has ${size} bytes; at most ${mostBytes} are expected`)
-        return new Uint8Array(await handle.readFile())
-      } finally {
-        await handle.close()
-      }
+      const { size } = await fs.stat(file)
+      if (size > mostBytes) throw new Error(`has ${size} bytes; at most ${mostBytes} are expected`)
+      return new Uint8Array(await fs.readFile(file))
     } catch (cause) {
       throw new ImageFailure(file, `cannot be read: ${cause instanceof Error ? cause.message : cause}`)
     }
   })()
   return decodeBytes(file, bytes)
+}
+
+/** Format, width and height (upright) of an image file, by its header; rejects with an {@link ImageFailure}. */
+export const facts = async (
+  file: string
+): Promise<{ readonly format: string; readonly width: number; readonly height: number }> => {
+  const head = new Uint8Array(512)
+  const { bytesRead, size } = await (async () => {
+    const handle = await fs.open(file)
+    try {
+      const { size } = await handle.stat()
+      return { ...(await handle.read(head, 0, head.length, 0)), size }
+    } finally {
+      await handle.close()
+    }
+  })().catch((cause: unknown) => {
+    throw new ImageFailure(file, `cannot be read: ${cause instanceof Error ? cause.message : cause}`)
+  })
+  const start = head.subarray(0, bytesRead)
+  if (size === 0) throw new ImageFailure(file, "is no image that can be read: the file is empty")
+  if (Netpbm.isNetpbm(start) || Bmp.isBmp(start)) {
+    const readHeader = (bytes: Uint8Array): Result.Result<Netpbm.Header | Bmp.Header, string> =>
+      Bmp.isBmp(bytes) ? Bmp.header(bytes) : Netpbm.header(bytes)
+    const short = readHeader(start)
+    // Comments of any length may stand before the numbers.
+    const parsed = Result.isFailure(short) ? readHeader(new Uint8Array(await fs.readFile(file))) : short
+    if (Result.isFailure(parsed)) throw new ImageFailure(file, parsed.failure)
+    const format = Bmp.isBmp(start) ? "bmp" : start[1] === 0x35 ? "pgm" : "ppm"
+    return { format, width: parsed.success.width, height: parsed.success.height }
+  }
+  const library = await loadSharp().catch(() => {
+    throw new ImageFailure(file, "the optional package sharp, which reads JPEG and PNG, is missing: npm install sharp")
+  })
+  try {
+    const { autoOrient, format } = await library(file, { limitInputPixels: Netpbm.mostPixels }).metadata()
+    return { format: format === "heif" ? "avif" : format, width: autoOrient.width, height: autoOrient.height }
+  } catch (cause) {
+    throw new ImageFailure(file, `is no image that can be read: ${inOneLine(cause)}`)
+  }
 }
 
 /** Decodes the image of a plan. */

@@ -123,7 +123,13 @@ describe("face-folder", () => {
       ])
     })
     writeFileSync(list, "1\t1\np10\t1\t2\np10\t1\tp11\t9\n")
-    expect(await reason({ pairs: list })).toContain("line 3: there is no image p11_0009")
+    expect(await reason({ pairs: list })).toContain(
+      `line 3: there is no image p11_0009 of p11 in ${join(faces, "p11")} (with any of .jpg `
+    )
+    writeFileSync(list, "1\t1\np10\t1\t2\np10\t1\tp1\t1\n")
+    expect(await reason({ pairs: list })).toContain(
+      `line 3: p1 is not among the people to verify: looked for p1_0001 in ${join(faces, "p1")}`
+    )
   })
 
   it("moves, scales and lights training images alone, the same from memory and from files", async () => {
@@ -203,15 +209,11 @@ describe("face-folder", () => {
     writeFileSync(broken, "P5 3 3 255\n")
     try {
       expect(await reason({})).toContain(broken)
-      const said: Array<string> = []
-      const logger = Logger.make(({ message }) => said.push(String(message)))
-      const count = await Effect.runPromise(
-        Effect.scoped(Effect.map(make({ broken: "skip" }), (flow) => flow.count("train"))).pipe(
-          Effect.provide(Logger.layer([logger]))
-        )
-      )
-      expect(count).toBe(39)
-      expect(said.join()).toContain(broken)
+      const found = await withFlow({ broken: "skip" }, async (flow) => [flow.count("train"), flow.notices])
+      expect(found).toEqual([
+        39,
+        [`${faces}: 1 file cannot be read, left out (broken: skip) (${join("p3", "p3_0001.pgm")})`]
+      ])
     } finally {
       writeFileSync(broken, pgm(9, 11, 301))
     }
@@ -268,7 +270,25 @@ describe("VerificationPairs", () => {
       const parsed = VerificationPairs.parseLfw(wrong)
       return Result.isFailure(parsed) ? parsed.failure : "none"
     }
+    // As Windows, old Macs and editors write it.
+    for (const written of [text.replaceAll("\n", "\r\n"), text.replaceAll("\n", "\r"), `\ufeff${text}\n \n`]) {
+      expect(VerificationPairs.parseLfw(written)).toEqual(VerificationPairs.parseLfw(text))
+    }
+    expect(VerificationPairs.parseLfw(text.replaceAll("\t", "  "))).toEqual(VerificationPairs.parseLfw(text))
+    // With tabs a name may have blanks.
+    const spaced = Result.getOrThrow(VerificationPairs.parseLfw("1\t1\nAnn van Ek\t1\t2\nAnn van Ek\t1\tBob\t3\r\n"))
+    expect(spaced.map(({ first }) => VerificationPairs.lfwName(first))).toEqual(["Ann van Ek_0001", "Ann van Ek_0001"])
     expect(failure("")).toContain("line 1")
+    expect(failure("1 2 3")).toContain("line 1")
+    expect(failure(`${text}\nZ\t1\t2\n`)).toBe(
+      'line 11: is beyond the 8 pairs that line 1 announces (2 2), is "Z\\t1\\t2"'
+    )
+    expect(failure(text.split("\n").slice(0, 6).join("\n"))).toBe(
+      "line 7: the list ends here, after 5 of the 8 pairs that line 1 announces"
+    )
+    expect(failure(text.replace("A\t2\t3", "A\t2\t3\t4"))).toContain("line 3: must be `name n m`")
+    expect(failure(text.replace("A\t2\t3", "\t2\t3"))).toContain("line 3: must be `name n m`")
+    expect(failure(text.replace("A\t2\t3", ""))).toContain('line 3: must be `name n m`, is ""')
     expect(failure("-1 5")).toContain("line 1")
     expect(failure(text.replace("A\t2\t3", "A\t2"))).toContain("line 3: must be `name n m`")
     expect(failure(text.replace("A\t1\tB\t1", "A\t1\tB\tx"))).toContain("line 4: must be `name n other m`")

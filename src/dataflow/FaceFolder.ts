@@ -3,7 +3,7 @@
  * other people. Training batches are shuffled, for criteria that classify identities, or balanced with `perIdentity`
  * images of each person, for criteria that compare within the batch.
  */
-import { extname, join } from "node:path"
+import { basename, extname, join, sep } from "node:path"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
@@ -13,6 +13,7 @@ import * as OptionKind from "../component/OptionKind.ts"
 import * as Key from "../random/Key.ts"
 import { RunKey } from "../random/RunKey.ts"
 import * as BatchPlan from "./BatchPlan.ts"
+import * as CheckImages from "./CheckImages.ts"
 import { Dataflow, DatasetError, type Pair } from "./Dataflow.ts"
 import * as DecodeImage from "./DecodeImage.ts"
 import * as FileBatch from "./FileBatch.ts"
@@ -28,6 +29,9 @@ const PositiveInt = Schema.Int.check(Schema.isGreaterThan(0))
 const Pixels = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 512 }))
 const Limit = Schema.NullOr(PositiveInt)
 const Names = Schema.NullOr(Schema.Array(Schema.String))
+
+/** With `check: auto`, so many images to verify are decoded at the start. */
+const mostDecoded = 5000
 
 /** Options of the dataflow `face-folder`. */
 export const Options = Schema.Struct({
@@ -107,11 +111,19 @@ export const Options = Schema.Struct({
     })
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed(1024))),
   broken: Schema.Literals(["fail", "skip"])
+    // A run that met no broken image has the same bits either way: it may go on with the other.
     .annotate({
+      ...OptionKind.performance,
       description:
         "What an image that cannot be read does: end the run, or be named and replaced (larger than memory: an image to verify ends it all the same)"
     })
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed("fail" as const))),
+  check: Schema.Literals(["auto", "none", "headers", "decode"])
+    .annotate({
+      description: `Larger than memory, look for broken images at the start: headers: at both ends of every file; decode: decode those to verify, too; auto: decode up to ${mostDecoded}, else headers`,
+      ...OptionKind.performance
+    })
+    .pipe(Schema.withDecodingDefaultKey(Effect.succeed("auto" as const))),
   prefetch: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 64 }))
     .annotate({
       description: "Batches made ahead in worker threads; 0: made when asked for",
@@ -134,8 +146,12 @@ const limited = (groups: ReadonlyArray<ImageListing.Group>, limit: number | null
 /** Who trains and who is verified, with the roots of their folders. */
 const people = Effect.fnUntraced(function* (options: Options) {
   const testRoot = options.testFolder ?? options.folder
-  const all = yield* ImageListing.groups(name, options.folder)
-  const testAll = options.testFolder === null ? all : yield* ImageListing.groups(name, testRoot)
+  const listing = yield* ImageListing.list(name, options.folder, { of: "person", option: "folder" })
+  const testListing =
+    options.testFolder === null
+      ? listing
+      : yield* ImageListing.list(name, testRoot, { of: "person", option: "testFolder" })
+  const [all, testAll] = [listing.groups, testListing.groups]
   if (options.testFolder === null && options.testPeople === null) {
     return yield* fail(
       options.folder,
@@ -156,21 +172,65 @@ const people = Effect.fnUntraced(function* (options: Options) {
   const both = train.filter((group) => testNames.has(group.name)).map((group) => group.name)
   if (both.length > 0) return yield* fail(options.folder, `${both.join(", ")} both trained on and verified`)
   if (train.length < 2) return yield* fail(options.folder, `${train.length} people to train on; needs at least 2`)
-  return { train, test, testRoot }
+  const listings = testListing === listing ? [listing] : [listing, testListing]
+  const dangling = listings.flatMap(({ dangling, root }) =>
+    dangling.map((path) => ({ path: join(root, path), reason: "is a link that leads nowhere" }))
+  )
+  if (dangling.length > 0 && options.broken === "fail") {
+    return yield* CheckImages.failure(name, "", dangling, true)
+  }
+  const single = test.filter((group) => group.files.length === 1).map((group) => group.name)
+  const notices = [
+    ...listings.flatMap((listing) => listing.notices),
+    ...(dangling.length === 0 ? [] : [CheckImages.notice(options.folder, dangling, "left out (broken: skip)")]),
+    ...(single.length === 0 || options.pairs !== null
+      ? []
+      : [
+          `${testRoot}: ${ImageListing.counted(single.length, "person")} to verify ${single.length === 1 ? "has" : "have"} one image, of which no pair of one person can be made (${ImageListing.some(single, 5)})`
+        ])
+  ]
+  return { train, test, testRoot, notices, skipped: listings.flatMap((listing) => listing.skipped) }
 })
 
 /** The pairs of LFW's list, as places among the test images. */
-const listedPairs = Effect.fnUntraced(function* (list: string, paths: ReadonlyArray<string>) {
+const listedPairs = Effect.fnUntraced(function* (
+  list: string,
+  root: string,
+  paths: ReadonlyArray<string>,
+  broken: ReadonlyArray<string>
+) {
   const bytes = yield* Files.read(name, list, 1 << 26)
   const parsed = VerificationPairs.parseLfw(new TextDecoder().decode(bytes))
   if (Result.isFailure(parsed)) return yield* fail(list, parsed.failure)
-  const places = new Map(paths.map((path, at) => [path.slice(0, path.length - extname(path).length), at]))
+  // By person and name of the file without its ending: a file may be in the person's folder or in one below it.
+  const key = (path: string): string => {
+    const [person = ""] = path.split(sep)
+    return join(person, basename(path).slice(0, basename(path).length - extname(path).length)).normalize("NFC")
+  }
+  const places = new Map(paths.map((path, at) => [key(path), at]))
+  const skipped = new Set(broken.map(key))
+  const people = new Set(paths.map((path) => path.split(sep)[0]!.normalize("NFC")))
   const pairs: Array<Pair> = []
   for (const { first, fold, line, same, second } of parsed.success) {
-    const [a, b] = [first, second].map((image) => places.get(join(image.person, VerificationPairs.lfwName(image))))
+    const [a, b] = [first, second].map((image) =>
+      places.get(join(image.person, VerificationPairs.lfwName(image)).normalize("NFC"))
+    )
     if (a === undefined || b === undefined) {
-      const missing = VerificationPairs.lfwName(a === undefined ? first : second)
-      return yield* fail(list, `line ${line}: there is no image ${missing} in the folder of that person`)
+      const missing = a === undefined ? first : second
+      const file = VerificationPairs.lfwName(missing)
+      const folder = join(root, missing.person)
+      if (skipped.has(join(missing.person, file).normalize("NFC"))) {
+        return yield* fail(
+          list,
+          `line ${line}: the image ${file} of ${missing.person} is broken and was skipped; mend it, or remove its pairs`
+        )
+      }
+      return yield* fail(
+        list,
+        people.has(missing.person.normalize("NFC"))
+          ? `line ${line}: there is no image ${file} of ${missing.person} in ${folder} (with any of ${ImageListing.endings.join(" ")})`
+          : `line ${line}: ${missing.person} is not among the people to verify: looked for ${file} in ${folder}`
+      )
     }
     pairs.push({ first: a, second: b, same, fold })
   }
@@ -198,35 +258,35 @@ const listed = (root: string, groups: ReadonlyArray<ImageListing.Group>): Listed
 /** A part whose images are decoded, without those that could not be. */
 interface Decoded extends Listed {
   readonly pixels: Uint8Array
+  readonly faults: ReadonlyArray<CheckImages.Fault>
 }
 
-/** Decodes all images of a part into shared memory; a broken one fails, or is named in the log and left out. */
+/** Decodes all images of a part into shared memory; broken ones fail, or are left out. */
 const decodeAll = Effect.fnUntraced(function* (part: Listed, options: Options) {
   const { channels, fit, size } = options
   const length = size * size * channels
-  const images = yield* Effect.forEach(
+  const faults: Array<CheckImages.Fault & { readonly at: number }> = []
+  let done = 0
+  const decoding = Effect.forEach(
     part.paths,
-    (path) =>
-      Effect.tryPromise({
-        try: async () => {
+    (path, at) =>
+      Effect.promise(async () => {
+        try {
           const raw = await DecodeImage.decode(join(part.root, path))
           return FileBatch.whole(Resample.withChannels(raw, channels), fit, size, size)
-        },
-        catch: (cause) =>
-          new DatasetError({
-            dataset: name,
-            file: join(part.root, path),
-            reason: cause instanceof Error ? cause.message : String(cause)
-          })
-      }).pipe(
-        Effect.catch((error) =>
-          options.broken === "fail"
-            ? Effect.fail(error)
-            : Effect.as(Effect.logWarning(`skipped: ${error.message}`), undefined)
-        )
-      ),
+        } catch (cause) {
+          faults.push({ at, path, reason: cause instanceof Error ? cause.message : String(cause) })
+          return undefined
+        } finally {
+          done += 1
+        }
+      }),
     { concurrency: 8 }
   )
+  const all = ImageListing.counted(part.paths.length, "image")
+  const images = yield* CheckImages.reporting(() => `${name}: decoded ${done} of ${all} in ${part.root}`, decoding)
+  faults.sort((a, b) => a.at - b.at)
+  if (faults.length > 0 && options.broken === "fail") return yield* CheckImages.failure(name, part.root, faults, true)
   const kept = Array.from(images.keys()).filter((at) => images[at] !== undefined)
   const pixels = InMemory.sharedBytes(kept.length * length)
   const labels = InMemory.sharedLabels(kept.length)
@@ -234,18 +294,42 @@ const decodeAll = Effect.fnUntraced(function* (part: Listed, options: Options) {
     pixels.set(images[at]!, position * length)
     labels[position] = part.labels[at]!
   })
-  const decoded: Decoded = { root: part.root, paths: kept.map((at) => part.paths[at]!), labels, pixels }
+  const decoded: Decoded = { root: part.root, paths: kept.map((at) => part.paths[at]!), labels, pixels, faults }
   return decoded
 })
 
-const digestOfFiles = Effect.fnUntraced(function* (parts: ReadonlyArray<Listed>) {
-  const lines: Array<string> = []
-  for (const { paths, root } of parts) {
-    for (const path of paths) lines.push(`${path}\t${yield* Files.size(name, join(root, path))}`)
-    lines.push("")
+/** Looks at the files of a part that stays on disk: broken ones fail, or are named where they may be replaced. */
+const checkFiles = Effect.fnUntraced(function* (part: Listed, isTest: boolean, options: Options) {
+  const thorough =
+    isTest && (options.check === "decode" || (options.check === "auto" && part.paths.length <= mostDecoded))
+  const level = options.check === "none" ? "none" : thorough ? "decode" : "headers"
+  const { faults } = yield* CheckImages.check(
+    name,
+    part.root,
+    part.paths.map((path) => ({ path, level }))
+  )
+  // An image to verify has a place that the pairs name.
+  if (faults.length > 0 && (isTest || options.broken === "fail")) {
+    return yield* CheckImages.failure(name, part.root, faults, !isTest)
   }
-  return Files.sha256(lines.join("\n"))
+  const checked: Decoded = { ...part, pixels: new Uint8Array(0), faults }
+  return checked
 })
+
+/** Sizes of the files of parts, by path. */
+const sizesOf = Effect.fnUntraced(function* (parts: ReadonlyArray<Listed>) {
+  const found: Array<ReadonlyArray<readonly [path: string, size: number]>> = []
+  for (const { paths, root } of parts) {
+    const looked = paths.map((path) => ({ path, level: "none" as const }))
+    const { faults, sizes } = yield* CheckImages.check(name, root, looked)
+    if (faults.length > 0) return yield* CheckImages.failure(name, root, faults, false)
+    found.push(paths.map((path, at) => [path, sizes[at]!]))
+  }
+  return found
+})
+
+const digestOfFiles = (parts: ReadonlyArray<ReadonlyArray<readonly [path: string, size: number]>>): string =>
+  Files.sha256(parts.flatMap((files) => [...files.map(([path, size]) => `${path}\t${size}`), ""]).join("\n"))
 
 /**
  * The flow of the options, drawn from `runKey`. Images that fit into `memory` are decoded at once, and the digest is
@@ -253,19 +337,24 @@ const digestOfFiles = Effect.fnUntraced(function* (parts: ReadonlyArray<Listed>)
  */
 export const make = Effect.fn("FaceFolder.make")(function* (options: Options, runKey: Key.Key) {
   const { channels, size } = options
-  const { test, testRoot, train } = yield* people(options)
+  const { notices, skipped, test, testRoot, train } = yield* people(options)
   const trainListed = listed(options.folder, train)
   const testListed = listed(testRoot, test)
   const bytes = (trainListed.paths.length + testListed.paths.length) * size * size * channels
   const inMemory = bytes <= options.memory * 1e6
-  const read = (part: Listed): Effect.Effect<Decoded, DatasetError> =>
-    inMemory ? decodeAll(part, options) : Effect.succeed({ ...part, pixels: new Uint8Array(0) })
-  const trainPart = yield* read(trainListed)
-  const testPart = yield* read(testListed)
+  const read = (part: Listed, isTest: boolean): Effect.Effect<Decoded, DatasetError> =>
+    inMemory ? decodeAll(part, options) : checkFiles(part, isTest, options)
+  const trainPart = yield* read(trainListed, false)
+  const testPart = yield* read(testListed, true)
   const pairs =
     options.pairs === null
       ? VerificationPairs.made(testPart.labels, options.pairLimit)
-      : yield* listedPairs(options.pairs, testPart.paths)
+      : yield* listedPairs(
+          options.pairs,
+          testRoot,
+          testPart.paths,
+          testPart.faults.map(({ path }) => path)
+        )
   if (pairs.length === 0) {
     return yield* fail(testRoot, "no pairs can be made: needs two people to verify, one of them with two images")
   }
@@ -312,9 +401,10 @@ export const make = Effect.fn("FaceFolder.make")(function* (options: Options, ru
     files: inMemory ? null : files,
     key
   }
+  const sizes = yield* sizesOf([trainPart, testPart])
   const listDigest = inMemory
     ? Files.sha256(JSON.stringify([trainPart.paths, testPart.paths]), trainPart.pixels, testPart.pixels)
-    : yield* digestOfFiles([trainPart, testPart])
+    : digestOfFiles(sizes)
   return yield* Planned.make({
     name,
     classes: train.map((group) => group.name),
@@ -322,6 +412,29 @@ export const make = Effect.fn("FaceFolder.make")(function* (options: Options, ru
     prefetch: options.prefetch,
     workers: inMemory ? 1 : options.workers,
     digest: Files.sha256(listDigest, JSON.stringify(pairs)),
+    notices: [
+      ...notices,
+      ...[trainPart, testPart].flatMap(({ faults, root }) =>
+        faults.length === 0
+          ? []
+          : [
+              CheckImages.notice(
+                root,
+                faults,
+                inMemory ? "left out (broken: skip)" : "replaced in training (broken: skip)"
+              )
+            ]
+      )
+    ],
+    place: options.folder,
+    skipped,
+    broken: [trainPart, testPart].flatMap(({ faults, root }) =>
+      faults.map(({ path, reason }) => ({ file: join(root, path), reason }))
+    ),
+    listing: sizes.flatMap((files, at) =>
+      files.map(([path, size]) => [at === 0 || options.testFolder === null ? path : `(test)/${path}`, size] as const)
+    ),
+    files: { train: files.train, test: files.test },
     verification: {
       identities: test.map((group) => group.name),
       pairs,

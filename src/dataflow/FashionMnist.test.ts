@@ -1,6 +1,6 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
-import { join, resolve } from "node:path"
+import { dirname, join, resolve } from "node:path"
 import { gunzipSync, gzipSync } from "node:zlib"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
@@ -116,6 +116,60 @@ describe("files", () => {
     expect(data.test.pixels.every((byte) => byte === 7)).toBe(true)
   })
 
+  it("are found by the names that programs give them, packed or not as their bytes say", async () => {
+    const parts = {
+      train: { images: images(3), labels: labels(0, 1, 9) },
+      test: { images: images(1), labels: labels(4) }
+    }
+    const named = (name: (base: string) => string, packed: (base: string) => boolean) => {
+      const folder = mkdtempSync(join(root, "f-"))
+      for (const part of ["train", "test"] as const) {
+        for (const kind of ["images", "labels"] as const) {
+          const base = FashionMnist.files[part][kind]
+          const file = join(folder, name(base))
+          mkdirSync(dirname(file), { recursive: true })
+          writeFileSync(file, packed(base) ? gzipSync(parts[part][kind]) : parts[part][kind])
+        }
+      }
+      return folder
+    }
+    const dotted = (base: string) => base.replace("-idx", ".idx")
+    for (const folder of [
+      named(dotted, () => false),
+      named(
+        (base) => `${dotted(base)}.gz`,
+        () => true
+      ),
+      named(
+        (base) => join("MNIST", "raw", base),
+        () => false
+      ),
+      named(
+        (base) => join("raw", `${base}.gz`),
+        () => true
+      ),
+      named(
+        (base) => join(base, base),
+        () => false
+      ),
+      // A browser unpacked it and left its name; or the other way round.
+      named(
+        (base) => `${base}.gz`,
+        () => false
+      ),
+      named(
+        (base) => base,
+        () => true
+      )
+    ]) {
+      const data = await Effect.runPromise(FashionMnist.load(folder))
+      expect([Array.from(data.train.labels), Array.from(data.test.labels)]).toEqual([[0, 1, 9], [4]])
+    }
+    expect(await reason(FashionMnist.load(write({ "mnist.npz": Uint8Array.of(1) })))).toContain(
+      "each packed or not), it holds mnist.npz"
+    )
+  })
+
   it.each([
     ["one is missing", { "t10k-labels-idx1-ubyte": undefined }, "four idx files"],
     ["a label is out of range", { "t10k-labels-idx1-ubyte": labels(10) }, "record 0: label 10; must be from 0 to 9"],
@@ -142,6 +196,40 @@ describe("files", () => {
     const data = { name: "x", stored: [28, 28, 1] as const, classes: FashionMnist.classes, train: part, test: part }
     expect(await reason(Effect.scoped(InMemory.make(data, decode({}), Key.make(1))))).toContain(
       "needs at least 2 and 1"
+    )
+  })
+
+  it("has pixels and labels that fit, and says which classes have no image", async () => {
+    const part = (...labels: ReadonlyArray<number>) => ({
+      pixels: new Uint8Array(784 * labels.length),
+      labels: Int32Array.from(labels)
+    })
+    const data = {
+      name: "x",
+      stored: [28, 28, 1] as const,
+      classes: ["a", "b", "c"],
+      train: part(0, 1, 0, 1),
+      test: part(1)
+    }
+    const make = (change: object) =>
+      Effect.scoped(InMemory.make({ ...data, ...change }, decode({ prefetch: 0 }), Key.make(1)))
+    const flow = await Effect.runPromise(make({ place: "here", notices: ["said before"] }))
+    expect(flow.notices).toEqual([
+      "said before",
+      "here: no training images of 1 class (c)",
+      "here: no test images of 2 classes (a, c)"
+    ])
+    expect(await reason(make({ test: part(2) }))).toContain("test images of classes without a training image: c")
+    // People to verify need not be known.
+    const faces = InMemory.make({ ...data, test: part(2, 2, 1) }, decode({ prefetch: 0 }), Key.make(1), {
+      perIdentity: 0,
+      pairs: 5
+    })
+    const verified = await Effect.runPromise(Effect.scoped(faces))
+    expect([verified.notices, verified.verification?.pairs.length]).toEqual([[], 2])
+    expect(await reason(make({ test: part(3) }))).toContain("test image 0: label 3; must be from 0 to 2")
+    expect(await reason(make({ train: { ...part(0, 1), pixels: new Uint8Array(9) } }))).toContain(
+      "2 training labels and 9 bytes of pixels; images of 28 x 28 x 1 need 1568"
     )
   })
 

@@ -16,6 +16,7 @@ import type { ImageBytes } from "./BatchPlan.ts"
 import { Dataflow, DatasetError } from "./Dataflow.ts"
 import * as Files from "./Files.ts"
 import * as Idx from "./Idx.ts"
+import * as ImageListing from "./ImageListing.ts"
 import * as InMemory from "./InMemory.ts"
 
 /** The classes, in the order of their labels. */
@@ -80,14 +81,39 @@ export type Options = typeof Options.Type
 
 const fail = (file: string, reason: string) => Effect.fail(new DatasetError({ dataset: name, file, reason }))
 
-const readIdx = Effect.fnUntraced(function* (folder: string, base: string, dimensions: number, shipped: boolean) {
-  const packed = join(folder, `${base}.gz`)
-  const plain = join(folder, base)
-  const isPacked = shipped || (yield* Files.size(name, packed)) !== null
-  const file = isPacked ? packed : plain
-  if (!isPacked && (yield* Files.size(name, plain)) === null) {
-    return yield* fail(packed, `does not exist, nor does ${base}; the folder must hold the four idx files`)
+/** Names that a file goes by: the official one, the one with a dot, a folder of the same name with the file in it. */
+const namesOf = (base: string): ReadonlyArray<string> => {
+  const dotted = base.replace("-idx", ".idx")
+  return [base, dotted, join(base, base), join(dotted, dotted), join(dotted, base)].flatMap((name) => [
+    `${name}.gz`,
+    name
+  ])
+}
+
+/** Folders below the named one that programs unpack these data sets into. */
+const below = ["", "raw", join("FashionMNIST", "raw"), join("MNIST", "raw"), join("KMNIST", "raw")]
+
+const find = Effect.fnUntraced(function* (folder: string, base: string) {
+  for (const inner of below) {
+    for (const candidate of namesOf(base)) {
+      const file = join(folder, inner, candidate)
+      if ((yield* Files.size(name, file)) !== null) return file
+    }
   }
+  const found = yield* Files.list(name, folder)
+  const packed = join(folder, `${base}.gz`)
+  return yield* fail(
+    packed,
+    `does not exist, nor does ${base} or ${base.replace("-idx", ".idx")}; the folder must hold the four idx files ` +
+      `(${Object.values(files)
+        .flatMap(({ images, labels }) => [images, labels])
+        .join(", ")}, each packed or not), ` +
+      (found.length === 0 ? "it is empty" : `it holds ${ImageListing.some(found, 5)}`)
+  )
+})
+
+const readIdx = Effect.fnUntraced(function* (folder: string, base: string, dimensions: number, shipped: boolean) {
+  const file = shipped ? join(folder, `${base}.gz`) : yield* find(folder, base)
   const bytes = yield* Files.read(name, file, limit)
   if (shipped) {
     const found = Files.sha256(bytes)
@@ -95,6 +121,8 @@ const readIdx = Effect.fnUntraced(function* (folder: string, base: string, dimen
       return yield* fail(file, `SHA-256 is ${found}, must be ${shippedDigests[`${base}.gz`]}: the file is damaged`)
     }
   }
+  // By its bytes: a browser may unpack a file and leave its name.
+  const isPacked = bytes[0] === 0x1f && bytes[1] === 0x8b
   const content = isPacked ? yield* Files.inflate(name, file, bytes, limit) : bytes
   const idx = Idx.parse(content, dimensions)
   return Result.isFailure(idx) ? yield* fail(file, idx.failure) : { file, ...idx.success }
@@ -128,7 +156,13 @@ export const load = Effect.fn("FashionMnist.load")(function* (folder: string | n
   const from = folder ?? shippedFolder
   const train = yield* readPart(from, "train", shipped)
   const test = yield* readPart(from, "test", shipped)
-  const data: InMemory.ImageData = { name, stored: [28, 28, 1], classes, train, test }
+  const data: InMemory.ImageData = {
+    name,
+    stored: [28, 28, 1],
+    classes,
+    train,
+    test
+  }
   return data
 })
 
@@ -144,7 +178,8 @@ export const layer = (options: Options): Layer.Layer<Dataflow, DatasetError, Run
   Layer.effect(
     Dataflow,
     Effect.gen(function* () {
-      const grey = yield* load(options.folder)
+      const place = options.folder ?? "the subset that ships with osnas"
+      const grey = { ...(yield* load(options.folder)), place }
       const asFaces = { perIdentity: options.perIdentity, pairs: options.verificationPairs }
       if (options.channels === 1) return yield* InMemory.make(grey, options, yield* RunKey, asFaces)
       const data: InMemory.ImageData = {

@@ -127,7 +127,11 @@ export const batch = async (plan: BatchPlan.BatchPlan, request: BatchRequest): P
         return
       } catch (cause) {
         const mayMiss = files.broken === "skip" || (files.broken === "skipUntested" && request.split !== "test")
-        if (!mayMiss || !(cause instanceof DecodeImage.ImageFailure)) throw cause
+        if (!(cause instanceof DecodeImage.ImageFailure)) throw cause
+        if (!mayMiss) {
+          const way = files.broken === "fail" ? ". With `broken: skip` the run goes on without it" : ""
+          throw new DecodeImage.ImageFailure(cause.file, `${cause.message}${way}`)
+        }
         skipped.set(cause.file, cause.message)
         if (attempt === 0 && request.training) candidates = [wanted, ...alike()]
       }

@@ -16,6 +16,7 @@ const describe = (cause: unknown): string => {
   if (code === "EACCES" || code === "EPERM") return "may not be read"
   if (code === "EISDIR") return "is a folder, not a file"
   if (code === "ENOTDIR") return "a part of its path is not a folder"
+  if (code === "ELOOP") return "is a link that leads back to itself"
   return cause instanceof Error ? cause.message : String(cause)
 }
 
@@ -47,14 +48,10 @@ export const read = (
 ): Effect.Effect<Uint8Array<ArrayBuffer>, DatasetError> =>
   Effect.tryPromise({
     try: async () => {
-      const handle = await fs.open(file)
-      try {
-        const { size: bytes } = await handle.stat()
-        if (bytes > limit) throw new Error(`has ${bytes} bytes; at most ${limit} are expected`)
-        return new Uint8Array(await handle.readFile())
-      } finally {
-        await handle.close()
-      }
+      // By path and not by a handle: handles on files within a zip, as Yarn's Plug'n'Play keeps packages, cannot be read.
+      const { size: bytes } = await fs.stat(file)
+      if (bytes > limit) throw new Error(`has ${bytes} bytes; at most ${limit} are expected`)
+      return new Uint8Array(await fs.readFile(file))
     },
     catch: failure(dataset, file)
   })

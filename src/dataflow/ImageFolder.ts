@@ -1,24 +1,27 @@
 /**
  * Classification from folders of images, one folder a class, as ImageNet (Russakovsky et al. 2015) is usually kept:
- * `train/<class>/…` and `val/<class>/…`. Images stay in their files; worker threads decode them ahead of the training.
+ * `train/<class>/…` and `val/<class>/…`; a folder `images` may stand between, and a file may list the classes of the test
+ * images (`testLabels`). Images stay in their files; worker threads decode them ahead of the training.
  *
  * **Gotchas**: how a JPEG's bytes become pixels is the decoder's business: two runs have the same bits with the same
  * version of `sharp`. All that follows (crop, resizing, colours) is computed here and the same everywhere.
  */
-import * as fs from "node:fs/promises"
-import { join } from "node:path"
+import { basename, extname, join } from "node:path"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { define } from "../component/Component.ts"
 import * as OptionKind from "../component/OptionKind.ts"
 import * as Key from "../random/Key.ts"
 import { RunKey } from "../random/RunKey.ts"
 import * as BatchPlan from "./BatchPlan.ts"
-import { Dataflow, DatasetError } from "./Dataflow.ts"
+import * as CheckImages from "./CheckImages.ts"
+import { Dataflow, DatasetError, type Skipped } from "./Dataflow.ts"
 import * as Files from "./Files.ts"
 import * as ImageListing from "./ImageListing.ts"
 import * as InMemory from "./InMemory.ts"
+import * as LabelFile from "./LabelFile.ts"
 import * as Planned from "./Planned.ts"
 
 const name = "image-folder"
@@ -33,6 +36,9 @@ const Range = (most: number) => {
 }
 const Side = Schema.Int.check(Schema.isBetween({ minimum: 8, maximum: 2048 }))
 const Colour = Schema.Tuple([Schema.Finite, Schema.Finite, Schema.Finite])
+
+/** With `check: auto`, so many images that score and test are decoded at the start: some 15 s on two cores. */
+const mostDecoded = 5000
 
 /** Options of the dataflow `image-folder`. */
 export const Options = Schema.Struct({
@@ -81,9 +87,32 @@ export const Options = Schema.Struct({
   testLimit: Limit.annotate({
     description: "Only so many test images, the first of each class in turn; null: all"
   }).pipe(Schema.withDecodingDefaultKey(Effect.succeed(null))),
+  testLabels: Schema.NullOr(Schema.String)
+    .annotate({
+      description:
+        "A file of the test images' classes, `name class` a line, where they are not in class folders; null: class folders",
+      ...OptionKind.path
+    })
+    .pipe(Schema.withDecodingDefaultKey(Effect.succeed(null))),
+  testClasses: Schema.NullOr(Schema.String)
+    .annotate({
+      description: "A file of the classes that numbers in testLabels stand for, one a line; null: testLabels has names",
+      ...OptionKind.path
+    })
+    .pipe(Schema.withDecodingDefaultKey(Effect.succeed(null))),
   broken: Schema.Literals(["fail", "skip"])
-    .annotate({ description: "What an image that cannot be read does: end the run, or be named and replaced" })
+    // A run that met no broken image has the same bits either way: it may go on with the other.
+    .annotate({
+      description: "What an image that cannot be read does: end the run, or be named and replaced",
+      ...OptionKind.performance
+    })
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed("fail" as const))),
+  check: Schema.Literals(["auto", "none", "headers", "decode"])
+    .annotate({
+      description: `Look for broken images at the start: headers: at both ends of every file; decode: decode those that score and test, too; auto: decode up to ${mostDecoded}, else headers`,
+      ...OptionKind.performance
+    })
+    .pipe(Schema.withDecodingDefaultKey(Effect.succeed("auto" as const))),
   prefetch: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 64 }))
     .annotate({
       description: "Batches made ahead in worker threads; 0: made when asked for",
@@ -97,68 +126,227 @@ export const Options = Schema.Struct({
 /** Options of the dataflow `image-folder`. */
 export type Options = typeof Options.Type
 
-const part = (folder: string, groups: ReadonlyArray<ImageListing.Group>, classes: ReadonlyMap<string, number>) => {
+/** Images of a part with their labels; paths are under `folder`. */
+interface Part {
+  readonly paths: ReadonlyArray<string>
+  readonly labels: Int32Array
+}
+
+const part = (
+  folder: string,
+  groups: ReadonlyArray<ImageListing.Group>,
+  labelOf: (name: string) => number | undefined
+): Part => {
   const labels = InMemory.sharedLabels(groups.reduce((sum, group) => sum + group.files.length, 0))
   const paths: Array<string> = []
   for (const group of groups) {
     for (const file of group.files) {
-      labels[paths.length] = classes.get(group.name)!
+      labels[paths.length] = labelOf(group.name)!
       paths.push(join(folder, group.name, file))
     }
   }
   return { labels, paths }
 }
 
-/** Paths and sizes of all files, digested: reading a million images to the end takes too long for every start. */
-const digestOf = (root: string, paths: ReadonlyArray<string>): Effect.Effect<string, DatasetError> =>
-  Effect.map(
-    Effect.tryPromise({
-      try: async () => {
-        const sizes = new Array<number>(paths.length)
-        let next = 0
-        const lane = async () => {
-          while (next < paths.length) {
-            const at = next
-            next += 1
-            sizes[at] = (await fs.stat(join(root, paths[at]!))).size
-          }
-        }
-        await Promise.all(Array.from({ length: 32 }, lane))
-        return sizes
-      },
-      catch: Files.failure(name, root)
-    }),
-    (sizes) => Files.sha256(paths.map((path, at) => `${path}\t${sizes[at]}\n`).join(""))
+const fail = (file: string, reason: string) => Effect.fail(new DatasetError({ dataset: name, file, reason }))
+
+/** Finds the label of a class by its name, also where composed characters are written in the other way. */
+const labelsByName = (classes: ReadonlyArray<string>) => {
+  const exact = new Map(classes.map((name, label) => [name, label]))
+  const composed = new Map(classes.map((name, label) => [name.normalize("NFC"), label]))
+  return (name: string): number | undefined => exact.get(name) ?? composed.get(name.normalize("NFC"))
+}
+
+/** What is listed of the test images. */
+interface TestPart extends Part {
+  readonly dangling: ReadonlyArray<string>
+  readonly skipped: ReadonlyArray<Skipped>
+  readonly notices: ReadonlyArray<string>
+  /** What the labels add to the digest, where no path says them. */
+  readonly digested: string
+}
+
+/** Test images in one folder a class. */
+const testInFolders = Effect.fnUntraced(function* (
+  options: Options,
+  train: ImageListing.Listing,
+  labelOf: (name: string) => number | undefined
+) {
+  const { folder, testFolder } = options
+  const root = join(folder, testFolder)
+  const listing = yield* ImageListing.list(name, root, { of: "class", option: "testFolder" }).pipe(
+    Effect.mapError((error) =>
+      error.reason.startsWith("holds no folder with images")
+        ? new DatasetError({
+            ...error,
+            reason: `${error.reason}\nor a list of the images' classes: set testLabels to a file with a line \`name class\` for each`
+          })
+        : error
+    )
   )
+  const unknown = listing.groups.filter((group) => labelOf(group.name) === undefined).map((group) => group.name)
+  if (unknown.length > 0) {
+    const hollow = unknown.filter((name) => train.empty.includes(name))
+    return yield* fail(
+      root,
+      `${ImageListing.some(unknown, 5)} are not among the classes of ${options.trainFolder}` +
+        (hollow.length > 0
+          ? `, where ${ImageListing.some(hollow, 5)} ${hollow.length === 1 ? "has no image" : "have no images"}`
+          : "") +
+        `: ${ImageListing.counted(unknown.length, "class")} of ${testFolder} without a training image`
+    )
+  }
+  const test: TestPart = {
+    ...part(testFolder, listing.groups, labelOf),
+    dangling: listing.dangling.map((path) => join(testFolder, path)),
+    skipped: listing.skipped,
+    notices: listing.notices,
+    digested: ""
+  }
+  return test
+})
+
+const text = Effect.fnUntraced(function* (file: string) {
+  return new TextDecoder().decode(yield* Files.read(name, file, 1 << 28))
+})
+
+/** Test images whose classes a file lists. */
+const testByList = Effect.fnUntraced(function* (
+  options: Options,
+  list: string,
+  classes: ReadonlyArray<string>,
+  labelOf: (name: string) => number | undefined
+) {
+  const { folder, testClasses, testFolder } = options
+  const root = join(folder, testFolder)
+  const images = yield* ImageListing.flat(name, root)
+  const parsed = LabelFile.parse(yield* text(list))
+  if (Result.isFailure(parsed)) return yield* fail(list, parsed.failure)
+  const entries = parsed.success
+  let numbers: ReadonlyMap<number, string> | undefined
+  if (testClasses !== null) {
+    const listed = LabelFile.parseClasses(
+      yield* text(testClasses),
+      entries.map(({ label }) => label)
+    )
+    if (Result.isFailure(listed)) return yield* fail(testClasses, listed.failure)
+    numbers = listed.success
+  }
+  // A line may name a file without its ending, and without the folder it is in.
+  const places = new Map<string, number>()
+  images.files.forEach((file, at) => {
+    const base = basename(file)
+    for (const key of [base.slice(0, base.length - extname(base).length), base, file]) places.set(key, at)
+  })
+  const labels = new Map<number, number>()
+  for (const [at, { image, label, line }] of entries.entries()) {
+    const place = image === undefined ? at : (places.get(image) ?? places.get(basename(image)))
+    if (place === undefined || place >= images.files.length) {
+      return yield* fail(
+        list,
+        `line ${line}: ${image === undefined ? `there are ${images.files.length} images` : `there is no image ${image}`} in ${root}`
+      )
+    }
+    if (labels.has(place)) return yield* fail(list, `line ${line}: ${images.files[place]} has a class already`)
+    const named = numbers === undefined ? label : numbers.get(Number(label))
+    const found = named === undefined ? undefined : labelOf(named)
+    if (found === undefined) {
+      const isNumber = numbers === undefined && /^\d+$/.test(label)
+      return yield* fail(
+        list,
+        `line ${line}: ${named === undefined ? `the number ${label}, which ${testClasses} does not have` : named} is not among the ${classes.length} classes of ${options.trainFolder} (${ImageListing.some(classes)})` +
+          (isNumber ? "; set testClasses to a file that says which class each number stands for" : "")
+      )
+    }
+    labels.set(place, found)
+  }
+  const without = images.files.filter((_, at) => !labels.has(at))
+  if (without.length > 0) {
+    return yield* fail(
+      list,
+      `has no line for ${ImageListing.counted(without.length, "image")} of ${root} (${ImageListing.some(without)})`
+    )
+  }
+  const own = InMemory.sharedLabels(images.files.length)
+  for (const [place, label] of labels) own[place] = label
+  const test: TestPart = {
+    paths: images.files.map((file) => join(testFolder, file)),
+    labels: own,
+    dangling: images.dangling.map((path) => join(testFolder, path)),
+    skipped: images.skipped,
+    notices: images.notices,
+    digested: own.join()
+  }
+  return test
+})
 
 /** The flow of the options, drawn from `runKey`. Its digest is over the paths and sizes of the files. */
 export const make = Effect.fn("ImageFolder.make")(function* (options: Options, runKey: Key.Key) {
   const { folder, size } = options
-  const trainGroups = yield* ImageListing.groups(name, join(folder, options.trainFolder))
-  const testGroups = yield* ImageListing.groups(name, join(folder, options.testFolder))
-  const classes = new Map(trainGroups.map((group, label) => [group.name, label]))
-  const unknown = testGroups.filter((group) => !classes.has(group.name)).map((group) => group.name)
-  if (unknown.length > 0) {
-    return yield* new DatasetError({
-      dataset: name,
-      file: join(folder, options.testFolder),
-      reason: `${unknown.slice(0, 5).join(", ")} are not among the classes of ${options.trainFolder}`
-    })
-  }
-  const train = part(options.trainFolder, trainGroups, classes)
-  const test = part(options.testFolder, testGroups, classes)
+  const listing = yield* ImageListing.list(name, join(folder, options.trainFolder), {
+    of: "class",
+    option: "trainFolder"
+  })
+  const classes = listing.groups.map((group) => group.name)
+  const labelOf = labelsByName(classes)
+  const train = part(options.trainFolder, listing.groups, labelOf)
+  const test =
+    options.testLabels === null
+      ? yield* testInFolders(options, listing, labelOf)
+      : yield* testByList(options, options.testLabels, classes, labelOf)
   const key = Key.derive(runKey, "dataflow")
   const chosen = BatchPlan.balanced(train.labels, options.trainLimit)
+  const tested = BatchPlan.balanced(test.labels, options.testLimit)
+  if (chosen.length < 2 || tested.length < 1) {
+    return yield* fail(folder, `${chosen.length} training and ${tested.length} test images; needs at least 2 and 1`)
+  }
   const labels = Int32Array.from(chosen, (index) => train.labels[index]!)
   const [supernet, validation] = BatchPlan.stratified(labels, options.supernetFraction, Key.derive(key, "split"))
   const inTrain = (positions: Uint32Array) => ({
     part: "train" as const,
     indices: positions.map((position) => chosen[position]!)
   })
+
+  const thorough =
+    options.check === "decode" ||
+    (options.check === "auto" && inTrain(validation).indices.length + tested.length <= mostDecoded)
+  const light = options.check === "none" ? "none" : "headers"
+  const levels = [train, test].map(({ paths }) => paths.map((): CheckImages.Level => "none"))
+  for (const at of chosen) levels[0]![at] = light
+  for (const at of inTrain(validation).indices) levels[0]![at] = thorough ? "decode" : light
+  for (const at of tested) levels[1]![at] = thorough ? "decode" : light
+  const paths = [...train.paths, ...test.paths]
+  const { faults, sizes } = yield* CheckImages.check(
+    name,
+    folder,
+    paths.map((path, at) => ({
+      path,
+      level: at < train.paths.length ? levels[0]![at]! : levels[1]![at - train.paths.length]!
+    }))
+  )
+  const dangling = [...listing.dangling.map((path) => join(options.trainFolder, path)), ...test.dangling]
+  const broken = [...dangling.map((path) => ({ path, reason: "is a link that leads nowhere" })), ...faults]
+  if (broken.length > 0 && options.broken === "fail") return yield* CheckImages.failure(name, folder, broken, true)
+
+  const counts = classes.map(() => 0)
+  for (const label of test.labels) counts[label]! += 1
+  const untested = classes.filter((_, label) => counts[label] === 0)
+  const notices = [
+    ...listing.notices,
+    ...test.notices,
+    ...(untested.length === 0
+      ? []
+      : [
+          `${join(folder, options.testFolder)}: no test images of ${ImageListing.counted(untested.length, "class")} (${ImageListing.some(untested, 5)})`
+        ]),
+    ...(broken.length === 0
+      ? []
+      : [CheckImages.notice(folder, broken, "replaced in training and left out of the test (broken: skip)")])
+  ]
   const none = new Uint8Array(0)
   return yield* Planned.make({
     name,
-    classes: trainGroups.map((group) => group.name),
+    classes,
     plan: {
       stored: [size, size, 3],
       image: [size, size, 3],
@@ -168,7 +356,7 @@ export const make = Effect.fn("ImageFolder.make")(function* (options: Options, r
         supernet: inTrain(supernet),
         validation: inTrain(validation),
         train: { part: "train", indices: chosen },
-        test: { part: "test", indices: BatchPlan.balanced(test.labels, options.testLimit) }
+        test: { part: "test", indices: tested }
       },
       table: BatchPlan.normalisation(options.mean, options.std),
       augmentation: { crop: 0, flip: options.flip, cutout: options.cutout },
@@ -190,7 +378,13 @@ export const make = Effect.fn("ImageFolder.make")(function* (options: Options, r
     },
     prefetch: options.prefetch,
     workers: options.workers,
-    digest: yield* digestOf(folder, [...train.paths, ...test.paths])
+    // Reading a million images to the end takes too long for every start.
+    digest: Files.sha256(paths.map((path, at) => `${path}\t${sizes[at]}\n`).join(""), test.digested),
+    notices,
+    place: folder,
+    skipped: [...listing.skipped, ...test.skipped],
+    broken: broken.map(({ path, reason }) => ({ file: join(folder, path), reason })),
+    listing: paths.map((path, at) => [path, sizes[at]!] as const)
   })
 })
 
@@ -211,6 +405,7 @@ export const layer = (options: Options): Layer.Layer<Dataflow, DatasetError, Run
  * ```ts
  * import * as Effect from "effect/Effect"
  * import * as Layer from "effect/Layer"
+import * as Result from "effect/Result"
  * import * as Schema from "effect/Schema"
  * import * as Key from "../random/Key.ts"
  * import { RunKey } from "../random/RunKey.ts"

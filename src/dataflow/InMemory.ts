@@ -48,6 +48,10 @@ export interface ImageData {
   readonly classes: ReadonlyArray<string>
   readonly train: BatchPlan.ImageBytes
   readonly test: BatchPlan.ImageBytes
+  /** The folder or file the images come from; default: the name. */
+  readonly place?: string | undefined
+  /** One sentence for each thing that was left out when the data was read. */
+  readonly notices?: ReadonlyArray<string> | undefined
 }
 
 const PositiveInt = Schema.Int.check(Schema.isGreaterThan(0))
@@ -179,6 +183,45 @@ const digest = (data: ImageData): string =>
     ...[data.train, data.test].flatMap(({ labels, pixels }) => [Uint8Array.from(labels), pixels])
   )
 
+/** What is wrong with what a parser gave; undefined: nothing. */
+const faultOf = ({ classes, stored, test, train }: ImageData, verifies: boolean): string | undefined => {
+  const length = stored[0] * stored[1] * stored[2]
+  for (const [part, { labels, pixels }] of [
+    ["training", train],
+    ["test", test]
+  ] as const) {
+    if (pixels.length !== labels.length * length) {
+      return `${labels.length} ${part} labels and ${pixels.length} bytes of pixels; images of ${stored.join(" x ")} need ${labels.length * length}`
+    }
+    const wrong = labels.findIndex((label) => label < 0 || label >= classes.length)
+    if (wrong >= 0) return `${part} image ${wrong}: label ${labels[wrong]}; must be from 0 to ${classes.length - 1}`
+  }
+  if (train.labels.length < 2 || test.labels.length < 1) {
+    return `${train.labels.length} training and ${test.labels.length} test images; needs at least 2 and 1`
+  }
+  // People to verify need not be known.
+  if (verifies) return undefined
+  const trained = new Set(train.labels)
+  const untrained = [...new Set(test.labels)].filter((label) => !trained.has(label)).sort((a, b) => a - b)
+  return untrained.length === 0
+    ? undefined
+    : `test images of classes without a training image: ${untrained.map((label) => classes[label]).join(", ")}`
+}
+
+/** Sentences about classes that are named and not shown. */
+const lacking = ({ classes, name, place, test, train }: ImageData): ReadonlyArray<string> => {
+  const of = (part: string, labels: Int32Array) => {
+    const shown = new Set(labels)
+    const absent = classes.filter((_, label) => !shown.has(label))
+    if (absent.length === 0) return []
+    const names = absent.slice(0, 5).join(", ") + (absent.length > 5 ? ", …" : "")
+    return [
+      `${place ?? name}: no ${part} images of ${absent.length} ${absent.length === 1 ? "class" : "classes"} (${names})`
+    ]
+  }
+  return [...of("training", train.labels), ...of("test", test.labels)]
+}
+
 /** The dataflow of an in-memory data set, drawn from `runKey`. Its worker thread ends with the scope. */
 export const make = (
   data: ImageData,
@@ -187,19 +230,15 @@ export const make = (
   asFaces: AsFaces = { perIdentity: 0, pairs: 0 }
 ): Effect.Effect<DataflowShape, DatasetError, Scope.Scope> =>
   Effect.gen(function* () {
+    const fault = faultOf(data, asFaces.pairs > 0)
+    if (fault !== undefined)
+      return yield* new DatasetError({ dataset: data.name, file: data.place ?? "(all)", reason: fault })
     const found = digest(data)
     if (options.digest !== null && options.digest !== found) {
       return yield* new DatasetError({
         dataset: data.name,
         file: "(all)",
         reason: `the images and labels have SHA-256 ${found}, the option digest asks for ${options.digest}`
-      })
-    }
-    if (data.train.labels.length < 2 || data.test.labels.length < 1) {
-      return yield* new DatasetError({
-        dataset: data.name,
-        file: "(all)",
-        reason: `${data.train.labels.length} training and ${data.test.labels.length} test images; needs at least 2 and 1`
       })
     }
     const made = plan(data, options, Key.derive(runKey, "dataflow"), asFaces.perIdentity)
@@ -217,6 +256,8 @@ export const make = (
       ...(pairs.length === 0 ? {} : { verification: { identities: data.classes, pairs } }),
       prefetch: options.prefetch,
       workers: 1,
-      digest: found
+      digest: found,
+      notices: [...(data.notices ?? []), ...(asFaces.pairs > 0 ? [] : lacking(data))],
+      place: data.place ?? data.name
     })
   })

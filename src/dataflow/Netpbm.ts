@@ -18,20 +18,19 @@ export const mostPixels = 1 << 26
 /** Whether bytes begin as a binary PGM or PPM. */
 export const isNetpbm = (bytes: Uint8Array): boolean => bytes[0] === 0x50 && (bytes[1] === 0x35 || bytes[1] === 0x36)
 
-/**
- * Reads a binary PGM or PPM; fails with what is wrong. Samples are spread to 0 .. 255 where the file's maximum is less.
- *
- * **Example** (Two grey pixels)
- *
- * ```ts
- * import * as Result from "effect/Result"
- * import * as Netpbm from "./Netpbm.ts"
- *
- * const bytes = new TextEncoder().encode("P5\n# a comment\n2 1\n255\nAB")
- * Array.from(Result.getOrThrow(Netpbm.parse(bytes)).pixels) // => [65, 66]
- * ```
- */
-export const parse = (bytes: Uint8Array): Result.Result<RawImage, string> => {
+/** What the header of a PGM or PPM says. */
+export interface Header {
+  readonly width: number
+  readonly height: number
+  readonly channels: 1 | 3
+  /** The largest sample. */
+  readonly most: number
+  /** Where the samples begin. */
+  readonly at: number
+}
+
+/** Reads a header; fails with what is wrong. */
+export const header = (bytes: Uint8Array): Result.Result<Header, string> => {
   if (!isNetpbm(bytes)) return Result.fail("not a binary PGM or PPM: must begin with P5 or P6")
   const channels = bytes[1] === 0x35 ? 1 : 3
   let at = 2
@@ -58,10 +57,29 @@ export const parse = (bytes: Uint8Array): Result.Result<RawImage, string> => {
   const [width, height, most] = [number(), number(), number()]
   if (!(width > 0 && height > 0 && most > 0)) return Result.fail(`its header is broken at byte ${at}`)
   if (most > 255) return Result.fail(`has ${most} as largest sample; only 8 bits (255) are read`)
-  const size = width * height * channels
   if (width * height > mostPixels) return Result.fail(`${width} x ${height} pixels; at most ${mostPixels} are expected`)
   // One white space, then the samples.
-  at += 1
+  return Result.succeed({ width, height, channels, most, at: at + 1 })
+}
+
+/**
+ * Reads a binary PGM or PPM; fails with what is wrong. Samples are spread to 0 .. 255 where the file's maximum is less.
+ *
+ * **Example** (Two grey pixels)
+ *
+ * ```ts
+ * import * as Result from "effect/Result"
+ * import * as Netpbm from "./Netpbm.ts"
+ *
+ * const bytes = new TextEncoder().encode("P5\n# a comment\n2 1\n255\nAB")
+ * Array.from(Result.getOrThrow(Netpbm.parse(bytes)).pixels) // => [65, 66]
+ * ```
+ */
+export const parse = (bytes: Uint8Array): Result.Result<RawImage, string> => {
+  const read = header(bytes)
+  if (Result.isFailure(read)) return Result.fail(read.failure)
+  const { at, channels, height, most, width } = read.success
+  const size = width * height * channels
   if (bytes.length - at < size) {
     return Result.fail(
       `${width} x ${height} x ${channels} samples need ${size} bytes, ${Math.max(bytes.length - at, 0)} follow`

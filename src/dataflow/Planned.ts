@@ -1,9 +1,11 @@
 /** The dataflow of a batch plan. */
+import { join } from "node:path"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as BatchPlan from "./BatchPlan.ts"
-import { type DataflowShape, DatasetError } from "./Dataflow.ts"
+import { type DataflowShape, DatasetError, type Inventory, type Skipped, type Split } from "./Dataflow.ts"
 import * as Prefetch from "./Prefetch.ts"
+import * as Resample from "./Resample.ts"
 
 /** What a dataflow is beside its plan. */
 export interface Planned {
@@ -15,8 +17,73 @@ export interface Planned {
   /** Threads that make them. */
   readonly workers: number
   readonly digest: string
+  readonly notices?: ReadonlyArray<string> | undefined
+  /** Where the images come from. */
+  readonly place: string
+  /** Files of the images by part, where each has its own and the plan does not name them. */
+  readonly files?: { readonly train: ReadonlyArray<string>; readonly test: ReadonlyArray<string> } | undefined
+  readonly skipped?: ReadonlyArray<Skipped> | undefined
+  readonly broken?: Inventory["broken"]
+  readonly listing?: Inventory["listing"]
   /** Labels of the test split and its pairs, where they are not those of training. */
   readonly verification?: DataflowShape["verification"]
+}
+
+/** A number to six digits, without what single precision adds. */
+const rounded = (value: number): number => Number(value.toPrecision(6))
+
+const inventory = ({ name, plan, ...planned }: Planned): Inventory => {
+  const channels = plan.stored[2]
+  const [height, width] = plan.stored
+  const inFiles = plan.files
+  const paths = inFiles === null ? planned.files : inFiles
+  const root = inFiles === null ? "" : inFiles.root
+  const spread = Array.from({ length: channels }, (_, c) => plan.table[256 * c + 255]! - plan.table[256 * c]!)
+  const place = (split: Split, at: number) => {
+    const { indices, part } = plan.splits[split]
+    return { part, index: indices[at]! }
+  }
+  const failed = (cause: unknown) =>
+    new DatasetError({
+      dataset: name,
+      file: typeof cause === "object" && cause !== null && "file" in cause ? String(cause.file) : "(image)",
+      reason: cause instanceof Error ? cause.message : String(cause)
+    })
+  return {
+    place: planned.place,
+    mean: spread.map((range, c) => rounded(-plan.table[256 * c]! / range)),
+    std: spread.map((range) => rounded(1 / range)),
+    labels: (split) => {
+      const { indices, part } = plan.splits[split]
+      return Int32Array.from(indices, (index) => plan[part].labels[index]!)
+    },
+    image: (split, at) => {
+      const { index, part } = place(split, at)
+      if (inFiles !== null) {
+        const read = async () => {
+          const { decodePlanned } = await import("./DecodeImage.ts")
+          return Resample.withChannels(await decodePlanned(inFiles, inFiles[part][index]!), channels === 1 ? 1 : 3)
+        }
+        return Effect.tryPromise({ try: read, catch: failed })
+      }
+      const size = height * width * channels
+      const pixels = plan[part].pixels.subarray(index * size, (index + 1) * size)
+      return channels === 1 || channels === 3
+        ? Effect.succeed({ width, height, channels, pixels })
+        : Effect.fail(failed(new Error(`has ${channels} channels; 1 or 3 are expected`)))
+    },
+    ...(paths === undefined
+      ? {}
+      : {
+          file: (split, at) => {
+            const { index, part } = place(split, at)
+            return join(root, paths[part][index]!)
+          }
+        }),
+    skipped: planned.skipped ?? [],
+    broken: planned.broken ?? [],
+    listing: planned.listing
+  }
 }
 
 /** A dataflow whose batches follow from a plan. Its worker threads end with the scope. */
@@ -37,8 +104,9 @@ export const make = (planned: Planned): Effect.Effect<DataflowShape, never, Scop
           : Effect.fail(new DatasetError({ dataset: name, file: "(request)", reason }))
       },
       refusal: (request) => BatchPlan.refusal(plan, request),
-      classCounts: (split) => BatchPlan.labelCounts(plan, split),
       digest: planned.digest,
+      notices: planned.notices ?? [],
+      inventory: inventory(planned),
       ...(planned.verification === undefined ? {} : { verification: planned.verification })
     }
   })

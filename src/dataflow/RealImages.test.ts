@@ -211,6 +211,17 @@ describe.skipIf(sharp === undefined)("photographs as they come (skipped where sh
       Effect.match(pass("fail"), { onFailure: (error: DatasetError) => error.message, onSuccess: () => "no failure" })
     )
     expect(message).toContain(`${truncated}: is no image that can be read: `)
+    // Damaged since the run began, or where nothing was checked: the batch says how to go on.
+    const unchecked = Effect.scoped(
+      Effect.flatMap(ImageFolder.make(options({ check: "none" }), Key.make(1)), (flow) =>
+        flow.batch({ split: "train", epoch: 0, step: 0, batchSize: 16, training: true })
+      )
+    )
+    const late = await Effect.runPromise(Effect.flip(unchecked))
+    expect([late.file, late.reason]).toEqual([
+      truncated,
+      expect.stringMatching(/^is no image that can be read: .*\. With `broken: skip` the run goes on without it$/)
+    ])
     const said: Array<string> = []
     const logger = Logger.make(({ message }) => said.push(String(message)))
     expect(await Effect.runPromise(pass("skip").pipe(Effect.provide(Logger.layer([logger]))))).toEqual([8, 8])

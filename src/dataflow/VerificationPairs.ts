@@ -92,22 +92,35 @@ export const lfwName = ({ number, person }: LfwImage): string => `${person}_${St
  * ```
  */
 export const parseLfw = (text: string): Result.Result<ReadonlyArray<LfwPair>, string> => {
-  const lines = text.split(/\r?\n/)
+  const lines = text
+    .replace(/^\ufeff/, "")
+    .split(/\r\n|\n|\r/)
+    .map((line) => line.trimEnd())
   const head = (lines[0] ?? "").trim().split(/\s+/).map(Number)
   const [count, each] = head.length === 1 ? [1, head[0]!] : [head[0]!, head[1]!]
   const whole = (value: number) => Number.isSafeInteger(value) && value >= 1 && value <= 10_000_000
-  if (!whole(count) || !whole(each)) return Result.fail("line 1: must be the number of folds and of pairs in a fold")
+  const shown = (at: number) => JSON.stringify((lines[at] ?? "").slice(0, 80))
+  if (!whole(count) || !whole(each) || head.length > 2) {
+    return Result.fail(`line 1: must be the number of folds and of pairs in a fold, is ${shown(0)}`)
+  }
   const pairs: Array<LfwPair> = []
   for (let fold = 0; fold < count; fold += 1) {
     for (const same of [true, false]) {
       for (let i = 0; i < each; i += 1) {
         const at = pairs.length + 1
-        const fields = (lines[at] ?? "").trim().split(/\t|\s+/)
+        const line = lines[at] ?? ""
+        // With tabs a name may have blanks.
+        const fields = (line.includes("\t") ? line.split("\t") : line.trim().split(/\s+/)).map((field) => field.trim())
         const [person, n, other, m] = same ? [fields[0], fields[1], fields[0], fields[2]] : fields
         const [first, second] = [Number(n), Number(m)]
-        if (fields.length !== (same ? 3 : 4) || !whole(first) || !whole(second)) {
+        if (fields.length !== (same ? 3 : 4) || !whole(first) || !whole(second) || person === "" || other === "") {
           const form = same ? "`name n m`" : "`name n other m`"
-          return Result.fail(`line ${at + 1}: must be ${form}, is ${JSON.stringify((lines[at] ?? "").slice(0, 80))}`)
+          const end = at >= lines.length || lines.slice(at).every((rest) => rest === "")
+          return Result.fail(
+            end
+              ? `line ${at + 1}: the list ends here, after ${pairs.length} of the ${2 * count * each} pairs that line 1 announces`
+              : `line ${at + 1}: must be ${form}, is ${shown(at)}`
+          )
         }
         pairs.push({
           first: { person: person!, number: first },
@@ -119,5 +132,10 @@ export const parseLfw = (text: string): Result.Result<ReadonlyArray<LfwPair>, st
       }
     }
   }
-  return Result.succeed(pairs)
+  const extra = lines.findIndex((line, at) => at > pairs.length && line !== "")
+  return extra < 0
+    ? Result.succeed(pairs)
+    : Result.fail(
+        `line ${extra + 1}: is beyond the ${pairs.length} pairs that line 1 announces (${head.join(" ")}), is ${shown(extra)}`
+      )
 }

@@ -15,6 +15,7 @@ import * as RunFolder from "../run/RunFolder.ts"
 import { SearchSpace, type SearchSpaceShape, TaskInterface } from "../search-space/SearchSpace.ts"
 import type { Rows } from "../search-strategy/Distribution.ts"
 import { Disk, readText } from "../support/Disk.ts"
+import * as DataSummary from "./DataSummary.ts"
 import { describe } from "./Describe.ts"
 import type { Candidate, CurvePoint, FoundArchitecture, LearningData, PhaseTime, ReportData } from "./ReportData.ts"
 
@@ -193,6 +194,7 @@ export const readRun = Effect.fn("Report.readRun")(function* (folder: string) {
     const read = decodeSearchLine(rest)
     return Option.isSome(read) ? [{ ...read.value, index: read.value.evaluation }] : []
   })
+  const summary = yield* readText(disk, at(RunFolder.files.data))
   const architecture = yield* readText(disk, at(RunFolder.files.architecture))
   const found = architecture === undefined ? undefined : yield* foundOf(architecture, loaded)
   const started = events.findLast(({ event }) => event._tag === "RunStarted")?.event
@@ -206,6 +208,7 @@ export const readRun = Effect.fn("Report.readRun")(function* (folder: string) {
     seed: config.seed,
     engine: engineRow.join(", "),
     dataset: started?._tag === "RunStarted" ? started.dataset : config.dataflow.name,
+    data: summary === undefined ? undefined : DataSummary.decode(summary),
     space: {
       name: started?._tag === "RunStarted" ? started.space : config.searchSpace.name,
       size: started?._tag === "RunStarted" ? started.size : String(found?.size ?? "")

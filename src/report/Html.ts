@@ -3,6 +3,7 @@
  * system asks.
  */
 import * as Charts from "./Charts.ts"
+import * as DataSummary from "./DataSummary.ts"
 import { choiceLabels, colourOf, escapeText, networkSvg, pathSvg, shapeText } from "./Drawing.ts"
 import { cost, duration, figures, grouped, metric, percent, reviewWords, si } from "./Format.ts"
 import * as Learning from "./Learning.ts"
@@ -298,7 +299,7 @@ export const html = (data: ReportData): Promise<string> =>
       data.name,
       `<header><h1>${escapeText(data.name)}</h1><span class="badge ${data.status}">${data.status}</span><p class="sub">${escapeText(data.space.name)} on ${escapeText(data.dataset)}, ${escapeText(data.strategies.search)} search, seed ${data.seed}${data.failure === undefined ? "" : ` - ${escapeText(data.failure)}`}</p></header>
 ${tiles(data)}${phases(data)}${data.found === undefined ? "" : architecture(data.found)}${searching}${reviewed}${learned}${supernet}${retraining}${results(data)}
-${card("The run", "what it was made of", table)}
+${data.data === undefined ? "" : card("Data", escapeText(DataSummary.line(data.data)), DataSummary.html(data.data))}${card("The run", "what it was made of", table)}
 <details class="card"><summary>Configuration</summary><pre>${escapeText(data.config)}</pre></details>`
     )
   })

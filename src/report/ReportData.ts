@@ -1,6 +1,7 @@
 /** What a report tells of a run, whether it has ended or not. Plain data, read from the run's folder. */
 
 import type { LearningReview } from "../search-strategy/SearchStrategy.ts"
+import type { DataSummary } from "./DataSummary.ts"
 
 /** One point of a training curve. */
 export interface CurvePoint {
@@ -80,6 +81,8 @@ export interface ReportData {
   readonly seed: number
   readonly engine: string
   readonly dataset: string
+  /** What the data are, for runs that wrote it down. */
+  readonly data?: DataSummary | undefined
   readonly space: { readonly name: string; readonly size: string }
   readonly strategies: { readonly training: string; readonly search: string; readonly criterion: string }
   readonly budget: { readonly metric: string; readonly min: number; readonly max: number }

@@ -1,4 +1,5 @@
 /** The report as text, for terminals and logs. */
+import * as DataSummary from "./DataSummary.ts"
 import { networkText } from "./Drawing.ts"
 import { cost, duration, figures, grouped, metric, reviewWords, si } from "./Format.ts"
 import * as Learning from "./Learning.ts"
@@ -52,6 +53,7 @@ export const text = (data: ReportData, width = 100): string => {
           ])
     ])
   )
+  if (data.data !== undefined) section("Data", DataSummary.text(data.data))
   for (const [title, points] of [
     ["Supernet training", data.supernet],
     ["Retraining", data.retraining]

@@ -134,15 +134,25 @@ describe("Preflight", () => {
   )
 
   it("classes without an image are told by their names, empty splits are refused", () => {
-    const counts: Readonly<Record<Split, ReadonlyArray<number>>> = {
-      supernet: [8, 8, 8],
-      validation: [4, 0, 4],
-      train: [12, 12, 12],
-      test: [5, 5]
+    const labels: Readonly<Record<Split, ReadonlyArray<number>>> = {
+      supernet: [0, 1, 2],
+      validation: [0, 0, 2],
+      train: [0, 1, 2],
+      test: [0, 1]
     }
     const findings = Preflight.examine({
       config,
-      dataflow: flow({ classCounts: (split) => counts[split], notices: ["train/cat: skipped 2 files"] })
+      dataflow: flow({
+        notices: ["train/cat: skipped 2 files"],
+        inventory: {
+          place: "nowhere",
+          mean: [0.5],
+          std: [0.5],
+          labels: (split) => Int32Array.from(labels[split]),
+          image: () => Effect.die("not read"),
+          skipped: []
+        }
+      })
     })
     assert.deepStrictEqual(
       findings.map(({ message }) => message),

@@ -110,8 +110,8 @@ const listed = (names: ReadonlyArray<string>): string =>
 
 /** Classes without an image to train, score or test on. */
 const classesWithoutImages = ({ dataflow }: Examined, planned: ReadonlyArray<Phase>): Findings => {
-  const { classCounts, classes, verification } = dataflow
-  if (classCounts === undefined) return []
+  const { classes, inventory, verification } = dataflow
+  if (inventory === undefined) return []
   const splits: ReadonlyArray<readonly [Split, Phase]> = [
     // Where whole people are split off to score by, the others are trained on.
     ...(verification?.newInValidation === true
@@ -121,12 +121,13 @@ const classesWithoutImages = ({ dataflow }: Examined, planned: ReadonlyArray<Pha
           ["validation", "searching"]
         ] as const)),
     ["train", "retraining"],
-    ...(verification === undefined ? [["test", "evaluating"] as const] : [])
+    // Where the images are files, a notice of the listing says it.
+    ...(verification === undefined && inventory.listing === undefined ? [["test", "evaluating"] as const] : [])
   ]
   return splits.flatMap(([split, phase]) => {
     if (!planned.includes(phase)) return []
-    const counts = classCounts(split)
-    const without = classes.filter((_, label) => (counts[label] ?? 0) === 0)
+    const seen = new Set(inventory.labels(split))
+    const without = classes.filter((_, label) => !seen.has(label))
     if (without.length === 0) return []
     const what = `${without.length} of ${classes.length} classes have no image in ${splitWords[split]}: ${listed(without)}`
     return [Finding.warning("dataflow", what)]

@@ -9,6 +9,7 @@
  * | `checkpoints/` | tensors, named by phase and step; `supernet.safetensors` when it is trained |
  * | `events.jsonl` | the journal of events |
  * | `search.jsonl` | every candidate with cost and score |
+ * | `data.json` | what its data are: for the report, and to say what differs when they have changed |
  * | `lookup-table.json`, `architecture.json`, `network.safetensors`, `metrics.json` | what it found |
  */
 import * as path from "node:path"
@@ -97,6 +98,7 @@ export const files = {
   supernet: "checkpoints/supernet.safetensors",
   searcher: "checkpoints/searcher.safetensors",
   lookupTable: "lookup-table.json",
+  data: "data.json",
   architecture: "architecture.json",
   network: "network.safetensors",
   metrics: "metrics.json",
