@@ -225,7 +225,7 @@ const disk = ({ config, machine, space }: Examined, planned: ReadonlyArray<Phase
  * }
  * const [first] = Preflight.examine({ config, dataflow })
  * first?.key // => "supernetTraining.batchSize"
- * first?.message.endsWith("(20 images) hold no batch of 64; expected at most 20") // => true
+ * first?.message.endsWith("; expected at most 20") // => true
  * ```
  */
 export const examine = (examined: Examined): Findings => {
