@@ -3,10 +3,10 @@ import { basename, join } from "node:path"
 import * as Effect from "effect/Effect"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import * as Sandbox from "../generators/testing/Sandbox.ts"
-import { kinds } from "../src/component/Bound.ts"
-import * as Load from "../src/component/Load.ts"
-import * as Registry from "../src/component/Registry.ts"
-import { withinBudget } from "../src/component/testing/withinBudget.ts"
+import { kinds } from "../src/run/Bound.ts"
+import * as Load from "../src/run/Load.ts"
+import * as Registry from "../src/run/Registry.ts"
+import { withinBudget } from "../src/run/testing/withinBudget.ts"
 
 /** What each program must print. */
 const prints: Readonly<Record<string, RegExp>> = {

@@ -23,23 +23,12 @@
  * ```
  */
 import * as Schema from "effect/Schema"
+import { Phase, phases, TrainingPhase } from "../src/component/Phase.ts"
 import { LearningReview, Score, Scored } from "../src/search-strategy/SearchStrategy.ts"
 
-export { Score, Scored }
+export { Phase, phases, Score, Scored, TrainingPhase }
 
 const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
-
-/** The phases of a run, in their order. */
-export const Phase = Schema.Literals(["supernetTraining", "searching", "retraining", "evaluating"])
-/** A phase's name. */
-export type Phase = typeof Phase.Type
-/** The phases in order. */
-export const phases: ReadonlyArray<Phase> = Phase.literals
-
-/** The phases that train. */
-export const TrainingPhase = Schema.Literals(["supernetTraining", "retraining"])
-/** A training phase's name. */
-export type TrainingPhase = typeof TrainingPhase.Type
 
 /** Tensors on disk: a file of the run's folder and the digest (SHA-256, hex) of the header that names all its tensors. */
 export const CheckpointRef = Schema.Struct({ file: Schema.String, digest: Schema.String })

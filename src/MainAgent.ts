@@ -8,25 +8,18 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import type { InspectionEvent } from "xstate"
-import {
-  type Chosen,
-  type ComponentFailure,
-  type Kind,
-  kinds,
-  type NeedsOf,
-  type ServiceOf
-} from "./component/Bound.ts"
-import * as EngineLayer from "./component/EngineLayer.ts"
-import * as Load from "./component/Load.ts"
-import * as RunLayers from "./component/RunLayers.ts"
 import * as LookupTable from "./cost/LookupTable.ts"
 import { Dataflow } from "./dataflow/Dataflow.ts"
 import type { Engine } from "./engine/Engine.ts"
 import * as DataSummary from "./report/DataSummary.ts"
+import { type Chosen, type ComponentFailure, type Kind, kinds, type NeedsOf, type ServiceOf } from "./run/Bound.ts"
 import * as ConfigFile from "./run/ConfigFile.ts"
+import * as EngineLayer from "./run/EngineLayer.ts"
+import * as Load from "./run/Load.ts"
 import type { RunConfig } from "./run/RunConfig.ts"
 import { RunEvents, type Stamped } from "./run/RunEvents.ts"
 import * as RunFolder from "./run/RunFolder.ts"
+import * as RunLayers from "./run/RunLayers.ts"
 import * as Runner from "./run/Runner.ts"
 import { Disk } from "./support/Disk.ts"
 

@@ -5,7 +5,7 @@ import * as Result from "effect/Result"
 import { afterAll, describe, expect, it } from "vitest"
 import * as Generator from "../../generators/Generator.ts"
 import * as Project from "../../generators/Project.ts"
-import { neededVersion } from "../component/Versions.ts"
+import { neededVersion } from "../run/Versions.ts"
 import * as Dependencies from "./Dependencies.ts"
 
 const root = fs.realpathSync(fs.mkdtempSync(path.join(os.tmpdir(), "osnas-dependencies-")))

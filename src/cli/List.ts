@@ -1,9 +1,9 @@
 /** `osnas list`: what a configuration can name. */
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
-import { type Kind, kinds } from "../component/Bound.ts"
-import * as ConfigSchema from "../component/ConfigSchema.ts"
-import * as Registry from "../component/Registry.ts"
+import { type Kind, kinds } from "../run/Bound.ts"
+import * as ConfigSchema from "../run/ConfigSchema.ts"
+import * as Registry from "../run/Registry.ts"
 import { presets } from "../search-space/Presets.ts"
 
 const titles: Readonly<Record<Kind, string>> = {

@@ -4,7 +4,7 @@
  */
 import { existsSync, readdirSync, statSync } from "node:fs"
 import { join } from "node:path"
-import type * as Load from "../component/Load.ts"
+import type * as Load from "../run/Load.ts"
 
 const hasContent = (path: string): boolean => {
   const found = statSync(path, { throwIfNoEntry: false })

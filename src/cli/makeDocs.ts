@@ -2,7 +2,7 @@
 import { writeFileSync } from "node:fs"
 import { join, resolve } from "node:path"
 import * as Effect from "effect/Effect"
-import * as ConfigSchema from "../component/ConfigSchema.ts"
+import * as ConfigSchema from "../run/ConfigSchema.ts"
 import * as ReferenceDocs from "./ReferenceDocs.ts"
 
 const docs = resolve(import.meta.dirname, "../../docs")

@@ -29,7 +29,7 @@
  * ```
  */
 import * as SchemaAST from "effect/SchemaAST"
-import type { Phase } from "../../machines/RunState.ts"
+import type { Phase } from "./Phase.ts"
 
 /** When an option may change in the course of a run. */
 export type OptionKind =

@@ -8,10 +8,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import type { Scope } from "effect/Scope"
-import type { ComponentFailure } from "../component/Bound.ts"
 import * as Finding from "../component/Finding.ts"
-import type { ChosenComponents } from "../component/Load.ts"
-import * as RunLayers from "../component/RunLayers.ts"
 import { CostModel } from "../cost/CostModel.ts"
 import * as LookupTable from "../cost/LookupTable.ts"
 import * as SearchBudget from "../cost/SearchBudget.ts"
@@ -26,9 +23,12 @@ import { SearchStrategy } from "../search-strategy/SearchStrategy.ts"
 import { Disk } from "../support/Disk.ts"
 import type { TrainingAgent } from "../training-agent/TrainingAgent.ts"
 import { TrainingStrategy } from "../training-strategy/TrainingStrategy.ts"
+import type { ComponentFailure } from "./Bound.ts"
 import * as HeldSupernet from "./HeldSupernet.ts"
+import type { ChosenComponents } from "./Load.ts"
 import * as Preflight from "./Preflight.ts"
 import type { RunConfig } from "./RunConfig.ts"
+import * as RunLayers from "./RunLayers.ts"
 
 /** All components of a run, its engine, key, costs and budget. */
 export type Components =
@@ -70,8 +70,8 @@ export interface AssemblyOptions {
  *
  * ```ts
  * import * as Effect from "effect/Effect"
- * import * as EngineLayer from "../component/EngineLayer.ts"
- * import * as Load from "../component/Load.ts"
+ * import * as EngineLayer from "./EngineLayer.ts"
+ * import * as Load from "./Load.ts"
  * import * as Assembly from "./Assembly.ts"
  * import { Disk } from "../support/Disk.ts"
  *

@@ -3,7 +3,7 @@
  * failures of decoding told in the words of the file. All faults are told at once, each with the key's path, the value
  * given, what would be right, and the line it stands in.
  *
- * Which components there are is not known here: `component/Load.ts` joins this with the registry.
+ * Which components there are is not known here: `Load.ts` joins this with the registry.
  */
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"

@@ -33,7 +33,7 @@ const kept = (value: unknown, path: string, kinds: OptionKind.OptionKinds): unkn
  *
  * ```ts
  * import * as Effect from "effect/Effect"
- * import * as Load from "../component/Load.ts"
+ * import * as Load from "./Load.ts"
  * import * as Identity from "./Identity.ts"
  *
  * const { config, kinds } = await Effect.runPromise(Load.file("examples/quickstart.yaml"))

@@ -209,7 +209,7 @@ const disk = ({ config, machine, space }: Examined, planned: ReadonlyArray<Phase
  *
  * ```ts
  * import * as Effect from "effect/Effect"
- * import * as Load from "../component/Load.ts"
+ * import * as Load from "./Load.ts"
  * import type { DataflowShape } from "../dataflow/Dataflow.ts"
  * import * as Preflight from "./Preflight.ts"
  *

@@ -1,7 +1,7 @@
 /**
  * The configuration of a run: one YAML file, decoded here, with every default filled in. Components are named by
  * `name` (a shipped one, or the path of a module of the user's own, `./my-searcher.ts`); the keys beside `name` are
- * that component's options and are decoded by its own Schema (component/Registry.ts).
+ * that component's options and are decoded by its own Schema (Registry.ts).
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"

@@ -7,6 +7,7 @@ import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type * as SchemaAST from "effect/SchemaAST"
+import type { Component, ComponentKind } from "../component/Component.ts"
 import type { CostModel } from "../cost/CostModel.ts"
 import type { SearchBudget } from "../cost/SearchBudget.ts"
 import type { Criterion } from "../criterion/Criterion.ts"
@@ -19,7 +20,6 @@ import type { SearchSpace, TaskInterface } from "../search-space/SearchSpace.ts"
 import type { SearchStrategy } from "../search-strategy/SearchStrategy.ts"
 import type { TrainingAgent } from "../training-agent/TrainingAgent.ts"
 import type { TrainingStrategy } from "../training-strategy/TrainingStrategy.ts"
-import type { Component, ComponentKind } from "./Component.ts"
 
 /** The kinds a configuration chooses by `name` (the engine has a section of its own). */
 export const kinds = [

@@ -1,0 +1,27 @@
+/**
+ * The phases of a run, in their order: what options and events name, below the machines that go through them.
+ *
+ * **Example** (The first and the last)
+ *
+ * ```ts
+ * import * as Schema from "effect/Schema"
+ * import * as Phase from "./Phase.ts"
+ *
+ * Phase.phases[0] // => "supernetTraining"
+ * Schema.is(Phase.Phase)("evaluating") // => true
+ * Schema.is(Phase.TrainingPhase)("searching") // => false
+ * ```
+ */
+import * as Schema from "effect/Schema"
+
+/** The phases of a run, in their order. */
+export const Phase = Schema.Literals(["supernetTraining", "searching", "retraining", "evaluating"])
+/** A phase's name. */
+export type Phase = typeof Phase.Type
+/** The phases in order. */
+export const phases: ReadonlyArray<Phase> = Phase.literals
+
+/** The phases that train. */
+export const TrainingPhase = Schema.Literals(["supernetTraining", "retraining"])
+/** A training phase's name. */
+export type TrainingPhase = typeof TrainingPhase.Type
