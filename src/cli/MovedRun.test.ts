@@ -1,0 +1,92 @@
+import * as fs from "node:fs"
+import * as os from "node:os"
+import * as path from "node:path"
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import { assert, describe, it } from "@effect/vitest"
+import * as Console from "effect/Console"
+import * as Command from "effect/cli/Command"
+import * as Effect from "effect/Effect"
+import { afterAll } from "vitest"
+import { osnas } from "./Commands.ts"
+import * as ExitCode from "./Exit.ts"
+
+const root = path.resolve(import.meta.dirname, "../..")
+const folder = fs.mkdtempSync(path.join(os.tmpdir(), "osnas-moved-"))
+afterAll(() => fs.rmSync(folder, { recursive: true }))
+const at = (...names: ReadonlyArray<string>): string => path.join(folder, ...names)
+const source = (name: string): string => JSON.stringify(path.join(root, "src", name))
+
+fs.mkdirSync(at("parts"))
+fs.writeFileSync(
+  at("parts/searcher.ts"),
+  `import { component as random } from ${source("search-strategy/Random.ts")}
+export const component = { ...random, name: "mine" }
+`
+)
+fs.writeFileSync(
+  at("search.yaml"),
+  `name: moved
+dataflow: { name: fashion-mnist, trainLimit: 60, testLimit: 20, prefetch: 0 }
+searchSpace: { name: tiny }
+searchStrategy: { name: ./parts/searcher.ts, evaluations: 2, generation: 2 }
+estimator: { name: supernet, recalibration: 1, recalibrationBatchSize: 16, batches: 1, batchSize: 16 }
+engine: { threads: 1 }
+budget: { max: 3e6 }
+supernetTraining: { epochs: 1, batchSize: 24 }
+retraining: { epochs: 1, batchSize: 24 }
+stopAfter: supernetTraining
+`
+)
+
+/** Runs a command in this process; its exit code, and what it printed. */
+const run = (...args: ReadonlyArray<string>) =>
+  Effect.gen(function* () {
+    const lines: Array<string> = []
+    const collect = (...texts: ReadonlyArray<unknown>) => void lines.push(texts.join(" "))
+    const console = { ...(yield* Console.Console), log: collect, error: collect }
+    const ended = yield* Command.runWith(osnas, { version: "0.0.0" })(args).pipe(
+      Effect.provideService(Console.Console, console),
+      Effect.provide(NodeServices.layer),
+      Effect.sandbox,
+      Effect.result
+    )
+    if (ended._tag === "Success") return { code: 0, text: lines.join("\n") }
+    const { code, message } = ExitCode.of(ended.failure)
+    return { code, text: [...lines, message].join("\n") }
+  })
+
+const manifest = (name: string) => JSON.parse(fs.readFileSync(at(name, "manifest.json"), "utf8"))
+
+describe("a run with a module of the user's own", () => {
+  it.live(
+    "is resumed where its folder was moved to, and after the module was mended",
+    () =>
+      Effect.gen(function* () {
+        assert.deepStrictEqual((yield* run("run", at("search.yaml"), "--dir", at("a"))).code, 0)
+        assert.deepStrictEqual(manifest("a").notes.modules, { searchStrategy: at("parts/searcher.ts") })
+        fs.mkdirSync(at("deep/er"), { recursive: true })
+        fs.renameSync(at("a"), at("deep/er/b"))
+        fs.appendFileSync(at("parts/searcher.ts"), "// mended\n")
+        const resumed = yield* run("resume", at("deep/er/b"), "--set", "stopAfter=evaluating")
+        assert.strictEqual(resumed.code, 0, resumed.text)
+        const [change] = manifest("deep/er/b").changes
+        assert.strictEqual(change.key, "modules.searchStrategy")
+        assert.notStrictEqual(change.was, change.is)
+        // It is that run from now on, and ends in the same bits when it is done again.
+        const verified = yield* run("verify", at("deep/er/b"))
+        assert.strictEqual(verified.code, 0, verified.text)
+      }),
+    60_000
+  )
+
+  it.live("names the module that is gone, and where it was looked for", () =>
+    Effect.gen(function* () {
+      fs.renameSync(at("parts/searcher.ts"), at("parts/gone.ts"))
+      const { code, text } = yield* run("resume", at("deep/er/b"))
+      fs.renameSync(at("parts/gone.ts"), at("parts/searcher.ts"))
+      assert.strictEqual(code, 2)
+      assert.include(text, "searchStrategy.name: the module")
+      assert.include(text, "does not exist")
+    })
+  )
+})
