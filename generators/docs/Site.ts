@@ -25,7 +25,7 @@ const menu: ReadonlyArray<readonly [section: string, pages: ReadonlyArray<string
     ]
   ],
   ["Guides", ["data.md", "faces.md", "reproduce.md"]],
-  ["Reference", ["configuration.md", "commands.md"]],
+  ["Reference", ["configuration.md", "commands.md", "glossary.md"]],
   ["Background", ["reproducibility.md", "performance.md", "from-osnaslib.md"]]
 ]
 
