@@ -10,8 +10,9 @@ import * as Site from "./Site.ts"
 const root = resolve(import.meta.dirname, "../..")
 const pages = ["ARCHITECTURE.md", "CONTRIBUTING.md", "README.md", "src/engine/simd/README.md", "docs/glossary.md"]
 
-/** Folders that files are moving into: empty once they have arrived. */
-const arriving: RegExp = /^(src\/run\/(phases\/|Registry|Load|RunLayers|CrossChecks|Versions)|tools\/)/
+/** Files that are moving to where the pages name them: empty once they have arrived. */
+const arriving: RegExp =
+  /^(src\/run\/(phases\/|Lifecycle|MachineHost|PieceLoop|ResidentWeights|Registry|Load|RunLayers|CrossChecks|Versions)|src\/cli\/commands\/|tools\/)/
 
 const textOf = (page: string): string => readFileSync(join(root, page), "utf8")
 
