@@ -18,7 +18,7 @@ const closingLine: Reporter = {
 export default defineConfig({
   plugins: [doctest()],
   test: {
-    include: ["{src,machines,generators,property-tests,examples}/**/*.test.ts"],
+    include: ["{src,machines,generators,property-tests,tools,examples}/**/*.test.ts"],
     exclude: ["**/node_modules/**", "dist/**"],
     testTimeout: 60_000,
     pool: "forks",

@@ -102,7 +102,7 @@ type Asked = { readonly event: { readonly stopAfter: Phase } }
 type Ended = { readonly event: { readonly output: PhaseOutput } }
 type Broken = { readonly event: { readonly error: unknown } }
 
-/** What a restored agent is told: on with it, to a new end. */
+/** Action on restore: clear the pause flag and set the final phase. */
 const goOn = { type: "goOn", params: ({ event }: Asked) => ({ stopAfter: event.stopAfter }) } as const
 
 /** A request while a phase is at work, which is handed on to it. */

@@ -1,7 +1,7 @@
 /**
  * The data that the machines pass around and that a run's snapshot holds: JSON all of it, tensors by reference to a
  * checkpoint file and its digest. Every type is a Schema, because a snapshot read from disk is decoded before it is
- * believed.
+ * used.
  *
  * **Example** (Parts of a snapshot)
  *
@@ -52,7 +52,7 @@ export const EpochRecord = Schema.Struct({
 /** What an epoch of training looked like. */
 export type EpochRecord = typeof EpochRecord.Type
 
-/** Where a training phase stands. */
+/** Position of a training phase. */
 export const TrainingPosition = Schema.Struct({
   /** Optimiser steps done. */
   step: Count,
@@ -63,10 +63,10 @@ export const TrainingPosition = Schema.Struct({
   weights: Schema.String,
   history: Schema.Array(EpochRecord)
 })
-/** Where a training phase stands. */
+/** Position of a training phase. */
 export type TrainingPosition = typeof TrainingPosition.Type
 
-/** Where the learning of a search strategy on the trained supernet stands. */
+/** Position of the learning of a searcher on the trained supernet. */
 export const LearningPosition = Schema.Struct({
   /** Steps of learning done. */
   step: Count,
@@ -78,7 +78,7 @@ export const LearningPosition = Schema.Struct({
   /** When learning is over, where the strategy judges it. */
   review: Schema.optionalKey(LearningReview)
 })
-/** Where the learning of a search strategy on the trained supernet stands. */
+/** Position of the learning of a searcher on the trained supernet. */
 export type LearningPosition = typeof LearningPosition.Type
 
 /** The winner of a search. */

@@ -47,7 +47,7 @@ export type SearchingInput = typeof SearchingInput.Type
 /** What the machine remembers. */
 export const SearchingContext = Schema.Struct({
   ...SearchingInput.fields,
-  /** Where learning stands; null before its first piece, and of a strategy that does not learn here. */
+  /** Position of learning; null before its first piece, and of a strategy that does not learn here. */
   learning: Schema.NullOr(LearningPosition).pipe(Schema.withDecodingDefaultKey(Effect.succeed(null))),
   /** The strategy's own state; null before the first question. */
   state: Schema.NullOr(Schema.Json),
@@ -123,7 +123,7 @@ export const searchingMachine = setup({
   },
   actors: {
     /**
-     * A piece of the strategy's learning, with its checkpoint; ends early when told to pause. Null: there is nothing (more)
+     * A piece of the strategy's learning, with its checkpoint; ends early when asked to pause. Null: there is nothing (more)
      * to learn.
      */
     learn: hole<LearningPosition | null, LearnPiece>("learn"),

@@ -69,7 +69,7 @@ export const trainingMachine = setup({
     output: {} as TrainingOutput
   },
   actors: {
-    /** Trains a piece and writes its checkpoint; ends early when told to pause. */
+    /** Trains a piece and writes its checkpoint; ends early when asked to pause. */
     train: hole<TrainingPosition, TrainPiece>("train"),
     /** Makes the machine's snapshot the state of the run on disk. */
     save: hole<void, SavePiece>("save")

@@ -1,6 +1,6 @@
 /**
  * Joins Effects to machines: an Effect as the logic of an invoked actor. A machine declares *typed holes*
- * ({@link hole}) and stays pure; whoever runs it fills them with {@link fromEffect} through `machine.provide`.
+ * ({@link hole}) and stays pure; the code that runs it fills them with {@link fromEffect} through `machine.provide`.
  *
  * What the actor keeps in its persisted snapshot is its input alone, so a restored actor starts its Effect again from
  * that input: an Effect given to a machine must be safe to repeat.
@@ -40,7 +40,7 @@ export type EffectSnapshot<Output, Input> = Snapshot<Output> & {
   readonly input: Input | undefined
 }
 
-/** What the actor hears: the end of its Effect, the wish to pause, the end of its owner's interest. */
+/** Events of the actor: the end of its Effect, a request to pause, a request to stop. */
 export type EffectEvent<Output> =
   | { readonly type: "effect.exit"; readonly exit: Exit.Exit<Output, unknown> }
   | { readonly type: "pause" }
@@ -105,7 +105,7 @@ const makeLogic = <Output, Input>(
       const fiber = start(snapshot.input as Input, { pausing: () => paused.has(self) })
       fibers.set(self, fiber)
       fiber.addObserver((exit) => {
-        // One that was stopped is told nothing more.
+        // Ignore the exit of a stopped actor.
         if (self.getSnapshot().status === "active") self.send({ type: "effect.exit", exit })
       })
     }

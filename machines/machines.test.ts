@@ -12,7 +12,7 @@ import { noResults, type Phase, phases, type TrainingPosition } from "./RunState
 import { SearchingContext, searchingMachine } from "./Searching.ts"
 import { TrainingContext, trainingMachine } from "./Training.ts"
 
-// Events of ended actors are no part of a machine's own event type.
+// Events of ended actors are not part of a machine's own event type.
 type Event = { readonly type: string }
 const done = (id: string, output: unknown): Event => ({ type: `xstate.done.actor.${id}`, output, actorId: id }) as Event
 const failed = (id: string): Event =>
@@ -34,7 +34,7 @@ interface Case {
   readonly input: unknown
   readonly context: Schema.Codec<unknown, unknown>
   readonly events: ReadonlyArray<Event>
-  /** What tells states apart; contexts grow for ever. */
+  /** What distinguishes states; contexts grow for ever. */
   readonly key: (context: never) => unknown
   readonly states: ReadonlyArray<string>
   readonly ends: ReadonlyArray<string>
@@ -152,7 +152,7 @@ for (const [name, { context, ends, events, input, key, machine, states }] of Obj
       assert.deepStrictEqual([...reached].sort(), [...states, ...ends].sort())
     })
 
-    it("has a way out of every state that is no end", () => {
+    it("has a way out of every state that is not final", () => {
       for (const { state } of Object.values(getAdjacencyMap(machine, options))) {
         if (state.status !== "active") continue
         const from = { ...(options as object), fromState: state } as never
@@ -173,7 +173,7 @@ for (const [name, { context, ends, events, input, key, machine, states }] of Obj
       }
     })
 
-    it("tells how it ended at every end", () => {
+    it("says how it ended in every final state", () => {
       const tags = new Set(
         paths.flatMap(({ state }) => (state.status === "done" ? [(state.output as { _tag: string })._tag] : []))
       )
@@ -318,7 +318,7 @@ describe("fromEffect", () => {
     assert.strictEqual(actor.getSnapshot().value, "paused")
   })
 
-  it("tells a running Effect of the wish to pause", async () => {
+  it("notifies a running Effect of a request to pause", async () => {
     const waits = fromEffect(runtime, (_: unknown, tools) =>
       Effect.gen(function* () {
         while (!tools.pausing()) yield* Effect.sleep("2 millis")

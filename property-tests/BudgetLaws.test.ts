@@ -70,7 +70,7 @@ test("caught: layer by layer instead of uniformly over the band, out of the band
   }
   expect(() => BudgetLaws.check(greedy, { ...rest, draws: 600 })).toThrow(/drawn with the same probability/)
   const wide = setting([3, 4, 2, 5], 0, 1000).sampler
-  expect(() => BudgetLaws.check(wide, rest)).toThrow(/every draw lies within the band: draw \d+: .* costs \d+/)
+  expect(() => BudgetLaws.check(wide, rest)).toThrow(/every draw is within the band: draw \d+: .* costs \d+/)
   expect(() => BudgetLaws.check({ ...sampler, count: sampler.count - 1n }, rest)).toThrow(/the count is exact/)
 })
 

@@ -26,7 +26,7 @@ const law = (holds: boolean, name: string, about: string): void => {
   if (!holds) throw new Error(`budget law broken: ${name}: ${about}`)
 }
 
-/** Spaces up to so many architectures are enumerated. */
+/** Spaces of at most this many architectures are enumerated. */
 const enumerable = 50_000n
 
 const enumerate = (counts: ReadonlyArray<number>): ReadonlyArray<ReadonlyArray<number>> =>
@@ -55,7 +55,7 @@ const checkFrequencies = (
 }
 
 /**
- * Checks all laws: the same key draws the same; every draw lies within the band; ranks name different architectures of the band, as many as
+ * Checks all laws: the same key draws the same; every draw is within the band; ranks name different architectures of the band, as many as
  * `count`; in spaces small enough to enumerate, `count` is right and the options of each layer are drawn as often
  * as they occur in the band, by a chi-square test.
  *
@@ -98,7 +98,7 @@ export const check = (sampler: Sampler, { budget, draws = 4000, entries, seed = 
     const about = `draw ${draw}`
     law(genotype.join() === sampler.sample(key).join(), "the same key draws the same", `${about}: ${genotype}`)
     const indices = indicesOf(genotype, about)
-    law(inside(indices), "every draw lies within the band", `${about}: ${genotype} costs ${costOf(indices)}`)
+    law(inside(indices), "every draw is within the band", `${about}: ${genotype} costs ${costOf(indices)}`)
     drawn.push(indices)
   }
   fc.assert(
@@ -107,7 +107,7 @@ export const check = (sampler: Sampler, { budget, draws = 4000, entries, seed = 
       fc.bigInt({ min: 0n, max: sampler.count - 1n }),
       (a, b) => {
         const [one, other] = [sampler.at(a), sampler.at(b)]
-        law(inside(indicesOf(one, `rank ${a}`)), "every rank lies within the band", `rank ${a}: ${one}`)
+        law(inside(indicesOf(one, `rank ${a}`)), "every rank is within the band", `rank ${a}: ${one}`)
         law((a === b) === (one.join() === other.join()), "ranks name different architectures", `${a} and ${b}: ${one}`)
       }
     ),

@@ -1,7 +1,7 @@
 /** The chi-square distribution, for tests of uniformity. */
 
 /**
- * The value that a chi-square variable of so many degrees of freedom exceeds with the given small probability, by the
+ * The value that a chi-square variable of the given degrees of freedom exceeds with the given small probability, by the
  * approximation of Wilson and Hilferty (1931); good to a percent or so far in the tail.
  *
  * **Example** (The usual 5 %)

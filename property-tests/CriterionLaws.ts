@@ -112,7 +112,7 @@ const checkBatch = (criterion: CriterionShape, drawn: Drawn, options: Required<O
 
 /**
  * Checks all laws on the current engine; throws with the first that is broken and the smallest batch that shows it. The
- * gradient's law can fail by chance where a hinge lies within a finite difference's step; another seed tells.
+ * gradient's law can fail by chance where a hinge is within a finite difference's step; another seed shows whether it did.
  *
  * **Example** (Cross entropy)
  *

@@ -137,7 +137,7 @@ describe("wrong twins are caught", () => {
     )
   })
 
-  it("one whose notice is no sentence", () => twin(() => ({ notices: ["two\nlines"] }), "a notice is one sentence"))
+  it("one whose notice is not a sentence", () => twin(() => ({ notices: ["two\nlines"] }), "a notice is one sentence"))
 
   it("one that shows the same images all epoch", () =>
     twin(

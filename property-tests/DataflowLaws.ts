@@ -43,7 +43,7 @@ const copy = (batch: Batch): Batch => ({ images: batch.images.slice(), labels: b
 
 const get = (flow: DataflowShape, request: BatchRequest): Promise<Batch> => Effect.runPromise(flow.batch(request))
 
-/** One name an image of an evaluation pass: its pixels and its label. */
+/** One name per image of an evaluation pass: its pixels and its label. */
 const names = (flow: DataflowShape, batch: Batch): ReadonlyArray<string> => {
   const length = flow.image[0] * flow.image[1] * flow.image[2]
   return Array.from(batch.labels, (label, i) => {

@@ -8,6 +8,7 @@ import.meta.glob(
     "../src/**/*.ts",
     "../machines/**/*.ts",
     "../generators/**/*.ts",
+    "../tools/**/*.ts",
     "./*.ts",
     "!../**/*.test.ts",
     "!../src/engine/simd/assembly/**",

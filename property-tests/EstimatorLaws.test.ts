@@ -33,7 +33,7 @@ describe("wrong twins are caught", () => {
       })
     return expect(EstimatorLaws.check({ ...sum, score }, genotypes)).rejects.toThrow("always scores the same")
   })
-  it("one that is no number", () =>
+  it("one that is not a number", () =>
     expect(
       EstimatorLaws.check({ ...sum, score: () => Effect.succeed({ objective: Number.NaN, metrics: {} }) }, genotypes)
     ).rejects.toThrow("finite number"))

@@ -9,7 +9,7 @@ export type FakeLayer = number | { readonly width: number; readonly selections: 
 export interface FakeSpaceOptions {
   readonly name: string
   readonly layers: ReadonlyArray<FakeLayer>
-  /** Which genotypes build the same network; the identity unless told. */
+  /** Which genotypes build the same network; default: the identity. */
   readonly canonical?: ((genotype: Genotype) => Genotype) | undefined
 }
 

@@ -173,7 +173,7 @@ describe("the cost term", () => {
   })
 })
 
-test("learning finds the better options, and the temperature falls as it is told to", () => {
+test("learning finds the better options, and the temperature falls as configured", () => {
   const at = budgeted(0, 1e6)
   for (const make of [softmax, gumbel]) {
     const strategy = make(at, { cost: { weight: 0 }, optimizer: { learningRate: 0.1 }, samples: 0 })
@@ -200,7 +200,7 @@ test("learning finds the better options, and the temperature falls as it is told
   }
 })
 
-test("in 100 of 100 random budgets every candidate of every searcher lies within, or the budget is refused at once", () => {
+test("in 100 of 100 random budgets every candidate of every searcher is within, or the budget is refused at once", () => {
   let feasible = 0
   for (let index = 0; index < 100; index += 1) {
     const key = Key.derive(Key.make(8), index)
@@ -280,7 +280,7 @@ describe("caught", () => {
           return [next, { ...metrics, cost: raw }]
         }
       })),
-      /the expected cost lies between/
+      /the expected cost is between/
     )
   })
   test("a step that remembers something outside its state", () => {
@@ -323,7 +323,7 @@ describe("caught", () => {
     const loose = budgeted(0, 1e6)
     const strategy = () => softmax(loose, { samples: 20 })
     expect(() => SearchStrategyLaws.checkGradient(strategy, { ...budgeted(0, 40), runs: 5 })).toThrow(
-      /candidates lie within the budget/
+      /candidates are within the budget/
     )
   })
 })

@@ -17,7 +17,7 @@ export interface Options {
   readonly input: unknown
   /** Events to try in every state; `done` and `failed` make those of actors. */
   readonly events: ReadonlyArray<EventObject>
-  /** What tells two snapshots apart; default: the state's value and the whole context. */
+  /** What distinguishes two snapshots; default: the state's value and the whole context. */
   readonly key?: ((snapshot: { readonly value: unknown; readonly context: unknown }) => string) | undefined
   /** States to look at before giving up; default 2000. */
   readonly limit?: number | undefined
@@ -118,7 +118,7 @@ export const check = (machine: AnyStateMachine, options: Options): ReadonlyArray
   for (let entry = queue.shift(); entry !== undefined; entry = queue.shift()) {
     const [snapshot, path] = entry
     if (snapshot.status !== "active") continue
-    if (visited.size > limit) throw new RangeError(`more than ${limit} states: give a key that tells fewer apart`)
+    if (visited.size > limit) throw new RangeError(`more than ${limit} states: give a key that distinguishes fewer`)
     for (const event of options.events) {
       const next = transition(machine, snapshot as never, event as never)[0] as unknown as Stepped
       visited.get(key(snapshot))?.next.add(visit(next, `${path}, ${event.type}`))

@@ -93,7 +93,7 @@ const checkText = (space: SearchSpaceShape, genotype: Genotype): void => {
     law(Result.isFailure(space.validate(beyond)), "digits out of range are refused", space.format(beyond))
   }
   for (const wrong of [`${text},0`, `${text}x`, `x${text}`, "", "-1"]) {
-    law(Result.isFailure(space.parse(wrong)), "what is no architecture is refused", JSON.stringify(wrong))
+    law(Result.isFailure(space.parse(wrong)), "text that is not an architecture is refused", JSON.stringify(wrong))
   }
 }
 

@@ -127,7 +127,7 @@ test("evolution climbs: with 80 of 51840 architectures it finds more than random
   )
 })
 
-test("scores that were not asked for, and scores told twice, change nothing", () => {
+test("scores that were not asked for, and scores given twice, change nothing", () => {
   const [, { sampler, space }] = bands[0]
   const strategy = RandomSearch.make(space, sampler, random({ generation: 3 }))
   const [candidates, asked] = strategy.ask(strategy.init(Key.make(1)))
@@ -170,7 +170,7 @@ test("caught: a searcher that leaves the budget", () => {
   const { sampler, space } = budgeted(plain, 0, 1e6)
   const leaving = () => RandomSearch.make(space, sampler, random({}))
   const check = () => SearchStrategyLaws.check(leaving, surroundings)
-  expect(check).toThrow(/candidates lie within the budget.* costs \d+/)
+  expect(check).toThrow(/candidates are within the budget.* costs \d+/)
   expect(check).toThrow(/Counterexample: \[0,0\]\nShrunk [1-9]\d* time\(s\)/)
 })
 
@@ -201,7 +201,7 @@ test("caught: a searcher that minds the order of scores", () => {
       }
     }
   }
-  expect(() => SearchStrategyLaws.check(minding, surroundings)).toThrow(/the order of scores|may be told in parts/)
+  expect(() => SearchStrategyLaws.check(minding, surroundings)).toThrow(/the order of scores|may be scored in parts/)
 })
 
 test("caught: a searcher whose best is its latest, and one that never ends", () => {
@@ -210,7 +210,7 @@ test("caught: a searcher whose best is its latest, and one that never ends", () 
     return { ...one, tell: (state, scored) => one.tell({ ...(state as object), best: null } as never, scored) }
   }
   expect(() => SearchStrategyLaws.check(latest, { ...surroundings, orderIndependent: false })).toThrow(
-    /the best is the best candidate told so far/
+    /the best is the best candidate scored so far/
   )
   const endless = (): SearchStrategyShape => ({
     ...lawful(),

@@ -73,7 +73,7 @@ const watch = (
   let state = strategy.init(key)
   law(json(strategy.init(key)) === json(state), "init is deterministic", about(0))
   law(json(throughJson(state)) === json(state), "the state is JSON", about(0))
-  law(Option.isNone(strategy.best(state)), "nothing is best before anything was told", about(0))
+  law(Option.isNone(strategy.best(state)), "nothing is best before anything was scored", about(0))
   const seen = new Set<string>()
   let best: Scored | undefined
   for (let generation = 0; generation < generations; generation += 1) {
@@ -101,7 +101,7 @@ const watch = (
       )
       law(
         sampler.contains(candidate),
-        "candidates lie within the budget",
+        "candidates are within the budget",
         about(generation, `: ${text} costs ${sampler.cost(candidate)}`)
       )
       const name = space.format(space.canonical(candidate))
@@ -117,7 +117,7 @@ const watch = (
     )
     const input = json(scored)
     const told = strategy.tell(asked, scored)
-    law(json(scored) === input, "tell does not change what it is told", about(generation))
+    law(json(scored) === input, "tell does not change its arguments", about(generation))
     law(json(strategy.tell(throughJson(asked), scored)) === json(told), "tell is deterministic", about(generation))
     law(json(throughJson(told)) === json(told), "the state is JSON", about(generation))
     if (orderIndependent) {
@@ -126,17 +126,17 @@ const watch = (
       law(
         json(strategy.tell(asked, shuffled)) === json(told),
         "the order of scores within a generation makes no difference",
-        about(generation, `: told ${json(shuffled.map(({ genotype }) => genotype))}`)
+        about(generation, `: scored ${json(shuffled.map(({ genotype }) => genotype))}`)
       )
       const half = Math.floor(shuffled.length / 2)
       const inParts = strategy.tell(strategy.tell(asked, shuffled.slice(0, half)), shuffled.slice(half))
-      law(json(inParts) === json(told), "a generation may be told in parts", about(generation))
+      law(json(inParts) === json(told), "a generation may be scored in parts", about(generation))
     }
     best = [...(best === undefined ? [] : [best]), ...scored].sort(better)[0]!
     const found = Option.getOrUndefined(strategy.best(told))
     law(
       found !== undefined && json(found) === json(best),
-      "the best is the best candidate told so far",
+      "the best is the best candidate scored so far",
       about(generation, `: ${json(found ?? null)} instead of ${json(best)}`)
     )
     state = told
@@ -146,11 +146,11 @@ const watch = (
 }
 
 /**
- * Checks all laws on searches with random keys and made-up scores. `make` gives the strategy, anew for every search: one
+ * Checks all laws on searches with random keys and made-up scores. `make` gives a new strategy for every search: one
  * that remembers something outside its state is found out. Laws: deterministic from its key; ask and tell pure, and the same
  * on a state that went through JSON; candidates in the space and never outside the budget; where `distinct`, no
- * architecture asked for twice; the best is the best told; the order of scores within a generation, unless told
- * otherwise, makes no difference; the search ends, and stays over.
+ * architecture asked for twice; the best is the best scored; the order of scores within a generation makes no
+ * difference, unless the options say otherwise; the search ends, and stays over.
  *
  * **Example** (Random search)
  *
@@ -230,7 +230,7 @@ const watchLearning = (
     taskLoss: (weights) => {
       law(weights.length === space.layers.length, "there is a row of weights a layer", about(step))
       const terms = weights.map((row, layer) => {
-        law(row.size === worth[layer]!.length, "there is a weight an option", about(step, `: layer ${layer}`))
+        law(row.size === worth[layer]!.length, "there is one weight per option", about(step, `: layer ${layer}`))
         law(
           Array.from(row.dataSync()).every((weight) => Number.isFinite(weight) && weight >= 0),
           "weights are not negative",
@@ -307,7 +307,7 @@ const watchLearning = (
     const slack = 1e-5 * sampler.largest
     law(
       cost === undefined || (cost >= sampler.smallest - slack && cost <= sampler.largest + slack),
-      "the expected cost lies between those of the cheapest and the dearest architecture",
+      "the expected cost is between those of the cheapest and the most expensive architecture",
       about(step, `: ${cost}`)
     )
     const { logits, temperature } = gradient.distribution(next)
@@ -337,7 +337,7 @@ const watchLearning = (
 }
 
 /**
- * Checks the part of a strategy that learns by gradient, on any backend of TensorFlow.js that is set, with a made-up loss
+ * Checks the gradient-based part of a searcher, on any backend of TensorFlow.js that is set, with a made-up loss
  * that is linear in the weights. Laws: deterministic; what a step gives follows from its state, also from one that went
  * through a checkpoint; a step neither changes nor frees the state it is given, and leaves no tensor behind; weights
  * for every option, none negative; the expected cost is one that probabilities can have; a choice of the best pass follows

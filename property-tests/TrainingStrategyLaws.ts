@@ -17,7 +17,7 @@ export interface Options {
   /** Whether every option of a layer is meant to be trained equally often; default true. */
   readonly uniform?: boolean | undefined
   /**
-   * Strict fairness: in every cycle of so many paths, every option of every layer occurs exactly once (or, where a layer has fewer
+   * Strict fairness: in every cycle of this many paths, every option of every layer occurs exactly once (or, where a layer has fewer
    * options, as often as any other, give or take one, at any moment). Default: not a law.
    */
   readonly fairCycle?: number | undefined
@@ -51,7 +51,7 @@ const walk = (strategy: TrainingStrategyShape, seed: number, steps: number): Rea
     const [again, nextAgain] = strategy.next(throughJson(state))
     law(
       json(again) === json(step) && json(nextAgain) === json(next),
-      "a sampler resumed from its state's JSON goes on as it would have",
+      "a sampler resumed from its state's JSON continues as it would have",
       `${about(at)}: ${json(step)} and ${json(again)}`
     )
     out.push(step)
@@ -74,7 +74,7 @@ const checkMixture = (step: TrainingStep, counts: ReadonlyArray<number>, about: 
   )
 }
 
-/** Options taken, one row a path, in the order of training. */
+/** Options taken, one row per path, in the order of training. */
 const optionsOf = (steps: ReadonlyArray<TrainingStep>, translate: LayerOptions.LayerOptions, seed: number) => {
   const out: Array<{ readonly path: Genotype; readonly options: ReadonlyArray<number> }> = []
   for (const [at, step] of steps.entries()) {
@@ -132,7 +132,7 @@ const checkFairness = (paths: ReadonlyArray<Genotype>, space: Options["space"], 
 
 /**
  * Checks all laws. They are: deterministic from its key; `next` pure, and resumable from the state's JSON; paths in the space,
- * mixtures of the right form; unless told otherwise, marginals uniform by a chi-square test; where asked for, strict
+ * mixtures of the right form; marginals uniform by a chi-square test, unless switched off; where asked for, strict
  * fairness, exactly.
  *
  * **Example** (Uniform sampling)

@@ -26,7 +26,7 @@ import { Disk } from "./support/Disk.ts"
 /** A configuration as a value: what a file of YAML holds. Keys that are left out take their defaults. */
 export type Config = typeof RunConfig.Encoded
 
-/** Layers in place of what the configuration names; each may ask for what stands before its component in a run. */
+/** Layers in place of what the configuration names; each may require what is built before its component in a run. */
 export type Layers = {
   readonly [K in Kind]?: Layer.Layer<ServiceOf[K], ComponentFailure, NeedsOf[K]> | undefined
 } & { readonly engine?: Layer.Layer<Engine, ComponentFailure> | undefined }
@@ -43,7 +43,7 @@ export interface MainAgent {
 /** How a section reads whose component was given as a Layer: only the same program can take such a run up again. */
 const givenName = "(a Layer of the program)"
 
-/** The first shipped component stands in while a configuration is checked whose own is given as a Layer. */
+/** Shipped components that take the place of those given as Layers while the configuration is checked. */
 const standIns: { readonly [K in Kind]: string } = {
   dataflow: "fashion-mnist",
   searchSpace: "tiny",
@@ -76,9 +76,9 @@ const assembled = (loaded: Pick<Load.LoadedRun, "components" | "config" | "folde
 
 /**
  * A main agent from a configuration written in the program. Sections of components that are given as Layers may be left
- * out. Fails with a `ConfigError` that tells every mistake at once.
+ * out. Fails with a `ConfigError` that reports all mistakes at once.
  *
- * **Example** (Everything it was not told)
+ * **Example** (Defaults of everything that is left out)
  *
  * ```ts
  * import * as Effect from "effect/Effect"
@@ -107,7 +107,7 @@ export const make = (
   return Effect.map(Load.decode(source, resolvePath(folder)), (loaded) => assembled(loaded, layers))
 }
 
-/** A main agent from a configuration's file. Fails with a `ConfigError` that tells every mistake at once. */
+/** A main agent from a configuration's file. Fails with a `ConfigError` that reports all mistakes at once. */
 export const fromFile = (file: string, layers: Layers = {}): Effect.Effect<MainAgent, ConfigFile.ConfigError> => {
   const flags = kinds.flatMap((kind) =>
     layers[kind] === undefined ? [] : [[[kind], { name: standIns[kind] }, "the program"] as const]
@@ -126,13 +126,13 @@ export const replace = (agent: MainAgent, layers: Layers): MainAgent => {
 export const layer = (agent: MainAgent, table: RunLayers.TableSource = {}) =>
   RunLayers.layers(agent.config, agent.components, agent.engine, table).pipe(Layer.provide(Disk.layer))
 
-/** What both beginning and going on take. */
+/** Options of both run and resume. */
 export interface Options {
   /** The run's folder; default `runs/<name>`. */
   readonly folder?: string | undefined
-  /** Hears every event, before the run goes on. */
+  /** Receives every event, before the run continues. */
   readonly onEvent?: ((stamped: Stamped) => Effect.Effect<void>) | undefined
-  /** Completes when a pause is wished: the step under way is finished and saved, and the run ends as `Paused`. */
+  /** Completes when a pause is requested: the step under way is finished and saved, and the run ends as `Paused`. */
   readonly pause?: Effect.Effect<void> | undefined
   /** Hears what the machines do, as XState's inspector does. */
   readonly inspect?: ((event: InspectionEvent) => void) | undefined
@@ -225,7 +225,7 @@ export const run = (agent: MainAgent, options: StartOptions = {}): Effect.Effect
     })
   }).pipe(Effect.provide(layer(agent)), Effect.provide(surroundings(options)))
 
-/** Takes the run of a folder up where it stands. The agent must be made as the one that began it. */
+/** Resumes the run of a folder. The agent must be made as the one that began it. */
 export const resume = (agent: MainAgent, options: Options = {}): Effect.Effect<Runner.RunOutcome, MainAgentError> => {
   const folder = folderOf(agent, options)
   const { inspect, pause } = options

@@ -8,7 +8,7 @@ const root = path.resolve(import.meta.dirname, "..")
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), "osnas-ambient-"))
 afterAll(() => fs.rmSync(folder, { recursive: true }))
 
-/** A project without the library DOM that checks the declarations of what osnas stands on; `types` beside Node's. */
+/** A project without the library DOM that checks the declarations that osnas depends on; `types` beside Node's. */
 const errors = (name: string, types: ReadonlyArray<string>): Promise<ReadonlyArray<string>> => {
   const project = path.join(folder, name)
   fs.mkdirSync(path.join(project, "node_modules/osnas"), { recursive: true })

@@ -44,7 +44,7 @@ const shortened = (line: string): string =>
     .replace(/^(osnas init\b(?!.*--no-install).*)$/, "$1 --no-install")
     .replace(/^(osnas bench\b.*)--batch 64(.*)$/, "$1--batch 4 --steps 1$2")
 
-const files = ["README.md", ...globSync("docs/**/*.md", { cwd: root })].sort()
+const files = ["README.md", "CONTRIBUTING.md", ...globSync("docs/**/*.md", { cwd: root })].sort()
 const commands = [
   ...new Set(
     files.flatMap((file) =>

@@ -24,8 +24,8 @@ const menu: ReadonlyArray<readonly [section: string, pages: ReadonlyArray<string
       "components/engine.md"
     ]
   ],
-  ["Guides", ["data.md", "faces.md", "reproduce.md"]],
-  ["Reference", ["configuration.md", "commands.md"]],
+  ["Guides", ["data.md", "faces.md", "lookup-tables.md", "reproduce.md"]],
+  ["Reference", ["configuration.md", "commands.md", "glossary.md", "api/README.md"]],
   ["Background", ["reproducibility.md", "performance.md", "from-osnaslib.md"]]
 ]
 
@@ -100,7 +100,8 @@ export const build = async (pages: ReadonlyArray<Page>): Promise<ReadonlyMap<str
   const viz = await instance()
   const byPath = new Map(pages.map((page) => [page.path, page]))
   const listed = new Set(menu.flatMap(([, paths]) => paths))
-  const others = pages.map(({ path }) => path).filter((path) => !listed.has(path))
+  // Modules are listed on the first page of the reference.
+  const others = pages.map(({ path }) => path).filter((path) => !listed.has(path) && !path.startsWith("api/"))
   const sections = others.length === 0 ? menu : [...menu, ["More", others] as const]
 
   const navigation = (current: string): string =>

@@ -3,6 +3,7 @@ import { execFileSync } from "node:child_process"
 import { globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { dirname, join, resolve } from "node:path"
 import "../../src/cli/makeDocs.ts"
+import * as ApiReference from "./ApiReference.ts"
 import * as Made from "./Made.ts"
 import * as Site from "./Site.ts"
 
@@ -25,8 +26,9 @@ const biome = join(root, "node_modules/@biomejs/biome/bin/biome")
 execFileSync(process.execPath, [biome, "format", "--write", "docs"], { cwd: root, stdio: "ignore" })
 
 rmSync(site, { recursive: true, force: true })
-for (const [path, html] of await Site.build(pages)) {
+const reference = ApiReference.pages(ApiReference.entries, (file) => readFileSync(join(root, file), "utf8"))
+for (const [path, html] of await Site.build([...pages, ...reference])) {
   mkdirSync(dirname(join(site, path)), { recursive: true })
   writeFileSync(join(site, path), html)
 }
-console.log(`${pages.length} pages: ${join("dist", "docs", "index.html")}`)
+console.log(`${pages.length} pages, ${reference.length} of the API reference: ${join("dist", "docs", "index.html")}`)

@@ -146,7 +146,7 @@ test("measured costs on a dyadic grid are counted exactly", () => {
   expect(exact.at(0n)).toEqual([0, 0, 0])
 })
 
-test("a band narrower than the rounding is told apart from an empty one", () => {
+test("a band narrower than the rounding is distinguished from an empty one", () => {
   const layers = [
     [0.1, 0.2, 0.7],
     [0.3, 0.6, 0.9]

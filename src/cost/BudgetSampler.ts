@@ -1,5 +1,5 @@
 /**
- * Uniform sampling of the architectures whose cost lies in a band, by counting them: every architecture of the band is
+ * Uniform sampling of the architectures whose cost is in a band, by counting them: every architecture of the band is
  * drawn with the same probability, every draw is in the band, and none is ever thrown away. Restricting layers to some
  * of their options (a parent's and another's, say) samples the same way among what is left, so that mutation and
  * crossover stay within the budget by construction.
@@ -29,7 +29,7 @@ export type Allowed = ReadonlyArray<ReadonlyArray<number> | undefined>
 /** The architectures of a space within a budget. */
 export interface BudgetSampler extends Sampler {
   readonly budget: Budget
-  /** Cost of the cheapest and of the dearest architecture of the whole space. */
+  /** Cost of the cheapest and of the most expensive architecture of the whole space. */
   readonly smallest: number
   readonly largest: number
   readonly options: LayerOptions.LayerOptions
@@ -54,7 +54,7 @@ interface Scale {
   readonly max: number
 }
 
-/** Measured costs become integers by one of these factors, if they all lie on its grid. */
+/** Measured costs become integers by one of these factors, if all of them are on its grid. */
 const dyadic = [1, 2 ** 12, 2 ** 20]
 
 const exactScale = (layers: ReadonlyArray<ReadonlyArray<number>>, min: number, max: number): Scale | undefined => {
@@ -74,7 +74,7 @@ const exactScale = (layers: ReadonlyArray<ReadonlyArray<number>>, min: number, m
 const roundedScale = (layers: ReadonlyArray<ReadonlyArray<number>>, min: number, max: number, cells: number): Scale => {
   const least = layers.map((layer) => Math.min(...layer))
   const span = layers.reduce((sum, layer, l) => sum + Math.max(...layer) - least[l]!, 0)
-  // All cost the same, and that lies in the band: the caller has looked.
+  // All cost the same, and that cost is in the band: the caller has checked.
   if (span === 0) return { layers: layers.map((layer) => layer.map(() => 0)), min: 0, max: 0 }
   const step = span / cells
   const slack = layers.length / 2 + 1

@@ -1,5 +1,5 @@
 /**
- * Counts, exactly, the ways to choose one item a layer so that the integer costs sum to a band, and turns a rank below
+ * Counts, exactly, the ways to choose one item per layer so that the integer costs sum to a band, and turns a rank below
  * that count into the choice with that rank. This is what makes sampling under a budget uniform and free of rejection.
  *
  * How: the number of completions of a partial choice depends only on what it has left to spend. From the first layer
@@ -9,7 +9,7 @@
  * an exact integer below 2^53, and are never rounded.
  */
 
-/** Choices of one item a layer whose costs sum into a band. */
+/** Choices of one item per layer whose costs sum into a band. */
 export interface Counting {
   /** How many there are. */
   readonly count: bigint
@@ -25,7 +25,7 @@ interface Groups {
   readonly members: ReadonlyArray<ReadonlyArray<number>>
 }
 
-/** Sorted keys, and for each the limbs of a count: that of `keys[i]` in slot `i + 1`. Slot 0 holds a count of none. */
+/** Sorted keys, and for each the limbs of a count: that of `keys[i]` in slot `i + 1`. Slot 0 contains a count of none. */
 interface Entries {
   readonly keys: Float64Array
   readonly limbs: ReadonlyArray<Float64Array>
@@ -132,7 +132,7 @@ const floorSlot = (keys: Float64Array, value: number): number => {
 }
 
 /**
- * Counts choices whose sum lies in [min, max]. Costs are non-negative safe integers; every layer has an item.
+ * Counts choices whose sum is in [min, max]. Costs are non-negative safe integers; every layer has an item.
  *
  * **Example** (Two dice)
  *

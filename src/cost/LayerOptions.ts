@@ -1,6 +1,6 @@
 /**
  * The two ways to name an architecture: its genotype, digit by digit, and the option taken in each layer. Most spaces
- * have one digit a layer and the two are the same; a composed layer (SGNAS) has several digits and one option for
+ * have one digit per layer and the two are the same; a composed layer (SGNAS) has several digits and one option for
  * every valid combination of them.
  */
 import * as Result from "effect/Result"

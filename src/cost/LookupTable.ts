@@ -1,5 +1,5 @@
 /**
- * A search space's costs, looked up instead of counted anew: of the fixed part, and of every option of every layer. The
+ * A search space's costs, looked up instead of counted again: of the fixed part, and of every option of every layer. The
  * entries come from the very block data that networks are built from, so a genotype's sum equals counting its network.
  *
  * Kept as a JSON file that says what it was made for and carries a digest. A file that a user names is used where it fits
@@ -22,7 +22,7 @@ import * as LayerOptions from "./LayerOptions.ts"
 
 /** What latency was measured with. A table measured with anything else does not fit. */
 export const Machine = Schema.Struct({
-  /** The processor's name, as the system tells it. */
+  /** The processor's name, as the system reports it. */
   processor: Schema.String,
   cores: Schema.Int,
   engine: Schema.String,
@@ -136,7 +136,7 @@ export const placedBlocks = (
 /**
  * Identical blocks on identical shapes, under one text.
  *
- * **Example** (Alike, wherever it stands)
+ * **Example** (Alike at any position)
  *
  * ```ts
  * import { conv, place } from "../search-space/blocks/Block.ts"
@@ -347,11 +347,11 @@ export const encode = (table: LookupTable): string =>
  */
 export const encodeEditable = (table: LookupTable): string => CanonicalJson.pretty(table)
 
-/** Latencies lie on this grid of milliseconds, so that their sums are exact and can be counted exactly. */
+/** Latencies are multiples of this fraction of a millisecond, so that their sums are exact and can be counted exactly. */
 const grid = 2 ** 12
 
 /**
- * Milliseconds on the grid that latencies lie on, 1/4096 ms.
+ * Milliseconds on the grid of latencies, 1/4096 ms.
  *
  * **Example** (The nearest)
  *

@@ -1,10 +1,10 @@
 /**
- * One item a layer, such that the integer costs sum to a band and the values to the most there can be: a knapsack with a
+ * One item per layer, such that the integer costs sum to a band and the values to the most there can be: a knapsack with a
  * choice in every layer, solved exactly.
  *
  * How: put a price on cost, and the best choice at that price bounds every other (Lagrange multipliers). What an item is
  * worth less at that price than the best of its layer is its loss, and no choice is further from the bound than its losses
- * come to. So a search may pass over whatever has lost more than some allowance: where the best that it finds is no
+ * come to. A search may therefore skip every choice that has lost more than some allowance: where the best that it finds is no
  * further from the bound than that, nothing better was passed over; otherwise it is done again with a larger allowance, in
  * the end without any. At the price of the tightest bound few choices lose little.
  *
@@ -70,7 +70,7 @@ const grow = (front: Front, { costs, places, values }: Items, { high, least, low
       while (slot < keys.length && keys[slot]! < key) slot += 1
       if (slot === keys.length) break
       const value = front.values[i]! + gain
-      // Nothing is below where there is no bound to speak of: minus infinity less itself is no number.
+      // Nothing is below where there is no bound to speak of: minus infinity less itself is NaN.
       if (keys[slot] !== key || value - price * key < least) continue
       if (items[slot] === -1 || value > best[slot]!) {
         best[slot] = value
@@ -86,7 +86,7 @@ const grow = (front: Front, { costs, places, values }: Items, { high, least, low
 
 const largestOf = (row: ReadonlyArray<number>): number => row.reduce((most, value) => Math.max(most, value))
 
-/** Sums of what stands before every index, and of everything. */
+/** Sums of the elements before every index, and of all of them. */
 const before = (row: ReadonlyArray<number>): ReadonlyArray<number> => {
   const sums = [0]
   for (const value of row) sums.push(sums.at(-1)! + value)
@@ -186,7 +186,7 @@ const search = (
 
   const [heads, tails] = [prefixes.at(-1)!, suffixes.at(-1)!]
   let best: { readonly value: number; readonly head: number; readonly tail: number } | undefined
-  // As heads get dearer the window of tails moves down: slots enter on the left and leave on the right. The queue holds
+  // As heads get more expensive the window of tails moves down: slots enter on the left and leave on the right. The queue contains
   // the window's maxima, the best first; a cheaper slot of the same value is better.
   const queue: Array<number> = []
   let start = 0

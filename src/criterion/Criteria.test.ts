@@ -156,7 +156,7 @@ describe("angular", () => {
       })
       return losses.reduce((a, b) => a + b, 0) / losses.length
     }
-    // ArcFace goes on along a line where angle and margin pass half a turn.
+    // ArcFace continues along a line where angle and margin pass half a turn.
     const arc = (angle: number) =>
       angle + 0.5 < Math.PI ? Math.cos(angle + 0.5) : Math.cos(angle) - 0.5 * Math.sin(0.5)
     const cases = [

@@ -58,7 +58,7 @@ export const squaredDistances = (rows: ReadonlyArray<Float64Array>): ReadonlyArr
  * One triplet for every ordered pair of one label that has a fitting negative; both members of a pair are anchors, so
  * that the order of the batch does not matter. A negative violates the margin where
  * `d(anchor, positive) - d(anchor, negative) + margin` is above 0; it is semihard where that is also below the margin.
- * Empty where the batch holds no pair, no other label, or no violation.
+ * Empty where the batch has no pair, no other label, or no violation.
  *
  * **Example** (The one triplet of three points on a line)
  *

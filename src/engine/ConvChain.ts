@@ -78,7 +78,7 @@ export interface BatchStatistics {
 
 export interface ConvChainResult {
   readonly output: Tensor4D
-  /** One entry a stage: in `train` mode the batch statistics of a normalised stage, else undefined. */
+  /** One entry per stage: in `train` mode the batch statistics of a normalised stage, else undefined. */
   readonly statistics: ReadonlyArray<BatchStatistics | undefined>
 }
 
@@ -92,7 +92,7 @@ export interface ConvBranch {
 
 export interface ConvBranchesOptions extends Omit<ConvChainOptions, "residual"> {
   /**
-   * false: outputs stand one after the other along the channels. true: they are shuffled by as many groups as there are
+   * false: outputs follow one another along the channels. true: they are shuffled by as many groups as there are
    * branches (ShuffleNet: Zhang et al. 2018, section 3.1), which for outputs of one width takes a channel of each in turn.
    */
   readonly shuffled: boolean
@@ -100,6 +100,6 @@ export interface ConvBranchesOptions extends Omit<ConvChainOptions, "residual"> 
 
 export interface ConvBranchesResult {
   readonly output: Tensor4D
-  /** One entry a branch, of one entry a stage, as in {@link ConvChainResult}. */
+  /** One entry per branch, with one entry per stage, as in {@link ConvChainResult}. */
   readonly statistics: ReadonlyArray<ReadonlyArray<BatchStatistics | undefined>>
 }

@@ -179,7 +179,7 @@ describe("composed chain", () => {
           const want = reference(x, [shape[0], shape[1], shape[2]], stages, params, options)
           const output = got.output.dataSync()
           expect(output.length).toBe(want.output.length)
-          // A variance close to 0 (one position a channel) multiplies rounding by up to 1 / sqrt(epsilon).
+          // A variance close to 0 (one position per channel) multiplies rounding by up to 1 / sqrt(epsilon).
           const least = Math.min(1, ...want.statistics.flatMap((s) => (s ? [...s.variance] : [])))
           const tolerance = 2e-5 / Math.sqrt(least + 1e-5)
           const scale = Math.max(1, ...want.output.map(Math.abs))

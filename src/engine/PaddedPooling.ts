@@ -72,7 +72,7 @@ export const supportPaddedPooling = (backendName: string): void => {
       margins.map(([before]) => before),
       like.shape
     )
-  /** Which part of every window lies on the image, [1, height, width, 1]. */
+  /** Which part of every window is on the image, [1, height, width, 1]. */
   const covered = (image: tf.Tensor, margins: Margins, attributes: PoolAttributes): tf.Tensor => {
     const ones = tf.pad(tf.ones([1, image.shape[1]!, image.shape[2]!, 1]), margins) as tf.Tensor4D
     return tf.avgPool(ones, attributes.filterSize, attributes.strides, "valid")

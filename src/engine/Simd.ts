@@ -14,7 +14,7 @@ import { registerGradients } from "./Gradients.ts"
 import type { EngineMemoryError } from "./simd/Allocator.ts"
 import type { SimdBackend } from "./simd/Backend.ts"
 
-/** The one backend of this process while any scope holds it: its name in tfjs is one, and so is its memory. */
+/** The one backend of this process while any scope uses it: its name in tfjs is one, and so is its memory. */
 let open:
   | { readonly backend: SimdBackend; readonly mode: string; readonly threads: number; holders: number }
   | undefined

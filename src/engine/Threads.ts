@@ -9,7 +9,7 @@ import { availableParallelism } from "node:os"
  */
 export const most = (cores: number = availableParallelism()): number => Math.max(16, 4 * cores)
 
-/** Why so many threads are refused; undefined: they are not. */
+/** Why this number of threads is refused; undefined: it is accepted. */
 export const refusal = (threads: number, cores: number = availableParallelism()): string | undefined =>
   threads <= most(cores)
     ? undefined

@@ -163,7 +163,7 @@ describe("updates follow the trained path", () => {
   it("refuses a gradient of no parameter", () => {
     const optimizer = Optimizer.fromConfig(config({}))
     expect(() => optimizer.update({ c: tf.tensor1d([1]) }, optimizer.init(), {}, 0.1)).toThrow(
-      "c, which is no parameter"
+      "c, which is not a parameter"
     )
   })
 })

@@ -128,7 +128,7 @@ export const fromConfig = (config: OptimizerConfig): Optimizer => {
         const slots: Record<string, Record<string, Tensor>> = {}
         for (const name of names(used)) {
           const param = params[name]
-          if (param === undefined) throw new RangeError(`a gradient for ${name}, which is no parameter`)
+          if (param === undefined) throw new RangeError(`a gradient for ${name}, which is not a parameter`)
           const count = (counts[name] ?? 0) + 1
           counts[name] = count
           const step = rule(config, {

@@ -17,7 +17,7 @@ interface OptimizerDefaults {
 /**
  * The section of an optimiser with defaults of its own.
  *
- * **Example** (Adam unless told otherwise)
+ * **Example** (Adam is the default)
  *
  * ```ts
  * import * as Schema from "effect/Schema"

@@ -2,7 +2,7 @@
  * Parameter trees: tensors under dotted names, as in `search.3.1.expand.weight`. A tree is a plain frozen-by-convention
  * record; nothing in it is ever changed in place. Names are those of checkpoints.
  *
- * Memory: a function never disposes a tensor it was given. Whoever replaces a tree by its successor frees what only
+ * Memory: a function never disposes a tensor it was given. Code that replaces a tree by its successor frees what only
  * the old one held, with {@link disposeReplacedUnsafe}.
  *
  * **Example** (Two trees)

@@ -17,7 +17,7 @@ describe("schedules", () => {
     for (let step = 1; step <= 40; step++) expect(multiplier(step)).toBeLessThan(multiplier(step - 1))
   })
 
-  it("step decays every so many epochs", () => {
+  it("step decays every N-th epoch", () => {
     const multiplier = Schedule.fromConfig({ ...config, name: "step", stepEpochs: 3, decay: 0.5 }, length)
     expect([0, 11, 12, 23, 24].map(multiplier)).toEqual([1, 1, 0.5, 0.5, 0.25])
   })

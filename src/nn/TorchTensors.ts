@@ -56,7 +56,7 @@ const theirShape = ({ ours, pointwise }: TorchEntry): ReadonlyArray<number> => {
 }
 
 /**
- * PyTorch's shape of a whole tensor that holds the given ones of ours: where these are slices of it, up to the last.
+ * PyTorch's shape of a whole tensor that contains the given ones of ours: where these are slices of it, up to the last.
  *
  * **Example** (A convolution)
  * ```ts

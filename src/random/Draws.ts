@@ -90,8 +90,8 @@ export const threefry2x32 = (
   return [word0 >>> 0, word1 >>> 0]
 }
 
-// The second counter word tells the uses apart: its top bit marks a derivation, the three bits below it the kind; the
-// 28 bits that remain hold the high part of an index (21 bits, as indices stay below 2^53) and of attempts (7 bits).
+// The second counter word distinguishes the uses: its top bit marks a derivation, the three bits below it the kind; the
+// 28 bits that remain contain the high part of an index (21 bits, as indices stay below 2^53) and of attempts (7 bits).
 const derivation = 1 << 31
 const kindWords = 0
 const kindUniform = 1 << 28
@@ -125,7 +125,7 @@ const checkCount = (count: number): void => {
 const bits = new DataView(new ArrayBuffer(8))
 
 /**
- * The key named by `path` under `key`. Parts are told apart by type and length, so `("a", "b")`, `("ab")` and
+ * The key named by `path` under `key`. Parts are distinguished by type and length, so `("a", "b")`, `("ab")` and
  * `("a", 1)`, `("a", "1")` are different paths; deriving by parts one after the other or at once gives the same key.
  * A part is any string, or any number but NaN (which is a mistake and throws a RangeError).
  *

@@ -140,7 +140,7 @@ describe("derive", () => {
     expect(Key.derive(Key.make(1), -0)).toEqual(Key.derive(Key.make(1), 0))
   })
 
-  it("refuses NaN and a seed that is no integer", () => {
+  it("refuses NaN and a seed that is not an integer", () => {
     expect(() => Key.derive(Key.make(1), Number.NaN)).toThrow(RangeError)
     expect(() => Key.make(1.5)).toThrow("integer")
   })
@@ -302,7 +302,7 @@ describe("draws", () => {
     )
   })
 
-  it("refuse bounds and indices that are none", () => {
+  it("refuse bounds and indices that are not positive integers in range", () => {
     for (const bound of [0, -1, 1.5, Number.NaN, 2 ** 54])
       expect(() => Key.integer(Key.make(1), bound)).toThrow(RangeError)
     for (const index of [-1, 0.5, Number.NaN, 2 ** 53])

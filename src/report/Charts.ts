@@ -225,7 +225,7 @@ const STAR = (() => {
   return `M${points.join("L")}Z`
 })()
 
-/** Best objective found so far over the candidates scored: how the search went on. */
+/** Best objective found so far over the candidates scored: the progress of the search. */
 export const searchProgress = (
   candidates: ReadonlyArray<Candidate>,
   objective: string,

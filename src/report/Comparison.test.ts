@@ -65,11 +65,11 @@ describe("compare", () => {
     expect(told).toContain("different seeds: 1, 2, 3 (a); 1 (b); 1 (c)")
     expect(told).toContain("b: seed 1 twice, again in runs/again")
     expect(told).toContain("runs/c-1 has no test result (paused)")
-    expect(told).toContain("top1 and accuracy are no figures to compare")
+    expect(told).toContain("top1 and accuracy cannot be compared")
     expect(told).toContain("different machines: a processor, threads 2; another")
   })
 
-  it("tells groups of one name apart by their folders, and one seed by no spread", () => {
+  it("distinguishes groups of one name by their folders, and shows no spread for one seed", () => {
     const compared = Comparison.compare([run("a", 1), run("a", 2, {}, random)])
     expect(compared.groups.map(({ label }) => label)).toEqual(["a (a-1)", "a (a-2)"])
     expect(compared.groups[0]?.score).toEqual({ mean: 0.51, deviation: null, count: 1 })

@@ -146,7 +146,7 @@ export const compare = (runs: ReadonlyArray<ComparedRun>): Comparison => {
   const differences = differing(kinds)
   const labels = kinds.map(labelOf)
   const groups = kinds.map((own, at): Group => {
-    // Two kinds of one name are told apart by their folders.
+    // Two groups of one name are distinguished by their folders.
     const isAlone = labels.filter((label) => label === labels[at]).length === 1
     const apart = labelOf(own.map((run) => ({ ...run, name: basename(run.folder) })))
     return {
@@ -162,7 +162,7 @@ export const compare = (runs: ReadonlyArray<ComparedRun>): Comparison => {
 
   const warnings: Array<string> = []
   const headlines = [...new Set(runs.map(({ headline }) => headline))]
-  if (headlines.length > 1) warnings.push(`different tasks: ${headlines.join(" and ")} are no figures to compare`)
+  if (headlines.length > 1) warnings.push(`different tasks: ${headlines.join(" and ")} cannot be compared`)
   for (const key of differences.filter((one) => protocol.test(one))) {
     const byValue = new Map<string, Array<string>>()
     for (const {

@@ -41,7 +41,7 @@ export const shapeText = (shape: ReadonlyArray<number>): string => shape.join("Ã
 
 const MAX_COLUMNS = 64
 
-/** The path through the supernet: a column a layer, a row a choice, the taken ones filled and joined. */
+/** The path through the supernet: one column per layer, one row per choice, the taken ones filled and joined. */
 export const pathSvg = (found: FoundArchitecture): string => {
   const labels = choiceLabels(found)
   const layers = found.layers.slice(0, MAX_COLUMNS)

@@ -97,7 +97,7 @@ const yardsticks = [
 ] as const
 
 /**
- * Metrics by name as people read them; a figure measured on raw pixels or on the untrained network stands beside the
+ * Metrics by name as people read them; a figure measured on raw pixels or on the untrained network follows the
  * one it is a yardstick for.
  *
  * **Example** (Verification of faces)

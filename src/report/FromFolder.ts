@@ -1,4 +1,4 @@
-/** Reads what a report shows from the folder of a run, whether the run has ended, stands still, or goes on right now. */
+/** Reads what a report shows from the folder of a run, whether the run has ended, is paused, or is in progress. */
 import { basename, join } from "node:path"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -56,7 +56,7 @@ const eventsOf = (lines: ReadonlyArray<Journal.Line>): ReadonlyArray<Timed> =>
     return Option.isSome(event) && typeof time === "number" ? [{ time, event: event.value }] : []
   })
 
-/** Means of the epochs of a phase; an epoch told twice, as after a crash, counts once. */
+/** Means of the epochs of a phase; an epoch reported twice, as after a crash, counts once. */
 const curveOf = (events: ReadonlyArray<Timed>, phase: Phase): ReadonlyArray<CurvePoint> => {
   const points = new Map<number, CurvePoint>()
   for (const { event } of events) {
@@ -94,7 +94,7 @@ const phaseTimes = (events: ReadonlyArray<Timed>, stopAfter: Phase): ReadonlyArr
   const newest = reached.at(-1)
   const ended = last?.event._tag === "RunDone"
   const { status } = statusOf(events)
-  /** Of the newest phase: one that stopped early goes on with the run. */
+  /** Of the newest phase: one that stopped early continues with the run. */
   const newestState = (phase: Phase): PhaseTime["state"] => {
     const how = closed.get(phase) ?? "running"
     return how !== "done" && status === "running" ? "running" : how
@@ -134,7 +134,7 @@ const flatten = (value: unknown, at: string): ReadonlyArray<readonly [string, st
     ? Object.entries(value).flatMap(([key, inner]) => flatten(inner, at === "" ? key : `${at} ${key}`))
     : [[at, typeof value === "string" ? value : JSON.stringify(value)]]
 
-/** What the search strategy has learned: an epoch told twice, as after a crash, counts once. */
+/** What the search strategy has learned: an epoch reported twice, as after a crash, counts once. */
 const learningOf = (events: ReadonlyArray<Timed>, space: SearchSpaceShape | undefined): LearningData | undefined => {
   const told = new Map<number, { readonly metrics: CurvePoint["metrics"]; readonly rows: Rows }>()
   for (const { event } of events) {

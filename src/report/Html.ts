@@ -222,7 +222,7 @@ const learning = (data: ReportData): Promise<string> => {
     )
     return `${card(
       "Learned: how probable every option is",
-      `a column a layer, darker is more probable; ${escapeText(Learning.words(learned, data.budget.metric))}`,
+      `one column per layer, darker is more probable; ${escapeText(Learning.words(learned, data.budget.metric))}`,
       `<div class="scroll">${Learning.probabilitiesSvg(learned)}</div>`
     )}<div class="two">${cards.join("")}</div>`
   })
@@ -250,7 +250,7 @@ const architecture = (found: FoundArchitecture): string => {
       ? ""
       : card(
           "Its path through the supernet",
-          "a column a searched layer, a row a choice",
+          "one column per searched layer, one row per choice",
           `<div class="scroll">${path}</div>`
         )) +
     `<details class="card"><summary>Block by block</summary><div class="scroll"><table><tr><th>name</th><th>block</th><th>output</th><th class="n">MACs</th><th></th><th class="n">parameters</th></tr>${rows.join("")}</table></div></details>`

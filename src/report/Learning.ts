@@ -1,6 +1,5 @@
 /**
- * What a search strategy that learns by gradient has learned, for the report: how probable it holds every option at the
- * end, and how loss, entropy, temperature and expected cost went.
+ * What a gradient-based searcher has learned, for the report: the probability of every option at the end, and how loss, entropy, temperature and expected cost went.
  */
 import { escapeText } from "./Drawing.ts"
 import { cost, percent } from "./Format.ts"
@@ -11,7 +10,7 @@ const shown = 16
 
 const [column, row, left, top] = [38, 22, 110, 10] as const
 
-/** A column a layer, a cell an option, the darker the more probable; in words when pointed at. */
+/** One column per layer, one cell per option, the darker the more probable; in words when pointed at. */
 export const probabilitiesSvg = ({ layers }: LearningData): string => {
   const many = layers.some((layer) => layer.options.length > shown)
   // Where there are many options a row is a rank; else a row is an option, by its name.
@@ -43,7 +42,7 @@ export const probabilitiesSvg = ({ layers }: LearningData): string => {
   return `<svg viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" aria-label="probabilities of the options" class="drawing">${names.join("")}${cells.join("")}${numbers.join("")}</svg>`
 }
 
-/** What is drawn of the metrics, in this order, where it was told. */
+/** What is drawn of the metrics, in this order, where it was reported. */
 export const quantities: ReadonlyArray<{ readonly name: string; readonly title: string }> = [
   { name: "cost", title: "expected cost" },
   { name: "entropy", title: "entropy" },

@@ -69,7 +69,7 @@ describe("the page", () => {
     for (const [, id] of page.matchAll(/url\(#([^)]+)\)/g)) assert.include(ids, id)
   })
 
-  it("tells of a run that has only begun, of one that failed", async () => {
+  it("shows a run that has only begun, and one that failed", async () => {
     assert.include(await html(bare), "running")
     const failed = await html({ ...bare, status: "failed", failure: "diverged <here>" })
     assert.include(failed, "diverged &lt;here&gt;")
@@ -94,7 +94,7 @@ describe("the page", () => {
     assert.notInclude(page, "<script>")
   })
 
-  it("survives scores that are no numbers, a single candidate, all of one cost", async () => {
+  it("survives scores that are not numbers, a single candidate, all of one cost", async () => {
     const one = sample.search[0]!
     for (const search of [
       [one],
@@ -164,7 +164,7 @@ describe("drawings", () => {
     assert.strictEqual(found.blocks[2]?.label, "k3 e3")
   })
 
-  it("fit a terminal, a line a block", () => {
+  it("fit a terminal, one line per block", () => {
     for (const width of [60, 80, 100, 200]) {
       const lines = networkText(found, width).split("\n")
       assert.strictEqual(lines.length, found.blocks.length)
@@ -181,7 +181,7 @@ describe("drawings", () => {
 })
 
 describe("text", () => {
-  it("tells the same as the page", () => {
+  it("says the same as the page", () => {
     const report = text(sample)
     for (const part of ["cifar100-proxylessnas: done", "558,545,864,083,284,007", "68.34 %", "26.81M MACs"]) {
       assert.include(report, part)

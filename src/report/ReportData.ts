@@ -1,4 +1,4 @@
-/** What a report tells of a run, whether it has ended or not. Plain data, read from the run's folder. */
+/** What a report shows of a run, whether it has ended or not. Plain data, read from the run's folder. */
 
 import type { LearningReview } from "../search-strategy/SearchStrategy.ts"
 import type { DataSummary } from "./DataSummary.ts"
@@ -67,7 +67,7 @@ export interface FoundArchitecture {
 /** A phase of the run and how long it took. */
 export interface PhaseTime {
   readonly phase: string
-  /** `paused` and `failed`: it began, and the run stands still there. */
+  /** `paused` and `failed`: it began, and the run stopped in it. */
   readonly state: "done" | "running" | "paused" | "failed" | "waiting" | "skipped"
   readonly seconds: number
 }
@@ -91,7 +91,7 @@ export interface ReportData {
   /** What journals, checkpoints and snapshots took of the phases that have ended: seconds, and the fraction of all. */
   readonly saving?: { readonly seconds: number; readonly fraction: number } | undefined
   readonly supernet: ReadonlyArray<CurvePoint>
-  /** Where the search strategy learns by gradient and has begun to: what it has learned. */
+  /** What a gradient-based searcher has learned, if it has begun to learn. */
   readonly learning?: LearningData | undefined
   readonly search: ReadonlyArray<Candidate>
   /** Costs of the architectures that a trained generator draws, one for each target. */

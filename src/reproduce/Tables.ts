@@ -13,7 +13,7 @@ export const tableNames = ["table-2", "table-3", "table-4"] as const
 /** A table's name. */
 export type TableName = (typeof tableNames)[number]
 
-/** What the paper prints in a row; null where its figure is not at hand. */
+/** What the paper prints in a row; null where its figure is not available. */
 export interface PaperFigures {
   readonly flops: number | null
   /** Fraction of 1. */
@@ -46,7 +46,7 @@ const notAtHand: PaperFigures = { flops: null, score: null, searchSeconds: null 
 
 /** Why the paper's cells are empty. */
 export const paperNote =
-  "The paper's own figures are not published with OSNASLib and were not at hand: their cells are left empty."
+  "The paper's own figures are not published with OSNASLib and were not available: their cells are left empty."
 
 const space = (name: string, options: Readonly<Record<string, unknown>> = {}): TableRow => ({
   name,
@@ -69,7 +69,7 @@ const strategy = (name: string, evaluations?: number, trainingStrategy = "unifor
 })
 
 // OSNASLib's spaces have one pattern of strides for every size of image: that of 32 pixels. The paper's networks for faces of
-// 112 pixels are those, and 300 million lies among their costs (SPOS: 260 to 388 million).
+// 112 pixels are those, and 300 million is among their costs (SPOS: 260 to 388 million).
 const faceSpaces = ["proxylessnas", "fbnet-l", "spos", "sgnas"].map((name) => space(name, { strides: "small" }))
 
 /** The tables, by name. */
@@ -107,13 +107,13 @@ export const tables: Readonly<Record<TableName, ReproducedTable>> = {
 
 /** Which data a row runs on. */
 export interface DataPlace {
-  /** Folder of the data; null: where they lie by default. */
+  /** Folder of the data; null: the default place. */
   readonly folder: string | null
-  /** The folder has one folder a person, and these are verified: for a quick run without CASIA-WebFace and LFW. */
+  /** The folder has one folder per person, and these are verified: for a quick run without CASIA-WebFace and LFW. */
   readonly testPeople?: ReadonlyArray<string> | undefined
 }
 
-/** Where faces lie in their folder, as OSNASLib's download script puts them: to train on, to verify, and LFW's list of pairs. */
+/** Where faces are in their folder, as OSNASLib's download script puts them: to train on, to verify, and LFW's list of pairs. */
 export const facePlaces = (folder: string) => ({
   folder: `${folder}/train/CASIA-WebFace`,
   testFolder: `${folder}/test/LFW`,

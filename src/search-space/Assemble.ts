@@ -69,10 +69,14 @@ const misassembled = ({ first, interface: task, last, layers, name }: SpaceParts
 
   const [height, width, channels] = task.input
   if (![height, width, channels].every((side) => Number.isInteger(side) && side > 0)) {
-    return fail(`an input of ${height}x${width}x${channels} is no image`)
+    return fail(
+      `an input of ${height}x${width}x${channels} is not an image: height, width and channels must be positive integers`
+    )
   }
   const outputs = headSize(task.head)
-  if (!Number.isInteger(outputs) || outputs < 1) return fail(`a head of ${outputs} outputs is none`)
+  if (!Number.isInteger(outputs) || outputs < 1) {
+    return fail(`the head needs at least 1 output, got ${outputs}`)
+  }
 
   // Shapes: every option of a layer must leave the image as the first one does.
   const before = reach(name, first, { shape: task.input, vector: false })

@@ -37,7 +37,7 @@ const oneHot = (of: SearchSpaceShape, picked: ReadonlyArray<number>) =>
   of.layers.map((layer, i) => layer.options.map((_, option) => (option === picked[i] ? 1 : 0)))
 
 describe("a mixture", () => {
-  it.each(["train", "eval"] as const)("of one option a layer is that path (%s)", (mode) => {
+  it.each(["train", "eval"] as const)("of one option per layer is that path (%s)", (mode) => {
     tf.tidy(() => {
       const variables = filled(space.supernet)
       const path = Network.apply(space.network([1, 2]), variables, images(), mode)

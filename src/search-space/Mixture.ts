@@ -25,7 +25,7 @@ import {
 } from "./Network.ts"
 import type { LayerOption, SearchSpaceShape, SuperLayer } from "./SearchSpace.ts"
 
-/** One weight an option: a tensor [options], through which gradients flow, or plain numbers. */
+/** One weight per option: a tensor [options], through which gradients flow, or plain numbers. */
 export type LayerWeights = tf.Tensor1D | ReadonlyArray<number>
 
 /** How a mixture is computed. */
@@ -212,7 +212,7 @@ export const mixtureBytes = (space: SearchSpaceShape, batch: number): number => 
 }
 
 /**
- * Applies the mixture to a batch of images. `weights` has a row a layer. Differentiable with respect to the weights,
+ * Applies the mixture to a batch of images. `weights` has one row per layer. Differentiable with respect to the weights,
  * the parameters and the images; output and statistics are the caller's.
  */
 export const applyMixture = (

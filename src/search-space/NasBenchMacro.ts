@@ -36,7 +36,7 @@ export const macro: MacroSpec = {
 const stageStarts = [0, 2, 5, 8]
 
 /**
- * An identity between layers of the same stage is no layer at all, so where it stands makes no difference: the
+ * An identity between layers of the same stage is not a layer at all, so its position makes no difference: the
  * representative has the identities last. The first layer of a stage changes the width and stays where it is.
  *
  * **Example** (Identities move to the end of their stage)

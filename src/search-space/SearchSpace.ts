@@ -1,8 +1,8 @@
 /**
  * A search space: the candidate networks, and how supernet and stand-alone network are built from one description.
  *
- * A supernet is a sequence of layers; a layer offers options, each a block. A genotype chooses one option a layer (or,
- * where a layer is itself composed, as in SGNAS, several digits a layer). A stand-alone network is the supernet
+ * A supernet is a sequence of layers; a layer offers options, each a block. A genotype chooses one option per layer (or,
+ * where a layer is itself composed, as in SGNAS, several digits per layer). A stand-alone network is the supernet
  * restricted to a genotype's blocks, with the same parameter names: weights move between the two without renaming.
  */
 import * as Context from "effect/Context"
@@ -10,7 +10,7 @@ import type * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type { ImageShape, NamedBlock, Network } from "./Network.ts"
 
-/** One digit a position: the index of the choice taken there. */
+/** One digit per position: the index of the choice taken there. */
 export type Genotype = ReadonlyArray<number>
 
 /** What a network ends in: a classifier over `classes`, or an embedding of `dimension` numbers. */

@@ -116,7 +116,7 @@ describe("every space serves every task", () => {
     }
   })
 
-  it("the cost of a network is a base and one entry a layer", () => {
+  it("the cost of a network is a base and one entry per layer", () => {
     for (const name of Object.keys(makers)) {
       const space = made(name)
       const all = space.network(space.choices.map(() => 0))
@@ -167,9 +167,11 @@ describe("what cannot be is refused with a reason", () => {
     expect(reasonOf(MobileFaceNet.make({ stemStride: 2 }, { ...cifar, input: [112, 92, 3] }))).toBe(
       "search space mobilefacenet: images of 112x92 are not square, as the global depthwise convolution needs them; crop or resize them, say to 112x112"
     )
-    expect(reasonOf(made0([0, 32, 3]))).toContain("an input of 0x32x3 is no image")
+    expect(reasonOf(made0([0, 32, 3]))).toContain(
+      "an input of 0x32x3 is not an image: height, width and channels must be positive integers"
+    )
     expect(reasonOf(Tiny.make({ stemStride: 2 }, { ...cifar, head: { _tag: "Classifier", classes: 0 } }))).toContain(
-      "a head of 0 outputs is none"
+      "the head needs at least 1 output, got 0"
     )
   })
 

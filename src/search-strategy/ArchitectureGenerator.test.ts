@@ -152,7 +152,7 @@ describe("a step of training", () => {
     expect(mismatch.error).toBeLessThan(5e-3)
   })
 
-  it("tells what it saw, changes nothing it was given, and leaves no tensor behind", () => {
+  it("reports what it saw, changes nothing it was given, and leaves no tensor behind", () => {
     const { gradient, on } = madeFor(plain, { targets: 1 })
     const state = gradient.init(Key.make(1))
     const before = bits(state)
@@ -225,13 +225,13 @@ describe("a trained generator", () => {
     Parameters.disposeUnsafe(state.tensors)
   })
 
-  it("is that of the pass with the least loss, the first among equals, and is told as that", () => {
+  it("is that of the pass with the least loss, the first among equals, and is reported as that", () => {
     const { gradient, on } = madeFor(plain, { sweep: 9, judged: 3, costWeight: 2 })
     const { choice } = gradient
     if (choice === undefined) throw new Error("it keeps the last pass")
     let state = gradient.init(Key.make(1))
     const passes: Array<{ readonly params: string; readonly objective: number; readonly review: unknown }> = []
-    // What the supernet is made to say: the third and the fifth pass are good, the fourth is no number.
+    // What the supernet is made to say: the third and the fifth pass are good, the fourth is NaN.
     const said = [9, 5, 1, Number.NaN, 1, 3]
     for (const [pass, loss] of said.entries()) {
       state = train(plain, gradient, state, 4 * pass, 4 * pass + 4, 4 * said.length)

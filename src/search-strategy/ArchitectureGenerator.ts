@@ -99,7 +99,11 @@ export const Options = Schema.Struct({
   targets: defaulted(PositiveInt, 8, "Target costs of a step; the supernet is asked about the first"),
   costWeight: defaulted(NonNegative, 20, "Weight of the cost term: squared distance from the target, in spans"),
   lowest: defaulted(Schema.NullOr(NonNegative), null, "Least target cost it learns; null: the cheapest architecture's"),
-  highest: defaulted(Schema.NullOr(Positive), null, "Largest target cost it learns; null: the dearest architecture's"),
+  highest: defaulted(
+    Schema.NullOr(Positive),
+    null,
+    "Largest target cost it learns; null: the most expensive architecture's"
+  ),
   priors: defaulted(PositiveInt, 10, "Architectures in the prior pool"),
   temperature: defaulted(Positive, 5, "Temperature of the Gumbel-softmax at the first step"),
   finalTemperature: defaulted(Positive, 1, "Temperature at the last step; it falls by the same factor every step"),
@@ -120,7 +124,7 @@ export type Options = typeof Options.Type
 /** What of a search space the generator works on. */
 export type GeneratorSpace = Pick<SearchSpaceShape, "canonical" | "interface" | "layers" | "name">
 
-/** What a generator stands on: the space, its costs, the range of targets, how large the network is. */
+/** What a generator is made from: the space, its costs, the range of targets, how large the network is. */
 export interface Foundation {
   readonly space: GeneratorSpace
   readonly grid: Grid.Grid
@@ -132,7 +136,7 @@ export interface Foundation {
 }
 
 /**
- * The foundation by options; targets not given are the cheapest and the dearest architecture's costs. `BudgetInfeasible`
+ * The foundation by options; targets not given are the costs of the cheapest and the most expensive architecture. `BudgetInfeasible`
  * where no architecture has a cost among the targets.
  */
 export const foundation = (
@@ -167,7 +171,7 @@ const spanOf = ({ max, min }: PriorPool.CostRange): number => (max > min ? max -
 const goalOf = (range: PriorPool.CostRange, budget: Pick<Budget, "max">): number =>
   Math.max(range.min, Math.min(range.max, budget.max))
 
-/** Where a cost stands in the range of targets, 0 at its least and 1 at its largest. */
+/** Position of a cost in the range of targets: 0 at its least and 1 at its largest. */
 const place = ({ max, min }: PriorPool.CostRange, cost: number): number => (max > min ? (cost - min) / (max - min) : 0)
 
 // ---- drawing -------------------------------------------------------------------------------------------------------
@@ -218,13 +222,13 @@ export interface Generated {
   readonly cost: number
   /** The cost it was asked for. */
   readonly target: number
-  /** The cost of the architecture as it was drawn, before it was moved into the band where it lay outside. */
+  /** The cost of the architecture as it was drawn, before it was moved into the band if it was outside. */
   readonly drawn: number
 }
 
 /**
- * The architecture of the band that the generator finds most likely for a target: what it draws, layer by layer, where
- * that lies in the band, else the most likely of all that do. The target is the upper end of the band, or the nearest
+ * The architecture of the band that the generator finds most likely for a target: what it draws, layer by layer, if
+ * that is in the band, else the most likely of all that are. The target is the upper end of the band, or the nearest
  * that the generator was trained for.
  */
 export const generate = (on: Foundation, trained: Trained, sampler: BudgetSampler): Generated => {
@@ -320,21 +324,21 @@ const slotsOf = (tensors: ParameterTree): Readonly<Record<string, ParameterTree>
 export const interfaceOf = (state: Pick<LearnerState, "json">): typeof NetworkInterface.Type =>
   decodeLearner(state.json).interface
 
-/** The trained part of a learner's state: of the best pass, or, until one is judged, as it stands. */
+/** The trained part of a learner's state: of the best pass or, until one is judged, of the current one. */
 export const trainedOf = (state: LearnerState): Trained => {
   const { best, pool } = decodeLearner(state.json)
   return { params: under(best === null ? paramPrefix : bestPrefix, state.tensors), pool }
 }
 
-/** As it stands, whatever was kept. */
+/** The trained part of the current pass, whichever pass was kept. */
 const currentOf = (state: LearnerState): Trained => ({
   params: under(paramPrefix, state.tensors),
   pool: decodeLearner(state.json).pool
 })
 
 /**
- * The target of a place in their sequence: uniform in the range, but so that of every `parts` in a row one lies in each of as
- * many equal parts of it.
+ * The target of a place in their sequence: uniform in the range, but so that of every `parts` successive targets one is in each of
+ * `parts` equal parts of the range.
  */
 export const targetOf = (range: PriorPool.CostRange, parts: number, key: Key.Key, step: number): number => {
   const round = Key.derive(key, Math.floor(step / parts))
@@ -490,7 +494,7 @@ const learning = (on: Foundation, options: Options, sampler: BudgetSampler): Gra
       out.push(genotype)
     }
     take(generate(on, trained, sampler).genotype)
-    // Seen from every prior, without and with noise: what lies in the band as it is drawn.
+    // Seen from every prior, without and with noise: what is in the band as it is drawn.
     const target = goalOf(on.range, sampler.budget)
     const aims = PriorPool.nearest(trained.pool, target).map((prior): Aim => ({ target, prior }))
     const seenFrom = scores(on, trained, aims)

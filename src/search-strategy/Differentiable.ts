@@ -55,11 +55,14 @@ export const CostTerm = Schema.Struct({
         "band: weight x distance from the budget / target; absolute: weight x |cost - target| / target; squared: weight x its square; power: task loss x (cost / target) ^ weight"
     })
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed("band" as const))),
-  weight: NonNegative.annotate({ description: "How much it counts; 0: cost is of no account" }).pipe(
+  weight: NonNegative.annotate({ description: "Weight of the cost term; 0 disables it" }).pipe(
     Schema.withDecodingDefaultKey(Effect.succeed(1))
   ),
   target: Schema.NullOr(Positive)
-    .annotate({ description: "The expected cost aimed at; null: the budget's max, at most what the dearest costs" })
+    .annotate({
+      description:
+        "The expected cost aimed at; null: the budget's max, at most the cost of the most expensive architecture"
+    })
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed(null)))
 })
 /** The term of the loss that keeps the expected cost where it should be. */
@@ -136,13 +139,13 @@ export type Options = typeof SoftmaxOptions.Type
 /** The state of the search: the common part, and what was learned. */
 const State = Schema.Struct({
   ...SearchProgress.SearchProgress.fields,
-  /** [layer][option]: logarithms of the probabilities, up to a constant a layer. */
+  /** [layer][option]: logarithms of the probabilities, up to a constant per layer. */
   logits: Schema.Array(Schema.Array(Schema.Finite))
 })
 type State = typeof State.Type
 const decode = Schema.decodeUnknownSync(State)
 
-/** What of learning is no tensor. */
+/** The state of learning apart from its tensors. */
 const Learnt = Schema.Struct({
   temperature: Positive,
   /** Updates so far, by parameter, for the optimiser. */

@@ -43,7 +43,7 @@ import * as Deterministic from "../random/Deterministic.ts"
 import * as Key from "../random/Key.ts"
 import type { ArchitectureDistribution } from "./SearchStrategy.ts"
 
-/** A number an option, layer by layer. */
+/** One number per option, layer by layer. */
 export type Rows = ReadonlyArray<ReadonlyArray<number>>
 
 const softmax = (row: ReadonlyArray<number>): ReadonlyArray<number> => {
@@ -91,7 +91,7 @@ export const logProbabilities = (logits: Rows): Rows =>
 
 /**
  * How undecided a distribution is: the entropy of a layer as a fraction of the largest there can be, mean over the layers
- * that have a choice. 1: every option equally probable; 0: one option a layer.
+ * that have a choice. 1: every option equally probable; 0: one option per layer.
  *
  * **Example** (Undecided and decided)
  *
@@ -119,7 +119,7 @@ export const expectedCost = ({ base, layers }: CostEntries, rows: Rows): number 
 /**
  * Values with Gumbel noise on each: the option of the largest is one drawn by the probabilities.
  *
- * **Example** (A number an option)
+ * **Example** (One number per option)
  *
  * ```ts
  * import * as Key from "../random/Key.ts"
@@ -134,7 +134,7 @@ export const perturbed = (logits: Rows, key: Key.Key): Rows =>
     return row.map((logit, option) => logit + noise[option]!)
   })
 
-/** An architecture drawn by the probabilities, as an option a layer. */
+/** An architecture drawn by the probabilities, as one option per layer. */
 export const draw = (logits: Rows, key: Key.Key): ReadonlyArray<number> => perturbed(logits, key).map(largest)
 
 /**

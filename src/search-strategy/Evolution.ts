@@ -2,7 +2,7 @@
  * Evolution under a budget, after the search of Single Path One-Shot (Guo et al. 2020, section 3.4): the best
  * architectures so far are parents of the next generation, by mutation and by crossover.
  *
- * Offspring lie in the band by construction: a mutation or crossover says which options each layer may take, and the
+ * Offspring are in the band by construction: a mutation or crossover says which options each layer may take, and the
  * child is drawn uniformly among the architectures of the band that take only those. Where there is none, or all of them
  * were scored before, more layers are set free. No architecture is scored twice, and a search in a band with
  * fewer architectures than asked for ends when it has seen them all.

@@ -12,7 +12,7 @@ const checkLengths = (a: ReadonlyArray<number>, b: ReadonlyArray<number>): void 
 
 /**
  * Kendall's tau-b (Kendall 1945): concordant pairs less discordant ones, over the geometric mean of the pairs that each
- * list tells apart. For lists of up to some thousand numbers: it looks at every pair.
+ * list distinguishes. For lists of up to some thousand numbers: it looks at every pair.
  *
  * **Example** (One pair of six the wrong way round)
  *

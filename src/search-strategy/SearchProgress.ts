@@ -1,5 +1,5 @@
 /**
- * What ask/tell searchers share: candidates asked and not yet told, the architectures seen, the best so far. All of it
+ * What ask/tell searchers share: candidates asked for and not yet scored, the architectures seen, the best so far. All of it
  * is JSON. Scores are taken up in the order in which candidates were asked, whatever the order they arrive in, so that
  * a generation scored by several workers ends in the same state.
  *
@@ -64,7 +64,7 @@ export const initial = (key: Key.Key): SearchProgress => ({
   best: null
 })
 
-/** Text of a genotype, as it stands in `seen`. */
+/** Text of a genotype, as in `seen`. */
 export const text = (genotype: Genotype): string => genotype.join(",")
 
 const compareGenotypes = (a: Genotype, b: Genotype): number => {
@@ -83,7 +83,7 @@ export const pending = (progress: SearchProgress): ReadonlyArray<Genotype> => {
   return progress.asked.filter((genotype) => !scored.has(text(genotype)))
 }
 
-/** Begins a generation. `canonical` tells which architectures are the same. */
+/** Begins a generation. `canonical` says which architectures are the same. */
 export const begin = <P extends SearchProgress>(
   progress: P,
   candidates: ReadonlyArray<Genotype>,
@@ -97,7 +97,7 @@ export const begin = <P extends SearchProgress>(
 })
 
 /**
- * Takes scores in. Those of candidates that were not asked, or were told before, are left aside. Where the generation is
+ * Takes scores in. Scores of candidates that were not asked for, or were scored before, are ignored. Where the generation is
  * complete, `finish` gets it in the order in which it was asked.
  */
 export const tell = <P extends SearchProgress>(
@@ -122,5 +122,5 @@ export const tell = <P extends SearchProgress>(
   return open.size > 0 ? next : finish({ ...next, asked: [], told: [] }, told)
 }
 
-/** The best candidate told so far. */
+/** The best candidate scored so far. */
 export const best = (progress: SearchProgress): Option.Option<Scored> => Option.fromNullishOr(progress.best)

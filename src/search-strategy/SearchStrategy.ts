@@ -1,6 +1,6 @@
 /**
  * A search strategy decides which architectures to look at and which one wins under the budget. It is an ask/tell
- * machine over explicit state: `ask` names candidates, whoever drives it scores them, `tell` takes the scores.
+ * machine over explicit state: `ask` names candidates, the caller scores them, `tell` takes the scores.
  * State is JSON, so that a search resumes from a snapshot and is tested without a supernet.
  */
 import type { Scalar, Tensor1D } from "@tensorflow/tfjs-core"
@@ -11,7 +11,7 @@ import type { ParameterTree } from "../nn/ParameterTree.ts"
 import type * as Key from "../random/Key.ts"
 import type { Genotype } from "../search-space/SearchSpace.ts"
 
-/** How good a candidate is. Lower objectives are better (a validation loss); metrics stand beside it. */
+/** How good a candidate is. Lower objectives are better (a validation loss); metrics are recorded with it. */
 export const Score = Schema.Struct({
   /** What is minimised. */
   objective: Schema.Finite,
@@ -47,11 +47,11 @@ export type Scored = typeof Scored.Type
 export type SearchState = Schema.Json
 
 /**
- * What a strategy that learns by gradient believes: how probable each option of each layer is, and how a step of
- * training shall mix the options by it (`Distribution.ts` has the arithmetic).
+ * The current distribution of a gradient-based searcher: how probable each option of each layer is, and how a step of
+ * training mixes the options by it (`Distribution.ts` has the arithmetic).
  */
 export interface ArchitectureDistribution {
-  /** [layer][option]: logarithms of the probabilities, up to a constant a layer. */
+  /** [layer][option]: logarithms of the probabilities, up to a constant per layer. */
   readonly logits: ReadonlyArray<ReadonlyArray<number>>
   /** Above 0. A relaxed draw comes the nearer to a single option the lower it is. */
   readonly temperature: number
@@ -100,15 +100,15 @@ export interface LearningStep {
 }
 
 /**
- * What a step of learning tells people, by name. `loss`, what was minimised, is always there; further `taskLoss`, `cost`
+ * What a step of learning reports, by name. `loss`, what was minimised, is always there; further `taskLoss`, `cost`
  * (expected, in the budget's metric), `target` (the cost aimed at), `entropy` (mean over the layers, as a fraction of
  * the largest there can be) and `temperature`, where a strategy has them, and whatever else it has.
  */
 export type LearningMetrics = Readonly<Record<string, number>> & { readonly loss: number }
 
 /**
- * How good what was learned is, told once when learning is over. A strategy that serves many targets asks itself for
- * architectures of `targets`, one by one, and tells their `costs`, both in the budget's metric; `metrics` are figures about
+ * How good the learned state is, reported once when learning is over. A strategy that serves many targets asks itself for
+ * architectures of `targets`, one by one, and reports their `costs`, both in the budget's metric; `metrics` are figures about
  * them by name: `kendall` and `spearman`, rank correlations of the two (missing where all costs are equal), `deviation`,
  * their mean distance as a fraction of the range of targets, and `pass`, of which pass of learning all that is, where one
  * is chosen.
@@ -132,9 +132,9 @@ export const LearningReview = Schema.Struct({
 export type LearningReview = typeof LearningReview.Type
 
 /**
- * How a strategy that learns `AfterSupernet` keeps the best of its passes instead of the last. After every pass whoever
- * drives it measures the task's loss of each of `architectures` - a path through the supernet alone, mean over the same
- * `batches` batches of the validation split every time - and tells the losses in that order.
+ * How a strategy that learns `AfterSupernet` keeps the best of its passes instead of the last. After every pass the
+ * caller measures the task's loss of each of `architectures` - a path through the supernet alone, mean over the same
+ * `batches` batches of the validation split every time - and passes the losses to `tell` in that order.
  */
 export interface PassChoice {
   readonly batches: number
@@ -142,7 +142,7 @@ export interface PassChoice {
   readonly architectures: (state: LearnerState) => ReadonlyArray<Genotype>
   /**
    * The state with the pass just over, counted from 1, kept or not; it shares its tensors with the state it was given. The
-   * figures, by name, stand beside those of the pass.
+   * figures, by name, are reported with those of the pass.
    */
   readonly tell: (
     state: LearnerState,
@@ -152,8 +152,8 @@ export interface PassChoice {
 }
 
 /**
- * The part of a strategy that learns by gradient: architecture parameters, a generator of architectures. State goes in,
- * state comes out; whoever drives it saves the state with the run's checkpoints, and begins the search from what was
+ * What a gradient-based searcher adds: architecture parameters, a generator of architectures. State goes in,
+ * state comes out; the caller saves the state with the run's checkpoints, and begins the search from what was
  * learned (`conclude`), so that `ask` and `tell` stay functions of JSON.
  *
  * Tensors: nothing disposes what it was given. `trainStep` shares what it did not change with the state it was given;
@@ -168,11 +168,11 @@ export interface GradientSearch {
     state: LearnerState,
     step: LearningStep
   ) => readonly [state: LearnerState, metrics: LearningMetrics]
-  /** What is believed now: training strategies that follow the search strategy mix by it, and the report draws it. */
+  /** The current distribution: training strategies that follow the search strategy mix by it, and the report draws it. */
   readonly distribution: (state: LearnerState) => ArchitectureDistribution
   /** Which pass of learning `AfterSupernet` is kept. Default: the last. */
   readonly choice?: PassChoice | undefined
-  /** Judges what was learned `AfterSupernet`, when learning is over. Default: nothing is told. */
+  /** Judges what was learned `AfterSupernet`, when learning is over. Default: nothing is reported. */
   readonly review?: ((state: LearnerState) => LearningReview) | undefined
   /** The state that the search begins with when learning is over; it takes what it needs of the tensors as numbers. */
   readonly conclude: (state: LearnerState, key: Key.Key) => SearchState
@@ -185,7 +185,7 @@ export interface SearchStrategyShape {
   readonly evaluations: number | undefined
   /** Whether `ask` ever names the same (canonical) architecture twice. */
   readonly distinct: boolean
-  /** Set where the strategy learns by gradient. */
+  /** Set for a gradient-based searcher. */
   readonly gradient?: GradientSearch | undefined
   /** The state before the first question; of a strategy that learns: as if it had learned nothing. */
   readonly init: (key: Key.Key) => SearchState
@@ -196,7 +196,7 @@ export interface SearchStrategyShape {
   readonly ask: (state: SearchState) => readonly [candidates: ReadonlyArray<Genotype>, state: SearchState]
   /** Scores of candidates asked for, in any order within a generation. */
   readonly tell: (state: SearchState, scored: ReadonlyArray<Scored>) => SearchState
-  /** The best candidate told so far: lowest objective, ties broken by lower cost, then by genotype. */
+  /** The best candidate scored so far: lowest objective, ties broken by lower cost, then by genotype. */
   readonly best: (state: SearchState) => Option.Option<Scored>
 }
 

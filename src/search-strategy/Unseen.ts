@@ -4,15 +4,15 @@ import * as Key from "../random/Key.ts"
 import type { Genotype } from "../search-space/SearchSpace.ts"
 import { text } from "./SearchProgress.ts"
 
-/** Up to so many genotypes a set can be walked through in a random order. */
+/** Up to this many genotypes a set can be walked through in a random order. */
 const walked = 4096n
 
-/** Draws that are tried before a set is walked through, where it has more than so many. */
+/** Draws that are tried before a set is walked through, where it has more than that. */
 const patience = 16
 
 /**
  * An architecture of the set that is not in `seen` (canonical texts); undefined where there is none left. A draw that was
- * seen is drawn anew; should that happen too often, the set is walked through, in a random order where it is small and
+ * seen is drawn again; should that happen too often, the set is walked through, in a random order where it is small and
  * from a random place on where it is not: this always ends.
  */
 export const drawUnseen = (

@@ -14,7 +14,7 @@ const write = (value: unknown, indent: string, step: string): string => {
   const [open, separator, close] = step === "" ? ["", ",", ""] : [`\n${inner}`, `,\n${inner}`, `\n${indent}`]
   if (Array.isArray(value)) {
     if (value.length === 0) return "[]"
-    // A list of plain values stays on its line, for the sake of whoever reads it.
+    // A list of plain values stays on one line, so that people can read it.
     if (value.every((item) => typeof item !== "object" || item === null)) {
       return `[${value.map((item) => write(item ?? null, "", "")).join(step === "" ? "," : ", ")}]`
     }

@@ -1,6 +1,6 @@
 /**
  * The few things a run does to a disk, behind a service so that tests can make each of them fail. Every write that
- * matters goes through {@link writeAtomic}: whoever opens the file sees the old content or the new one, never a part,
+ * matters goes through {@link writeAtomic}: a reader sees the old content or the new one, never a part,
  * whenever the power goes.
  */
 import * as fs from "node:fs"
@@ -57,7 +57,7 @@ export interface DiskShape {
   readonly close: (handle: Handle) => Effect.Effect<void>
   /** Cuts a file to its first `length` bytes. */
   readonly truncate: (file: string, length: number) => Effect.Effect<void, DiskError>
-  /** A file replaces a file, a folder an empty folder. */
+  /** A file replaces a file; a folder replaces an empty folder. */
   readonly rename: (from: string, to: string) => Effect.Effect<void, DiskError>
   /** Removes a file, or a folder with all in it; nothing happens where there is none. */
   readonly remove: (file: string) => Effect.Effect<void, DiskError>

@@ -26,9 +26,9 @@ const depthOf = (text: string): number => {
 const hasPrototypeKey = (text: string): boolean => text.includes("__proto__")
 
 /**
- * A JSON value, or why the text is none.
+ * A JSON value, or why the text is not JSON.
  *
- * **Example** (A text that would overflow the stack of whoever walks it)
+ * **Example** (A text that would overflow the stack of a recursive reader)
  *
  * ```ts
  * import * as Result from "effect/Result"
@@ -40,6 +40,6 @@ const hasPrototypeKey = (text: string): boolean => text.includes("__proto__")
  */
 export const parse = (text: string): Result.Result<unknown, string> => {
   if (depthOf(text) > maxDepth) return Result.fail(`it is nested deeper than ${maxDepth} levels`)
-  if (hasPrototypeKey(text)) return Result.fail("it holds the key __proto__")
+  if (hasPrototypeKey(text)) return Result.fail("it has the key __proto__")
   return Result.try({ try: (): unknown => JSON.parse(text), catch: () => "it is not JSON" })
 }

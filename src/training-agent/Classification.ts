@@ -1,4 +1,4 @@
-/** Classification: a network ends in one logit a class; top-1, top-5 and loss measure it. */
+/** Classification: a network ends in one logit per class; top-1, top-5 and loss measure it. */
 import * as tf from "@tensorflow/tfjs-core"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"

@@ -75,7 +75,7 @@ describe("Verification", () => {
   })
 })
 
-/** 6 people trained on, 4 verified, 5 images each: a direction a person, and noise. */
+/** 6 people trained on, 4 verified, 5 images each: one direction per person, and noise. */
 const noise = 0.3
 const of = (person: number, image: number) => {
   const key = Key.derive(Key.make(1), person)

@@ -30,7 +30,7 @@ export const Options = Schema.Struct({
 /** Options of the training agent `face-recognition`. */
 export type Options = typeof Options.Type
 
-/** False accept rates at which true accepts are told. */
+/** False accept rates at which true accepts are reported. */
 const rates = [0.1, 0.01, 0.001] as const
 
 // The yardstick needs all images at once; beyond a quarter of a gigabyte it is left out.
@@ -42,7 +42,7 @@ const madePairs = 3000
 /**
  * The agent. Metrics of a split: `loss`; and of its pairs (those of the dataflow for the test split, made from the
  * labels otherwise) `accuracy`, `accuracyStd`, `bestAccuracy`, `threshold`, `auc`, `tarAtFar0.1`, `tarAtFar0.01`,
- * `tarAtFar0.001`. Where the pairs are too few to judge, `loss` stands alone. For people never seen, unless their images
+ * `tarAtFar0.001`. Where the pairs are too few to judge, `loss` is the only metric. For people never seen, unless their images
  * are too many to keep, also two yardsticks: `pixelAccuracy` and `pixelBestAccuracy`, what the same judgement reaches on
  * the input pixels instead of embeddings, and `untrainedAccuracy` and `untrainedBestAccuracy`, what it reaches on the
  * embeddings of the network before its first training step, where the evaluation is given that network.

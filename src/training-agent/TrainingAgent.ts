@@ -41,7 +41,7 @@ export interface StepInput {
   readonly key: Key.Key
 }
 
-/** Everything an evaluation needs. `batches` limits it to the first so many (undefined: all). */
+/** Everything an evaluation needs. `batches` limits it to the first N batches (undefined: all). */
 export interface EvaluateInput {
   /** Maps images [batch, h, w, c] to outputs [batch, n], in evaluation mode. */
   readonly infer: (images: Tensor4D) => Tensor2D

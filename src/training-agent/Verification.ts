@@ -84,7 +84,7 @@ const aucOf = (pairs: ReadonlyArray<Judged>): number => {
 
 /**
  * Judges pairs; undefined where there are not both kinds of them in two folds at least, which leaves nothing to choose a
- * threshold on. A distance that is no number counts as a wrong judgement of its pair.
+ * threshold on. A distance that is NaN counts as a wrong judgement of its pair.
  *
  * **Example** (Clearly apart)
  *

@@ -1,7 +1,7 @@
 /**
- * Trains what a search strategy that learns by gradient believes: every step mixes all options of every layer by its
- * probabilities, or takes a path drawn by them. What mixes, and how, is the search strategy's own way unless told
- * otherwise, so that the supernet is trained as it is used.
+ * Trains by the current distribution of a gradient-based searcher: every step mixes all options of every layer by its
+ * probabilities, or takes a path drawn by them. By default it mixes in the way of the searcher itself, so that the supernet
+ * is trained as it is used.
  *
  * The state is a key and the number of steps taken; the belief is an argument of every step, never remembered.
  */
@@ -88,7 +88,7 @@ export const make = (space: LayerOptions.LayeredSpace, options: Options): Traini
       },
       key
     )
-    // A mixture of one option a layer is a path, and costs as little.
+    // A mixture of one option per layer is a path, and costs as little.
     return hard ? path(weights.map((row) => row.indexOf(1))) : { _tag: "Mixture", weights }
   }
 

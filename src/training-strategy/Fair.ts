@@ -36,7 +36,7 @@ const leastCommonMultiple = (a: number, b: number): number => {
   return (a / x) * b
 }
 
-/** How often the permutations of a composed layer are drawn anew to find selections that all exist. */
+/** How often the permutations of a composed layer are drawn again to find selections that all exist. */
 const attempts = 1000
 
 /**
@@ -142,7 +142,7 @@ export const make = (
 export const component = define({
   kind: "trainingStrategy",
   name: "fair",
-  description: "Strict fairness: every option of a layer exactly once a cycle, one update a cycle or a step",
+  description: "Strict fairness: every option of a layer exactly once per cycle, one update per cycle or per step",
   options: Options,
   layer: (options: Options) =>
     Layer.effect(

@@ -1,18 +1,18 @@
 /**
  * The state of samplers that draw everything from their key and the number of steps taken: a plain JSON record, so a
- * resumed run goes on exactly where it stopped.
+ * resumed run continues exactly where it stopped.
  */
 import * as Schema from "effect/Schema"
 import * as Key from "../random/Key.ts"
 import { NonNegativeInt } from "../support/Numbers.ts"
 import type { SamplerState } from "./TrainingStrategy.ts"
 
-/** Where a sampler stands. */
+/** Key and step of a sampler. */
 export const SamplerPosition = Schema.Struct({
   key: Key.Key,
   step: NonNegativeInt
 })
-/** Where a sampler stands. */
+/** Key and step of a sampler. */
 export type SamplerPosition = typeof SamplerPosition.Type
 
 const decode = Schema.decodeUnknownSync(SamplerPosition)

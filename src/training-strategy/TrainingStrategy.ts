@@ -10,7 +10,7 @@ import type { ArchitectureDistribution } from "../search-strategy/SearchStrategy
 /**
  * What one optimiser update trains. `Paths`: each path sees the batch, their gradients are summed into one update
  * (one path: single-path one-shot; several: strict fairness). `Mixture`: every option of every layer, weighted
- * (layer by layer, one weight an option).
+ * (layer by layer, one weight per option).
  */
 export type TrainingStep =
   | { readonly _tag: "Paths"; readonly paths: ReadonlyArray<Genotype> }
@@ -31,13 +31,13 @@ export type SamplerJson =
 export interface TrainingStrategyShape {
   readonly name: string
   /**
-   * Whether it trains what the search strategy believes, and so needs one that learns while the supernet is trained.
-   * Default: it does not.
+   * Whether it trains by the distribution of the searcher, and so needs a searcher that learns while the supernet is
+   * trained. Default: it does not.
    */
   readonly follows?: boolean | undefined
   readonly init: (key: Key.Key) => SamplerState
   /**
-   * Deterministic in its arguments; never changes them. `belief` is what the search strategy believes at this step;
+   * Deterministic in its arguments; never changes them. `belief` is the searcher's current distribution at this step;
    * undefined where it learns nothing during training.
    */
   readonly next: (

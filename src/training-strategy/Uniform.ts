@@ -20,7 +20,7 @@ export type Options = typeof Options.Type
 /**
  * The sampler of a space. Its state is its key and the number of steps taken.
  *
- * **Example** (One path a step)
+ * **Example** (One path per step)
  *
  * ```ts
  * import * as TabularSpace from "../estimator/TabularSpace.ts"
@@ -72,7 +72,7 @@ export const make = (space: LayerOptions.LayeredSpace): TrainingStrategyShape =>
 export const component = define({
   kind: "trainingStrategy",
   name: "uniform",
-  description: "One path a step, every option of a layer with the same probability",
+  description: "One path per step, every option of a layer with the same probability",
   options: Options,
   layer: () => Layer.effect(TrainingStrategy, Effect.map(SearchSpace, make))
 })

@@ -49,7 +49,7 @@ describe("makeAllocator", () => {
         }
         for (const block of live) allocator.free(block.address)
         expect(allocator.usage()).toEqual({ inUseBytes: 0, peakBytes: peak, blocks: 0 })
-        // One free block: all that was ever used can be had in one piece, without growing.
+        // One free block: all that was ever used can be allocated in one piece, without growing.
         if (end > 0) {
           const before = end
           expect(allocator.allocate(end - 128)).toBe(128)
@@ -78,7 +78,7 @@ describe("makeAllocator", () => {
     expect(() => allocator.allocate(2 ** 40)).toThrow(EngineMemoryError)
     expect(() => allocator.allocate(Number.NaN)).toThrow(RangeError)
     expect(Math.max(...asked)).toBeLessThanOrEqual(1024)
-    // It goes on working.
+    // It still works.
     expect(allocator.allocate(512)).toBe(a)
   })
 
@@ -103,7 +103,7 @@ describe("makeAllocator", () => {
     expect(() => allocator.free(a)).toThrow("no block")
   })
 
-  it("starts the peak anew", () => {
+  it("restarts the peak", () => {
     const allocator = makeAllocator({ start: 0, limit: 4096, grow: () => {} })
     const a = allocator.allocate(1024)
     allocator.free(a)

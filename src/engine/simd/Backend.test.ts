@@ -10,7 +10,7 @@ beforeEach(() => {
 afterAll(() => backend.runtime.close())
 
 describe("osnas-simd", () => {
-  it("holds every kind of tensor and gives all memory back", () => {
+  it("stores every kind of tensor and gives all memory back", () => {
     const before = tf.memory()
     const blocks = backend.runtime.allocator.usage().blocks
     tf.tidy(() => {

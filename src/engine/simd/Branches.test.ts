@@ -280,7 +280,7 @@ describe("branches on the embedded engine", () => {
     tf.dispose([x, ...tensors, ...branches.flatMap(({ params }) => params.flatMap((p) => [p.mean!, p.variance!]))])
   })
 
-  it("fall back where ranges overlap in part, a part goes on as it is beside others, or widths differ under a shuffle", () => {
+  it("fall back where ranges overlap in part, a part is copied unchanged beside others, or widths differ under a shuffle", () => {
     for (const given of [
       {
         shape: [8, 3, 3, 6],

@@ -366,7 +366,7 @@ const chainArbitrary = fc
     })
   })
 
-/** A case in which no pre-activation lies so near to a kink that rounding decides its gradient. */
+/** A case in which no pre-activation is so near to a kink that rounding decides its gradient. */
 const smooth = (kept: ReturnType<typeof reference>["kept"], stages: ReadonlyArray<ReferenceStage>): boolean =>
   kept.every(({ z }, index) => {
     const kinks = { none: [], relu: [0], relu6: [0, 6], hswish: [-3, 3], prelu: [0] }[stages[index]!.stage.activation]
@@ -519,7 +519,7 @@ describe("convChain on osnas-simd", () => {
         expect(evaluated[7]).toBe(value)
         expect(evaluated.slice(2 * 5 * 8, perImage).every(Number.isFinite)).toBe(true)
         expect(evaluated.slice(perImage).every(Number.isFinite)).toBe(true)
-        // An activation bounds infinity, but not what is no number.
+        // An activation bounds infinity, but not NaN.
         if (Number.isNaN(value)) expect(evaluated.slice(0, 2 * 8).every(Number.isNaN)).toBe(true)
       }
       const clean = tf.tensor4d(Float32Array.from(x), [9, 5, 5, 8])

@@ -120,7 +120,7 @@ describe("tfjs's convolutions on the embedded engine", () => {
     }
   })
 
-  it("agree over patches of so many terms that fewer positions than usual fit in memory at once", () => {
+  it("agree over patches with more terms than usual, so that fewer positions than usual fit in memory at once", () => {
     for (const inChannels of [1200, 4000]) {
       const given = { depthwise: false, stride: 1, dilation: 1, pad: "same" } as const
       const deep: Case = { ...given, x: [2, 5, 3, inChannels], filter: [3, 3, inChannels, 2] }

@@ -89,7 +89,7 @@ const SCRATCH = 8 * 2 ** 20
 const GROWTH = 32 * 2 ** 20
 /**
  * How often a thread looks for a job, or for the end of one, before it goes to sleep. Between two jobs of a training step
- * lie some ten to a few hundred microseconds of JavaScript, the last piece of a job takes as long, and so does waking a
+ * there are some ten to a few hundred microseconds of JavaScript, the last piece of a job takes as long, and so does waking a
  * sleeper: where every thread has a processor to itself it is patient for about half a millisecond; where not, it would
  * hold up the others.
  */

@@ -10,7 +10,7 @@ import { need, type ParameterTree } from "../ParameterTree.ts"
 
 /**
  * A convolution stage and the names of its tensors. Usually one name each; a stage whose channels belong to several
- * owners (the sub-blocks of a unified block) lists one name an owner, and the tensors are joined along `weightAxis`
+ * owners (the sub-blocks of a unified block) lists one name per owner, and the tensors are joined along `weightAxis`
  * (2: input channels, 3: output channels) in that order.
  */
 export interface NamedStage {

@@ -9,7 +9,7 @@ import type * as Schema from "effect/Schema"
 import type { Operation } from "../../nn/Operation.ts"
 import type { Slice } from "../../nn/TorchTensors.ts"
 
-/** Where a block stands: the widths before and after it, and its stride. */
+/** Where a block is: the widths before and after it, and its stride. */
 export interface Placement {
   readonly inChannels: number
   readonly outChannels: number

@@ -130,7 +130,7 @@ interface InvertedResidual extends Placement {
 /** The hidden width of an inverted residual. */
 export const hiddenWidth = ({ expansion, inChannels }: InvertedResidual): number => Math.floor(inChannels * expansion)
 
-/** Why an inverted residual with at least so many hidden channels cannot be where it is put. */
+/** Why an inverted residual with at least `least` hidden channels cannot be where it is put. */
 export const misplacedInvertedResidual = (block: InvertedResidual, least: number): string | undefined => {
   const { expansion, inChannels, outChannels, pointGroups } = block
   const hidden = hiddenWidth(block)

@@ -34,7 +34,7 @@ const composed = fakeSpace({
 describe("the picture", () => {
   const grid = Grid.make(composed)
 
-  it("has a row a position and as many columns as the largest digit asks for", () => {
+  it("has one row per position and as many columns as the largest digit asks for", () => {
     expect([grid.rows, grid.columns]).toEqual([4, 4])
     expect(grid.layers.map(({ row, width }) => [row, width])).toEqual([
       [0, 1],
@@ -74,7 +74,7 @@ describe("the picture", () => {
     const space = Result.getOrThrow(Sgnas.make({ stemStride: 1, minimum: 1 }, task))
     const sgnas = Grid.make(space)
     expect([sgnas.rows, sgnas.columns]).toEqual([126, 4])
-    // Whatever is drawn, six times none is no option: here "none" scores best everywhere.
+    // Whatever is drawn, six times none is not an option: here "none" scores best everywhere.
     const picture = tf.tensor3d(
       Array.from({ length: 126 * 4 }, (_, i) => (i % 4 === 3 ? 5 : (i % 4) / 10)),
       [1, 126, 4]

@@ -4,7 +4,7 @@
  * planes of a picture and draw the scores of a new architecture in one forward pass.
  *
  * The target goes through a stem of its own, the prior through another; their sum passes a trunk with a residual, and a
- * last convolution draws the picture. Where the paper gives the target as one constant plane, it stands here as several,
+ * last convolution draws the picture. Where the paper gives the target as one constant plane, here it is several,
  * each the target's closeness to one of evenly spread costs (a hat function); with one plane and the paper's
  * bias-free convolutions the drawn scores could only grow in proportion to the target.
  */
@@ -97,13 +97,13 @@ export const encodeTarget = (target: number, planes: number): ReadonlyArray<numb
 
 /** What a picture is drawn from. */
 export interface Wish {
-  /** The target's place: 0 the cheapest aimed at, 1 the dearest. */
+  /** The target's place: 0 the cheapest aimed at, 1 the most expensive. */
   readonly target: number
   /** The prior architecture, `rows * columns` numbers. */
   readonly prior: Float32Array
 }
 
-/** The pictures [wishes, rows, columns] that the network draws. Differentiable in the parameters. */
+/** The pictures [requests, rows, columns] that the network draws. Differentiable in the parameters. */
 export const apply = (
   size: GeneratorSize,
   { columns, rows }: Pick<Grid, "columns" | "rows">,

@@ -1,6 +1,6 @@
 /**
- * The picture that the architecture generator draws: a row a genotype position, a column a choice. Most spaces have one
- * position a layer, so that a row holds the scores of a layer's options. A composed layer (SGNAS) has several rows; the
+ * The picture that the architecture generator draws: one row per genotype position, one column per choice. Most spaces have
+ * one position per layer, so that a row is the scores of a layer's options. A composed layer (SGNAS) has several rows; the
  * score of an option is then the sum of the scores of its digits, and only options that the layer has are ever looked at,
  * whatever the rows say.
  */
@@ -11,7 +11,7 @@ import type { SearchSpaceShape } from "../../search-space/SearchSpace.ts"
 /** What of a search space the picture is made from. */
 export type GridSpace = Pick<SearchSpaceShape, "layers">
 
-/** Where the scores of a layer's options stand. */
+/** Where the scores of a layer's options are. */
 export interface GridLayer {
   /** Its first row. */
   readonly row: number

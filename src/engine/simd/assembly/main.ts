@@ -59,7 +59,7 @@ function signal(): void {
   if (atomic.load<i32>(SLEEPERS) > 0) atomic.notify(SEQUENCE, -1)
 }
 
-// Does pieces of the current job until none is left to take, and returns whether it did any. The ticket holds the job's number
+// Does pieces of the current job until none is left to take, and returns whether it did any. The ticket contains the job's number
 // beside the pieces left, so a thread that comes late takes nothing of the job that has its slot by then.
 function assist(scratch: usize): bool {
   const job = atomic.load<i32>(CURRENT)
@@ -146,7 +146,7 @@ export function work(scratch: usize): void {
   }
 }
 
-/** Tells the workers to return. */
+/** Asks the workers to return. */
 export function quit(): void {
   atomic.store<i32>(QUIT, 1)
   signal()

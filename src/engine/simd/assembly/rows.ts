@@ -6,7 +6,7 @@
 // a vector, so are the images of a pixel. Chains begin and end in NHWC.
 //
 // A block of rows is packed for the inner loops as [group of 6 rows][vector][6 rows][4]: as the left operand of a
-// product its splats, as an operand of a weight gradient its vectors, lie at constant offsets.
+// product its splats, as an operand of a weight gradient its vectors, are at constant offsets.
 //
 // The operand that a product packs is described by a Source (../Signatures.ts).
 

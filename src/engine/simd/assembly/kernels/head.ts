@@ -134,7 +134,7 @@ export function softmaxRows(args: SoftmaxRows, piece: i32, scratch: usize): void
 }
 
 /**
- * Cross entropy of the softmax with smoothed labels: a loss a row, and the gradient of their mean.
+ * Cross entropy of the softmax with smoothed labels: one loss per row, and the gradient of their mean.
  */
 export function crossEntropyRows(args: CrossEntropyRows, piece: i32, scratch: usize): void {
   const rows = args.rows
@@ -219,7 +219,7 @@ export function poolRows(args: PoolRows, piece: i32, scratch: usize): void {
 
 /**
  * The gradient of average or maximum pooling. A piece is an image, its windows in order; a maximum's gradient goes to the first
- * place, row by row, that holds it.
+ * place, row by row, at which it is.
  */
 export function poolGradient(args: PoolGradient, piece: i32, scratch: usize): void {
   const height = args.pooling.height
