@@ -1,6 +1,6 @@
 import { defineConfig } from "vitest/config"
 import type { Reporter, TestModule } from "vitest/node"
-import { doctest } from "./property-tests/doctest.ts"
+import { doctest } from "./tools/docs/doctest.ts"
 
 /** The closing line of a test run, for people and for continuous integration alike. */
 const closingLine: Reporter = {
@@ -18,7 +18,7 @@ const closingLine: Reporter = {
 export default defineConfig({
   plugins: [doctest()],
   test: {
-    include: ["{src,machines,generators,property-tests,examples}/**/*.test.ts"],
+    include: ["{src,machines,generators,property-tests,tools,examples}/**/*.test.ts"],
     exclude: ["**/node_modules/**", "dist/**"],
     testTimeout: 60_000,
     pool: "forks",

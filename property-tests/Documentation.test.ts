@@ -1,17 +1,18 @@
 /// <reference types="vite/client" />
 /** Every example in a doc comment is run, and there are some. */
 import { expect, it } from "vitest"
-import { examplesOf } from "./doctest.ts"
+import { examplesOf } from "../tools/docs/doctest.ts"
 
 import.meta.glob(
   [
     "../src/**/*.ts",
     "../machines/**/*.ts",
     "../generators/**/*.ts",
+    "../tools/**/*.ts",
     "./*.ts",
     "!../**/*.test.ts",
     "!../src/engine/simd/assembly/**",
-    "!./doctest.ts"
+    "!../tools/docs/doctest.ts"
   ],
   { query: "?doctest", eager: true }
 )

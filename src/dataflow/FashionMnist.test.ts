@@ -7,6 +7,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import fc from "fast-check"
 import { afterAll, describe, expect, it } from "vitest"
+import * as MakeMini from "../../tools/makeMini.ts"
 import { sizeOf } from "../engine/Shape.ts"
 import * as Key from "../random/Key.ts"
 import { RunKey } from "../random/RunKey.ts"
@@ -14,7 +15,6 @@ import { Dataflow, type DatasetError } from "./Dataflow.ts"
 import * as FashionMnist from "./FashionMnist.ts"
 import * as Idx from "./Idx.ts"
 import * as InMemory from "./InMemory.ts"
-import * as MakeMini from "./makeMini.ts"
 
 const root = mkdtempSync(join(tmpdir(), "osnas-fashion-"))
 afterAll(() => rmSync(root, { recursive: true, force: true }))

@@ -1,6 +1,6 @@
 /** Search spaces that are nothing but numbers of options, for tests of searchers and samplers. */
-import * as TabularSpace from "../src/estimator/TabularSpace.ts"
-import type { Genotype, SearchSpaceShape } from "../src/search-space/SearchSpace.ts"
+import * as TabularSpace from "../../src/estimator/TabularSpace.ts"
+import type { Genotype, SearchSpaceShape } from "../../src/search-space/SearchSpace.ts"
 
 /** A layer: a number of plain options, or a composed one by its selections. */
 export type FakeLayer = number | { readonly width: number; readonly selections: ReadonlyArray<ReadonlyArray<number>> }

@@ -1,6 +1,6 @@
 import * as Effect from "effect/Effect"
 import { assert, it } from "vitest"
-import * as Key from "../../random/Key.ts"
+import * as Key from "../../src/random/Key.ts"
 import * as Fuzz from "./fuzz.ts"
 
 it("every parser takes or refuses whatever it is fed, and names the place", async () => {

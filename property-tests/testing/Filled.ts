@@ -1,8 +1,8 @@
 /** Numbers from a name alone, by the rule that made the reference values of the tests. */
 import * as tf from "@tensorflow/tfjs-core"
-import { sizeOf } from "../src/engine/Shape.ts"
-import type { Variables } from "../src/nn/ParameterTree.ts"
-import { type Network, parameterSpecs } from "../src/search-space/Network.ts"
+import { sizeOf } from "../../src/engine/Shape.ts"
+import type { Variables } from "../../src/nn/ParameterTree.ts"
+import { type Network, parameterSpecs } from "../../src/search-space/Network.ts"
 
 /** `size` numbers between `low` and `high`. */
 export const fill = (name: string, size: number, low = -0.5, high = 0.5): Float32Array => {

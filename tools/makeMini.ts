@@ -1,16 +1,16 @@
 /**
  * Makes the shipped subset of Fashion-MNIST from the official files: the first 1,000 training and 200 test images of
- * every class, in the official order. `node src/dataflow/makeMini.ts FOLDER`; prints the SHA-256 of the files written.
+ * every class, in the official order. `node tools/makeMini.ts FOLDER`; prints the SHA-256 of the files written.
  */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { pathToFileURL } from "node:url"
 import { gunzipSync, gzipSync } from "node:zlib"
 import * as Result from "effect/Result"
-import * as BatchPlan from "./BatchPlan.ts"
-import { files, shippedFolder } from "./FashionMnist.ts"
-import * as Files from "./Files.ts"
-import * as Idx from "./Idx.ts"
+import * as BatchPlan from "../src/dataflow/BatchPlan.ts"
+import { files, shippedFolder } from "../src/dataflow/FashionMnist.ts"
+import * as Files from "../src/dataflow/Files.ts"
+import * as Idx from "../src/dataflow/Idx.ts"
 
 /** Images of each part in the subset. */
 export const sizes = { train: 10_000, test: 2_000 } as const
@@ -53,6 +53,6 @@ const main = (folder: string) => {
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
   const folder = process.argv[2]
-  if (folder === undefined) throw new Error("usage: node src/dataflow/makeMini.ts FOLDER_OF_THE_OFFICIAL_FILES")
+  if (folder === undefined) throw new Error("usage: node tools/makeMini.ts FOLDER_OF_THE_OFFICIAL_FILES")
   main(folder)
 }

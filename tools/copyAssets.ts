@@ -2,7 +2,7 @@
 import { cpSync, globSync, mkdirSync } from "node:fs"
 import { dirname, join, resolve } from "node:path"
 
-const root = resolve(import.meta.dirname, "../..")
+const root = resolve(import.meta.dirname, "..")
 const compiled = /(?<!\.d)\.ts$|\.(mjs|md)$/
 
 for (const file of globSync("src/**/*", { cwd: root, withFileTypes: true })) {

@@ -5,8 +5,8 @@ import { dirname, join, resolve } from "node:path"
 import { promisify } from "node:util"
 import * as Effect from "effect/Effect"
 import { beforeAll, describe, expect, it } from "vitest"
-import * as ReferenceDocs from "../../src/cli/ReferenceDocs.ts"
 import * as Made from "./Made.ts"
+import * as ReferenceDocs from "./ReferenceDocs.ts"
 import * as Site from "./Site.ts"
 
 const root = resolve(import.meta.dirname, "../..")

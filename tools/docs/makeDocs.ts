@@ -1,8 +1,8 @@
-/** Writes the reference pages into docs: `node src/cli/makeDocs.ts`. */
+/** Writes the reference pages into docs: `node tools/docs/makeDocs.ts`. */
 import { writeFileSync } from "node:fs"
 import { join, resolve } from "node:path"
 import * as Effect from "effect/Effect"
-import * as ConfigSchema from "../component/ConfigSchema.ts"
+import * as ConfigSchema from "../../src/component/ConfigSchema.ts"
 import * as ReferenceDocs from "./ReferenceDocs.ts"
 
 const docs = resolve(import.meta.dirname, "../../docs")

@@ -13,7 +13,7 @@ import { tmpdir } from "node:os"
 import * as path from "node:path"
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
-import * as Key from "../../random/Key.ts"
+import * as Key from "../../src/random/Key.ts"
 import { tortureExamples } from "./tortureExamples.ts"
 
 /** What to torture, and how much. */
@@ -48,7 +48,7 @@ export interface TortureReport {
 }
 
 const here = path.dirname(fileURLToPath(import.meta.url))
-const root = path.resolve(here, "..", "..", "..")
+const root = path.resolve(here, "..", "..")
 
 /** When a process dies: so long after it began, or after it first told of a phase. */
 interface Death {

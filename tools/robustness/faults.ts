@@ -5,8 +5,8 @@
  */
 import { parseArgs } from "node:util"
 import * as Effect from "effect/Effect"
-import * as MemoryDisk from "./MemoryDisk.ts"
-import * as Trials from "./Trials.ts"
+import * as MemoryDisk from "../../src/run/testing/MemoryDisk.ts"
+import * as Trials from "../../src/run/testing/Trials.ts"
 
 const { values } = parseArgs({
   options: { every: { type: "string", default: "1" }, from: { type: "string", default: "0" } }

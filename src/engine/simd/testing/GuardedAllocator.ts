@@ -1,5 +1,5 @@
 /** For tests: an allocator that notices writes outside the blocks it handed out. */
-import type { Runtime } from "./Runtime.ts"
+import type { Runtime } from "../Runtime.ts"
 
 const GUARD = 64
 const MARK = 0xa5

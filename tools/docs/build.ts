@@ -2,7 +2,7 @@
 import { execFileSync } from "node:child_process"
 import { globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { dirname, join, resolve } from "node:path"
-import "../../src/cli/makeDocs.ts"
+import "./makeDocs.ts"
 import * as Made from "./Made.ts"
 import * as Site from "./Site.ts"
 

@@ -1,5 +1,5 @@
 /** A made-up run in the form of {@link ReportData}, for the tests of the report. */
-import type { Candidate, CurvePoint, DrawnBlock, ReportData } from "./ReportData.ts"
+import type { Candidate, CurvePoint, DrawnBlock, ReportData } from "../ReportData.ts"
 
 const wave = (i: number): number => {
   const x = Math.sin(i * 127.1) * 43758.5453

@@ -1,5 +1,6 @@
 /**
- * Makes `data/nas-bench-macro.csv` from the published table: `node makeNasBenchMacroTable.ts nas-bench-macro_cifar10.json`.
+ * Makes `src/estimator/data/nas-bench-macro.csv` from the published table:
+ * `node tools/makeNasBenchMacroTable.ts nas-bench-macro_cifar10.json`.
  * Kept are the three test accuracies of every architecture, in percent, in lexicographic order of the
  * architectures; parameters and FLOPs follow from the search space.
  */
@@ -14,4 +15,4 @@ const rows = Object.keys(table)
   .sort()
   .map((architecture) => [architecture, ...table[architecture]!.test_acc.map((accuracy) => accuracy.toFixed(2))].join())
 const text = `${["architecture,test1,test2,test3", ...rows].join("\n")}\n`
-writeFileSync(fileURLToPath(new URL("./data/nas-bench-macro.csv", import.meta.url)), text)
+writeFileSync(fileURLToPath(new URL("../src/estimator/data/nas-bench-macro.csv", import.meta.url)), text)

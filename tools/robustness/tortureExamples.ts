@@ -21,12 +21,12 @@ import { tmpdir } from "node:os"
 import * as path from "node:path"
 import { pathToFileURL } from "node:url"
 import * as Effect from "effect/Effect"
-import * as Load from "../../component/Load.ts"
-import * as Cifar10 from "../../dataflow/Cifar10.ts"
-import * as Cifar100 from "../../dataflow/Cifar100.ts"
-import * as Key from "../../random/Key.ts"
-import * as Differences from "./Differences.ts"
-import * as MadeData from "./MadeData.ts"
+import * as Load from "../../src/component/Load.ts"
+import * as Cifar10 from "../../src/dataflow/Cifar10.ts"
+import * as Cifar100 from "../../src/dataflow/Cifar100.ts"
+import * as Key from "../../src/random/Key.ts"
+import * as Differences from "../../src/run/testing/Differences.ts"
+import * as MadeData from "../../src/run/testing/MadeData.ts"
 import { type StopAt, variable } from "./stopAt.ts"
 
 /** What to stop, and how. */
@@ -70,7 +70,7 @@ interface Case {
   readonly stays?: boolean | undefined
 }
 
-const root = path.resolve(import.meta.dirname, "..", "..", "..")
+const root = path.resolve(import.meta.dirname, "..", "..")
 const command = path.join(root, "src", "cli", "osnas.mjs")
 const preload = pathToFileURL(path.join(import.meta.dirname, "stopAt.ts")).href
 const phases = ["supernetTraining", "searching", "retraining", "evaluating"] as const

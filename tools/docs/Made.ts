@@ -8,14 +8,14 @@ import { join } from "node:path"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Yaml from "yaml"
+import * as Generator from "../../generators/Generator.ts"
 import * as Machines from "../../machines/index.ts"
 import * as Osnaslib from "../../src/cli/Osnaslib.ts"
-import * as ReferenceDocs from "../../src/cli/ReferenceDocs.ts"
 import * as ConfigSchema from "../../src/component/ConfigSchema.ts"
 import { defaultNames } from "../../src/component/Load.ts"
 import { si } from "../../src/report/Format.ts"
 import * as Block from "../../src/search-space/blocks/Block.ts"
-import * as Generator from "../Generator.ts"
+import * as ReferenceDocs from "./ReferenceDocs.ts"
 
 const fenced = (language: string, text: string): string => `\`\`\`${language}\n${text.trimEnd()}\n\`\`\``
 

@@ -2,7 +2,7 @@
 import { cpSync, globSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join, resolve } from "node:path"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
-import * as Sandbox from "../testing/Sandbox.ts"
+import * as Sandbox from "../../generators/testing/Sandbox.ts"
 
 const root = resolve(import.meta.dirname, "../..")
 
