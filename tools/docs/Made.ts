@@ -10,9 +10,9 @@ import * as Schema from "effect/Schema"
 import * as Yaml from "yaml"
 import * as Generator from "../../generators/Generator.ts"
 import * as Machines from "../../machines/index.ts"
-import * as Osnaslib from "../../src/cli/Osnaslib.ts"
 import * as ConfigSchema from "../../src/component/ConfigSchema.ts"
 import { defaultNames } from "../../src/component/Load.ts"
+import * as Markdown from "../../src/osnaslib/Markdown.ts"
 import { si } from "../../src/report/Format.ts"
 import * as Block from "../../src/search-space/blocks/Block.ts"
 import * as ReferenceDocs from "./ReferenceDocs.ts"
@@ -149,7 +149,7 @@ export const part = (root: string, what: string): string => {
     case "block-space":
       return fenced("yaml", blockSpace())
     case "osnaslib":
-      return first === "keys" ? Osnaslib.markdown() : Osnaslib.differencesMarkdown()
+      return first === "keys" ? Markdown.keysTable() : Markdown.differencesTable()
     case "examples":
       return examples(root)
     default:

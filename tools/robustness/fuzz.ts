@@ -23,7 +23,6 @@ import { createActor, type Snapshot as XStateSnapshot } from "xstate"
 import { agentMachine } from "../../machines/MainAgent.ts"
 import { UsageError } from "../../src/cli/Exit.ts"
 import { parseArchitectures } from "../../src/cli/Inspect.ts"
-import * as Osnaslib from "../../src/cli/Osnaslib.ts"
 import * as Load from "../../src/component/Load.ts"
 import * as LookupTable from "../../src/cost/LookupTable.ts"
 import * as Archive from "../../src/dataflow/Archive.ts"
@@ -39,6 +38,8 @@ import * as VerificationPairs from "../../src/dataflow/VerificationPairs.ts"
 import { sizeOf } from "../../src/engine/Shape.ts"
 import * as Csv from "../../src/estimator/Csv.ts"
 import * as NasBenchMacroTable from "../../src/estimator/NasBenchMacroTable.ts"
+import * as Converter from "../../src/osnaslib/Converter.ts"
+import { parseNpy } from "../../src/osnaslib/Npy.ts"
 import * as Key from "../../src/random/Key.ts"
 import * as Checkpoint from "../../src/run/Checkpoint.ts"
 import * as ConfigFile from "../../src/run/ConfigFile.ts"
@@ -381,8 +382,8 @@ export const fuzzers: Effect.Effect<Readonly<Record<string, Fuzzer>>, unknown> =
       parse: (bytes) =>
         Effect.gen(function* () {
           const { value } = yield* Effect.fromResult(ConfigFile.fromBytes("fuzzed.yaml", bytes))
-          if (!Osnaslib.isOsnaslib(value)) return yield* new UsageError({ reason: "fuzzed.yaml: none of OSNASLib's" })
-          const { config } = Osnaslib.convert(value, { name: "fuzzed" })
+          if (!Converter.isOsnaslib(value)) return yield* new UsageError({ reason: "fuzzed.yaml: none of OSNASLib's" })
+          const { config } = Converter.convert(value, { name: "fuzzed" })
           return yield* Load.decode(ConfigFile.fromValue("fuzzed.yaml", config), "/nowhere")
         })
     },
@@ -398,7 +399,7 @@ export const fuzzers: Effect.Effect<Readonly<Record<string, Fuzzer>>, unknown> =
         Buffer.from("\u0093NUMPY\u0002\u0000", "latin1")
       ],
       parse: (bytes) => {
-        const digits = Osnaslib.parseNpy(bytes)
+        const digits = parseNpy(bytes)
         return digits === undefined
           ? Effect.fail(new UsageError({ reason: "fuzzed.npy: no row of whole numbers" }))
           : Effect.succeed(digits)
