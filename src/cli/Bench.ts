@@ -2,6 +2,7 @@
  * `osnas bench`: images/s of supernet training and of candidate evaluation, measured on the code that a run uses; single
  * kernels; and the same beside a PyTorch peer in the same minute.
  */
+
 import { spawn } from "node:child_process"
 import { existsSync } from "node:fs"
 import { dirname, join } from "node:path"
@@ -13,7 +14,7 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as CrossEntropy from "../criterion/CrossEntropy.ts"
 import type { Batch, DataflowShape } from "../dataflow/Dataflow.ts"
-import { Engine, type EngineMode, type EngineName } from "../engine/Engine.ts"
+import { Engine, type EngineMode } from "../engine/Engine.ts"
 import * as Engines from "../engine/Engines.ts"
 import * as Threads from "../engine/Threads.ts"
 import * as Optimizer from "../nn/Optimizer.ts"
@@ -26,26 +27,9 @@ import * as Network from "../search-space/Network.ts"
 import type { Genotype, SearchSpaceShape } from "../search-space/SearchSpace.ts"
 import * as Classification from "../training-agent/Classification.ts"
 import type { Forward } from "../training-agent/TrainingAgent.ts"
+import type { Input } from "./commands/Bench.ts"
 import { UsageError } from "./Exit.ts"
 import { buildSpace } from "./Inspect.ts"
-
-/** Flags of the command. */
-export interface Input {
-  readonly space: string
-  readonly size: number
-  readonly classes: number
-  readonly channels: number
-  readonly batch: number
-  readonly steps: number
-  readonly stemStride: Option.Option<number>
-  readonly threads: Option.Option<number>
-  readonly mode: Option.Option<EngineMode>
-  readonly engine: "auto" | EngineName
-  readonly kernels: boolean
-  readonly compare: Option.Option<string>
-  readonly peer: Option.Option<string>
-  readonly json: boolean
-}
 
 /** One measured phase, in the form the peer prints it. */
 export interface Throughput {

@@ -1,4 +1,5 @@
 /** `osnas compare-searchers`: search strategies on a tabular benchmark. No network is built, no tensor is made. */
+
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -10,7 +11,6 @@ import { type Budget, type CostEntries, CostModel } from "../cost/CostModel.ts"
 import * as LookupTable from "../cost/LookupTable.ts"
 import { SearchBudget } from "../cost/SearchBudget.ts"
 import * as CompareSearchers from "../estimator/CompareSearchers.ts"
-import type { DataSet } from "../estimator/NasBench201Table.ts"
 import type { Table } from "../estimator/Table.ts"
 import * as Tabular from "../estimator/Tabular.ts"
 import * as Key from "../random/Key.ts"
@@ -18,19 +18,8 @@ import { RunKey } from "../random/RunKey.ts"
 import * as ConfigFile from "../run/ConfigFile.ts"
 import { SearchSpace } from "../search-space/SearchSpace.ts"
 import { SearchStrategy, type SearchStrategyShape } from "../search-strategy/SearchStrategy.ts"
+import type { Input } from "./commands/CompareSearchers.ts"
 import { UsageError } from "./Exit.ts"
-
-/** Flags of the command. */
-export interface Input {
-  readonly table: Tabular.TableName
-  readonly file: Option.Option<string>
-  readonly dataSet: DataSet
-  readonly strategy: ReadonlyArray<string>
-  readonly evaluations: string
-  readonly seeds: number
-  readonly maxFlops: Option.Option<number>
-  readonly json: boolean
-}
 
 /** `10,50,100` as numbers. */
 export const parseEvaluations = (text: string): Result.Result<ReadonlyArray<number>, UsageError> => {

@@ -1,4 +1,5 @@
 /** `osnas config`: defaults, checks and the JSON Schema of configurations. */
+
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -8,16 +9,8 @@ import * as ConfigSchema from "../component/ConfigSchema.ts"
 import * as Load from "../component/Load.ts"
 import * as ConfigFile from "../run/ConfigFile.ts"
 import * as Check from "./Check.ts"
+import type { Input } from "./commands/Config.ts"
 import { UsageError } from "./Exit.ts"
-
-/** Flags of the command. */
-export interface Input {
-  readonly file: Option.Option<string>
-  readonly schema: boolean
-  readonly set: ReadonlyArray<string>
-  readonly check: boolean
-  readonly json: boolean
-}
 
 type Described = (path: ReadonlyArray<string>) => string | undefined
 

@@ -1,4 +1,5 @@
 /** `osnas generate-architectures`: architectures for further budgets, by the generator that a run has trained. */
+
 import { existsSync } from "node:fs"
 import { join, resolve } from "node:path"
 import * as Console from "effect/Console"
@@ -22,15 +23,8 @@ import * as RunFolder from "../run/RunFolder.ts"
 import { SearchSpace, TaskInterface } from "../search-space/SearchSpace.ts"
 import * as ArchitectureGenerator from "../search-strategy/ArchitectureGenerator.ts"
 import { Disk } from "../support/Disk.ts"
+import type { Input } from "./commands/GenerateArchitectures.ts"
 import { UsageError } from "./Exit.ts"
-
-/** Flags of the command. */
-export interface Input {
-  readonly dir: string
-  readonly budgets: string
-  readonly threads: Option.Option<number>
-  readonly json: boolean
-}
 
 const factors: Readonly<Record<string, number>> = { "": 1, k: 1e3, M: 1e6, G: 1e9, T: 1e12 }
 

@@ -1,4 +1,5 @@
 /** `osnas import-config`: a configuration of OSNASLib as one of ours. */
+
 import { existsSync, lstatSync, readFileSync } from "node:fs"
 import { basename, dirname, resolve } from "node:path"
 import * as Console from "effect/Console"
@@ -12,18 +13,8 @@ import * as ConfigFile from "../run/ConfigFile.ts"
 import * as Presets from "../search-space/Presets.ts"
 import { Disk, writeAtomic } from "../support/Disk.ts"
 import { readText } from "../support/TextFile.ts"
+import type { Input } from "./commands/ImportConfig.ts"
 import { UsageError } from "./Exit.ts"
-
-/** Flags of the command. */
-export interface Input {
-  readonly file: string
-  readonly evaluate: Option.Option<string>
-  readonly arch: Option.Option<string>
-  readonly name: Option.Option<string>
-  readonly out: Option.Option<string>
-  readonly force: boolean
-  readonly json: boolean
-}
 
 const readOld = Effect.fnUntraced(function* (file: string) {
   const text = yield* Effect.fromResult(readText(file, "a configuration's file", ConfigFile.maxBytes)).pipe(

@@ -1,23 +1,16 @@
 /** `osnas init`: a project from nothing, ready to be tested and run. */
+
 import { spawn } from "node:child_process"
 import * as fs from "node:fs"
 import { basename, join, resolve } from "node:path"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
-import type * as Generator from "../../generators/Generator.ts"
 import * as Project from "../../generators/Project.ts"
 import { neededVersion } from "../component/Versions.ts"
+import type { Input } from "./commands/Init.ts"
 import * as Dependencies from "./Dependencies.ts"
 import { UsageError } from "./Exit.ts"
 import { shown, writeFiles } from "./Generate.ts"
-
-/** Flags of the command. */
-export interface Input {
-  readonly dir: string
-  readonly kind: Generator.KindName
-  readonly install: boolean
-  readonly force: boolean
-}
 
 /** Versions that osnas itself was built and tested with. */
 const versions = (): Readonly<Record<string, string>> =>

@@ -1,4 +1,5 @@
 /** `osnas inspect`: what a search space is, and what its architectures cost. Nothing is trained, no tensor is made. */
+
 import { readFileSync } from "node:fs"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
@@ -23,21 +24,8 @@ import {
   TaskInterface
 } from "../search-space/SearchSpace.ts"
 import { decodeText, readText } from "../support/TextFile.ts"
+import type { Input } from "./commands/Inspect.ts"
 import { UsageError } from "./Exit.ts"
-
-/** Flags of the command. */
-export interface Input {
-  readonly space: string
-  readonly arch: Option.Option<string>
-  readonly archs: Option.Option<string>
-  readonly size: Option.Option<number>
-  readonly classes: Option.Option<number>
-  readonly channels: number
-  readonly embedding: Option.Option<number>
-  readonly stemStride: Option.Option<number>
-  readonly set: ReadonlyArray<string>
-  readonly json: boolean
-}
 
 /** Builds a space by name, for an input and a head. */
 export const buildSpace = Effect.fn("Inspect.buildSpace")(function* (

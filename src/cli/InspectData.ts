@@ -1,4 +1,5 @@
 /** `osnas inspect-data`: what the dataflow of a configuration sees. */
+
 import { existsSync, statSync } from "node:fs"
 import * as fs from "node:fs/promises"
 import { dirname, resolve } from "node:path"
@@ -14,18 +15,9 @@ import { Dataflow, type DataflowShape } from "../dataflow/Dataflow.ts"
 import * as Inspection from "../dataflow/Inspection.ts"
 import * as DataSummary from "../report/DataSummary.ts"
 import { duration, grouped } from "../report/Format.ts"
+import type { Input } from "./commands/InspectData.ts"
 import { UsageError } from "./Exit.ts"
 import * as Progress from "./Progress.ts"
-
-/** Flags of the command. */
-export interface Input {
-  readonly config: string
-  readonly set: ReadonlyArray<string>
-  readonly sample: Option.Option<number>
-  readonly sheet: Option.Option<string>
-  readonly noSheet: boolean
-  readonly json: boolean
-}
 
 /** Images read where each is a file to be decoded. */
 const defaultSample = 2000

@@ -1,10 +1,12 @@
 /** `osnas list`: what a configuration can name. */
+
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import { type Kind, kinds } from "../component/Bound.ts"
 import * as ConfigSchema from "../component/ConfigSchema.ts"
 import * as Registry from "../component/Registry.ts"
 import { presets } from "../search-space/Presets.ts"
+import type { Input } from "./commands/List.ts"
 
 const titles: Readonly<Record<Kind, string>> = {
   dataflow: "Dataflows",
@@ -42,7 +44,7 @@ const show = (option: Option): string =>
       : `${option.name} = ${JSON.stringify(option.default)}`
 
 /** Runs the command. */
-export const run = Effect.fn("List.run")(function* (input: { readonly json: boolean }) {
+export const run = Effect.fn("List.run")(function* (input: Input) {
   const found: Record<
     string,
     ReadonlyArray<{ readonly name: string; readonly description: string; readonly options: ReadonlyArray<Option> }>

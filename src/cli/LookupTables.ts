@@ -1,4 +1,5 @@
 /** `osnas lookup-table`: the costs of a search space in a file, counted, measured, or to be filled in. */
+
 import { lstatSync } from "node:fs"
 import { dirname, relative, resolve } from "node:path"
 import * as Console from "effect/Console"
@@ -12,18 +13,8 @@ import * as LookupTable from "../cost/LookupTable.ts"
 import { Engine } from "../engine/Engine.ts"
 import { SearchSpace } from "../search-space/SearchSpace.ts"
 import { Disk, writeTextAtomic } from "../support/Disk.ts"
+import type { Input } from "./commands/LookupTable.ts"
 import { UsageError } from "./Exit.ts"
-
-/** Flags of the command. */
-export interface Input {
-  readonly config: string
-  readonly out: string
-  readonly latency: boolean
-  readonly editable: boolean
-  readonly set: ReadonlyArray<string>
-  readonly force: boolean
-  readonly json: boolean
-}
 
 /** The machine of a table whose latencies are to be filled in. */
 const device: LookupTable.Machine = {

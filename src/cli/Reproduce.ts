@@ -1,4 +1,5 @@
 /** `osnas reproduce`: the paper's comparisons, run after run, each in a folder of its own. */
+
 import { existsSync } from "node:fs"
 import { join, relative, resolve } from "node:path"
 import * as Clock from "effect/Clock"
@@ -21,23 +22,11 @@ import * as RunFolder from "../run/RunFolder.ts"
 import { Disk } from "../support/Disk.ts"
 import { closest } from "../support/Suggestion.ts"
 import * as CompareRuns from "./CompareRuns.ts"
+import type { Input } from "./commands/Reproduce.ts"
 import { RunFailed, RunPaused, UsageError } from "./Exit.ts"
 import * as Report from "./Report.ts"
 import * as Run from "./Run.ts"
 import * as StandIn from "./StandIn.ts"
-
-/** Flags of the command. */
-export interface Input {
-  readonly table: Tables.TableName
-  readonly row: ReadonlyArray<string>
-  readonly seeds: Option.Option<number>
-  readonly data: Option.Option<string>
-  readonly dir: string
-  readonly set: ReadonlyArray<string>
-  readonly quick: boolean
-  readonly list: boolean
-  readonly json: boolean
-}
 
 /** One run of a table. */
 interface Planned {
