@@ -15,6 +15,7 @@ import type { Table } from "../estimator/Table.ts"
 import * as Tabular from "../estimator/Tabular.ts"
 import * as Key from "../random/Key.ts"
 import { RunKey } from "../random/RunKey.ts"
+import * as TextTable from "../report/TextTable.ts"
 import * as ConfigFile from "../run/ConfigFile.ts"
 import { SearchSpace } from "../search-space/SearchSpace.ts"
 import { SearchStrategy, type SearchStrategyShape } from "../search-strategy/SearchStrategy.ts"
@@ -91,14 +92,11 @@ export const textOf = (compared: CompareSearchers.ComparisonTable): string => {
     ["random, expected", ...compared.random.map(({ mean }) => mean.toFixed(3))],
     ["the same, each network once", ...compared.random.map(({ distinct }) => distinct.toFixed(3))]
   ]
-  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)))
-  const line = (row: ReadonlyArray<string>) =>
-    row.map((text, column) => (column === 0 ? text.padEnd(widths[0]!) : text.padStart(widths[column]!))).join("  ")
   return [
     `${compared.table}: ${compared.architectures} different architectures, the best ${compared.optimum.toFixed(4)}`,
     `Test accuracy in percent of what a search finds: mean ± deviation over ${compared.seeds} seeds (seeds that found the best)`,
     "",
-    ...rows.map(line)
+    TextTable.format(rows)
   ].join("\n")
 }
 

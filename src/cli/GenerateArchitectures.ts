@@ -17,6 +17,7 @@ import * as LookupTable from "../cost/LookupTable.ts"
 import { Engine } from "../engine/Engine.ts"
 import * as Parameters from "../nn/ParameterTree.ts"
 import { cost, si } from "../report/Format.ts"
+import * as TextTable from "../report/TextTable.ts"
 import * as Checkpoint from "../run/Checkpoint.ts"
 import * as Learner from "../run/Learner.ts"
 import * as RunFolder from "../run/RunFolder.ts"
@@ -150,14 +151,7 @@ export const run = Effect.fn("GenerateArchitectures.run")(function* (input: Inpu
       }
     }
     if (input.json) return
-    const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)))
-    const lines = rows.map((row) =>
-      row
-        .map((cell, column) => cell.padEnd(widths[column]!))
-        .join("  ")
-        .trimEnd()
-    )
-    yield* Console.log(lines.join("\n"))
+    yield* Console.log(TextTable.format(rows, { align: rows[0]!.map(() => "left") }))
   })
   yield* Effect.scoped(program).pipe(Effect.provide(Layer.merge(EngineLayer.layer(config, loaded.folder), Disk.layer)))
 })

@@ -12,6 +12,7 @@ import { RunKey } from "../random/RunKey.ts"
 import { describe } from "../report/Describe.ts"
 import { networkText, shapeText } from "../report/Drawing.ts"
 import { grouped, si } from "../report/Format.ts"
+import * as TextTable from "../report/TextTable.ts"
 import * as ConfigFile from "../run/ConfigFile.ts"
 import { label } from "../search-space/blocks/Block.ts"
 import * as Network from "../search-space/Network.ts"
@@ -136,12 +137,11 @@ const describeSpace = (space: SearchSpaceShape): string => {
       layer.options[0]!.block
     )
   for (const block of space.last) walk(block.name, [label(block.block)], block)
-  const widths = [0, 1].map((i) => Math.max(...rows.map((row) => row[i]!.length)))
   const { largest, smallest } = extremes(space)
   return [
     `${space.name}: ${space.layers.length} searched layers, ${grouped(String(space.size))} architectures of ${si(smallest)} to ${si(largest)} MACs`,
     "",
-    ...rows.map(([name, out, options]) => `  ${name.padEnd(widths[0]!)}  ${out.padStart(widths[1]!)}  ${options}`)
+    TextTable.format(rows, { align: ["left", "right", "left"], indent: 2 })
   ].join("\n")
 }
 
@@ -156,12 +156,13 @@ const publishedIn = (space: string) =>
 
 const publishedText = (space: string): ReadonlyArray<string> => {
   const found = publishedIn(space)
-  const width = Math.max(0, ...found.map(({ name }) => name.length))
   const rows = found.map((one) => {
     const [macs, params] = [grouped(String(one.macs)), grouped(String(one.params))]
-    return `  ${one.name.padEnd(width)}  at ${one.size} pixels ${macs} MACs, ${params} parameters`
+    return [one.name, `at ${one.size} pixels ${macs} MACs, ${params} parameters`]
   })
-  return rows.length === 0 ? [] : ["", "Published networks (osnas inspect NAME):", ...rows]
+  return rows.length === 0
+    ? []
+    : ["", "Published networks (osnas inspect NAME):", TextTable.format(rows, { align: ["left", "left"], indent: 2 })]
 }
 
 /** Runs the command. */

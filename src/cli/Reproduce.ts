@@ -15,6 +15,7 @@ import * as ImageListing from "../dataflow/ImageListing.ts"
 import * as Comparison from "../report/Comparison.ts"
 import { duration, metric, si } from "../report/Format.ts"
 import * as FromFolder from "../report/FromFolder.ts"
+import * as TextTable from "../report/TextTable.ts"
 import * as Tables from "../reproduce/Tables.ts"
 import * as ConfigFile from "../run/ConfigFile.ts"
 import * as Identity from "../run/Identity.ts"
@@ -253,7 +254,7 @@ export const run = Effect.fn("Reproduce.run")(function* (input: Input) {
       return yield* Console.log(JSON.stringify({ table: table.name, title: table.title, runs: listed, missing }))
     const lines = listed.map(({ folder, row, seed, status }) => [row, String(seed), status, folder])
     yield* Console.log(`${table.title}\n`)
-    yield* Console.log(Comparison.textTable([["row", "seed", "status", "folder"], ...lines]))
+    yield* Console.log(TextTable.format([["row", "seed", "status", "folder"], ...lines]))
     for (const line of missing) yield* Console.log(line)
     return
   }
@@ -310,7 +311,7 @@ export const run = Effect.fn("Reproduce.run")(function* (input: Input) {
     const grid = cells(table, results)
     const page = `# ${table.title}\n\n${Comparison.markdownTable(grid)}\n\n${notes.map((line) => `- ${line}`).join("\n")}\n`
     if (input.json) yield* Console.log(JSON.stringify(jsonOf(table, input, results, failed, standIn)))
-    else yield* Console.log(`${table.title}\n\n${Comparison.textTable(grid)}\n\n${notes.join("\n")}`)
+    else yield* Console.log(`${table.title}\n\n${TextTable.format(grid)}\n\n${notes.join("\n")}`)
     const file = shownFolder(join(base, "table.md"))
     yield* Report.writeBeside(file, page, "make its folder writable; the same command writes it again")
     if (!input.json) yield* Console.log(`Runs: ${shownFolder(base)}; the table as Markdown: ${file}`)
