@@ -2,11 +2,9 @@
  * `osnas bench`: images/s of supernet training and of candidate evaluation, measured on the code that a run uses; single
  * kernels; and the same beside a PyTorch peer in the same minute.
  */
-
 import { spawn } from "node:child_process"
 import { existsSync } from "node:fs"
-import { dirname, join } from "node:path"
-import { fileURLToPath } from "node:url"
+import { join } from "node:path"
 import * as tf from "@tensorflow/tfjs-core"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
@@ -162,13 +160,8 @@ const report = (input: Input, line: Throughput): Effect.Effect<void> =>
       : `  ${line.phase.padEnd(8)} ${String(line.images_per_s).padStart(8)} images/s  (${line.median_s} s a batch of ${line.batch})`
   )
 
-/** Where the peer's script is looked for when `--peer` does not say. */
-const defaultPeer = (): ReadonlyArray<string> => {
-  const here = dirname(fileURLToPath(import.meta.url))
-  return [process.cwd(), ...[2, 3].map((up) => join(here, ...Array.from({ length: up }, () => "..")))].map((root) =>
-    join(root, "..", "shared", "peer", "throughput.py")
-  )
-}
+/** The environment variable with the folder of the peer's scripts. */
+const peerVariable = "OSNAS_PEER"
 
 /** A process's JSON lines. */
 const jsonLines = (command: string, args: ReadonlyArray<string>) =>
@@ -225,12 +218,15 @@ const jsonLines = (command: string, args: ReadonlyArray<string>) =>
 const rounds = 2
 
 const compare = Effect.fn("Bench.compare")(function* (input: Input, python: string) {
-  const candidates = Option.isSome(input.peer) ? [input.peer.value] : defaultPeer()
-  const script = candidates.find((file) => existsSync(file))
+  const folder = process.env[peerVariable]
+  const script = Option.getOrElse(input.peer, () => (folder ? join(folder, "throughput.py") : undefined))
   if (script === undefined) {
     return yield* new UsageError({
-      reason: `the peer's throughput.py is not at ${candidates.join(", ")}; name it with --peer`
+      reason: `--compare needs the peer's throughput.py: name it with --peer, or its folder in ${peerVariable}`
     })
+  }
+  if (!existsSync(script)) {
+    return yield* new UsageError({ reason: `the peer's throughput.py is not at ${script}; name it with --peer` })
   }
   const threads = String(Option.getOrElse(input.threads, () => 2))
   const shared = ["--space", input.space, "--size", String(input.size), "--classes", String(input.classes)]

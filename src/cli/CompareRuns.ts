@@ -1,5 +1,4 @@
 /** `osnas compare-runs`: runs side by side. */
-
 import { existsSync, readdirSync } from "node:fs"
 import { extname, join, relative, resolve } from "node:path"
 import * as Console from "effect/Console"

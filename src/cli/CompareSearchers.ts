@@ -1,5 +1,4 @@
 /** `osnas compare-searchers`: search strategies on a tabular benchmark. No network is built, no tensor is made. */
-
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"

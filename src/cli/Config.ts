@@ -1,5 +1,4 @@
 /** `osnas config`: defaults, checks and the JSON Schema of configurations. */
-
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"

@@ -1,5 +1,4 @@
 /** `osnas engines`: which tensor engines are here, and whether they work. */
-
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import { type EngineReport, probe } from "../engine/Engines.ts"

@@ -1,5 +1,4 @@
 /** `osnas generate`: writes a component of the user's own, with its tests, and says how a configuration names it. */
-
 import * as fs from "node:fs"
 import { join, relative, resolve } from "node:path"
 import * as Console from "effect/Console"

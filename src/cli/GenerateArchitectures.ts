@@ -1,5 +1,4 @@
 /** `osnas generate-architectures`: architectures for further budgets, by the generator that a run has trained. */
-
 import { existsSync } from "node:fs"
 import { join, resolve } from "node:path"
 import * as Console from "effect/Console"

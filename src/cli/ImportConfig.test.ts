@@ -1,4 +1,4 @@
-import { existsSync, globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { basename, join, resolve } from "node:path"
 import * as NodeServices from "@effect/platform-node/NodeServices"
@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as TestConsole from "effect/testing/TestConsole"
 import { afterAll } from "vitest"
 import * as Yaml from "yaml"
+import * as RealData from "../../tools/RealData.ts"
 import * as Load from "../component/Load.ts"
 import * as Converter from "../osnaslib/Converter.ts"
 import * as Keys from "../osnaslib/Keys.ts"
@@ -264,10 +265,11 @@ describe("the table of keys", () => {
   })
 })
 
-const configurations = resolve(import.meta.dirname, "../../../shared/peer/OSNASLib/config")
-const files = existsSync(configurations) ? globSync("*/*.yml", { cwd: configurations }).sort() : []
+const configurations = RealData.peer("OSNASLib/config")
+const hasConfigurations = RealData.has(configurations, "ImportConfig.test.ts, OSNASLib's own files", "OSNAS_PEER")
+const files = hasConfigurations ? globSync("*/*.yml", { cwd: configurations }).sort() : []
 
-describe.skipIf(files.length === 0)("OSNASLib's own configurations (skipped where ../shared/peer is absent)", () => {
+describe.skipIf(files.length === 0)("OSNASLib's own configurations (skipped where they are absent)", () => {
   it.each(files)("%s becomes one that passes the check, every key known", async (file) => {
     const old = Yaml.parse(readFileSync(join(configurations, file), "utf8"))
     const { config, notes } = Converter.convert(old, { name: basename(file, ".yml") })

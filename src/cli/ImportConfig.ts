@@ -1,5 +1,4 @@
 /** `osnas import-config`: a configuration of OSNASLib as one of ours. */
-
 import { existsSync, lstatSync, readFileSync } from "node:fs"
 import { basename, dirname, resolve } from "node:path"
 import * as Console from "effect/Console"

@@ -1,5 +1,4 @@
 /** `osnas init`: a project from nothing, ready to be tested and run. */
-
 import { spawn } from "node:child_process"
 import * as fs from "node:fs"
 import { basename, join, resolve } from "node:path"

@@ -1,5 +1,4 @@
 /** `osnas inspect`: what a search space is, and what its architectures cost. Nothing is trained, no tensor is made. */
-
 import { readFileSync } from "node:fs"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"

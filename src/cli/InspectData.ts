@@ -1,5 +1,4 @@
 /** `osnas inspect-data`: what the dataflow of a configuration sees. */
-
 import { existsSync, statSync } from "node:fs"
 import * as fs from "node:fs/promises"
 import { dirname, resolve } from "node:path"

@@ -1,5 +1,4 @@
 /** `osnas list`: what a configuration can name. */
-
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import { type Kind, kinds } from "../component/Bound.ts"

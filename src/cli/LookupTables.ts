@@ -1,5 +1,4 @@
 /** `osnas lookup-table`: the costs of a search space in a file, counted, measured, or to be filled in. */
-
 import { lstatSync } from "node:fs"
 import { dirname, relative, resolve } from "node:path"
 import * as Console from "effect/Console"

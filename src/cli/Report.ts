@@ -1,5 +1,4 @@
 /** `osnas report`: a run's report as text and as a page. */
-
 import { join, resolve } from "node:path"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"

@@ -1,5 +1,4 @@
 /** `osnas reproduce`: the paper's comparisons, run after run, each in a folder of its own. */
-
 import { existsSync } from "node:fs"
 import { join, relative, resolve } from "node:path"
 import * as Clock from "effect/Clock"

@@ -1,5 +1,4 @@
 /** `osnas run` and `osnas resume`: from a configuration to a finished folder, with progress on the way. */
-
 import { existsSync } from "node:fs"
 import * as os from "node:os"
 import { dirname, join, relative, resolve } from "node:path"

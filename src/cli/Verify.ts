@@ -1,5 +1,4 @@
 /** `osnas verify`: does a finished run, or a part of it, again and compares it bit for bit. */
-
 import { existsSync, mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"

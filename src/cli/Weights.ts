@@ -1,5 +1,4 @@
 /** `osnas import-weights` and `osnas export-weights`: weights from PyTorch's networks, and back. */
-
 import { closeSync, existsSync, openSync, readSync, statSync } from "node:fs"
 import { join } from "node:path"
 import * as Console from "effect/Console"

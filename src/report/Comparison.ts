@@ -2,7 +2,6 @@
  * Runs side by side: grouped by what they were made of, seeds aside, with the mean and spread of what they came to, and a
  * word on everything that makes the comparison unfair. Plain data and pure functions.
  */
-
 import { basename } from "node:path"
 import type * as Schema from "effect/Schema"
 import type { OptionKinds } from "../component/OptionKind.ts"

@@ -3,7 +3,6 @@
  * with their sizes. Made from a dataflow in milliseconds, written into a run's folder as `data.json`, shown by
  * `osnas inspect-data` and by the report.
  */
-
 import { createHash } from "node:crypto"
 import { posix, sep } from "node:path"
 import * as Option from "effect/Option"

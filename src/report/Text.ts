@@ -1,5 +1,4 @@
 /** The report as text, for terminals and logs. */
-
 import * as DataSummary from "./DataSummary.ts"
 import { networkText } from "./Drawing.ts"
 import { cost, duration, figures, grouped, metric, reviewWords, si } from "./Format.ts"

@@ -57,6 +57,7 @@ import * as TorchNames from "../../src/search-space/TorchNames.ts"
 import * as CanonicalJson from "../../src/support/CanonicalJson.ts"
 import type { DiskShape } from "../../src/support/Disk.ts"
 import * as SafeJson from "../../src/support/SafeJson.ts"
+import * as RealData from "../RealData.ts"
 
 /** A parser and good files for it. */
 export interface Fuzzer {
@@ -104,13 +105,16 @@ retraining: { <<: *training, epochs: 2 }
 searchStrategy: { <<: [*training, { optimizer: { <<: *sgd, name: adam } }] }
 `
 
-const root = path.resolve(fileURLToPath(import.meta.url), "../../..")
-
 /** A real file, or nothing where this machine has it not. */
-const real = (...parts: ReadonlyArray<string>): ReadonlyArray<Uint8Array> => {
-  const file = path.join(root, ...parts)
+const real = (name: string): ReadonlyArray<Uint8Array> => {
+  const file = RealData.path(name)
   return existsSync(file) ? [new Uint8Array(readFileSync(file))] : []
 }
+
+const root = path.resolve(import.meta.dirname, "../..")
+
+/** A file of the clone. */
+const ofClone = (...parts: ReadonlyArray<string>): Uint8Array => new Uint8Array(readFileSync(path.join(root, ...parts)))
 
 /** The first so many lines of a file. */
 const head = (bytes: Uint8Array, lines: number): Uint8Array => utf8(`${textOf(bytes).split("\n", lines).join("\n")}\n`)
@@ -260,7 +264,7 @@ const smallRun = Effect.gen(function* () {
 export const fuzzers: Effect.Effect<Readonly<Record<string, Fuzzer>>, unknown> = Effect.gen(function* () {
   const file = yield* smallRun
   const snapshot = JSON.parse(textOf(file("snapshot.json"))) as { readonly snapshot: unknown }
-  const examples = ["quickstart.yaml", "cifar100.yaml"].flatMap((name) => real("examples", name))
+  const examples = ["quickstart.yaml", "cifar100.yaml"].map((name) => ofClone("examples", name))
   const images = yield* Effect.promise(drawn)
   const sgnas = yield* Effect.fromResult(
     Sgnas.make(Schema.decodeUnknownSync(Sgnas.Options)({}), {
@@ -440,7 +444,7 @@ export const fuzzers: Effect.Effect<Readonly<Record<string, Fuzzer>>, unknown> =
     "idx, gzip": {
       good: [
         new Uint8Array(gzipSync(Idx.format([4, 5, 5], pattern(100, 7)))),
-        ...real("src/dataflow/data/fashion-mnist-mini", `${FashionMnist.files.test.labels}.gz`)
+        ofClone("src/dataflow/data/fashion-mnist-mini", `${FashionMnist.files.test.labels}.gz`)
       ],
       names: /fuzzed\.bin/,
       traps: [new Uint8Array(gzipSync(new Uint8Array(1 << 27)))],
@@ -473,7 +477,7 @@ export const fuzzers: Effect.Effect<Readonly<Record<string, Fuzzer>>, unknown> =
       good: [
         utf8("P5\n# a comment\n6 4\n255\nabcdefghijklmnopqrstuvwx"),
         utf8("P6 2 4 100\nabcdefghijklmnopqrstuvwx"),
-        ...real("../shared/data/orl_faces/s1/1.pgm")
+        ...real("orl_faces/s1/1.pgm")
       ],
       names: /fuzzed\.pgm/,
       traps: ["P5 99999 99999 255 ", "P6 8192 8192 255\n", "P5 999999999 1 255\n", `P5 #${"a".repeat(1 << 20)}`].map(
@@ -514,7 +518,7 @@ export const fuzzers: Effect.Effect<Readonly<Record<string, Fuzzer>>, unknown> =
     },
     "table, CSV": {
       good: [
-        ...real("../shared/data/nas-tables/nas-bench-201.csv").map((bytes) => head(bytes, 12)),
+        ...real("nas-tables/nas-bench-201.csv").map((bytes) => head(bytes, 12)),
         utf8("arch,c10_val_12ep,more\n000000,1,x\n000001,2.5,y\n")
       ],
       names: /fuzzed\.csv: line \d+/,
@@ -529,7 +533,7 @@ export const fuzzers: Effect.Effect<Readonly<Record<string, Fuzzer>>, unknown> =
       }
     },
     "table, whole": {
-      good: real("src/estimator/data/nas-bench-macro.csv"),
+      good: [ofClone("src/estimator/data/nas-bench-macro.csv")],
       names: /fuzzed\.csv/,
       parse: (bytes) => Effect.fromResult(NasBenchMacroTable.parse(textOf(bytes), "fuzzed.csv"))
     }

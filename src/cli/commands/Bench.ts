@@ -50,7 +50,7 @@ const flags = {
   ),
   peer: Flag.String("peer").pipe(
     Flag.withMetavar("FILE"),
-    Flag.withDescription("The peer's throughput.py; default ../shared/peer/throughput.py beside the repository"),
+    Flag.withDescription("The peer's throughput.py; default: the one in the folder that OSNAS_PEER names"),
     Flag.optional
   ),
   json: Flags.json("Print JSON lines")

@@ -41,7 +41,7 @@ export const verify = Command.make("verify", flags, (input) =>
     { command: "osnas verify runs/quickstart", description: "The whole run again" },
     {
       command: "osnas verify runs/quickstart --from checkpoints/retraining-000000312.safetensors --steps 156",
-      description: "A hundred steps of its training"
+      description: "156 steps of its training"
     }
   ])
 )
