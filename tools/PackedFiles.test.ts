@@ -1,4 +1,6 @@
 /** The published package holds the product alone. */
+import { readFileSync } from "node:fs"
+import { resolve } from "node:path"
 import { expect, it } from "vitest"
 import * as PackedFiles from "./PackedFiles.ts"
 
@@ -29,4 +31,17 @@ it("finds what does not belong", () => {
   expect(
     PackedFiles.unwanted([...strange, "dist/src/run/Runner.js", "dist/src/engine/simd/kernels-strict.wasm"])
   ).toEqual(strange)
+})
+
+it("names no folder beside the clone in what users get", () => {
+  const root = resolve(import.meta.dirname, "..")
+  // The page of the commands is made from their help, which is among the sources.
+  const texts = PackedFiles.packed().filter(
+    (path) => /^(docs|examples|README)/.test(path) && path !== "docs/commands.md"
+  )
+  const named = [...PackedFiles.reached(), "src/cli/osnas.mjs", ...texts].filter((path) =>
+    /\.\.\/shared\b|"shared"/.test(readFileSync(resolve(root, path), "utf8"))
+  )
+  expect(named).toEqual([])
+  expect(texts.length).toBeGreaterThan(30)
 })

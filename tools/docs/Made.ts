@@ -12,9 +12,9 @@ import * as Generator from "../../generators/Generator.ts"
 import * as Machines from "../../machines/index.ts"
 import * as ConfigSchema from "../../src/component/ConfigSchema.ts"
 import { defaultNames } from "../../src/component/Load.ts"
-import * as Markdown from "../../src/osnaslib/Markdown.ts"
 import { si } from "../../src/report/Format.ts"
 import * as Block from "../../src/search-space/blocks/Block.ts"
+import * as OsnaslibTables from "./OsnaslibTables.ts"
 import * as ReferenceDocs from "./ReferenceDocs.ts"
 
 const fenced = (language: string, text: string): string => `\`\`\`${language}\n${text.trimEnd()}\n\`\`\``
@@ -149,7 +149,7 @@ export const part = (root: string, what: string): string => {
     case "block-space":
       return fenced("yaml", blockSpace())
     case "osnaslib":
-      return first === "keys" ? Markdown.keysTable() : Markdown.differencesTable()
+      return first === "keys" ? OsnaslibTables.keysTable() : OsnaslibTables.differencesTable()
     case "examples":
       return examples(root)
     default:

@@ -1,5 +1,5 @@
-/** The table of keys as the documentation shows it. */
-import { differences, keys } from "./Keys.ts"
+/** The tables of OSNASLib's keys as the documentation shows them. */
+import { differences, keys } from "../../src/osnaslib/Keys.ts"
 
 const cell = (text: string): string => text.replaceAll("|", "\\|")
 
