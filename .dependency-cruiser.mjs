@@ -16,10 +16,10 @@ const layers = [
   ["run", "^src/run/"],
   ["report", "^src/(report|reproduce)/"],
   ["agent", "^src/(MainAgent|index)\\.ts$"],
-  ["generators", "^generators/(?!docs/)"],
+  ["generators", "^generators/"],
   ["cli", "^src/cli/"],
   ["property-tests", "^property-tests/"],
-  ["tools", "^(tools|generators/docs)/"]
+  ["tools", "^tools/"]
 ]
 
 /** What a component folder shows to the others: contracts, and what follows from a contract alone. */

@@ -1,6 +1,6 @@
 import { defineConfig } from "vitest/config"
 import type { Reporter, TestModule } from "vitest/node"
-import { doctest } from "./property-tests/doctest.ts"
+import { doctest } from "./tools/docs/doctest.ts"
 
 /** The closing line of a test run, for people and for continuous integration alike. */
 const closingLine: Reporter = {

@@ -5,7 +5,7 @@ import * as BudgetSampler from "../src/cost/BudgetSampler.ts"
 import * as Key from "../src/random/Key.ts"
 import * as BudgetLaws from "./BudgetLaws.ts"
 import { chiSquareQuantile } from "./ChiSquare.ts"
-import { fakeSpace } from "./FakeSpace.ts"
+import { fakeSpace } from "./testing/FakeSpace.ts"
 
 const setting = (counts: ReadonlyArray<number>, min: number, max: number, measured = false) => {
   const space = fakeSpace({ name: "fake", layers: [...counts] })

@@ -1,7 +1,7 @@
 /// <reference types="vite/client" />
 /** Every example in a doc comment is run, and there are some. */
 import { expect, it } from "vitest"
-import { examplesOf } from "./doctest.ts"
+import { examplesOf } from "../tools/docs/doctest.ts"
 
 import.meta.glob(
   [
@@ -12,7 +12,7 @@ import.meta.glob(
     "./*.ts",
     "!../**/*.test.ts",
     "!../src/engine/simd/assembly/**",
-    "!./doctest.ts"
+    "!../tools/docs/doctest.ts"
   ],
   { query: "?doctest", eager: true }
 )

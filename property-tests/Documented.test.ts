@@ -5,7 +5,7 @@
 import { readFileSync } from "node:fs"
 import { basename, dirname, relative, resolve } from "node:path"
 import { describe, expect, it } from "vitest"
-import { examplesOf } from "./doctest.ts"
+import { examplesOf } from "../tools/docs/doctest.ts"
 
 const root = resolve(import.meta.dirname, "..")
 

@@ -12,8 +12,8 @@ import * as Distribution from "../src/search-strategy/Distribution.ts"
 import * as Evolution from "../src/search-strategy/Evolution.ts"
 import * as RandomSearch from "../src/search-strategy/Random.ts"
 import type { GradientSearch, LearnerState, SearchStrategyShape } from "../src/search-strategy/SearchStrategy.ts"
-import { fakeSpace } from "./FakeSpace.ts"
 import * as SearchStrategyLaws from "./SearchStrategyLaws.ts"
+import { fakeSpace } from "./testing/FakeSpace.ts"
 
 beforeAll(async () => {
   registerGradients()

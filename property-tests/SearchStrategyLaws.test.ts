@@ -8,8 +8,8 @@ import * as Evolution from "../src/search-strategy/Evolution.ts"
 import * as RandomSearch from "../src/search-strategy/Random.ts"
 import * as SearchProgress from "../src/search-strategy/SearchProgress.ts"
 import type { Scored, SearchStrategyShape } from "../src/search-strategy/SearchStrategy.ts"
-import { fakeSpace } from "./FakeSpace.ts"
 import * as SearchStrategyLaws from "./SearchStrategyLaws.ts"
+import { fakeSpace } from "./testing/FakeSpace.ts"
 
 /** The first digit's order against the second's makes no difference: two genotypes are one architecture. */
 const twins = (genotype: ReadonlyArray<number>) =>

@@ -8,8 +8,8 @@ import * as Differentiable from "../src/training-strategy/Differentiable.ts"
 import * as Fair from "../src/training-strategy/Fair.ts"
 import type { TrainingStrategyShape } from "../src/training-strategy/TrainingStrategy.ts"
 import * as Uniform from "../src/training-strategy/Uniform.ts"
-import { fakeSpace } from "./FakeSpace.ts"
 import * as TrainingStrategyLaws from "./TrainingStrategyLaws.ts"
+import { fakeSpace } from "./testing/FakeSpace.ts"
 
 const even = fakeSpace({ name: "even", layers: [7, 7, 7, 7] })
 const uneven = fakeSpace({ name: "uneven", layers: [7, 3, 1, 5] })

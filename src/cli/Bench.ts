@@ -4,8 +4,7 @@
  */
 import { spawn } from "node:child_process"
 import { existsSync } from "node:fs"
-import { dirname, join } from "node:path"
-import { fileURLToPath } from "node:url"
+import { join } from "node:path"
 import * as tf from "@tensorflow/tfjs-core"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
@@ -13,7 +12,7 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as CrossEntropy from "../criterion/CrossEntropy.ts"
 import type { Batch, DataflowShape } from "../dataflow/Dataflow.ts"
-import { Engine, type EngineMode, type EngineName } from "../engine/Engine.ts"
+import { Engine, type EngineMode } from "../engine/Engine.ts"
 import * as Engines from "../engine/Engines.ts"
 import * as Threads from "../engine/Threads.ts"
 import * as Optimizer from "../nn/Optimizer.ts"
@@ -26,26 +25,9 @@ import * as Network from "../search-space/Network.ts"
 import type { Genotype, SearchSpaceShape } from "../search-space/SearchSpace.ts"
 import * as Classification from "../training-agent/Classification.ts"
 import type { Forward } from "../training-agent/TrainingAgent.ts"
+import type { Input } from "./commands/Bench.ts"
 import { UsageError } from "./Exit.ts"
 import { buildSpace } from "./Inspect.ts"
-
-/** Flags of the command. */
-export interface Input {
-  readonly space: string
-  readonly size: number
-  readonly classes: number
-  readonly channels: number
-  readonly batch: number
-  readonly steps: number
-  readonly stemStride: Option.Option<number>
-  readonly threads: Option.Option<number>
-  readonly mode: Option.Option<EngineMode>
-  readonly engine: "auto" | EngineName
-  readonly kernels: boolean
-  readonly compare: Option.Option<string>
-  readonly peer: Option.Option<string>
-  readonly json: boolean
-}
 
 /** One measured phase, in the form the peer prints it. */
 export interface Throughput {
@@ -178,13 +160,8 @@ const report = (input: Input, line: Throughput): Effect.Effect<void> =>
       : `  ${line.phase.padEnd(8)} ${String(line.images_per_s).padStart(8)} images/s  (${line.median_s} s a batch of ${line.batch})`
   )
 
-/** Where the peer's script is looked for when `--peer` does not say. */
-const defaultPeer = (): ReadonlyArray<string> => {
-  const here = dirname(fileURLToPath(import.meta.url))
-  return [process.cwd(), ...[2, 3].map((up) => join(here, ...Array.from({ length: up }, () => "..")))].map((root) =>
-    join(root, "..", "shared", "peer", "throughput.py")
-  )
-}
+/** The environment variable with the folder of the peer's scripts. */
+const peerVariable = "OSNAS_PEER"
 
 /** A process's JSON lines. */
 const jsonLines = (command: string, args: ReadonlyArray<string>) =>
@@ -241,12 +218,15 @@ const jsonLines = (command: string, args: ReadonlyArray<string>) =>
 const rounds = 2
 
 const compare = Effect.fn("Bench.compare")(function* (input: Input, python: string) {
-  const candidates = Option.isSome(input.peer) ? [input.peer.value] : defaultPeer()
-  const script = candidates.find((file) => existsSync(file))
+  const folder = process.env[peerVariable]
+  const script = Option.getOrElse(input.peer, () => (folder ? join(folder, "throughput.py") : undefined))
   if (script === undefined) {
     return yield* new UsageError({
-      reason: `the peer's throughput.py is not at ${candidates.join(", ")}; name it with --peer`
+      reason: `--compare needs the peer's throughput.py: name it with --peer, or its folder in ${peerVariable}`
     })
+  }
+  if (!existsSync(script)) {
+    return yield* new UsageError({ reason: `the peer's throughput.py is not at ${script}; name it with --peer` })
   }
   const threads = String(Option.getOrElse(input.threads, () => 2))
   const shared = ["--space", input.space, "--size", String(input.size), "--classes", String(input.classes)]

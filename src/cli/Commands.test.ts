@@ -236,6 +236,27 @@ describe("the command line", () => {
     })
   )
 
+  it.effect("bench says how the peer is named, and where it is not", () =>
+    Effect.gen(function* () {
+      const before = process.env["OSNAS_PEER"]
+      yield* Effect.addFinalizer(() =>
+        Effect.sync(() => {
+          if (before === undefined) delete process.env["OSNAS_PEER"]
+          else process.env["OSNAS_PEER"] = before
+        })
+      )
+      delete process.env["OSNAS_PEER"]
+      const unnamed = yield* failure("bench", "--compare", "python3")
+      assert.deepInclude(unnamed, {
+        code: 2,
+        message: "--compare needs the peer's throughput.py: name it with --peer, or its folder in OSNAS_PEER"
+      })
+      process.env["OSNAS_PEER"] = join(folder, "peer")
+      const absent = yield* failure("bench", "--compare", "python3")
+      assert.include(absent.message, `is not at ${join(folder, "peer", "throughput.py")}; name it with --peer`)
+    }).pipe(Effect.scoped)
+  )
+
   it.effect("completes shells", () =>
     Effect.gen(function* () {
       for (const shell of ["bash", "zsh", "fish"]) {

@@ -8,15 +8,9 @@ import * as Comparison from "../report/Comparison.ts"
 import * as FromFolder from "../report/FromFolder.ts"
 import * as RunFolder from "../run/RunFolder.ts"
 import { Disk } from "../support/Disk.ts"
+import type { Input } from "./commands/CompareRuns.ts"
 import { UsageError } from "./Exit.ts"
 import { writeBeside } from "./Report.ts"
-
-/** Flags of the command. */
-export interface Input {
-  readonly runs: ReadonlyArray<string>
-  readonly output: Option.Option<string>
-  readonly json: boolean
-}
 
 const isRun = (folder: string): boolean => existsSync(join(folder, RunFolder.files.manifest))
 

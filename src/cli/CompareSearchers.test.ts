@@ -5,8 +5,9 @@ import * as TestConsole from "effect/testing/TestConsole"
 import { expect, test } from "vitest"
 import type { ComparisonTable } from "../estimator/CompareSearchers.ts"
 import * as CompareSearchers from "./CompareSearchers.ts"
+import type { Input } from "./commands/CompareSearchers.ts"
 
-const input: CompareSearchers.Input = {
+const input: Input = {
   table: "nas-bench-macro",
   file: Option.none(),
   dataSet: "c10",
@@ -17,13 +18,13 @@ const input: CompareSearchers.Input = {
   json: true
 }
 
-const lines = (flags: Partial<CompareSearchers.Input>) =>
+const lines = (flags: Partial<Input>) =>
   Effect.gen(function* () {
     yield* CompareSearchers.run({ ...input, ...flags })
     return (yield* TestConsole.logLines).map(String)
   }).pipe(Effect.provide(TestConsole.layer), Effect.result, Effect.runPromise)
 
-const failure = async (flags: Partial<CompareSearchers.Input>): Promise<string> => {
+const failure = async (flags: Partial<Input>): Promise<string> => {
   const result = await lines(flags)
   return Result.isFailure(result) ? result.failure.message : "no failure"
 }

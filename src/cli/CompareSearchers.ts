@@ -9,28 +9,17 @@ import { type Budget, type CostEntries, CostModel } from "../cost/CostModel.ts"
 import * as LookupTable from "../cost/LookupTable.ts"
 import { SearchBudget } from "../cost/SearchBudget.ts"
 import * as CompareSearchers from "../estimator/CompareSearchers.ts"
-import type { DataSet } from "../estimator/NasBench201Table.ts"
 import type { Table } from "../estimator/Table.ts"
 import * as Tabular from "../estimator/Tabular.ts"
 import * as Key from "../random/Key.ts"
 import { RunKey } from "../random/RunKey.ts"
+import * as TextTable from "../report/TextTable.ts"
 import * as ConfigFile from "../run/ConfigFile.ts"
 import * as Load from "../run/Load.ts"
 import { SearchSpace } from "../search-space/SearchSpace.ts"
 import { SearchStrategy, type SearchStrategyShape } from "../search-strategy/SearchStrategy.ts"
+import type { Input } from "./commands/CompareSearchers.ts"
 import { UsageError } from "./Exit.ts"
-
-/** Flags of the command. */
-export interface Input {
-  readonly table: Tabular.TableName
-  readonly file: Option.Option<string>
-  readonly dataSet: DataSet
-  readonly strategy: ReadonlyArray<string>
-  readonly evaluations: string
-  readonly seeds: number
-  readonly maxFlops: Option.Option<number>
-  readonly json: boolean
-}
 
 /** `10,50,100` as numbers. */
 export const parseEvaluations = (text: string): Result.Result<ReadonlyArray<number>, UsageError> => {
@@ -102,14 +91,11 @@ export const textOf = (compared: CompareSearchers.ComparisonTable): string => {
     ["random, expected", ...compared.random.map(({ mean }) => mean.toFixed(3))],
     ["the same, each network once", ...compared.random.map(({ distinct }) => distinct.toFixed(3))]
   ]
-  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)))
-  const line = (row: ReadonlyArray<string>) =>
-    row.map((text, column) => (column === 0 ? text.padEnd(widths[0]!) : text.padStart(widths[column]!))).join("  ")
   return [
     `${compared.table}: ${compared.architectures} different architectures, the best ${compared.optimum.toFixed(4)}`,
     `Test accuracy in percent of what a search finds: mean ± deviation over ${compared.seeds} seeds (seeds that found the best)`,
     "",
-    ...rows.map(line)
+    TextTable.format(rows)
   ].join("\n")
 }
 

@@ -8,16 +8,8 @@ import * as ConfigFile from "../run/ConfigFile.ts"
 import * as ConfigSchema from "../run/ConfigSchema.ts"
 import * as Load from "../run/Load.ts"
 import * as Check from "./Check.ts"
+import type { Input } from "./commands/Config.ts"
 import { UsageError } from "./Exit.ts"
-
-/** Flags of the command. */
-export interface Input {
-  readonly file: Option.Option<string>
-  readonly schema: boolean
-  readonly set: ReadonlyArray<string>
-  readonly check: boolean
-  readonly json: boolean
-}
 
 type Described = (path: ReadonlyArray<string>) => string | undefined
 

@@ -3,6 +3,7 @@ import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import { type EngineReport, probe } from "../engine/Engines.ts"
 import type { PackageLoader } from "../engine/Tensorflow.ts"
+import type { Input } from "./commands/Engines.ts"
 
 const line = (report: EngineReport): string => {
   const name = `${report.chosenByAuto ? "*" : " "} ${report.name.padEnd(15)}`
@@ -13,7 +14,7 @@ const line = (report: EngineReport): string => {
 }
 
 /** Runs the command. `packages` finds the optional packages; by default the installed ones. */
-export const run = Effect.fn("Engines.run")(function* (input: { readonly json: boolean }, packages?: PackageLoader) {
+export const run = Effect.fn("Engines.run")(function* (input: Input, packages?: PackageLoader) {
   const reports = yield* probe({ mode: "strict", threads: 0 }, packages)
   if (input.json) return yield* Console.log(JSON.stringify(reports))
   for (const report of reports) yield* Console.log(line(report))

@@ -1,14 +1,15 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs"
+import { mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as TestConsole from "effect/testing/TestConsole"
 import { afterAll, expect, it } from "vitest"
+import * as RealData from "../../tools/RealData.ts"
 import * as Run from "./Run.ts"
 
 const root = resolve(import.meta.dirname, "../..")
-const orl = resolve(root, "../shared/data/orl_faces")
+const orl = RealData.path("orl_faces")
 const dir = mkdtempSync(join(tmpdir(), "osnas-orl-"))
 afterAll(() => rmSync(dir, { recursive: true, force: true }))
 
@@ -35,8 +36,8 @@ const run = (example: string, set: ReadonlyArray<string>, folder = example, quic
 // Budget and size make the quick runs of a test quicker.
 const small = [`dataflow.folder=${orl}`, "dataflow.size=16", "budget.max=3e6", "estimator.recalibrationBatchSize=32"]
 
-it.skipIf(!existsSync(orl)).each(["faces-orl", "faces-orl-angular"])(
-  "%s runs on the ORL faces, its yardsticks beside the result (skipped where ../shared/data is absent)",
+it.skipIf(!RealData.has(orl, "Faces.test.ts, runs on the ORL faces")).each(["faces-orl", "faces-orl-angular"])(
+  "%s runs on the ORL faces, its yardsticks beside the result (skipped where they are absent)",
   { timeout: 120_000 },
   async (example) => {
     const told = await run(example, small)
@@ -50,5 +51,7 @@ it.skipIf(!existsSync(orl)).each(["faces-orl", "faces-orl-angular"])(
 )
 
 it("says where faces are missing", async () => {
-  await expect(run("faces-orl", ["dataflow.folder=nowhere"], "missing", false)).rejects.toThrow("nowhere")
+  await expect(run("faces-orl", ["dataflow.folder=nowhere"], "missing", false)).rejects.toThrow(
+    /nowhere: does not exist, nor in .+ \(OSNAS_DATA names where data is looked for\)/
+  )
 })

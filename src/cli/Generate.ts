@@ -7,20 +7,9 @@ import * as Option from "effect/Option"
 import * as Generator from "../../generators/Generator.ts"
 import type { GeneratedFile } from "../../generators/Template.ts"
 import { makeFolders } from "../support/MakeFolders.ts"
+import type { Input } from "./commands/Generate.ts"
 import * as Dependencies from "./Dependencies.ts"
 import { UsageError } from "./Exit.ts"
-
-/** Flags of the command. */
-export interface Input {
-  readonly kind: Option.Option<Generator.KindName>
-  readonly name: Option.Option<string>
-  readonly identifier: Option.Option<string>
-  readonly from: Option.Option<string>
-  readonly dir: string
-  readonly list: boolean
-  readonly dryRun: boolean
-  readonly force: boolean
-}
 
 /** Refuses a file that is there already, or whose place is taken by something else; null: it can be written. */
 const obstacle = (file: string, force: boolean): string | null => {

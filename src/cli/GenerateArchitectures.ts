@@ -13,6 +13,7 @@ import * as LookupTable from "../cost/LookupTable.ts"
 import { Engine } from "../engine/Engine.ts"
 import * as Parameters from "../nn/ParameterTree.ts"
 import { cost, si } from "../report/Format.ts"
+import * as TextTable from "../report/TextTable.ts"
 import * as Checkpoint from "../run/Checkpoint.ts"
 import * as EngineLayer from "../run/EngineLayer.ts"
 import * as Learner from "../run/Learner.ts"
@@ -22,15 +23,8 @@ import { ofRun, runKey } from "../run/RunLayers.ts"
 import { SearchSpace, TaskInterface } from "../search-space/SearchSpace.ts"
 import * as ArchitectureGenerator from "../search-strategy/ArchitectureGenerator.ts"
 import { Disk } from "../support/Disk.ts"
+import type { Input } from "./commands/GenerateArchitectures.ts"
 import { UsageError } from "./Exit.ts"
-
-/** Flags of the command. */
-export interface Input {
-  readonly dir: string
-  readonly budgets: string
-  readonly threads: Option.Option<number>
-  readonly json: boolean
-}
 
 const factors: Readonly<Record<string, number>> = { "": 1, k: 1e3, M: 1e6, G: 1e9, T: 1e12 }
 
@@ -156,14 +150,7 @@ export const run = Effect.fn("GenerateArchitectures.run")(function* (input: Inpu
       }
     }
     if (input.json) return
-    const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)))
-    const lines = rows.map((row) =>
-      row
-        .map((cell, column) => cell.padEnd(widths[column]!))
-        .join("  ")
-        .trimEnd()
-    )
-    yield* Console.log(lines.join("\n"))
+    yield* Console.log(TextTable.format(rows, { align: rows[0]!.map(() => "left") }))
   })
   yield* Effect.scoped(program).pipe(Effect.provide(Layer.merge(EngineLayer.layer(config, loaded.folder), Disk.layer)))
 })

@@ -1,4 +1,4 @@
-import { existsSync, globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { basename, join, resolve } from "node:path"
 import * as NodeServices from "@effect/platform-node/NodeServices"
@@ -8,11 +8,13 @@ import * as Effect from "effect/Effect"
 import * as TestConsole from "effect/testing/TestConsole"
 import { afterAll } from "vitest"
 import * as Yaml from "yaml"
+import * as RealData from "../../tools/RealData.ts"
+import * as Converter from "../osnaslib/Converter.ts"
+import * as Keys from "../osnaslib/Keys.ts"
 import * as ConfigFile from "../run/ConfigFile.ts"
 import * as Load from "../run/Load.ts"
 import { osnas } from "./Commands.ts"
 import * as ExitCode from "./Exit.ts"
-import * as Osnaslib from "./Osnaslib.ts"
 
 const folder = mkdtempSync(join(tmpdir(), "osnas-import-"))
 afterAll(() => rmSync(folder, { recursive: true }))
@@ -138,7 +140,7 @@ describe("import-config", () => {
       assert.strictEqual(Yaml.parse(yield* printed(file, "--arch", "1 2 3")).start.architecture, "1,2,3")
       // Without one it is right as a file, and no run begins with it.
       const open = yield* printed(file)
-      assert.strictEqual(Yaml.parse(open).start.architecture, Osnaslib.architectureMissing)
+      assert.strictEqual(Yaml.parse(open).start.architecture, Converter.architectureMissing)
       assert.include(open, "give the digits of ./searched.npy with --arch")
       writeFileSync(at("bad.npy"), "no array")
       assert.include((yield* failure(file, "--arch", at("bad.npy"))).message, "expected a .npy file")
@@ -175,7 +177,7 @@ describe("import-config", () => {
         assert.include(message, reason)
       }
       const json = JSON.parse(yield* printed(file, "--json"))
-      assert.isTrue(json.notes.some((note: Osnaslib.Note) => note.kind === "unknown" && note.key === "train.colour"))
+      assert.isTrue(json.notes.some((note: Converter.Note) => note.kind === "unknown" && note.key === "train.colour"))
     })
   )
 
@@ -183,7 +185,7 @@ describe("import-config", () => {
     const of = (over: Record<string, Record<string, unknown>>) => {
       const old = Yaml.parse(search) as Record<string, Record<string, unknown>>
       for (const [section, values] of Object.entries(over)) old[section] = { ...old[section], ...values }
-      return Osnaslib.convert(old, { name: "x" }).config as Record<string, unknown>
+      return Converter.convert(old, { name: "x" }).config as Record<string, unknown>
     }
     const faces = of({
       agent: { main_agent: "FRSearchAgent", criterion_agent: "OnlineTripletLoss", search_space_agent: "SGNAS" },
@@ -236,10 +238,10 @@ describe("import-config", () => {
 describe("the table of keys", () => {
   it.effect("sets no other path than it names, and the defaults it tells of are those of a configuration", () =>
     Effect.gen(function* () {
-      const named = new Set(Osnaslib.keys.flatMap(({ here }) => here))
-      assert.strictEqual(new Set(Osnaslib.keys.map(({ key }) => key)).size, Osnaslib.keys.length)
+      const named = new Set(Keys.keys.flatMap(({ here }) => here))
+      assert.strictEqual(new Set(Keys.keys.map(({ key }) => key)).size, Keys.keys.length)
       for (const text of [search, evaluation]) {
-        const { config } = Osnaslib.convert(Yaml.parse(text), { name: "x" })
+        const { config } = Converter.convert(Yaml.parse(text), { name: "x" })
         const walk = (value: unknown, path: ReadonlyArray<string>): void => {
           if (typeof value === "object" && value !== null && !Array.isArray(value)) {
             for (const [key, inner] of Object.entries(value)) walk(inner, [...path, key])
@@ -247,9 +249,9 @@ describe("the table of keys", () => {
         }
         walk(config, [])
       }
-      const { config } = Osnaslib.convert(Yaml.parse(search), { name: "x" })
+      const { config } = Converter.convert(Yaml.parse(search), { name: "x" })
       const loaded = yield* Load.decode(ConfigFile.fromValue("x", config), folder)
-      for (const { here, path } of Osnaslib.differences) {
+      for (const { here, path } of Keys.differences) {
         const found = path.split(".").reduce<unknown>((value, key) => Reflect.get(Object(value), key), loaded.config)
         assert.deepStrictEqual(found, here, path)
       }
@@ -259,17 +261,18 @@ describe("the table of keys", () => {
   it("is what the page shows", () => {
     const page = readFileSync(resolve(import.meta.dirname, "../../docs/from-osnaslib.md"), "utf8")
     const cells = page.split("\n").map((line) => line.split("|")[1]?.trim())
-    for (const { key } of Osnaslib.keys) assert.include(cells, `\`${key}\``)
+    for (const { key } of Keys.keys) assert.include(cells, `\`${key}\``)
   })
 })
 
-const configurations = resolve(import.meta.dirname, "../../../shared/peer/OSNASLib/config")
-const files = existsSync(configurations) ? globSync("*/*.yml", { cwd: configurations }).sort() : []
+const configurations = RealData.peer("OSNASLib/config")
+const hasConfigurations = RealData.has(configurations, "ImportConfig.test.ts, OSNASLib's own files", "OSNAS_PEER")
+const files = hasConfigurations ? globSync("*/*.yml", { cwd: configurations }).sort() : []
 
-describe.skipIf(files.length === 0)("OSNASLib's own configurations (skipped where ../shared/peer is absent)", () => {
+describe.skipIf(files.length === 0)("OSNASLib's own configurations (skipped where they are absent)", () => {
   it.each(files)("%s becomes one that passes the check, every key known", async (file) => {
     const old = Yaml.parse(readFileSync(join(configurations, file), "utf8"))
-    const { config, notes } = Osnaslib.convert(old, { name: basename(file, ".yml") })
+    const { config, notes } = Converter.convert(old, { name: basename(file, ".yml") })
     assert.deepStrictEqual(
       notes.filter(({ kind }) => kind === "unknown"),
       []
@@ -286,7 +289,7 @@ describe.skipIf(files.length === 0)("OSNASLib's own configurations (skipped wher
       ([, section, key]) => `${section}.${key}`
     )
     assert.isAbove(read.length, 50)
-    const known = new Set(Osnaslib.keys.map(({ key }) => key))
+    const known = new Set(Keys.keys.map(({ key }) => key))
     assert.deepStrictEqual(
       [...new Set(read)].filter((key) => !known.has(key)),
       []

@@ -5,31 +5,22 @@ import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Yaml from "yaml"
+import * as Converter from "../osnaslib/Converter.ts"
+import { parseNpy } from "../osnaslib/Npy.ts"
 import * as ConfigFile from "../run/ConfigFile.ts"
 import * as Load from "../run/Load.ts"
 import * as Presets from "../search-space/Presets.ts"
 import { Disk, writeAtomic } from "../support/Disk.ts"
 import { readText } from "../support/TextFile.ts"
+import type { Input } from "./commands/ImportConfig.ts"
 import { UsageError } from "./Exit.ts"
-import * as Osnaslib from "./Osnaslib.ts"
-
-/** Flags of the command. */
-export interface Input {
-  readonly file: string
-  readonly evaluate: Option.Option<string>
-  readonly arch: Option.Option<string>
-  readonly name: Option.Option<string>
-  readonly out: Option.Option<string>
-  readonly force: boolean
-  readonly json: boolean
-}
 
 const readOld = Effect.fnUntraced(function* (file: string) {
   const text = yield* Effect.fromResult(readText(file, "a configuration's file", ConfigFile.maxBytes)).pipe(
     Effect.mapError((reason) => new UsageError({ reason: `${file}: ${reason}` }))
   )
   const { value } = yield* Effect.fromResult(ConfigFile.parse(file, text))
-  if (!Osnaslib.isOsnaslib(value)) {
+  if (!Converter.isOsnaslib(value)) {
     return yield* new UsageError({
       reason: `${file} is no configuration of OSNASLib: it has no agent.main_agent`
     })
@@ -53,13 +44,13 @@ const architectureOf = (given: string): Effect.Effect<string, UsageError> =>
             })
           )
     }
-    const digits = Osnaslib.parseNpy(readFileSync(given))
+    const digits = parseNpy(readFileSync(given))
     return digits === undefined
       ? Effect.fail(new UsageError({ reason: `--arch ${given}: expected a .npy file of one row of whole numbers` }))
       : Effect.succeed(digits.join(","))
   })
 
-const titles: Readonly<Record<Osnaslib.Note["kind"], string>> = {
+const titles: Readonly<Record<Converter.Note["kind"], string>> = {
   "nothing here": "Without an equivalent here",
   unknown: "Unknown keys, left out",
   conflict: "Where the two files differ",
@@ -68,8 +59,8 @@ const titles: Readonly<Record<Osnaslib.Note["kind"], string>> = {
 }
 
 /** The notes by kind, a line each. */
-const notesText = (notes: ReadonlyArray<Osnaslib.Note>): ReadonlyArray<string> =>
-  (Object.keys(titles) as ReadonlyArray<Osnaslib.Note["kind"]>).flatMap((kind) => {
+const notesText = (notes: ReadonlyArray<Converter.Note>): ReadonlyArray<string> =>
+  (Object.keys(titles) as ReadonlyArray<Converter.Note["kind"]>).flatMap((kind) => {
     const some = notes.filter((note) => note.kind === kind)
     return some.length === 0 ? [] : [`${titles[kind]}:`, ...some.map(({ key, text }) => `  ${key}: ${text}`)]
   })
@@ -88,7 +79,7 @@ export const run = Effect.fn("ImportConfig.run")(function* (input: Input) {
   const old = yield* readOld(input.file)
   const evaluate = Option.isSome(input.evaluate) ? yield* readOld(input.evaluate.value) : undefined
   if (evaluate !== undefined) {
-    const [first, second] = [Osnaslib.purposeOf(old), Osnaslib.purposeOf(evaluate)]
+    const [first, second] = [Converter.purposeOf(old), Converter.purposeOf(evaluate)]
     if (first !== "search" || second !== "evaluate") {
       return yield* new UsageError({
         reason: `--evaluate joins a search with an evaluation; ${input.file} is a ${first} and ${input.evaluate.pipe(Option.getOrElse(() => ""))} a ${second} configuration`
@@ -101,7 +92,7 @@ export const run = Effect.fn("ImportConfig.run")(function* (input: Input) {
       .replace(/\.ya?ml$/i, "")
       .replaceAll(/[^\w .-]/g, "-")
   )
-  const { config, notes } = Osnaslib.convert(old, { name, evaluate, architecture })
+  const { config, notes } = Converter.convert(old, { name, evaluate, architecture })
   // What is printed is right: the same check as before a run.
   yield* Load.decode(ConfigFile.fromValue(`${input.file}, converted`, config), dirname(resolve(input.file)))
 

@@ -4,20 +4,12 @@ import * as fs from "node:fs"
 import { basename, join, resolve } from "node:path"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
-import type * as Generator from "../../generators/Generator.ts"
 import * as Project from "../../generators/Project.ts"
 import { neededVersion } from "../run/Versions.ts"
+import type { Input } from "./commands/Init.ts"
 import * as Dependencies from "./Dependencies.ts"
 import { UsageError } from "./Exit.ts"
 import { shown, writeFiles } from "./Generate.ts"
-
-/** Flags of the command. */
-export interface Input {
-  readonly dir: string
-  readonly kind: Generator.KindName
-  readonly install: boolean
-  readonly force: boolean
-}
 
 /** Versions that osnas itself was built and tested with. */
 const versions = (): Readonly<Record<string, string>> =>

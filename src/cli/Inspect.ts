@@ -10,6 +10,7 @@ import { RunKey } from "../random/RunKey.ts"
 import { describe } from "../report/Describe.ts"
 import { networkText, shapeText } from "../report/Drawing.ts"
 import { grouped, si } from "../report/Format.ts"
+import * as TextTable from "../report/TextTable.ts"
 import * as ConfigFile from "../run/ConfigFile.ts"
 import * as Load from "../run/Load.ts"
 import { label } from "../search-space/blocks/Block.ts"
@@ -23,21 +24,8 @@ import {
   TaskInterface
 } from "../search-space/SearchSpace.ts"
 import { decodeText, readText } from "../support/TextFile.ts"
+import type { Input } from "./commands/Inspect.ts"
 import { UsageError } from "./Exit.ts"
-
-/** Flags of the command. */
-export interface Input {
-  readonly space: string
-  readonly arch: Option.Option<string>
-  readonly archs: Option.Option<string>
-  readonly size: Option.Option<number>
-  readonly classes: Option.Option<number>
-  readonly channels: number
-  readonly embedding: Option.Option<number>
-  readonly stemStride: Option.Option<number>
-  readonly set: ReadonlyArray<string>
-  readonly json: boolean
-}
 
 /** Builds a space by name, for an input and a head. */
 export const buildSpace = Effect.fn("Inspect.buildSpace")(function* (
@@ -148,12 +136,11 @@ const describeSpace = (space: SearchSpaceShape): string => {
       layer.options[0]!.block
     )
   for (const block of space.last) walk(block.name, [label(block.block)], block)
-  const widths = [0, 1].map((i) => Math.max(...rows.map((row) => row[i]!.length)))
   const { largest, smallest } = extremes(space)
   return [
     `${space.name}: ${space.layers.length} searched layers, ${grouped(String(space.size))} architectures of ${si(smallest)} to ${si(largest)} MACs`,
     "",
-    ...rows.map(([name, out, options]) => `  ${name.padEnd(widths[0]!)}  ${out.padStart(widths[1]!)}  ${options}`)
+    TextTable.format(rows, { align: ["left", "right", "left"], indent: 2 })
   ].join("\n")
 }
 
@@ -168,12 +155,13 @@ const publishedIn = (space: string) =>
 
 const publishedText = (space: string): ReadonlyArray<string> => {
   const found = publishedIn(space)
-  const width = Math.max(0, ...found.map(({ name }) => name.length))
   const rows = found.map((one) => {
     const [macs, params] = [grouped(String(one.macs)), grouped(String(one.params))]
-    return `  ${one.name.padEnd(width)}  at ${one.size} pixels ${macs} MACs, ${params} parameters`
+    return [one.name, `at ${one.size} pixels ${macs} MACs, ${params} parameters`]
   })
-  return rows.length === 0 ? [] : ["", "Published networks (osnas inspect NAME):", ...rows]
+  return rows.length === 0
+    ? []
+    : ["", "Published networks (osnas inspect NAME):", TextTable.format(rows, { align: ["left", "left"], indent: 2 })]
 }
 
 /** Runs the command. */

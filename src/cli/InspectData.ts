@@ -14,18 +14,9 @@ import * as DataSummary from "../report/DataSummary.ts"
 import { duration, grouped } from "../report/Format.ts"
 import * as Load from "../run/Load.ts"
 import * as RunLayers from "../run/RunLayers.ts"
+import type { Input } from "./commands/InspectData.ts"
 import { UsageError } from "./Exit.ts"
 import * as Progress from "./Progress.ts"
-
-/** Flags of the command. */
-export interface Input {
-  readonly config: string
-  readonly set: ReadonlyArray<string>
-  readonly sample: Option.Option<number>
-  readonly sheet: Option.Option<string>
-  readonly noSheet: boolean
-  readonly json: boolean
-}
 
 /** Images read where each is a file to be decoded. */
 const defaultSample = 2000

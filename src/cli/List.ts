@@ -5,6 +5,7 @@ import { type Kind, kinds } from "../run/Bound.ts"
 import * as ConfigSchema from "../run/ConfigSchema.ts"
 import * as Registry from "../run/Registry.ts"
 import { presets } from "../search-space/Presets.ts"
+import type { Input } from "./commands/List.ts"
 
 const titles: Readonly<Record<Kind, string>> = {
   dataflow: "Dataflows",
@@ -42,7 +43,7 @@ const show = (option: Option): string =>
       : `${option.name} = ${JSON.stringify(option.default)}`
 
 /** Runs the command. */
-export const run = Effect.fn("List.run")(function* (input: { readonly json: boolean }) {
+export const run = Effect.fn("List.run")(function* (input: Input) {
   const found: Record<
     string,
     ReadonlyArray<{ readonly name: string; readonly description: string; readonly options: ReadonlyArray<Option> }>

@@ -12,18 +12,8 @@ import * as Load from "../run/Load.ts"
 import { taskLayers } from "../run/RunLayers.ts"
 import { SearchSpace } from "../search-space/SearchSpace.ts"
 import { Disk, writeTextAtomic } from "../support/Disk.ts"
+import type { Input } from "./commands/LookupTable.ts"
 import { UsageError } from "./Exit.ts"
-
-/** Flags of the command. */
-export interface Input {
-  readonly config: string
-  readonly out: string
-  readonly latency: boolean
-  readonly editable: boolean
-  readonly set: ReadonlyArray<string>
-  readonly force: boolean
-  readonly json: boolean
-}
 
 /** The machine of a table whose latencies are to be filled in. */
 const device: LookupTable.Machine = {

@@ -9,14 +9,8 @@ import { html } from "../report/Html.ts"
 import { text } from "../report/Text.ts"
 import * as RunFolder from "../run/RunFolder.ts"
 import { Disk, writeTextAtomic } from "../support/Disk.ts"
+import type { Input } from "./commands/Report.ts"
 import { NotWritten } from "./Exit.ts"
-
-/** Flags of the command. */
-export interface Input {
-  readonly dir: string
-  readonly output: Option.Option<string>
-  readonly json: boolean
-}
 
 /** Writes a file beside what is printed: what cannot be written is named, with another place for it. */
 export const writeBeside = (file: string, text: string, advice: string): Effect.Effect<void, NotWritten, Disk> =>

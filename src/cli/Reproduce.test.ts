@@ -12,6 +12,8 @@ import * as Load from "../run/Load.ts"
 import * as Registry from "../run/Registry.ts"
 import { withinBudget } from "../run/testing/withinBudget.ts"
 import * as CompareRuns from "./CompareRuns.ts"
+import type { Input as CompareRunsInput } from "./commands/CompareRuns.ts"
+import type { Input as ReproduceInput } from "./commands/Reproduce.ts"
 import * as Reproduce from "./Reproduce.ts"
 
 const dir = mkdtempSync(join(tmpdir(), "osnas-reproduce-"))
@@ -30,7 +32,7 @@ const small = [
   "searchStrategy.generation=2",
   "estimator.recalibrationBatchSize=8"
 ]
-const input: Reproduce.Input = {
+const input: ReproduceInput = {
   table: "table-3",
   row: ["random"],
   seeds: Option.some(2),
@@ -48,9 +50,9 @@ const lines = <A extends object, E>(run: (flags: A) => Effect.Effect<unknown, E>
     return (yield* TestConsole.logLines).map(String).join("\n")
   }).pipe(Effect.provide(TestConsole.layer), Effect.result, Effect.runPromise)
 
-const reproduce = (flags: Partial<Reproduce.Input> = {}) =>
-  lines((all: Reproduce.Input) => Reproduce.run(all), { ...input, ...flags })
-const failure = async (flags: Partial<Reproduce.Input>): Promise<string> => {
+const reproduce = (flags: Partial<ReproduceInput> = {}) =>
+  lines((all: ReproduceInput) => Reproduce.run(all), { ...input, ...flags })
+const failure = async (flags: Partial<ReproduceInput>): Promise<string> => {
   const result = await reproduce(flags)
   return Result.isFailure(result) ? result.failure.message : "no failure"
 }
@@ -80,7 +82,7 @@ describe("reproduce", () => {
     )
 
     const compared = Result.getOrThrow(
-      await lines((all: CompareRuns.Input) => CompareRuns.run(all), { runs: [dir], output: Option.none(), json: false })
+      await lines((all: CompareRunsInput) => CompareRuns.run(all), { runs: [dir], output: Option.none(), json: false })
     )
     expect(compared).toMatch(/table-3-random +2 /)
     expect(compared).not.toContain("Not fair")
@@ -123,8 +125,8 @@ describe("the tables", () => {
 })
 
 describe("compare-runs", () => {
-  const compare = async (flags: Partial<CompareRuns.Input>) => {
-    const result = await lines((all: CompareRuns.Input) => CompareRuns.run(all), {
+  const compare = async (flags: Partial<CompareRunsInput>) => {
+    const result = await lines((all: CompareRunsInput) => CompareRuns.run(all), {
       runs: [dir],
       output: Option.none(),
       json: false,

@@ -11,6 +11,7 @@ import * as ImageListing from "../dataflow/ImageListing.ts"
 import * as Comparison from "../report/Comparison.ts"
 import { duration, metric, si } from "../report/Format.ts"
 import * as FromFolder from "../report/FromFolder.ts"
+import * as TextTable from "../report/TextTable.ts"
 import * as Tables from "../reproduce/Tables.ts"
 import type { Kind } from "../run/Bound.ts"
 import * as ConfigFile from "../run/ConfigFile.ts"
@@ -21,23 +22,11 @@ import * as RunFolder from "../run/RunFolder.ts"
 import { Disk } from "../support/Disk.ts"
 import { closest } from "../support/Suggestion.ts"
 import * as CompareRuns from "./CompareRuns.ts"
+import type { Input } from "./commands/Reproduce.ts"
 import { RunFailed, RunPaused, UsageError } from "./Exit.ts"
 import * as Report from "./Report.ts"
 import * as Run from "./Run.ts"
 import * as StandIn from "./StandIn.ts"
-
-/** Flags of the command. */
-export interface Input {
-  readonly table: Tables.TableName
-  readonly row: ReadonlyArray<string>
-  readonly seeds: Option.Option<number>
-  readonly data: Option.Option<string>
-  readonly dir: string
-  readonly set: ReadonlyArray<string>
-  readonly quick: boolean
-  readonly list: boolean
-  readonly json: boolean
-}
 
 /** One run of a table. */
 interface Planned {
@@ -264,7 +253,7 @@ export const run = Effect.fn("Reproduce.run")(function* (input: Input) {
       return yield* Console.log(JSON.stringify({ table: table.name, title: table.title, runs: listed, missing }))
     const lines = listed.map(({ folder, row, seed, status }) => [row, String(seed), status, folder])
     yield* Console.log(`${table.title}\n`)
-    yield* Console.log(Comparison.textTable([["row", "seed", "status", "folder"], ...lines]))
+    yield* Console.log(TextTable.format([["row", "seed", "status", "folder"], ...lines]))
     for (const line of missing) yield* Console.log(line)
     return
   }
@@ -321,7 +310,7 @@ export const run = Effect.fn("Reproduce.run")(function* (input: Input) {
     const grid = cells(table, results)
     const page = `# ${table.title}\n\n${Comparison.markdownTable(grid)}\n\n${notes.map((line) => `- ${line}`).join("\n")}\n`
     if (input.json) yield* Console.log(JSON.stringify(jsonOf(table, input, results, failed, standIn)))
-    else yield* Console.log(`${table.title}\n\n${Comparison.textTable(grid)}\n\n${notes.join("\n")}`)
+    else yield* Console.log(`${table.title}\n\n${TextTable.format(grid)}\n\n${notes.join("\n")}`)
     const file = shownFolder(join(base, "table.md"))
     yield* Report.writeBeside(file, page, "make its folder writable; the same command writes it again")
     if (!input.json) yield* Console.log(`Runs: ${shownFolder(base)}; the table as Markdown: ${file}`)

@@ -11,7 +11,6 @@ import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import * as LookupTable from "../cost/LookupTable.ts"
 import { Dataflow } from "../dataflow/Dataflow.ts"
-import type { EngineMode, EngineName } from "../engine/Engine.ts"
 import { quickstart, version } from "../Package.ts"
 import * as DataSummary from "../report/DataSummary.ts"
 import { networkText } from "../report/Drawing.ts"
@@ -27,38 +26,14 @@ import * as RunLayers from "../run/RunLayers.ts"
 import * as Runner from "../run/Runner.ts"
 import { Disk, readText } from "../support/Disk.ts"
 import * as Check from "./Check.ts"
+import type { Input as ResumeInput } from "./commands/Resume.ts"
+import type { Input as RunInput } from "./commands/Run.ts"
 import * as ExitCode from "./Exit.ts"
 import { RunPaused, UsageError } from "./Exit.ts"
 import * as Progress from "./Progress.ts"
 import * as Report from "./Report.ts"
 import { type Reason, Signals } from "./Signals.ts"
 import * as StandIn from "./StandIn.ts"
-
-/** Flags of `run`. */
-export interface RunInput {
-  readonly config: Option.Option<string>
-  readonly seed: Option.Option<number>
-  readonly dir: Option.Option<string>
-  readonly name: Option.Option<string>
-  readonly set: ReadonlyArray<string>
-  readonly threads: Option.Option<number>
-  readonly mode: Option.Option<EngineMode>
-  readonly engine: Option.Option<"auto" | EngineName>
-  readonly quick: boolean
-  readonly maxMinutes: Option.Option<number>
-  readonly maxEvaluations: Option.Option<number>
-  readonly overwrite: boolean
-  readonly json: boolean
-}
-
-/** Flags of `resume`. */
-export interface ResumeInput {
-  readonly dir: string
-  readonly set: ReadonlyArray<string>
-  readonly threads: Option.Option<number>
-  readonly maxMinutes: Option.Option<number>
-  readonly json: boolean
-}
 
 type Assignment = readonly [path: ReadonlyArray<string>, value: unknown, flag: string]
 

@@ -10,6 +10,7 @@ import * as Schema from "effect/Schema"
 import * as Load from "../run/Load.ts"
 import * as Verify from "../run/Verify.ts"
 import { Disk } from "../support/Disk.ts"
+import type { Input } from "./commands/Verify.ts"
 import { RunFailed, UsageError } from "./Exit.ts"
 import { drawnEvents, ofFolder } from "./Run.ts"
 
@@ -26,15 +27,6 @@ export class NotReproduced extends Schema.TaggedError<NotReproduced>()("NotRepro
   recorded ${first.recorded}
   again    ${first.again}${rest === 0 ? "" : `\n${rest} more after it`}`
   }
-}
-
-/** Flags of the command. */
-export interface Input {
-  readonly dir: string
-  readonly from: Option.Option<string>
-  readonly steps: Option.Option<number>
-  readonly threads: Option.Option<number>
-  readonly json: boolean
 }
 
 const temporaryFolder = Effect.acquireRelease(

@@ -11,7 +11,8 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as TestConsole from "effect/testing/TestConsole"
 import { afterAll } from "vitest"
-import { fill } from "../../property-tests/Filled.ts"
+import { fill } from "../../property-tests/testing/Filled.ts"
+import * as RealData from "../../tools/RealData.ts"
 import * as Engines from "../engine/Engines.ts"
 import { sizeOf } from "../engine/Shape.ts"
 import * as Checkpoint from "../run/Checkpoint.ts"
@@ -222,12 +223,14 @@ describe("weights from PyTorch", () => {
   )
 })
 
-const peer = resolve(import.meta.dirname, "../../../shared/peer/networks.py")
+const peer = RealData.peer("networks.py")
 const python = process.env["OSNAS_PYTHON"] ?? "python3"
-const hasTorch = existsSync(peer) && spawnSync(python, ["-c", "import safetensors.torch"]).status === 0
+const hasTorch =
+  RealData.has(peer, "Weights.test.ts, OSNASLib's networks", "OSNAS_PEER") &&
+  spawnSync(python, ["-c", "import safetensors.torch"]).status === 0
 
 describe.skipIf(!hasTorch)(
-  "a supernet of OSNASLib's own (skipped without ../shared/peer and a python that has torch)",
+  "a supernet of OSNASLib's own (skipped without the peer and a python that has torch)",
   () => {
     it.effect(
       "computes here what it computes there",

@@ -15,32 +15,10 @@ import * as Presets from "../search-space/Presets.ts"
 import type { SearchSpaceShape } from "../search-space/SearchSpace.ts"
 import * as TorchNames from "../search-space/TorchNames.ts"
 import { Disk } from "../support/Disk.ts"
+import type { Input as ExportInput } from "./commands/ExportWeights.ts"
+import type { Input as ImportInput } from "./commands/ImportWeights.ts"
 import { UsageError } from "./Exit.ts"
 import { buildSpace } from "./Inspect.ts"
-
-/** Flags that both commands have. */
-interface Common {
-  readonly file: string
-  readonly arch: Option.Option<string>
-  readonly supernet: boolean
-  readonly size: Option.Option<number>
-  readonly channels: Option.Option<number>
-  readonly classes: Option.Option<number>
-  readonly set: ReadonlyArray<string>
-  readonly out: string
-  readonly force: boolean
-  readonly json: boolean
-}
-
-/** Flags of `import-weights`. */
-export interface ImportInput extends Common {
-  readonly space: string
-}
-
-/** Flags of `export-weights`. */
-export interface ExportInput extends Common {
-  readonly space: Option.Option<string>
-}
 
 /** A network whose weights are read or written: a space, and one of its architectures or its supernet. */
 interface Target {
@@ -63,7 +41,7 @@ interface SpaceRef {
 /** A target for a number of outputs. */
 const targetFor = Effect.fnUntraced(function* (
   { name, ...own }: SpaceRef,
-  input: Pick<Common, "arch" | "set" | "size">,
+  input: Pick<ExportInput, "arch" | "set" | "size">,
   channels: number,
   outputs: number
 ) {
@@ -100,7 +78,11 @@ type WidthsOf = (entry: TorchNames.TorchEntry) => { readonly input: number; read
 /**
  * The target with as many channels and outputs as asked for, or as many as the file's first and last weights have.
  */
-const resolveTarget = Effect.fnUntraced(function* (name: SpaceRef, input: Common, widthsOf: WidthsOf) {
+const resolveTarget = Effect.fnUntraced(function* (
+  name: SpaceRef,
+  input: Omit<ExportInput, "space">,
+  widthsOf: WidthsOf
+) {
   if (input.supernet === Option.isSome(input.arch)) {
     return yield* new UsageError({
       reason: "expected either --arch with its digits (one network) or --supernet (all of the space's weights)"

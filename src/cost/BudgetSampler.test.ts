@@ -2,7 +2,7 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import fc from "fast-check"
 import { expect, test } from "vitest"
-import { fakeSpace } from "../../property-tests/FakeSpace.ts"
+import { fakeSpace } from "../../property-tests/testing/FakeSpace.ts"
 import * as Key from "../random/Key.ts"
 import * as BudgetSampler from "./BudgetSampler.ts"
 

@@ -1,6 +1,6 @@
 import * as Result from "effect/Result"
 import { expect, test } from "vitest"
-import { fakeSpace } from "../../property-tests/FakeSpace.ts"
+import { fakeSpace } from "../../property-tests/testing/FakeSpace.ts"
 import * as LayerOptions from "./LayerOptions.ts"
 
 test("plain layers: genotype and options are the same digits", () => {

@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, truncateSync,
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http"
 import type { AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
-import { dirname, join, resolve } from "node:path"
+import { dirname, join } from "node:path"
 import { gzipSync } from "node:zlib"
 import * as Effect from "effect/Effect"
 import * as Logger from "effect/Logger"
@@ -12,6 +12,7 @@ import * as Schema from "effect/Schema"
 import fc from "fast-check"
 import * as tar from "tar"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import * as RealData from "../../tools/RealData.ts"
 import * as Key from "../random/Key.ts"
 import * as Cifar from "./Cifar.ts"
 import * as Cifar10 from "./Cifar10.ts"
@@ -206,30 +207,33 @@ describe("files", () => {
   })
 })
 
-const shared = resolve(import.meta.dirname, "../../../shared/data")
+const unpack = RealData.path("unpack.mjs")
 
-describe.skipIf(!existsSync(shared))("real images (skipped where ../shared/data is absent)", () => {
-  it.each([
-    ["cifar10", Cifar10.variant, decode10, 1000],
-    ["cifar100", Cifar100.variant, decode100, 100]
-  ] as const)(
-    "%s: 10,000 test images, as many of each class, with the known mean",
-    async (name, variant, decode, each) => {
-      const out = join(root, `real-${name}`)
-      execFileSync(process.execPath, [join(shared, "unpack.mjs"), join(shared, name), out, "test"])
-      const files = { trainFiles: ["test.bin"], testFiles: ["test.bin"] }
-      const data = await Effect.runPromise(Cifar.load(variant, decode({ folder: out, ...files })))
-      const counts = new Array<number>(variant.classes.length).fill(0)
-      for (const label of data.test.labels) counts[label]! += 1
-      expect(counts.every((count) => count === each)).toBe(true)
-      for (let c = 0; c < 3; c += 1) {
-        let sum = 0
-        for (let i = c; i < data.test.pixels.length; i += 3) sum += data.test.pixels[i]!
-        expect(Math.abs(sum / (10_000 * 1024) / 255 - variant.mean[c]!)).toBeLessThan(0.01)
+describe.skipIf(!RealData.has(unpack, "Cifar.test.ts, real images"))(
+  "real images (skipped where they are absent)",
+  () => {
+    it.each([
+      ["cifar10", Cifar10.variant, decode10, 1000],
+      ["cifar100", Cifar100.variant, decode100, 100]
+    ] as const)(
+      "%s: 10,000 test images, as many of each class, with the known mean",
+      async (name, variant, decode, each) => {
+        const out = join(root, `real-${name}`)
+        execFileSync(process.execPath, [unpack, RealData.path(name), out, "test"])
+        const files = { trainFiles: ["test.bin"], testFiles: ["test.bin"] }
+        const data = await Effect.runPromise(Cifar.load(variant, decode({ folder: out, ...files })))
+        const counts = new Array<number>(variant.classes.length).fill(0)
+        for (const label of data.test.labels) counts[label]! += 1
+        expect(counts.every((count) => count === each)).toBe(true)
+        for (let c = 0; c < 3; c += 1) {
+          let sum = 0
+          for (let i = c; i < data.test.pixels.length; i += 3) sum += data.test.pixels[i]!
+          expect(Math.abs(sum / (10_000 * 1024) / 255 - variant.mean[c]!)).toBeLessThan(0.01)
+        }
       }
-    }
-  )
-})
+    )
+  }
+)
 
 describe("download", () => {
   const payload = Buffer.from(Uint8Array.from(Key.uniforms(Key.make(5), 300_000), (u) => u * 256))

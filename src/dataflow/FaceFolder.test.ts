@@ -1,6 +1,6 @@
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
-import { join, resolve } from "node:path"
+import { join } from "node:path"
 import * as Effect from "effect/Effect"
 import * as Logger from "effect/Logger"
 import * as Result from "effect/Result"
@@ -8,6 +8,7 @@ import * as Schema from "effect/Schema"
 import fc from "fast-check"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import * as DataflowLaws from "../../property-tests/DataflowLaws.ts"
+import * as RealData from "../../tools/RealData.ts"
 import * as Key from "../random/Key.ts"
 import type { DataflowShape, DatasetError } from "./Dataflow.ts"
 import * as FaceFolder from "./FaceFolder.ts"
@@ -220,13 +221,15 @@ describe("face-folder", () => {
   })
 })
 
-const orl = resolve(import.meta.dirname, "../../../shared/data/orl_faces")
+const orl = RealData.path("orl_faces")
 
-it.skipIf(!existsSync(orl))("reads the ORL faces (skipped where ../shared/data is absent)", () =>
-  withFlow({ folder: orl, people: ["s1..s30"], testPeople: ["s31..s40"], channels: 1, size: 32 }, async (flow) => {
-    expect([flow.count("supernet"), flow.count("validation"), flow.count("test")]).toEqual([240, 60, 100])
-    expect(flow.verification?.pairs.length).toBe(900)
-  })
+it.skipIf(!RealData.has(orl, "FaceFolder.test.ts, the ORL faces"))(
+  "reads the ORL faces (skipped where they are absent)",
+  () =>
+    withFlow({ folder: orl, people: ["s1..s30"], testPeople: ["s31..s40"], channels: 1, size: 32 }, async (flow) => {
+      expect([flow.count("supernet"), flow.count("validation"), flow.count("test")]).toEqual([240, 60, 100])
+      expect(flow.verification?.pairs.length).toBe(900)
+    })
 )
 
 describe("VerificationPairs", () => {

@@ -1,12 +1,14 @@
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
-import { dirname, join, resolve } from "node:path"
+import { dirname, join } from "node:path"
 import { gunzipSync, gzipSync } from "node:zlib"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import fc from "fast-check"
 import { afterAll, describe, expect, it } from "vitest"
+import * as MakeMini from "../../tools/makeMini.ts"
+import * as RealData from "../../tools/RealData.ts"
 import { sizeOf } from "../engine/Shape.ts"
 import * as Key from "../random/Key.ts"
 import { RunKey } from "../random/RunKey.ts"
@@ -14,7 +16,6 @@ import { Dataflow, type DatasetError } from "./Dataflow.ts"
 import * as FashionMnist from "./FashionMnist.ts"
 import * as Idx from "./Idx.ts"
 import * as InMemory from "./InMemory.ts"
-import * as MakeMini from "./makeMini.ts"
 
 const root = mkdtempSync(join(tmpdir(), "osnas-fashion-"))
 afterAll(() => rmSync(root, { recursive: true, force: true }))
@@ -87,21 +88,18 @@ describe("the shipped subset", () => {
     )
   })
 
-  const official = resolve(import.meta.dirname, "../../../shared/data/fashion-mnist")
-  it.skipIf(!existsSync(official))(
-    "is what its script makes of the official files (skipped where ../shared/data is absent)",
-    () => {
-      const read = (folder: string, base: string) =>
-        new Uint8Array(gunzipSync(readFileSync(join(folder, `${base}.gz`))))
-      const { images, labels } = FashionMnist.files.test
-      const made = MakeMini.subset("test", read(official, images), read(official, labels))
-      expect(made.images).toEqual(read(FashionMnist.shippedFolder, images))
-      expect(made.labels).toEqual(read(FashionMnist.shippedFolder, labels))
-    }
-  )
+  const official = RealData.path("fashion-mnist")
+  const hasOfficial = RealData.has(official, "FashionMnist.test.ts, the official files")
+  it.skipIf(!hasOfficial)("is what its script makes of the official files (skipped where they are absent)", () => {
+    const read = (folder: string, base: string) => new Uint8Array(gunzipSync(readFileSync(join(folder, `${base}.gz`))))
+    const { images, labels } = FashionMnist.files.test
+    const made = MakeMini.subset("test", read(official, images), read(official, labels))
+    expect(made.images).toEqual(read(FashionMnist.shippedFolder, images))
+    expect(made.labels).toEqual(read(FashionMnist.shippedFolder, labels))
+  })
 
-  it.skipIf(!existsSync(official))(
-    "is read by the flow that reads the official files (skipped where ../shared/data is absent)",
+  it.skipIf(!hasOfficial)(
+    "is read by the flow that reads the official files (skipped where they are absent)",
     async () => {
       const data = await Effect.runPromise(FashionMnist.load(official))
       expect([data.train.labels.length, data.test.labels.length]).toEqual([60_000, 10_000])

@@ -16,6 +16,7 @@ import type { Dirent } from "node:fs"
 import * as fs from "node:fs/promises"
 import { dirname, extname, join } from "node:path"
 import * as Effect from "effect/Effect"
+import * as DataFolders from "../support/DataFolders.ts"
 import { DatasetError, type Skipped } from "./Dataflow.ts"
 import * as Files from "./Files.ts"
 
@@ -328,10 +329,13 @@ const missing = (dataset: string, root: string, option: string) => (failure: Dat
     const beside = yield* Effect.promise(() => contents(dirname(root)).catch(() => undefined))
     if (beside === undefined) return yield* failure
     const held = beside.folders.length === 0 ? "no folders" : some(beside.folders, 8)
+    const searched = DataFolders.isSearched(root)
+      ? `, nor in ${DataFolders.current().join(" or ")} (${DataFolders.variable} names where data is looked for)`
+      : ""
     return yield* new DatasetError({
       dataset,
       file: root,
-      reason: `does not exist; ${dirname(root)} holds ${held}: set ${option} to the folder that holds the images' folders`
+      reason: `does not exist${searched}; ${dirname(root)} holds ${held}: set ${option} to the folder that holds the images' folders`
     })
   })
 

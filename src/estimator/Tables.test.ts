@@ -1,11 +1,11 @@
-import { existsSync, readFileSync } from "node:fs"
-import { resolve } from "node:path"
+import { readFileSync } from "node:fs"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import { expect, test } from "vitest"
 import * as EstimatorLaws from "../../property-tests/EstimatorLaws.ts"
+import * as RealData from "../../tools/RealData.ts"
 import * as BudgetSampler from "../cost/BudgetSampler.ts"
 import * as LookupTable from "../cost/LookupTable.ts"
 import * as Key from "../random/Key.ts"
@@ -18,9 +18,8 @@ import * as NasBenchMacroTable from "./NasBenchMacroTable.ts"
 import { PerformanceEstimator } from "./PerformanceEstimator.ts"
 import * as Tabular from "./Tabular.ts"
 
-const shared = resolve("../shared/data/nas-tables")
-const macroFile = resolve(shared, "nas-bench-macro_cifar10.json")
-const cellsFile = resolve(shared, "nas-bench-201.csv")
+const macroFile = RealData.path("nas-tables/nas-bench-macro_cifar10.json")
+const cellsFile = RealData.path("nas-tables/nas-bench-201.csv")
 const table = Result.getOrThrow(NasBenchMacroTable.load())
 const costs = LookupTable.fromSpace(table.space)
 const within = (max: number) =>
@@ -45,19 +44,22 @@ const contestants: ReadonlyArray<CompareSearchers.Contestant> = [
   }
 ]
 
-test.skipIf(!existsSync(macroFile))("the table that ships is the published one, and our costs are its costs", () => {
-  const published = JSON.parse(readFileSync(macroFile, "utf8")) as Readonly<
-    Record<string, { readonly mean_acc: number; readonly flops: number; readonly params: number }>
-  >
-  const model = LookupTable.costModel(table.space, costs)
-  for (const [architecture, row] of Object.entries(published)) {
-    const genotype = [...architecture].map(Number)
-    expect(table.score(genotype)?.metrics["test"]).toBeCloseTo(row.mean_acc, 4)
-    expect(model.cost("flops", genotype)).toBe(row.flops)
-    expect(model.cost("params", genotype)).toBe(row.params)
+test.skipIf(!RealData.has(macroFile, "Tables.test.ts, the published NAS-Bench-Macro"))(
+  "the table that ships is the published one, and our costs are its costs",
+  () => {
+    const published = JSON.parse(readFileSync(macroFile, "utf8")) as Readonly<
+      Record<string, { readonly mean_acc: number; readonly flops: number; readonly params: number }>
+    >
+    const model = LookupTable.costModel(table.space, costs)
+    for (const [architecture, row] of Object.entries(published)) {
+      const genotype = [...architecture].map(Number)
+      expect(table.score(genotype)?.metrics["test"]).toBeCloseTo(row.mean_acc, 4)
+      expect(model.cost("flops", genotype)).toBe(row.flops)
+      expect(model.cost("params", genotype)).toBe(row.params)
+    }
+    expect(Object.keys(published)).toHaveLength(6561)
   }
-  expect(Object.keys(published)).toHaveLength(6561)
-})
+)
 
 test("architectures of one canonical form have one result", () => {
   const all = within(1e12)
@@ -125,21 +127,24 @@ test("evolution under 50M FLOPs finds the optimum within 200 evaluations in at l
   expect(rows[0]!.optimal).toBeGreaterThanOrEqual(85)
 })
 
-test.skipIf(!existsSync(cellsFile))("evolution beats the expectation of random search on NAS-Bench-201 too", () => {
-  for (const dataSet of ["c10", "c100", "in16"] as const) {
-    const cells = Result.getOrThrow(NasBench201Table.parse(readFileSync(cellsFile, "utf8"), cellsFile, dataSet))
-    const free = { base: 0, layers: cells.space.layers.map((layer) => layer.options.map(() => 0)) }
-    const sampler = Result.getOrThrow(BudgetSampler.make(cells.space, free, { metric: "flops", min: 0, max: 1 }))
-    const { random, rows } = CompareSearchers.compare({
-      table: cells,
-      sampler,
-      contestants: contestants.slice(1),
-      evaluations: [100],
-      seeds: 30
-    })
-    expect(rows[0]!.mean).toBeGreaterThan(random[0]!.mean)
+test.skipIf(!RealData.has(cellsFile, "Tables.test.ts, NAS-Bench-201"))(
+  "evolution beats the expectation of random search on NAS-Bench-201 too",
+  () => {
+    for (const dataSet of ["c10", "c100", "in16"] as const) {
+      const cells = Result.getOrThrow(NasBench201Table.parse(readFileSync(cellsFile, "utf8"), cellsFile, dataSet))
+      const free = { base: 0, layers: cells.space.layers.map((layer) => layer.options.map(() => 0)) }
+      const sampler = Result.getOrThrow(BudgetSampler.make(cells.space, free, { metric: "flops", min: 0, max: 1 }))
+      const { random, rows } = CompareSearchers.compare({
+        table: cells,
+        sampler,
+        contestants: contestants.slice(1),
+        evaluations: [100],
+        seeds: 30
+      })
+      expect(rows[0]!.mean).toBeGreaterThan(random[0]!.mean)
+    }
   }
-})
+)
 
 test("a search on the table ends with the best of what it scored", () => {
   const strategy = contestants[1]!.make(table.space, within(50e6), 30)

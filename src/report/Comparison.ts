@@ -11,6 +11,7 @@ import { escapeText } from "./Drawing.ts"
 import { duration, grouped, metric, si } from "./Format.ts"
 import { page } from "./Html.ts"
 import type { ReportData } from "./ReportData.ts"
+import * as TextTable from "./TextTable.ts"
 
 /** What a comparison takes of a run. */
 export interface ComparedRun {
@@ -209,19 +210,6 @@ export const told = (value: Statistic | null, show: (value: number) => string): 
 export const sizeText = (size: string): string =>
   size.length > 9 ? `${size[0]}.${size.slice(1, 3)}e${size.length - 1}` : grouped(size)
 
-/** Rows of cells as text; the first column to the left, the others to the right. */
-export const textTable = (rows: ReadonlyArray<ReadonlyArray<string>>): string => {
-  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => (row[column] ?? "").length)))
-  return rows
-    .map((row) =>
-      row
-        .map((cell, column) => (column === 0 ? cell.padEnd(widths[0]!) : cell.padStart(widths[column]!)))
-        .join("  ")
-        .trimEnd()
-    )
-    .join("\n")
-}
-
 /** Rows of cells as a table in Markdown, the first row its head. */
 export const markdownTable = (rows: ReadonlyArray<ReadonlyArray<string>>): string => {
   const line = (row: ReadonlyArray<string>) => `| ${row.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`
@@ -256,7 +244,7 @@ const words = (comparison: Comparison): ReadonlyArray<string> => [
 
 /** The comparison as text. */
 export const text = (comparison: Comparison): string =>
-  `${textTable(rowsOf(comparison))}\n\n${words(comparison).join("\n")}`
+  `${TextTable.format(rowsOf(comparison))}\n\n${words(comparison).join("\n")}`
 
 /** The comparison as Markdown. */
 export const markdown = (comparison: Comparison): string =>

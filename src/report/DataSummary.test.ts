@@ -12,8 +12,8 @@ import * as OddFolder from "../dataflow/testing/OddFolder.ts"
 import * as Key from "../random/Key.ts"
 import * as DataSummary from "./DataSummary.ts"
 import { html } from "./Html.ts"
-import { sample } from "./sample.test-data.ts"
 import { text } from "./Text.ts"
+import { sample } from "./testing/sample.ts"
 
 const root = mkdtempSync(join(tmpdir(), "osnas-summary-"))
 afterAll(() => rmSync(root, { recursive: true, force: true }))

@@ -10,6 +10,7 @@ import * as Schema from "effect/Schema"
 import type { DataflowShape, Split } from "../dataflow/Dataflow.ts"
 import { escapeText } from "./Drawing.ts"
 import { grouped } from "./Format.ts"
+import * as TextTable from "./TextTable.ts"
 
 const SplitSummary = Schema.Struct({
   images: Schema.Int,
@@ -212,11 +213,8 @@ const shortName = (name: string, most = 24): string => (name.length > most ? `${
 const namesOf = (summary: DataSummary, split: Split): ReadonlyArray<string> =>
   split === "test" ? (summary.verification?.identities ?? summary.classes) : summary.classes
 
-/** A table's rows with the first column as wide as its longest entry. */
-const rows = (entries: ReadonlyArray<readonly [key: string, value: string]>): string => {
-  const width = Math.max(...entries.map(([key]) => key.length))
-  return entries.map(([key, value]) => `  ${key.padEnd(width)}  ${value}`).join("\n")
-}
+const rows = (entries: ReadonlyArray<readonly [key: string, value: string]>): string =>
+  TextTable.format(entries, { align: ["left", "left"], indent: 2 })
 
 const numbers = (values: ReadonlyArray<number>): string => values.map((value) => value.toFixed(4)).join(" ")
 

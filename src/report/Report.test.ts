@@ -9,8 +9,8 @@ import { choiceLabels, colourOf, networkSvg, networkText, pathSvg } from "./Draw
 import * as Format from "./Format.ts"
 import { html } from "./Html.ts"
 import { paretoFront, type ReportData } from "./ReportData.ts"
-import { sample } from "./sample.test-data.ts"
 import { sparkline, text } from "./Text.ts"
+import { sample } from "./testing/sample.ts"
 
 const bare: ReportData = {
   ...sample,

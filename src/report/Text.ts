@@ -4,11 +4,10 @@ import { networkText } from "./Drawing.ts"
 import { cost, duration, figures, grouped, metric, reviewWords, si } from "./Format.ts"
 import * as Learning from "./Learning.ts"
 import { paretoFront, type ReportData } from "./ReportData.ts"
+import * as TextTable from "./TextTable.ts"
 
-const table = (rows: ReadonlyArray<readonly [string, string]>): string => {
-  const width = Math.max(...rows.map(([key]) => key.length))
-  return rows.map(([key, value]) => `  ${key.padEnd(width)}  ${value}`).join("\n")
-}
+const table = (rows: ReadonlyArray<readonly [string, string]>): string =>
+  TextTable.format(rows, { align: ["left", "left"], indent: 2 })
 
 /** A line of eighths that goes up and down with the values. */
 export const sparkline = (values: ReadonlyArray<number>, width = 40): string => {

@@ -418,3 +418,32 @@ it("overrides beat the file", () => {
   assert.deepStrictEqual(source.origin(["seed"]), { line: null, origin: "--seed" })
   assert.isTrue(Result.isSuccess(ConfigFile.override(source, [])))
 })
+
+it.effect("a dataflow's paths are searched for in the folders of OSNAS_DATA, and recorded as they were found", () =>
+  Effect.gen(function* () {
+    const before = process.env["OSNAS_DATA"]
+    yield* Effect.addFinalizer(() =>
+      Effect.sync(() => {
+        if (before === undefined) delete process.env["OSNAS_DATA"]
+        else process.env["OSNAS_DATA"] = before
+      })
+    )
+    process.env["OSNAS_DATA"] = join(folder, "datasets")
+    for (const name of ["people", "others"]) mkdirSync(join(folder, "datasets", name), { recursive: true })
+    const file = write(
+      "searched.yaml",
+      base.replace(
+        /^dataflow: .*$/m,
+        "dataflow: { name: face-folder, folder: people, testFolder: others, pairs: no.txt }"
+      )
+    )
+    const loaded = yield* Load.file(file)
+    const found = { folder: join(folder, "datasets/people"), testFolder: join(folder, "datasets/others") }
+    assert.deepInclude(loaded.components.dataflow.options, { ...found, pairs: "no.txt" })
+    const moved = Load.relocate(loaded, join(folder, "runs/x/config.yaml"))
+    assert.deepInclude(moved.config.dataflow as unknown as Record<string, unknown>, {
+      ...found,
+      pairs: resolve("no.txt")
+    })
+  }).pipe(Effect.scoped)
+)

@@ -16,6 +16,7 @@ import * as OptionKind from "../component/OptionKind.ts"
 import * as Threads from "../engine/Threads.ts"
 import * as ConfigFile from "../run/ConfigFile.ts"
 import { EngineConfig, RunConfig } from "../run/RunConfig.ts"
+import * as DataFolders from "../support/DataFolders.ts"
 import { closest } from "../support/Suggestion.ts"
 import { type AnyKind, type Bound, bind, type Chosen, type Kind, kinds, optionNames, type ServiceOf } from "./Bound.ts"
 import * as CrossChecks from "./CrossChecks.ts"
@@ -156,6 +157,24 @@ const issueAt = (
   message: string
 ): ConfigFile.ConfigIssue => ({ path: path.join("."), ...source.origin(path), message })
 
+/** A section with every path in it, by the kinds of its options, changed. */
+const mapPaths = (
+  value: unknown,
+  at: string,
+  optionKinds: OptionKind.OptionKinds,
+  change: (path: string) => string
+): unknown => {
+  if (typeof value === "string") {
+    const kind = OptionKind.at(optionKinds, at)
+    return kind.kind === "place" && kind.isPath ? change(value) : value
+  }
+  const inside = (inner: unknown, key: string | number) =>
+    mapPaths(inner, at === "" ? String(key) : `${at}.${key}`, optionKinds, change)
+  if (Array.isArray(value)) return value.map(inside)
+  if (!isRecord(value)) return value
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, inside(inner, key)]))
+}
+
 /** Decodes one component section. A section that is no mapping with a name is left to the decoding of the whole. */
 const choose = Effect.fnUntraced(function* <K extends Kind>(
   kind: K,
@@ -171,7 +190,12 @@ const choose = Effect.fnUntraced(function* <K extends Kind>(
     const issues = [issueAt(source, [kind, "name"], loaded.failure.message)]
     return { chosen: {}, issues } satisfies Part
   }
-  const chosen = loaded.success.choose(options)
+  const chosen = loaded.success.choose(
+    // A search path for data; other paths are where the configuration says.
+    kind === "dataflow"
+      ? mapPaths(options, "", OptionKind.of(loaded.success.options.ast), (path) => DataFolders.find(path))
+      : options
+  )
   return Result.isSuccess(chosen)
     ? ({ chosen: { [kind]: { ...chosen.success, name } }, issues: [] } as Part)
     : ({ chosen: {}, issues: ConfigFile.issuesOf(chosen.failure.issue, source, [kind]) } as Part)
@@ -359,19 +383,6 @@ const pathFrom = (folder: string, path: string): string => {
   return isAbsolute(seen) || seen.startsWith(".") ? seen : `./${seen}`
 }
 
-/** A section with every path in it, by the kinds of its options, made absolute. */
-const withAbsolutePaths = (value: unknown, at: string, optionKinds: OptionKind.OptionKinds): unknown => {
-  if (typeof value === "string") {
-    const kind = OptionKind.at(optionKinds, at)
-    return kind.kind === "place" && kind.isPath ? resolve(value) : value
-  }
-  if (Array.isArray(value)) return value.map((inner, index) => withAbsolutePaths(inner, `${at}.${index}`, optionKinds))
-  if (!isRecord(value)) return value
-  return Object.fromEntries(
-    Object.entries(value).map(([key, inner]) => [key, withAbsolutePaths(inner, `${at}.${key}`, optionKinds)])
-  )
-}
-
 /**
  * The same configuration for a file in another folder, as that of a run: paths in it lead to the same files from there.
  */
@@ -383,7 +394,7 @@ export const relocate = (loaded: LoadedRun, file: string): LoadedRun => {
     const section = loaded.config[kind]
     const name = isModulePath(section.name) ? pathFrom(folder, modulePath(section.name, loaded.folder)) : section.name
     // Options that are paths are relative to the working folder, so that elsewhere only an absolute path leads there.
-    const options = withAbsolutePaths(section, kind, loaded.kinds) as RunConfig[Kind]
+    const options = mapPaths(section, kind, loaded.kinds, (path) => resolve(path)) as RunConfig[Kind]
     return [kind, { ...options, name }] as const
   })
   const { budget, engine, start } = loaded.config

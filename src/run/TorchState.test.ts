@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as Result from "effect/Result"
-import { fill } from "../../property-tests/Filled.ts"
+import { fill } from "../../property-tests/testing/Filled.ts"
 import { sizeOf } from "../engine/Shape.ts"
 import * as Block from "../search-space/blocks/Block.ts"
 import { fixed, fromMacro, layersOf } from "../search-space/MacroSpace.ts"

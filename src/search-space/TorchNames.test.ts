@@ -1,6 +1,6 @@
 import * as Result from "effect/Result"
 import { describe, expect, it } from "vitest"
-import { fill } from "../../property-tests/Filled.ts"
+import { fill } from "../../property-tests/testing/Filled.ts"
 import { sizeOf } from "../engine/Shape.ts"
 import * as Block from "./blocks/Block.ts"
 import * as FbNet from "./FbNet.ts"

@@ -9,7 +9,7 @@ import { registerFusedKernels } from "../FusedKernels.ts"
 import { sizeOf } from "../Shape.ts"
 import { registerSimdBackend } from "./Backend.ts"
 import { fusedSimdKernels } from "./FusedKernels.ts"
-import { guardAllocator } from "./GuardedAllocator.ts"
+import { guardAllocator } from "./testing/GuardedAllocator.ts"
 
 const engines = [1, 2, 3, 7].map((threads) => {
   const name = `osnas-simd-branches-${threads}`

@@ -5,7 +5,7 @@ import { afterAll, describe, expect, it } from "vitest"
 import type { Activation, ConvStage, ConvStageParams } from "../ConvChain.ts"
 import { registerSimdBackend, type SimdBackend } from "./Backend.ts"
 import { convChain, EngineWidthError } from "./Chain.ts"
-import { guardAllocator } from "./GuardedAllocator.ts"
+import { guardAllocator } from "./testing/GuardedAllocator.ts"
 import "./StandardKernels.ts"
 
 // A chain in float64, plain loops, forward and backward: the figure the kernels are held against.

@@ -6,7 +6,7 @@ import { gradientMismatch } from "../FiniteDifferences.ts"
 import "../Gradients.ts"
 import { sizeOf } from "../Shape.ts"
 import { registerSimdBackend } from "./Backend.ts"
-import { guardAllocator } from "./GuardedAllocator.ts"
+import { guardAllocator } from "./testing/GuardedAllocator.ts"
 import "./StandardKernels.ts"
 
 const engines = [1, 2, 3, 7].map((threads) => {

@@ -9,7 +9,7 @@ import { registerGradients } from "../Gradients.ts"
 import { Draw, type Input, type KernelCase, kernelCases } from "../testing/KernelCases.ts"
 import { registerSimdBackend, type SimdBackend } from "./Backend.ts"
 import "./FusedKernels.ts"
-import { guardAllocator } from "./GuardedAllocator.ts"
+import { guardAllocator } from "./testing/GuardedAllocator.ts"
 
 const name = "osnas-simd-kernels-test"
 const RUNS = 24

@@ -11,8 +11,8 @@ import { normals, uniforms } from "../RandomOps.ts"
 import { blend } from "../StatisticsOps.ts"
 import { borrowedFrom, registerSimdBackend, type SimdBackend } from "./Backend.ts"
 import { fusedSimdKernels } from "./FusedKernels.ts"
-import { guardAllocator } from "./GuardedAllocator.ts"
 import { hostDependentKernels } from "./StandardKernels.ts"
+import { guardAllocator } from "./testing/GuardedAllocator.ts"
 
 const name = (threads: number): string => `standard-${threads}`
 const backends = new Map<number, SimdBackend>()

@@ -3,7 +3,7 @@ import * as tf from "@tensorflow/tfjs-core"
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest"
 import "../Gradients.ts"
 import { registerSimdBackend, type SimdBackend } from "./Backend.ts"
-import { guardAllocator } from "./GuardedAllocator.ts"
+import { guardAllocator } from "./testing/GuardedAllocator.ts"
 import "./StandardKernels.ts"
 
 const name = "osnas-simd-types-test"

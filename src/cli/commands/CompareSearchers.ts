@@ -1,0 +1,61 @@
+/** `osnas compare-searchers`: its flags, their types and its help. Loads the work when the command runs, so that help stays quick. */
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
+import * as Effect from "effect/Effect"
+import * as Flags from "../Flags.ts"
+
+const flags = {
+  table: Flag.Literals("table", ["nas-bench-macro", "nas-bench-201"]).pipe(
+    Flag.withDescription("The benchmark: nas-bench-macro ships, nas-bench-201 is read from --file"),
+    Flag.withDefault("nas-bench-macro")
+  ),
+  file: Flag.String("file").pipe(Flag.withDescription("The table's file"), Flag.optional),
+  dataSet: Flag.Literals("data-set", ["c10", "c100", "in16"]).pipe(
+    Flag.withDescription("nas-bench-201: CIFAR-10, CIFAR-100 or ImageNet16-120"),
+    Flag.withDefault("c10")
+  ),
+  strategy: Flag.String("strategy").pipe(
+    Flag.withMetavar("NAME"),
+    Flag.withDescription("A search strategy, or a module's path (again for more); default: random and evolution"),
+    Flag.between(0, 100)
+  ),
+  evaluations: Flag.String("evaluations").pipe(
+    Flag.withMetavar("N,N,..."),
+    Flag.withDescription("How many architectures a search may score; each number is a search of its own"),
+    Flag.withDefault("10,50,100,300")
+  ),
+  seeds: Flag.Int("seeds").pipe(
+    Flag.withSchema(Flags.PositiveInt),
+    Flag.withDescription("Searches of each kind"),
+    Flag.withDefault(100)
+  ),
+  maxFlops: Flag.Finite("max-flops").pipe(
+    Flag.withDescription("nas-bench-macro: only architectures of at most so many FLOPs, like 50e6"),
+    Flag.optional
+  ),
+  json: Flags.json("Print one JSON object")
+}
+
+/** The arguments and flags of the command, as the work gets them. */
+export type Input = Command.Command.Config.Infer<typeof flags>
+
+/** `osnas compare-searchers`. */
+export const compareSearchers = Command.make("compare-searchers", flags, (input) =>
+  Effect.flatMap(
+    Effect.promise(() => import("../CompareSearchers.ts")),
+    (module) => module.run(input)
+  )
+).pipe(
+  Command.withDescription(
+    "Compare search strategies on a tabular benchmark, in seconds: the test accuracy of what each finds, mean over seeds, beside the exact expectation of random search without replacement."
+  ),
+  Command.withShortDescription("Search strategies on a tabular benchmark"),
+  Command.withExamples([
+    {
+      command: "osnas compare-searchers --table nas-bench-macro --evaluations 10,50,100,300 --seeds 100",
+      description: "Those that ship"
+    },
+    { command: "osnas compare-searchers --strategy evolution --strategy ./my-searcher.ts", description: "Yours, too" },
+    { command: "osnas compare-searchers --max-flops 50e6 --evaluations 200", description: "Under a budget" }
+  ])
+)

@@ -1,0 +1,52 @@
+/** `osnas inspect-data`: its flags, their types and its help. Loads the work when the command runs, so that help stays quick. */
+import * as Argument from "effect/cli/Argument"
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
+import * as Effect from "effect/Effect"
+import * as Flags from "../Flags.ts"
+
+const flags = {
+  config: Argument.String("config").pipe(Argument.withDescription("Configuration (YAML)")),
+  set: Flags.set("Override a value of the file: --set dataflow.folder=data/flowers (again for more)"),
+  sample: Flag.Int("sample").pipe(
+    Flag.withSchema(Flags.PositiveInt),
+    Flag.withMetavar("N"),
+    Flag.withDescription(
+      "Images to decode for sizes, formats, mean and deviation; default 2,000, or all where they are in memory"
+    ),
+    Flag.optional
+  ),
+  sheet: Flag.String("sheet").pipe(
+    Flag.withMetavar("FILE"),
+    Flag.withDescription(
+      "Contact sheet of augmented training images (PNG); default <name>-data-sheet.png in the current folder"
+    ),
+    Flag.optional
+  ),
+  noSheet: Flags.given("no-sheet", "Make no contact sheet"),
+  json: Flags.json("Print one JSON object")
+}
+
+/** The arguments and flags of the command, as the work gets them. */
+export type Input = Command.Command.Config.Infer<typeof flags>
+
+/** `osnas inspect-data`. */
+export const inspectData = Command.make("inspect-data", flags, (input) =>
+  Effect.flatMap(
+    Effect.promise(() => import("../InspectData.ts")),
+    (module) => module.run(input)
+  )
+).pipe(
+  Command.withDescription(
+    "Show what the dataflow of a configuration sees: images per class and split, sizes and formats of the files, what is skipped or broken, images that are in training and in the test, mean and deviation beside those it normalises with, batches a second, and a contact sheet of augmented images. Trains nothing; writes nothing but the sheet."
+  ),
+  Command.withShortDescription("What a configuration's data are, before a run"),
+  Command.withExamples([
+    { command: "osnas inspect-data search.yaml", description: "The data of a configuration" },
+    {
+      command: "osnas inspect-data search.yaml --set dataflow.crop=4 --sheet crop4.png",
+      description: "What another augmentation makes of the images"
+    },
+    { command: "osnas inspect-data search.yaml --sample 20000 --json", description: "More images, as JSON" }
+  ])
+)

@@ -1,0 +1,37 @@
+/** Rows of cells as aligned columns: the tables that commands and reports print. */
+
+/** How the cells of a column are aligned. */
+export type Alignment = "left" | "right"
+
+/** How a table is laid out. */
+export interface TextTableOptions {
+  /** One for each column; default: the first to the left, the others to the right. */
+  readonly align?: ReadonlyArray<Alignment>
+  /** Spaces before every row; default 0. */
+  readonly indent?: number
+}
+
+/**
+ * Rows of cells as text: columns as wide as their longest cell, two spaces between them, no spaces at the end of a line.
+ *
+ * **Example** (A name and a number)
+ *
+ * ```ts
+ * import * as TextTable from "./TextTable.ts"
+ * const rows = [["searcher", "accuracy"], ["random", "93.1"]]
+ * TextTable.format(rows) // => "searcher  accuracy\nrandom        93.1"
+ * TextTable.format(rows, { align: ["left", "left"], indent: 2 }) // => "  searcher  accuracy\n  random    93.1"
+ * ```
+ */
+export const format = (rows: ReadonlyArray<ReadonlyArray<string>>, options: TextTableOptions = {}): string => {
+  const { align, indent = 0 } = options
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => (row[column] ?? "").length)))
+  const isLeft = (column: number): boolean => (align === undefined ? column === 0 : align[column] === "left")
+  return rows
+    .map((row) =>
+      `${" ".repeat(indent)}${row
+        .map((cell, column) => (isLeft(column) ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!)))
+        .join("  ")}`.trimEnd()
+    )
+    .join("\n")
+}
