@@ -22,9 +22,11 @@ import { networkText } from "../report/Drawing.ts"
 import { cost, figures, si } from "../report/Format.ts"
 import type { ReportData } from "../report/ReportData.ts"
 import * as ConfigFile from "../run/ConfigFile.ts"
+import * as Lifecycle from "../run/Lifecycle.ts"
+import type { RunOutcome } from "../run/MachineHost.ts"
+import { RunMismatch } from "../run/RunError.ts"
 import { RunEvents } from "../run/RunEvents.ts"
 import * as RunFolder from "../run/RunFolder.ts"
-import * as Runner from "../run/Runner.ts"
 import { Disk, readText } from "../support/Disk.ts"
 import * as Check from "./Check.ts"
 import * as ExitCode from "./Exit.ts"
@@ -240,7 +242,7 @@ const closing = (data: ReportData, folder: string, page: string | undefined): st
 }
 
 /** The end of a run: the page, and what was found. */
-const finish = Effect.fnUntraced(function* (outcome: Runner.RunOutcome, json: boolean) {
+const finish = Effect.fnUntraced(function* (outcome: RunOutcome, json: boolean) {
   const { data, file, page } = yield* Report.make(outcome.folder)
   const written = yield* Effect.result(page)
   if (outcome._tag === "Paused") {
@@ -309,7 +311,7 @@ export const begin = (loaded: Load.LoadedRun, beginning: Beginning) => {
         `Latency is that of ${latency.latency}, as ${loaded.config.budget.lookupTable} says; nothing is measured here.`
       )
     }
-    return yield* Runner.run({
+    return yield* Lifecycle.run({
       config: moved.config,
       kinds: moved.kinds,
       modules: Load.moduleDigests(loaded),
@@ -437,7 +439,7 @@ const configText = Effect.fnUntraced(function* (dir: string, set: ReadonlyArray<
 })
 
 /** A mismatch of the data, with the files that have changed since the run began. */
-const withChangedFiles = Effect.fnUntraced(function* (mismatch: Runner.RunMismatch) {
+const withChangedFiles = Effect.fnUntraced(function* (mismatch: RunMismatch) {
   const isOfData = ({ key }: { readonly key: string }): boolean => key === "dataset.digest"
   if (!mismatch.differences.some(isOfData)) return mismatch
   const text = yield* readText(yield* Disk, join(resolve(mismatch.folder), RunFolder.files.data))
@@ -447,7 +449,7 @@ const withChangedFiles = Effect.fnUntraced(function* (mismatch: Runner.RunMismat
   const differences = mismatch.differences.map((difference) =>
     isOfData(difference) ? { ...difference, why: changed.join("; ") } : difference
   )
-  return new Runner.RunMismatch({ folder: mismatch.folder, differences })
+  return new RunMismatch({ folder: mismatch.folder, differences })
 })
 
 /** Resumes the run in a folder; the first Ctrl-C pauses it. */
@@ -460,7 +462,7 @@ export const goOn = Effect.fn("Run.goOn")(function* ({ dir, maxMinutes, set, thr
     const { config, kinds } = loaded
     const modules = Load.moduleDigests(loaded)
     const options = { config, configText: text, kinds, modules, folder: dir, maxMinutes: minutes, pause }
-    return yield* Effect.catchTag(Runner.resume(options), "RunMismatch", (mismatch) =>
+    return yield* Effect.catchTag(Lifecycle.resume(options), "RunMismatch", (mismatch) =>
       Effect.flatMap(withChangedFiles(mismatch), Effect.fail)
     )
   })

@@ -433,7 +433,7 @@ export const noteWeights = (
   })
 
 /** All trees of a state by their place in it. */
-const trees = (state: TrainingState): Readonly<Record<string, ParameterTree>> => ({
+export const trees = (state: TrainingState): Readonly<Record<string, ParameterTree>> => ({
   params: state.variables.params,
   stats: state.variables.stats,
   criterion: state.criterion,

@@ -2,15 +2,15 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { Disk } from "../../support/Disk.ts"
+import * as Lifecycle from "../Lifecycle.ts"
 import { RunEvents } from "../RunEvents.ts"
-import * as Runner from "../Runner.ts"
 import * as SmallRun from "./SmallRun.ts"
 
 const [folder = "", seed = "0"] = process.argv.slice(2)
 const config = SmallRun.config({ seed: Number.parseInt(seed, 10), checkpoint: { everySteps: 2, keep: 1 } })
 
-const program = Effect.catchTag(Runner.resume({ config, folder }), "RunFolderError", () =>
-  Runner.run({ config, folder })
+const program = Effect.catchTag(Lifecycle.resume({ config, folder }), "RunFolderError", () =>
+  Lifecycle.run({ config, folder })
 ).pipe(
   Effect.updateService(RunEvents, (events) => ({
     ...events,
