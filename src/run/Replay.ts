@@ -43,7 +43,7 @@ export const replay = (options: ReplayOptions): Effect.Effect<Replayed, RunError
       const checkpoint = yield* Checkpoint.read(all.disk, file)
       const { architecture, phase } = checkpoint.metadata
       if (phase !== "supernetTraining" && phase !== "retraining") {
-        const reason = "it is no checkpoint of a training phase"
+        const reason = "it is not a checkpoint of a training phase"
         return yield* new Checkpoint.CheckpointError({ file, tensor: null, reason })
       }
       const input: TrainingInput = {

@@ -23,8 +23,8 @@
  *     step: 4,
  *     variables,
  *     criterion: {},
- *     optimizer: { step: 4, slots: { momentum: { weight: memory } } },
- *     sampler: null,
+ *     optimizer: { slots: { momentum: { weight: memory } }, counts: {} },
+ *     sampler: {},
  *     learner: null,
  *     sums: { steps: 0, loss: 0, accuracy: 0 },
  *     history: []

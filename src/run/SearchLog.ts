@@ -52,12 +52,13 @@ export const make = (journal: Pick<Journal, "append" | "file" | "lines">): Searc
     if (line === undefined) return yield* fail(`it is missing: the file has only ${lines.length} lines`)
     if (line["architecture"] !== architecture) {
       return yield* fail(
-        `the search asks for ${architecture} here, and the line tells of ${String(line["architecture"])}`
+        `the search asks for ${architecture} here, and the line is about ${String(line["architecture"])}`
       )
     }
     const score = decodeScore({ objective: line["objective"], metrics: line["metrics"] })
     const cost = line["cost"]
-    if (Option.isNone(score) || typeof cost !== "number") return yield* fail("it is no scored candidate")
+    if (Option.isNone(score) || typeof cost !== "number")
+      return yield* fail("it is not a scored architecture: objective, metrics or cost is missing or is not a number")
     return { cost, score: score.value }
   })
   const append: SearchLog["append"] = Effect.fnUntraced(function* ({ score, ...place }) {

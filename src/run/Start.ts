@@ -77,7 +77,7 @@ export const read = Effect.fnUntraced(function* (services: Services, config: Run
     if (start.network !== null) {
       return yield* new RunFailure({
         tag: "StartError",
-        reason: "start.network: weights alone are no network; give start.architecture beside it"
+        reason: "start.network: weights alone do not make a network; give start.architecture as well"
       })
     }
   }

@@ -432,7 +432,7 @@ export const noteWeights = (
     return [atEnd ? { ...state, history: [...state.history.slice(0, -1), { ...last, weights }] } : state, weights]
   })
 
-/** All trees of a state by their place in it. */
+/** All trees of a state by their place in it: parameters, statistics, criterion, learner, slots of the optimiser. */
 export const trees = (state: TrainingState): Readonly<Record<string, ParameterTree>> => ({
   params: state.variables.params,
   stats: state.variables.stats,

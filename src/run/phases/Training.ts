@@ -95,8 +95,8 @@ const stateFor = Effect.fnUntraced(function* (
   return yield* Trainer.fromCheckpoint(file, checkpoint, shapesOf(network))
 })
 
-/** Reports a remark of the training agent, once per epoch however many pieces the epoch has. */
-export type RemarkMemory = { epoch: string }
+/** The epoch whose remark was reported last: an epoch reports one remark, however many pieces it has. */
+type RemarkMemory = { epoch: string }
 
 interface Piece {
   readonly context: PhaseContext

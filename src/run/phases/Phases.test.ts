@@ -1,0 +1,163 @@
+/** The phases one by one, without the machine and without a run's folder: a disk in memory, a journal that is an array. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type { CheckpointRef, TrainingPosition } from "../../../machines/RunState.ts"
+import { Disk } from "../../support/Disk.ts"
+import type { Journal, Line } from "../Journal.ts"
+import * as Progress from "../Progress.ts"
+import * as ResidentWeights from "../ResidentWeights.ts"
+import { services } from "../RunServices.ts"
+import * as SearchLog from "../SearchLog.ts"
+import * as MemoryDisk from "../testing/MemoryDisk.ts"
+import * as SmallRun from "../testing/SmallRun.ts"
+import * as Trials from "../testing/Trials.ts"
+import * as Evaluating from "./Evaluating.ts"
+import * as Searching from "./Searching.ts"
+import * as Training from "./Training.ts"
+
+const config = SmallRun.config()
+const never = () => false
+
+const makeJournal = (lines: ReadonlyArray<Line> = []) => {
+  const added: Array<Line> = []
+  const journal: Journal = {
+    file: "search.jsonl",
+    lines,
+    append: (line) => Effect.sync(() => void added.push(line)),
+    sync: Effect.void
+  }
+  return { journal, added }
+}
+
+/** One life of the phases over a disk: what a run gives them, and the events they reported. */
+const makeLife = Effect.fnUntraced(function* (memory: MemoryDisk.MemoryDisk, logged: ReadonlyArray<Line> = []) {
+  const all = yield* services
+  const events = makeJournal()
+  const search = makeJournal(logged)
+  let scored = 0
+  const score: typeof all.estimator.score = (genotype) =>
+    Effect.suspend(() => {
+      scored += 1
+      return all.estimator.score(genotype)
+    })
+  const context: Searching.SearchContext = {
+    services: { ...all, estimator: { ...all.estimator, score } },
+    config,
+    folder: { disk: memory.disk, path: (name) => `/phases/${name}` },
+    shownFolder: "runs/phases",
+    resident: yield* ResidentWeights.make,
+    progress: Progress.make(all.events, events.journal),
+    log: SearchLog.make(search.journal),
+    scoredBefore: logged.length
+  }
+  return { context, events: events.added, added: search.added, scoredCount: () => scored }
+})
+
+const makeMemory = Effect.gen(function* () {
+  const memory = MemoryDisk.make()
+  for (const folder of ["/phases", "/phases/checkpoints"]) yield* memory.disk.makeFolder(folder)
+  return memory
+})
+
+const on = <A, E>(memory: MemoryDisk.MemoryDisk, program: Effect.Effect<A, E, RunServicesWithScope>) =>
+  Effect.scoped(program).pipe(
+    Effect.provide(Layer.merge(SmallRun.layer(config.seed), Layer.succeed(Disk, memory.disk)))
+  )
+type RunServicesWithScope = Effect.Services<ReturnType<typeof makeLife>>
+
+/** Trains a whole phase, piece by piece; with `everyLife`, each piece in a life of its own that reads its checkpoint. */
+const trainPhase = Effect.fnUntraced(function* (
+  memory: MemoryDisk.MemoryDisk,
+  input: Pick<Parameters<ReturnType<typeof Training.make>["train"]>[0], "architecture" | "phase">,
+  everyLife: boolean
+) {
+  const first = yield* makeLife(memory)
+  let position: TrainingPosition | null = null
+  while (position === null || position.step < position.steps) {
+    const { context } = everyLife ? yield* makeLife(memory) : first
+    position = yield* Training.make(context).train({ ...input, position }, everyLife ? () => true : never)
+  }
+  return position
+})
+
+const supernetPhase = { phase: "supernetTraining", architecture: null } as const
+
+/** Scores a generation as the machine does. */
+const scoreAll = Effect.fnUntraced(function* (context: Searching.SearchContext, supernet: CheckpointRef) {
+  const { candidates, state } = yield* Searching.ask(context, { supernet, learning: null, state: null })
+  const scored = []
+  for (const [evaluation, genotype] of candidates.entries()) {
+    const outcome = yield* Searching.score(context, { supernet, evaluation, generation: 0, genotype })
+    scored.push({ genotype, ...outcome })
+  }
+  return yield* Searching.tell(context, { state, generation: 0, scored })
+})
+
+describe("phases", () => {
+  it.live("each comes to what it comes to in a run", () =>
+    Effect.gen(function* () {
+      const whole = MemoryDisk.make()
+      yield* Trials.begin(whole.disk, config)
+      const memory = yield* makeMemory
+      yield* on(
+        memory,
+        Effect.gen(function* () {
+          const all = yield* services
+          const supernet = yield* trainPhase(memory, supernetPhase, false)
+          const { context } = yield* makeLife(memory)
+          const { best } = yield* scoreAll(context, supernet.checkpoint)
+          assert.isNotNull(best)
+          const recorded = JSON.parse(new TextDecoder().decode(whole.files().get(`${Trials.folder}/metrics.json`)))
+          const architecture = all.space.parse(recorded.architecture)
+          const genotype = yield* Effect.fromResult(architecture)
+          const network = yield* trainPhase(memory, { phase: "retraining", architecture: genotype }, false)
+          const input = { architecture: genotype, network: network.checkpoint }
+          const metrics = yield* Evaluating.evaluate((yield* makeLife(memory)).context, input)
+          assert.deepStrictEqual(recorded.test, metrics)
+        })
+      )
+      for (const name of ["checkpoints/supernet.safetensors", "network.safetensors"]) {
+        assert.isDefined(memory.files().get(`/phases/${name}`))
+        assert.deepStrictEqual(memory.files().get(`/phases/${name}`), whole.files().get(`${Trials.folder}/${name}`))
+      }
+    })
+  )
+
+  it.live("training by single steps, each in a life of its own, gives the same weights and frees every tensor", () =>
+    Effect.gen(function* () {
+      const before = SmallRun.liveTensors()
+      const [together, apart] = [yield* makeMemory, yield* makeMemory]
+      const whole = yield* on(together, trainPhase(together, supernetPhase, false))
+      const pieces = yield* on(apart, trainPhase(apart, supernetPhase, true))
+      assert.deepStrictEqual(pieces, whole)
+      assert.strictEqual(SmallRun.liveTensors(), before)
+    })
+  )
+
+  it.live("an architecture that the log contains is not scored again, a line about another one is refused", () =>
+    Effect.gen(function* () {
+      const memory = yield* makeMemory
+      yield* on(
+        memory,
+        Effect.gen(function* () {
+          const { checkpoint } = yield* trainPhase(memory, supernetPhase, false)
+          const first = yield* makeLife(memory)
+          const told = yield* scoreAll(first.context, checkpoint)
+          assert.strictEqual(first.scoredCount(), 3)
+          assert.lengthOf(first.added, 3)
+
+          const again = yield* makeLife(memory, first.added.slice(0, 2))
+          assert.deepStrictEqual(yield* scoreAll(again.context, checkpoint), told)
+          assert.strictEqual(again.scoredCount(), 1)
+          assert.deepStrictEqual(again.added, first.added.slice(2))
+          assert.strictEqual(again.context.log.digest(3), first.context.log.digest(3))
+
+          const swapped = yield* makeLife(memory, [first.added[1] ?? {}, first.added[0] ?? {}])
+          const error = yield* Effect.flip(scoreAll(swapped.context, checkpoint))
+          assert.match(error.message, /^search.jsonl, line 1: the search asks for .* here, and the line is about /)
+        })
+      )
+    })
+  )
+})
