@@ -19,7 +19,7 @@ import type { RecordResults, Results, SavePiece } from "../../machines/RunState.
 import {
   type AskCandidates,
   type LearnPiece,
-  type ScoreCandidate,
+  type ScoreGeneration,
   searchingMachine,
   type TellScores
 } from "../../machines/Searching.ts"
@@ -152,7 +152,9 @@ const machineOf = (host: Host, runtime: Runtime<never>, snapshot: () => unknown)
             noting(Learning.learn(search, piece, pausing))
           ),
           ask: fromEffect(runtime, (question: AskCandidates) => noting(Searching.ask(search, question))),
-          score: fromEffect(runtime, (candidate: ScoreCandidate) => noting(Searching.score(search, candidate))),
+          score: fromEffect(runtime, (generation: ScoreGeneration, { pausing }) =>
+            noting(Searching.score(search, generation, pausing))
+          ),
           tell: fromEffect(runtime, (scores: TellScores) => noting(Searching.tell(search, scores))),
           save: actors.save
         }

@@ -11,7 +11,6 @@ import { SearchStrategy } from "../search-strategy/SearchStrategy.ts"
 import { Disk } from "../support/Disk.ts"
 import { TrainingAgent } from "../training-agent/TrainingAgent.ts"
 import { TrainingStrategy } from "../training-strategy/TrainingStrategy.ts"
-import { HeldSupernet } from "./HeldSupernet.ts"
 import { RunEvents } from "./RunEvents.ts"
 
 /** Everything a run needs of its surroundings. */
@@ -23,7 +22,6 @@ export type RunServices =
   | Dataflow
   | TrainingAgent
   | PerformanceEstimator
-  | HeldSupernet
   | CostModel
   | Engine
   | RunKey
@@ -40,7 +38,6 @@ export const services = Effect.gen(function* () {
     dataflow: yield* Dataflow,
     agent: yield* TrainingAgent,
     estimator: yield* PerformanceEstimator,
-    supernet: yield* HeldSupernet,
     costs: yield* CostModel,
     engine: yield* Engine,
     key: yield* RunKey,

@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { CheckpointRef, TrainingPosition } from "../../../machines/RunState.ts"
+import type { ScoreArchitectures } from "../../estimator/PerformanceEstimator.ts"
 import { Disk } from "../../support/Disk.ts"
 import type { Journal, Line } from "../Journal.ts"
 import * as Progress from "../Progress.ts"
@@ -36,10 +37,10 @@ const makeLife = Effect.fnUntraced(function* (memory: MemoryDisk.MemoryDisk, log
   const events = makeJournal()
   const search = makeJournal(logged)
   let scored = 0
-  const score: typeof all.estimator.score = (genotype) =>
+  const score: typeof all.estimator.score = (architectures, options) =>
     Effect.suspend(() => {
-      scored += 1
-      return all.estimator.score(genotype)
+      scored += architectures.length
+      return all.estimator.score(architectures, options)
     })
   const context: Searching.SearchContext = {
     services: { ...all, estimator: { ...all.estimator, score } },
@@ -83,14 +84,31 @@ const trainPhase = Effect.fnUntraced(function* (
 
 const supernetPhase = { phase: "supernetTraining", architecture: null } as const
 
+/** The same life with another way to score a generation. */
+const withScore = (context: Searching.SearchContext, score: ScoreArchitectures): Searching.SearchContext => {
+  const { services } = context
+  return { ...context, services: { ...services, estimator: { ...services.estimator, score } } }
+}
+
+/** Scores a list from its end to its beginning, and reports each score as it comes. */
+const backwards =
+  (one: ScoreArchitectures): ScoreArchitectures =>
+  (architectures, options) =>
+    Effect.map(
+      Effect.forEach([...architectures.entries()].reverse(), ([index, architecture]) =>
+        one([architecture], {
+          supernet: options?.supernet,
+          onScore: (_, score) => options?.onScore?.(index, score) ?? Effect.void
+        })
+      ),
+      (scores) => scores.flat().reverse()
+    )
+
 /** Scores a generation as the machine does. */
 const scoreAll = Effect.fnUntraced(function* (context: Searching.SearchContext, supernet: CheckpointRef) {
   const { candidates, state } = yield* Searching.ask(context, { supernet, learning: null, state: null })
-  const scored = []
-  for (const [evaluation, genotype] of candidates.entries()) {
-    const outcome = yield* Searching.score(context, { supernet, evaluation, generation: 0, genotype })
-    scored.push({ genotype, ...outcome })
-  }
+  const scores = yield* Searching.score(context, { supernet, evaluation: 0, generation: 0, candidates }, never)
+  const scored = scores.map((one, index) => ({ genotype: candidates[index] ?? [], ...one }))
   return yield* Searching.tell(context, { state, generation: 0, scored })
 })
 
@@ -156,6 +174,80 @@ describe("phases", () => {
           const swapped = yield* makeLife(memory, [first.added[1] ?? {}, first.added[0] ?? {}])
           const error = yield* Effect.flip(scoreAll(swapped.context, checkpoint))
           assert.match(error.message, /^search.jsonl, line 1: the search asks for .* here, and the line is about /)
+        })
+      )
+    })
+  )
+
+  it.live("whatever order scores arrive in, the log, the events and what the searcher is given are the same", () =>
+    Effect.gen(function* () {
+      const memory = yield* makeMemory
+      yield* on(
+        memory,
+        Effect.gen(function* () {
+          const { checkpoint } = yield* trainPhase(memory, supernetPhase, false)
+          const inOrder = yield* makeLife(memory)
+          const told = yield* scoreAll(inOrder.context, checkpoint)
+          const { score } = inOrder.context.services.estimator
+          const silent: ScoreArchitectures = (architectures, options) =>
+            score(architectures, { supernet: options?.supernet })
+          const withoutTime = (lines: ReadonlyArray<Line>) => lines.map(({ time: _, ...line }) => line)
+          for (const other of [backwards(score), silent]) {
+            const life = yield* makeLife(memory)
+            assert.deepStrictEqual(yield* scoreAll(withScore(life.context, other), checkpoint), told)
+            assert.deepStrictEqual(life.added, inOrder.added)
+            const events = withoutTime(life.events).filter((line) => line["_tag"] !== "PhaseStarted")
+            assert.deepStrictEqual(
+              events,
+              withoutTime(inOrder.events).filter((line) => line["_tag"] !== "PhaseStarted")
+            )
+          }
+        })
+      )
+    })
+  )
+
+  it.live("a pause ends the scoring after the next score, and the rest is scored later to the same end", () =>
+    Effect.gen(function* () {
+      const memory = yield* makeMemory
+      yield* on(
+        memory,
+        Effect.gen(function* () {
+          const { checkpoint: supernet } = yield* trainPhase(memory, supernetPhase, false)
+          const whole = yield* makeLife(memory)
+          const { candidates } = yield* Searching.ask(whole.context, { supernet, learning: null, state: null })
+          const first = { supernet, evaluation: 0, generation: 0, candidates }
+          const scores = yield* Searching.score(whole.context, first, never)
+          const parts = yield* makeLife(memory)
+          const one = yield* Searching.score(parts.context, first, () => true)
+          assert.deepStrictEqual(one, scores.slice(0, 1))
+          const rest = { ...first, evaluation: 1, candidates: candidates.slice(1) }
+          assert.deepStrictEqual(yield* Searching.score(parts.context, rest, never), scores.slice(1))
+          assert.deepStrictEqual(parts.added, whole.added)
+          // From its end to its beginning: nothing can be logged before the last score is there.
+          const late = yield* makeLife(memory)
+          const reversed = withScore(late.context, backwards(late.context.services.estimator.score))
+          assert.deepStrictEqual(yield* Searching.score(reversed, first, () => true), scores)
+        })
+      )
+    })
+  )
+
+  it.live("an estimator that gives fewer scores than architectures is refused, with the first that it left out", () =>
+    Effect.gen(function* () {
+      const memory = yield* makeMemory
+      yield* on(
+        memory,
+        Effect.gen(function* () {
+          const { checkpoint } = yield* trainPhase(memory, supernetPhase, false)
+          const { context } = yield* makeLife(memory)
+          const { score } = context.services.estimator
+          const lacking = withScore(context, (architectures, options) => score(architectures.slice(0, 2), options))
+          const error = yield* Effect.flip(scoreAll(lacking, checkpoint))
+          assert.match(
+            error.message,
+            /^estimator supernet, architecture .*: a list of 3 architectures got 2 scores; expected one for each$/
+          )
         })
       )
     })
