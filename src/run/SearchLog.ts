@@ -6,19 +6,14 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import type { CostAndScore } from "../../machines/Searching.ts"
 import { Score } from "../search-strategy/SearchStrategy.ts"
 import * as CanonicalJson from "../support/CanonicalJson.ts"
 import type { DiskError } from "../support/Disk.ts"
 import { type Journal, JournalError, type Line } from "./Journal.ts"
 
-/** The cost of an architecture and its score. */
-export interface Outcome {
-  readonly cost: number
-  readonly score: Score
-}
-
 /** A scored architecture and its place in the search. */
-export interface Entry extends Outcome {
+export interface Entry extends CostAndScore {
   /** Counts all candidates of the search, from 0. */
   readonly evaluation: number
   /** From 0. */
@@ -30,10 +25,12 @@ export interface Entry extends Outcome {
 /** The log of a search. */
 export interface SearchLog {
   /**
-   * The logged outcome of an evaluation; undefined: it is not logged yet. Fails where the line is about another
+   * The logged cost and score of an evaluation; undefined: it is not logged yet. Fails where the line is about another
    * architecture, or where a line before it is missing.
    */
-  readonly find: (place: Pick<Entry, "evaluation" | "architecture">) => Effect.Effect<Outcome | undefined, JournalError>
+  readonly find: (
+    place: Pick<Entry, "evaluation" | "architecture">
+  ) => Effect.Effect<CostAndScore | undefined, JournalError>
   readonly append: (entry: Entry) => Effect.Effect<void, DiskError>
   /** SHA-256 (hex) of the first `count` lines. */
   readonly digest: (count: number) => string
