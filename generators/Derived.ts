@@ -196,10 +196,10 @@ const contracts: { readonly [K in Exclude<ComponentKind, "engine">]: Contract } 
   },
   estimator: {
     service: "PerformanceEstimator",
-    override: "score: (genotype) => base.score(genotype)",
-    laws: "EstimatorLaws.check(service, [space.choices.map(() => 0), space.choices.map(() => 1)])",
+    override: "score: (architectures, options) => base.score(architectures, options)",
+    laws: "EstimatorLaws.check(service, [space.choices.map(() => 0), space.choices.map(() => 1)], { supernet })",
     options: "{ recalibration: 1, recalibrationBatchSize: 16, batches: 1, batchSize: 16 }",
-    imports: ["HeldSupernet", "Key", "Network", "SearchSpace"]
+    imports: ["Key", "Network", "SearchSpace"]
   }
 }
 
@@ -215,8 +215,8 @@ const reads = (kind: Exclude<ComponentKind, "engine">): ReadonlyArray<string> =>
     case "estimator":
       return [
         "const space = yield* SearchSpace.SearchSpace",
-        "const held = yield* HeldSupernet.HeldSupernet",
-        "held.set({ variables: Network.initialise(space.supernet, Key.make(1)), criterion: {} })"
+        "const variables = Network.initialise(space.supernet, Key.make(1))",
+        'const supernet = { digest: "untrained", variables, criterion: {} }'
       ]
     default:
       return []

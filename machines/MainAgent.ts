@@ -3,7 +3,7 @@
  * recorded before the next begins. Phases are skipped by what the run is given: a supernet, an architecture, a trained
  * network.
  *
- * The machine is pure data. `src/run/Runner.ts` fills the holes of the phases, and the persisted snapshot it takes
+ * The machine is pure data. `src/run/MachineHost.ts` fills the holes of the phases, and the persisted snapshot it takes
  * after every piece of work is the state of the run.
  *
  * **Example** (Which phase comes first)

@@ -1,7 +1,8 @@
 /**
- * The machine of the search: let the strategy learn on the supernet, piece after piece, if it does; then ask for
- * candidates, score them one by one, tell the scores, save; generation by generation until the strategy asks for nothing
- * more.
+ * The machine of the search: the searcher learns on the supernet, piece after piece, if it is gradient-based; then ask
+ * for a generation of architectures, score it in one piece of work, report the scores to the searcher, save; generation by
+ * generation until the searcher asks for nothing more. A generation whose scoring was paused is continued from the scores
+ * it has.
  *
  * **Example** (Before the first question)
  *
@@ -67,7 +68,7 @@ export const SearchingContext = Schema.Struct({
 /** What the machine remembers. */
 export type SearchingContext = typeof SearchingContext.Type
 
-/** `pause`: end after the current candidate; `resume`: forget a pause asked for in an earlier life. */
+/** `pause`: end after the scores under way; `resume`: forget a pause requested in an earlier life. */
 export type SearchingEvent = { readonly type: "pause" } | { readonly type: "resume" }
 
 /** How the search ended. */
@@ -96,14 +97,20 @@ export interface TellScores {
   readonly scored: ReadonlyArray<Scored>
 }
 
-/** Input of the hole `score`: one candidate. */
-export interface ScoreCandidate {
+/** Input of the hole `score`: the architectures of a generation that have no score yet. */
+export interface ScoreGeneration {
   readonly supernet: CheckpointRef | null
-  /** Counts all candidates of the search, from 0. */
+  /** The place of the first one among all architectures of the search, from 0. */
   readonly evaluation: number
   /** From 0. */
   readonly generation: number
-  readonly genotype: ReadonlyArray<number>
+  readonly candidates: ReadonlyArray<ReadonlyArray<number>>
+}
+
+/** Output of the hole `score`: cost and score of an architecture. */
+export interface CostAndScore {
+  readonly cost: number
+  readonly score: Score
 }
 
 /** The error of a search that ends without a single scored candidate. */
@@ -132,14 +139,16 @@ export const searchingMachine = setup({
       { readonly candidates: ReadonlyArray<ReadonlyArray<number>>; readonly state: Schema.Json },
       AskCandidates
     >("ask"),
-    score: hole<{ readonly cost: number; readonly score: Score }, ScoreCandidate>("score"),
+    /** Costs and scores in the order of the architectures; ends early, with at least one, when it is asked to pause. */
+    score: hole<ReadonlyArray<CostAndScore>, ScoreGeneration>("score"),
     tell: hole<{ readonly state: Schema.Json; readonly best: Scored | null }, TellScores>("tell"),
     save: hole<void, SavePiece>("save")
   },
   guards: {
     hasLearned: (_, params: { position: LearningPosition | null }) => params.position === null,
     isExhausted: (_, params: { candidates: number }) => params.candidates === 0,
-    isLastCandidate: ({ context }) => context.scored.length + 1 >= context.candidates.length,
+    completesGeneration: ({ context }, params: { scores: number }) =>
+      context.scored.length + params.scores >= context.candidates.length,
     hasCandidates: ({ context }) => context.scored.length < context.candidates.length,
     hasBest: ({ context }) => context.best !== null,
     isPausing: ({ context }) => context.pausing
@@ -151,11 +160,13 @@ export const searchingMachine = setup({
       state: params.state,
       scored: []
     })),
-    addScore: assign(({ context }, params: { cost: number; score: Score }) => {
-      const genotype = context.candidates[context.scored.length]
-      return genotype === undefined
-        ? {}
-        : { scored: [...context.scored, { genotype, cost: params.cost, score: params.score }] }
+    addScores: assign(({ context: { candidates, scored } }, params: { scores: ReadonlyArray<CostAndScore> }) => {
+      const unscored = candidates.slice(scored.length)
+      const added = params.scores.flatMap(({ cost, score }, index) => {
+        const genotype = unscored[index]
+        return genotype === undefined ? [] : [{ genotype, cost, score }]
+      })
+      return { scored: [...scored, ...added] }
     }),
     endGeneration: assign(({ context }, params: { state: Schema.Json; best: Scored | null }) => ({
       state: params.state,
@@ -278,32 +289,23 @@ export const searchingMachine = setup({
           supernet: context.supernet,
           evaluation: context.evaluations + context.scored.length,
           generation: context.generation,
-          genotype: context.candidates[context.scored.length] ?? []
+          candidates: context.candidates.slice(context.scored.length)
         }),
         onDone: [
           {
-            guard: "isLastCandidate",
+            guard: { type: "completesGeneration", params: ({ event }) => ({ scores: event.output.length }) },
             target: "telling",
-            actions: {
-              type: "addScore",
-              params: ({ event }) => ({ cost: event.output.cost, score: event.output.score })
-            }
+            actions: { type: "addScores", params: ({ event }) => ({ scores: event.output }) }
           },
           {
             guard: "isPausing",
             target: "saving",
-            actions: {
-              type: "addScore",
-              params: ({ event }) => ({ cost: event.output.cost, score: event.output.score })
-            }
+            actions: { type: "addScores", params: ({ event }) => ({ scores: event.output }) }
           },
           {
             target: "scoring",
             reenter: true,
-            actions: {
-              type: "addScore",
-              params: ({ event }) => ({ cost: event.output.cost, score: event.output.score })
-            }
+            actions: { type: "addScores", params: ({ event }) => ({ scores: event.output }) }
           }
         ],
         onError: {

@@ -96,7 +96,11 @@ const cases: Readonly<Record<string, Case>> = {
       }),
       done("ask", { candidates: [], state: { n: 1 } }),
       failed("ask"),
-      done("score", { cost: 3, score }),
+      done("score", [{ cost: 3, score }]),
+      done("score", [
+        { cost: 3, score },
+        { cost: 3, score }
+      ]),
       failed("score"),
       done("tell", { state: { n: 2 }, best: scored }),
       failed("tell"),

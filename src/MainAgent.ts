@@ -15,12 +15,14 @@ import * as DataSummary from "./report/DataSummary.ts"
 import { type Chosen, type ComponentFailure, type Kind, kinds, type NeedsOf, type ServiceOf } from "./run/Bound.ts"
 import * as ConfigFile from "./run/ConfigFile.ts"
 import * as EngineLayer from "./run/EngineLayer.ts"
+import * as Lifecycle from "./run/Lifecycle.ts"
 import * as Load from "./run/Load.ts"
+import type { RunOutcome } from "./run/MachineHost.ts"
 import type { RunConfig } from "./run/RunConfig.ts"
+import type { RunError } from "./run/RunError.ts"
 import { RunEvents, type Stamped } from "./run/RunEvents.ts"
 import * as RunFolder from "./run/RunFolder.ts"
 import * as RunLayers from "./run/RunLayers.ts"
-import * as Runner from "./run/Runner.ts"
 import { Disk } from "./support/Disk.ts"
 
 /** A configuration as a value: what a file of YAML holds. Keys that are left out take their defaults. */
@@ -162,7 +164,7 @@ const surroundings = (options: Options) => Layer.merge(events(options), Disk.lay
 const folderOf = (agent: MainAgent, options: Options): string => options.folder ?? join("runs", agent.config.name)
 
 /** Any way a run of an agent can fail. */
-export type MainAgentError = Runner.RunError | ComponentFailure
+export type MainAgentError = RunError | ComponentFailure
 
 /**
  * Begins a run in a new folder and goes through its phases, to the end or to a pause.
@@ -205,11 +207,11 @@ export type MainAgentError = Runner.RunError | ComponentFailure
  * mine.config.searchStrategy.name // => second.config.searchStrategy.name
  * ```
  */
-export const run = (agent: MainAgent, options: StartOptions = {}): Effect.Effect<Runner.RunOutcome, MainAgentError> =>
+export const run = (agent: MainAgent, options: StartOptions = {}): Effect.Effect<RunOutcome, MainAgentError> =>
   Effect.gen(function* () {
     const table = yield* RunLayers.RunTable
     const notes = yield* RunLayers.latencyNotes(agent.config.budget.metric)
-    return yield* Runner.run({
+    return yield* Lifecycle.run({
       config: agent.config,
       kinds: Load.kindsOf(agent.components),
       folder: folderOf(agent, options),
@@ -226,10 +228,10 @@ export const run = (agent: MainAgent, options: StartOptions = {}): Effect.Effect
   }).pipe(Effect.provide(layer(agent)), Effect.provide(surroundings(options)))
 
 /** Resumes the run of a folder. The agent must be made as the one that began it. */
-export const resume = (agent: MainAgent, options: Options = {}): Effect.Effect<Runner.RunOutcome, MainAgentError> => {
+export const resume = (agent: MainAgent, options: Options = {}): Effect.Effect<RunOutcome, MainAgentError> => {
   const folder = folderOf(agent, options)
   const { inspect, pause } = options
-  return Runner.resume({ config: agent.config, kinds: Load.kindsOf(agent.components), folder, pause, inspect }).pipe(
+  return Lifecycle.resume({ config: agent.config, kinds: Load.kindsOf(agent.components), folder, pause, inspect }).pipe(
     Effect.provide(layer(agent, { given: join(folder, RunFolder.files.lookupTable) })),
     Effect.provide(surroundings(options))
   )

@@ -31,7 +31,7 @@ export const make = (
   name: "${name}",
   // Nothing is trained for it: a run begins with the search.
   needsSupernet: false,
-  score: (genotype) =>
+  score: PerformanceEstimator.oneByOne((genotype) =>
     Effect.fromResult(space.validate(genotype)).pipe(
       Effect.mapError(
         (error) =>
@@ -46,6 +46,7 @@ export const make = (
         return { objective: -options.slope * Math.log2(params), metrics: { params } }
       })
     )
+  )
 })
 
 /** The component, as configurations name it. */
@@ -70,13 +71,13 @@ import * as ${identifier} from "./${name}.ts"
 const task = { input: [28, 28, 1], head: { _tag: "Classifier", classes: 10 } } as const
 const space = Result.getOrThrow(Tiny.make({ stemStride: 2 }, task))
 const score = (genotype: ReadonlyArray<number>) =>
-  Effect.runSync(${identifier}.make(space, { slope: 1 }).score(genotype))
+  Effect.runSync(${identifier}.make(space, { slope: 1 }).score([genotype]))[0]
 
 it("likes the larger network better", () => {
   const small = score([0, 0, 0, 0, 0, 0])
   const large = score([5, 5, 5, 5, 5, 5])
-  expect(large.objective).toBeLessThan(small.objective)
-  expect(large.metrics["params"]).toBeGreaterThan(small.metrics["params"] ?? 0)
+  expect(large?.objective).toBeLessThan(small?.objective ?? Number.NaN)
+  expect(large?.metrics["params"]).toBeGreaterThan(small?.metrics["params"] ?? Number.NaN)
 })
 `,
   laws: ({ identifier, name }) => `import * as Result from "effect/Result"

@@ -19,11 +19,13 @@ import type { ReportData } from "../report/ReportData.ts"
 import { type Kind, kinds } from "../run/Bound.ts"
 import * as ConfigFile from "../run/ConfigFile.ts"
 import * as EngineLayer from "../run/EngineLayer.ts"
+import * as Lifecycle from "../run/Lifecycle.ts"
 import * as Load from "../run/Load.ts"
+import type { RunOutcome } from "../run/MachineHost.ts"
+import { RunMismatch } from "../run/RunError.ts"
 import { RunEvents } from "../run/RunEvents.ts"
 import * as RunFolder from "../run/RunFolder.ts"
 import * as RunLayers from "../run/RunLayers.ts"
-import * as Runner from "../run/Runner.ts"
 import { Disk, readText } from "../support/Disk.ts"
 import * as Check from "./Check.ts"
 import type { Input as ResumeInput } from "./commands/Resume.ts"
@@ -215,7 +217,7 @@ const closing = (data: ReportData, folder: string, page: string | undefined): st
 }
 
 /** The end of a run: the page, and what was found. */
-const finish = Effect.fnUntraced(function* (outcome: Runner.RunOutcome, json: boolean) {
+const finish = Effect.fnUntraced(function* (outcome: RunOutcome, json: boolean) {
   const { data, file, page } = yield* Report.make(outcome.folder)
   const written = yield* Effect.result(page)
   if (outcome._tag === "Paused") {
@@ -284,7 +286,7 @@ export const begin = (loaded: Load.LoadedRun, beginning: Beginning) => {
         `Latency is that of ${latency.latency}, as ${loaded.config.budget.lookupTable} says; nothing is measured here.`
       )
     }
-    return yield* Runner.run({
+    return yield* Lifecycle.run({
       config: moved.config,
       kinds: moved.kinds,
       modules: Load.moduleDigests(loaded),
@@ -412,7 +414,7 @@ const configText = Effect.fnUntraced(function* (dir: string, set: ReadonlyArray<
 })
 
 /** A mismatch of the data, with the files that have changed since the run began. */
-const withChangedFiles = Effect.fnUntraced(function* (mismatch: Runner.RunMismatch) {
+const withChangedFiles = Effect.fnUntraced(function* (mismatch: RunMismatch) {
   const isOfData = ({ key }: { readonly key: string }): boolean => key === "dataset.digest"
   if (!mismatch.differences.some(isOfData)) return mismatch
   const text = yield* readText(yield* Disk, join(resolve(mismatch.folder), RunFolder.files.data))
@@ -422,7 +424,7 @@ const withChangedFiles = Effect.fnUntraced(function* (mismatch: Runner.RunMismat
   const differences = mismatch.differences.map((difference) =>
     isOfData(difference) ? { ...difference, why: changed.join("; ") } : difference
   )
-  return new Runner.RunMismatch({ folder: mismatch.folder, differences })
+  return new RunMismatch({ folder: mismatch.folder, differences })
 })
 
 /** Resumes the run in a folder; the first Ctrl-C pauses it. */
@@ -435,7 +437,7 @@ export const goOn = Effect.fn("Run.goOn")(function* ({ dir, maxMinutes, set, thr
     const { config, kinds } = loaded
     const modules = Load.moduleDigests(loaded)
     const options = { config, configText: text, kinds, modules, folder: dir, maxMinutes: minutes, pause }
-    return yield* Effect.catchTag(Runner.resume(options), "RunMismatch", (mismatch) =>
+    return yield* Effect.catchTag(Lifecycle.resume(options), "RunMismatch", (mismatch) =>
       Effect.flatMap(withChangedFiles(mismatch), Effect.fail)
     )
   })

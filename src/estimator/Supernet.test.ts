@@ -12,12 +12,12 @@ import { disposeUnsafe, type Variables } from "../nn/ParameterTree.ts"
 import * as Key from "../random/Key.ts"
 import { RunKey } from "../random/RunKey.ts"
 import { apply, initialise, type Network, recalibrated } from "../search-space/Network.ts"
-import { SearchSpace } from "../search-space/SearchSpace.ts"
+import { type Genotype, SearchSpace } from "../search-space/SearchSpace.ts"
 import * as Tiny from "../search-space/Tiny.ts"
+import type { Score } from "../search-strategy/SearchStrategy.ts"
 import * as Classification from "../training-agent/Classification.ts"
-import { PerformanceEstimator } from "./PerformanceEstimator.ts"
+import { type EstimationError, PerformanceEstimator, type PerformanceEstimatorShape } from "./PerformanceEstimator.ts"
 import * as Supernet from "./Supernet.ts"
-import { SupernetHandle } from "./SupernetHandle.ts"
 
 const image = [12, 12, 1] as const
 const space = Result.getOrThrow(
@@ -58,8 +58,12 @@ const madeUp = (reads: Array<string>): DataflowShape => {
 const withEstimator = <A, E>(
   options: Partial<Supernet.Options>,
   body: (
-    score: PerformanceEstimator["Service"]["score"],
-    surroundings: { readonly variables: Variables; readonly reads: ReadonlyArray<string> }
+    score: (genotype: Genotype) => Effect.Effect<Score, EstimationError>,
+    surroundings: {
+      readonly variables: Variables
+      readonly reads: ReadonlyArray<string>
+      readonly estimator: PerformanceEstimatorShape
+    }
   ) => Effect.Effect<A, E>
 ): Promise<A> => {
   const reads: Array<string> = []
@@ -73,7 +77,10 @@ const withEstimator = <A, E>(
     const variables = initialise(space.supernet, Key.make(1))
     const result = yield* Effect.gen(function* () {
       const estimator = yield* PerformanceEstimator
-      return yield* body(estimator.score, { variables, reads })
+      const supernet = { digest: "untrained", variables, criterion: {} }
+      const score = (genotype: Genotype) =>
+        Effect.map(estimator.score([genotype], { supernet }), ([one]) => one as Score)
+      return yield* body(score, { variables, reads, estimator })
     }).pipe(
       Effect.provide(
         Supernet.layer(decoded).pipe(
@@ -83,7 +90,6 @@ const withEstimator = <A, E>(
               Layer.succeed(Dataflow, madeUp(reads)),
               Layer.succeed(RunKey, Key.make(0)),
               Layer.succeed(Criterion, CrossEntropy.make({ labelSmoothing: 0 })),
-              Layer.succeed(SupernetHandle, { variables: () => variables, criterionParams: () => ({}) }),
               Classification.layer({})
             )
           )
@@ -166,8 +172,10 @@ test("fewer validation batches on request", () =>
   ))
 
 test("a candidate that cannot be scored is an EstimationError that says why", () =>
-  withEstimator({ recalibrationBatchSize: 100 }, (score) =>
+  withEstimator({ recalibrationBatchSize: 100 }, (score, { estimator }) =>
     Effect.gen(function* () {
+      const without = yield* Effect.flip(estimator.score([[0, 0, 0, 0, 0, 0]]))
+      expect(without.reason).toBe("it is scored with a trained supernet, and none was given")
       const outside = yield* Effect.flip(score([9, 9]))
       expect(outside.message).toMatch(/^estimator supernet, architecture 9,9: /)
       const small = yield* Effect.flip(score([0, 0, 0, 0, 0, 0]))

@@ -25,8 +25,7 @@ import { type Genotype, SearchSpace } from "../search-space/SearchSpace.ts"
 import type { Score } from "../search-strategy/SearchStrategy.ts"
 import { NonNegativeInt, PositiveInt } from "../support/Numbers.ts"
 import { TrainingAgent } from "../training-agent/TrainingAgent.ts"
-import { EstimationError, PerformanceEstimator } from "./PerformanceEstimator.ts"
-import { SupernetHandle } from "./SupernetHandle.ts"
+import { EstimationError, oneByOne, PerformanceEstimator, type TrainedSupernet } from "./PerformanceEstimator.ts"
 
 /** Options of the estimator. */
 export const Options = Schema.Struct({
@@ -137,7 +136,6 @@ const make = (options: Options) =>
     const source = yield* Dataflow
     const agent = yield* TrainingAgent
     const criterion = yield* Criterion
-    const supernet = yield* SupernetHandle
     const key = Key.derive(yield* RunKey, "estimator", "supernet")
     // The kept tensors live on the run's engine, and must go before it does.
     yield* Engine
@@ -164,13 +162,17 @@ const make = (options: Options) =>
       return ready
     })
 
-    const score = Effect.fn("SupernetEstimator.score")(function* (genotype: Genotype) {
+    const score = Effect.fn("SupernetEstimator.score")(function* (
+      genotype: Genotype,
+      supernet: TrainedSupernet | undefined
+    ) {
       const fail = (reason: string) =>
         new EstimationError({ estimator: "supernet", genotype: space.format(genotype), reason })
       const valid = space.validate(genotype)
       if (Result.isFailure(valid)) return yield* fail(valid.failure.reason)
+      if (supernet === undefined) return yield* fail("it is scored with a trained supernet, and none was given")
       const network = space.network(genotype)
-      const { params, stats } = supernet.variables()
+      const { params, stats } = supernet.variables
 
       const gathered: Array<ParameterTree> = []
       const own = Effect.gen(function* () {
@@ -198,7 +200,7 @@ const make = (options: Options) =>
         return yield* agent.evaluate({
           infer: (images) => apply(network, variables, images, "eval").output as tf.Tensor2D,
           criterion,
-          criterionParams: supernet.criterionParams(),
+          criterionParams: supernet.criterion,
           dataflow,
           split: "validation",
           batchSize,
@@ -220,7 +222,7 @@ const make = (options: Options) =>
       const finite = Object.fromEntries(Object.entries(metrics).filter(([, one]) => Number.isFinite(one)))
       return { objective: direction === "minimise" ? value : -value, metrics: finite } satisfies Score
     })
-    return PerformanceEstimator.of({ name: "supernet", findings: findingsOf(options, source), score })
+    return PerformanceEstimator.of({ name: "supernet", findings: findingsOf(options, source), score: oneByOne(score) })
   })
 
 /** The estimator as a Layer, over the run's supernet. */

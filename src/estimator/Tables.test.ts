@@ -12,6 +12,7 @@ import * as Key from "../random/Key.ts"
 import { SearchSpace } from "../search-space/SearchSpace.ts"
 import * as Evolution from "../search-strategy/Evolution.ts"
 import * as RandomSearch from "../search-strategy/Random.ts"
+import type { Score } from "../search-strategy/SearchStrategy.ts"
 import * as CompareSearchers from "./CompareSearchers.ts"
 import * as NasBench201Table from "./NasBench201Table.ts"
 import * as NasBenchMacroTable from "./NasBenchMacroTable.ts"
@@ -182,7 +183,8 @@ test("the estimator looks up, and says what it has not", async () => {
   const scoreOf = (genotype: ReadonlyArray<number>, options: Partial<Tabular.Options> = {}, space = table.space) =>
     Effect.gen(function* () {
       const { score } = yield* PerformanceEstimator
-      return yield* score(genotype)
+      const [one] = yield* score([genotype])
+      return one as Score
     }).pipe(
       Effect.provide(
         Tabular.layer({ table: "nas-bench-macro", file: null, dataSet: "c10", ...options }).pipe(

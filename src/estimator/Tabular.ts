@@ -9,7 +9,12 @@ import { SearchSpace } from "../search-space/SearchSpace.ts"
 import { readText } from "../support/TextFile.ts"
 import * as NasBench201Table from "./NasBench201Table.ts"
 import * as NasBenchMacroTable from "./NasBenchMacroTable.ts"
-import { EstimationError, PerformanceEstimator, type PerformanceEstimatorShape } from "./PerformanceEstimator.ts"
+import {
+  EstimationError,
+  oneByOne,
+  PerformanceEstimator,
+  type PerformanceEstimatorShape
+} from "./PerformanceEstimator.ts"
 import { type Table, TableError } from "./Table.ts"
 
 /** The tables that can be read. */
@@ -56,7 +61,7 @@ export const make = (table: Table): PerformanceEstimatorShape => ({
   name: "tabular",
   needsSupernet: false,
   digest: table.digest,
-  score: (genotype) => {
+  score: oneByOne((genotype) => {
     const score = table.score(genotype)
     return score === undefined
       ? Effect.fail(
@@ -67,7 +72,7 @@ export const make = (table: Table): PerformanceEstimatorShape => ({
           })
         )
       : Effect.succeed(score)
-  }
+  })
 })
 
 /** The estimator as a Layer; the run's search space must be the table's. */
@@ -106,7 +111,7 @@ export const layer = (options: Options): Layer.Layer<PerformanceEstimator, Table
  * Schema.is(Tabular.TableName)(options.table) // => true
  * const table = Result.getOrThrow(Tabular.load(options))
  * const genotype = [1, 2, 1, 2, 1, 2, 1, 2]
- * Effect.runSync(Tabular.make(table).score(genotype)) // => table.score(genotype)
+ * Effect.runSync(Tabular.make(table).score([genotype])) // => [table.score(genotype)]
  * const layer = Tabular.layer(options).pipe(Layer.provide(Layer.succeed(SearchSpace, table.space)))
  * const name = Effect.map(PerformanceEstimator, (estimator) => estimator.name)
  * Effect.runSync(Effect.provide(name, layer)) // => Tabular.component.name

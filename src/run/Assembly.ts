@@ -16,7 +16,6 @@ import type { Criterion } from "../criterion/Criterion.ts"
 import { Dataflow } from "../dataflow/Dataflow.ts"
 import { Engine } from "../engine/Engine.ts"
 import { PerformanceEstimator } from "../estimator/PerformanceEstimator.ts"
-import type { SupernetHandle } from "../estimator/SupernetHandle.ts"
 import type { RunKey } from "../random/RunKey.ts"
 import { SearchSpace } from "../search-space/SearchSpace.ts"
 import { SearchStrategy } from "../search-strategy/SearchStrategy.ts"
@@ -24,7 +23,6 @@ import { Disk } from "../support/Disk.ts"
 import type { TrainingAgent } from "../training-agent/TrainingAgent.ts"
 import { TrainingStrategy } from "../training-strategy/TrainingStrategy.ts"
 import type { ComponentFailure } from "./Bound.ts"
-import * as HeldSupernet from "./HeldSupernet.ts"
 import type { ChosenComponents } from "./Load.ts"
 import * as Preflight from "./Preflight.ts"
 import type { RunConfig } from "./RunConfig.ts"
@@ -44,8 +42,6 @@ export type Components =
   | TrainingStrategy
   | SearchStrategy
   | PerformanceEstimator
-  | HeldSupernet.HeldSupernet
-  | SupernetHandle
 
 /** What came of it. */
 export interface Assembled {
@@ -149,8 +145,7 @@ export const assemble = (options: AssemblyOptions): Effect.Effect<Assembled, nev
       return ended()
     }
 
-    const held = yield* Layer.build(HeldSupernet.layer)
-    const base = Context.mergeAll(key, engine.value, task, criterion.value, space.value, held)
+    const base = Context.mergeAll(key, engine.value, task, criterion.value, space.value)
     const costs = yield* build(
       "budget.lookupTable",
       RunLayers.costs(config.budget.metric, table),

@@ -14,7 +14,6 @@ import type { Criterion } from "../criterion/Criterion.ts"
 import type { Dataflow } from "../dataflow/Dataflow.ts"
 import type { Engine } from "../engine/Engine.ts"
 import type { PerformanceEstimator } from "../estimator/PerformanceEstimator.ts"
-import type { SupernetHandle } from "../estimator/SupernetHandle.ts"
 import type { RunKey } from "../random/RunKey.ts"
 import type { SearchSpace, TaskInterface } from "../search-space/SearchSpace.ts"
 import type { SearchStrategy } from "../search-strategy/SearchStrategy.ts"
@@ -57,7 +56,7 @@ export interface NeedsOf {
   readonly searchSpace: RunKey | TaskInterface
   readonly trainingStrategy: RunKey | SearchSpace
   readonly searchStrategy: RunKey | SearchSpace | CostModel | SearchBudget
-  readonly estimator: RunKey | Engine | Dataflow | Criterion | TrainingAgent | SearchSpace | CostModel | SupernetHandle
+  readonly estimator: RunKey | Engine | Dataflow | Criterion | TrainingAgent | SearchSpace | CostModel
   readonly engine: never
 }
 

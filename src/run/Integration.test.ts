@@ -7,10 +7,13 @@ import * as Layer from "effect/Layer"
 import * as Engines from "../engine/Engines.ts"
 import { Disk } from "../support/Disk.ts"
 import * as ConfigFile from "./ConfigFile.ts"
+import * as Lifecycle from "./Lifecycle.ts"
 import * as Load from "./Load.ts"
+import type { RunOutcome } from "./MachineHost.ts"
+import type { RunError } from "./RunError.ts"
 import { RunEvents } from "./RunEvents.ts"
 import * as RunLayers from "./RunLayers.ts"
-import * as Runner from "./Runner.ts"
+import type { RunServices } from "./RunServices.ts"
 import * as MemoryDisk from "./testing/MemoryDisk.ts"
 import * as Trials from "./testing/Trials.ts"
 
@@ -38,7 +41,7 @@ const layersOf = (loaded: Load.LoadedRun, threads: number) =>
 type Program = (
   config: Load.LoadedRun["config"],
   pause: Effect.Effect<void>
-) => Effect.Effect<Runner.RunOutcome, Runner.RunError, Runner.RunServices>
+) => Effect.Effect<RunOutcome, RunError, RunServices>
 
 /** Runs until the `count`-th event, then stops as asked; all of it with 0. */
 const life = (
@@ -71,8 +74,8 @@ const life = (
     return yield* Fiber.await(fiber)
   })
 
-const begin: Program = (config, pause) => Runner.run({ config, folder: Trials.folder, pause })
-const resume: Program = (config, pause) => Runner.resume({ config, folder: Trials.folder, pause })
+const begin: Program = (config, pause) => Lifecycle.run({ config, folder: Trials.folder, pause })
+const resume: Program = (config, pause) => Lifecycle.resume({ config, folder: Trials.folder, pause })
 
 describe("a run of shipped parts on shipped images", () => {
   it.live(

@@ -18,10 +18,12 @@ import { TrainingStrategy } from "../training-strategy/TrainingStrategy.ts"
 import * as Uniform from "../training-strategy/Uniform.ts"
 import * as Checkpoint from "./Checkpoint.ts"
 import * as Learner from "./Learner.ts"
+import * as Lifecycle from "./Lifecycle.ts"
 import type { RunConfig } from "./RunConfig.ts"
+import type { RunError } from "./RunError.ts"
 import { type RunEvent, RunEvents } from "./RunEvents.ts"
 import * as RunFolder from "./RunFolder.ts"
-import * as Runner from "./Runner.ts"
+import type { RunServices } from "./RunServices.ts"
 import * as MemoryDisk from "./testing/MemoryDisk.ts"
 import * as SmallRun from "./testing/SmallRun.ts"
 import * as Trials from "./testing/Trials.ts"
@@ -99,7 +101,7 @@ const samplers = {
   differentiable: FollowingSampler.make(space, { mode: "searcher", temperature: null, hard: null })
 }
 
-type Program<A> = Effect.Effect<A, Runner.RunError, Runner.RunServices>
+type Program<A> = Effect.Effect<A, RunError, RunServices>
 
 const on = <A>({ search, training }: Way, disk: DiskShape, program: Program<A>, hear = (_: RunEvent): void => {}) =>
   program.pipe(
@@ -114,8 +116,8 @@ const on = <A>({ search, training }: Way, disk: DiskShape, program: Program<A>, 
   )
 
 const { folder } = Trials
-const begin = (options: Partial<Runner.StartOptions> = {}) => Runner.run({ config, folder, ...options })
-const resume = (options: Partial<Runner.RunOptions> = {}) => Runner.resume({ config, folder, ...options })
+const begin = (options: Partial<Lifecycle.StartOptions> = {}) => Lifecycle.run({ config, folder, ...options })
+const resume = (options: Partial<Lifecycle.RunOptions> = {}) => Lifecycle.resume({ config, folder, ...options })
 
 /** What must be the same however a run came to its end. */
 const outcome = (memory: MemoryDisk.MemoryDisk) => ({

@@ -5,11 +5,11 @@ import * as Layer from "effect/Layer"
 import * as Engines from "../engine/Engines.ts"
 import { Disk } from "../support/Disk.ts"
 import * as ConfigFile from "./ConfigFile.ts"
+import * as Lifecycle from "./Lifecycle.ts"
 import * as Load from "./Load.ts"
 import * as Registry from "./Registry.ts"
 import { RunEvents } from "./RunEvents.ts"
 import * as RunLayers from "./RunLayers.ts"
-import * as Runner from "./Runner.ts"
 import * as MemoryDisk from "./testing/MemoryDisk.ts"
 
 type Section = Readonly<Record<string, unknown>> & { readonly name: string }
@@ -69,7 +69,7 @@ const run = (
       "."
     )
     const { components, config } = loaded
-    const exit = yield* Runner.run({ config, folder: "/runs/pairing" }).pipe(
+    const exit = yield* Lifecycle.run({ config, folder: "/runs/pairing" }).pipe(
       Effect.provide(RunLayers.layers(config, components, Engines.layer("simd", { mode: "strict", threads: 1 }), {})),
       Effect.provide(Layer.merge(RunEvents.layer, Layer.succeed(Disk, memory.disk))),
       Effect.exit

@@ -7,7 +7,7 @@ import { phases } from "../../machines/RunState.ts"
 import * as OptionKind from "../component/OptionKind.ts"
 import * as Resumption from "./Resumption.ts"
 import { RunConfig } from "./RunConfig.ts"
-import * as Runner from "./Runner.ts"
+import { RunMismatch } from "./RunError.ts"
 import * as MemoryDisk from "./testing/MemoryDisk.ts"
 import * as Trials from "./testing/Trials.ts"
 
@@ -18,9 +18,9 @@ const kinds: OptionKind.OptionKinds = new Map([
   ["dataflow.size", { kind: "identity" }]
 ])
 const short = Trials.shortConfig
-const mismatch = (exit: Exit.Exit<unknown, unknown>): Runner.RunMismatch => {
+const mismatch = (exit: Exit.Exit<unknown, unknown>): RunMismatch => {
   const error = Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined
-  assert.instanceOf(error, Runner.RunMismatch)
+  assert.instanceOf(error, RunMismatch)
   return error
 }
 const manifestIn = (memory: MemoryDisk.MemoryDisk) =>

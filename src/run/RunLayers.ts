@@ -13,7 +13,6 @@ import { Dataflow } from "../dataflow/Dataflow.ts"
 import { Engine } from "../engine/Engine.ts"
 import * as Key from "../random/Key.ts"
 import { RunKey } from "../random/RunKey.ts"
-import * as HeldSupernet from "../run/HeldSupernet.ts"
 import type { RunConfig } from "../run/RunConfig.ts"
 import { SnapshotError } from "../run/RunFolder.ts"
 import { SearchSpace, type SearchSpaceShape, TaskInterface } from "../search-space/SearchSpace.ts"
@@ -128,6 +127,5 @@ export const layers = <E>(
     Layer.provideMerge(SearchBudget.layer(config.budget)),
     Layer.provideMerge(costs(config.budget.metric, table)),
     Layer.provideMerge(taskLayers(config, components)),
-    Layer.provideMerge(HeldSupernet.layer),
     Layer.provideMerge(engine)
   )

@@ -432,8 +432,8 @@ export const noteWeights = (
     return [atEnd ? { ...state, history: [...state.history.slice(0, -1), { ...last, weights }] } : state, weights]
   })
 
-/** All trees of a state by their place in it. */
-const trees = (state: TrainingState): Readonly<Record<string, ParameterTree>> => ({
+/** All trees of a state by their place in it: parameters, statistics, criterion, learner, slots of the optimiser. */
+export const trees = (state: TrainingState): Readonly<Record<string, ParameterTree>> => ({
   params: state.variables.params,
   stats: state.variables.stats,
   criterion: state.criterion,

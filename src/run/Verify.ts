@@ -12,8 +12,11 @@ import { Disk, type DiskShape, readText } from "../support/Disk.ts"
 import * as SafeJson from "../support/SafeJson.ts"
 import * as Checkpoint from "./Checkpoint.ts"
 import * as Journal from "./Journal.ts"
+import * as Lifecycle from "./Lifecycle.ts"
+import * as Replay from "./Replay.ts"
+import type { RunError, RunMismatch } from "./RunError.ts"
 import * as RunFolder from "./RunFolder.ts"
-import * as Runner from "./Runner.ts"
+import type { RunServices } from "./RunServices.ts"
 
 /** A place where the run that was done again differs from the one in the folder. */
 export const Difference = Schema.Struct({
@@ -38,7 +41,7 @@ export interface Verification {
 }
 
 /** Options of {@link verify}. */
-export interface VerifyOptions extends Omit<Runner.RunOptions, "pause"> {
+export interface VerifyOptions extends Omit<Lifecycle.RunOptions, "pause"> {
   /** The last phase to do again; default: the last one the run has completed. */
   readonly until?: Phase | undefined
   /** Folder of the second run, replaced and removed at the end; default: the run's own name with `.verify` behind it. */
@@ -103,9 +106,9 @@ const compareTensors = (file: string, recorded: Checkpoint.Checkpoint, again: Ch
 
 /**
  * Does a run again in a folder of its own and compares it, phase by phase. The folder itself is not changed, and the second
- * run's is removed. Fails where the folder is damaged, or is what it began with no more ({@link Runner.RunMismatch}).
+ * run's is removed. Fails where the folder is damaged, or is what it began with no more ({@link RunMismatch}).
  */
-export const verify = (options: VerifyOptions): Effect.Effect<Verification, Runner.RunError, Runner.RunServices> =>
+export const verify = (options: VerifyOptions): Effect.Effect<Verification, RunError, RunServices> =>
   Effect.gen(function* () {
     const disk = yield* Disk
     const folder = path.resolve(options.folder)
@@ -133,9 +136,9 @@ export const verify = (options: VerifyOptions): Effect.Effect<Verification, Runn
       network: copy("network", RunFolder.files.network)
     }
     const beside = options.again ?? `${folder}.verify`
-    yield* Runner.checkSame(options)
+    yield* Lifecycle.checkSame(options)
     return yield* Effect.gen(function* () {
-      yield* Runner.run({
+      yield* Lifecycle.run({
         ...options,
         config: { ...options.config, start, stopAfter: until },
         folder: beside,
@@ -230,11 +233,9 @@ export interface PartVerification {
  * Trains again from a checkpoint of a run, for so many steps, and compares the weights wherever the run has recorded
  * their digest: at the end of every epoch, and where it stands.
  */
-export const verifyFrom = (
-  options: Runner.ReplayOptions
-): Effect.Effect<PartVerification, Runner.RunError, Runner.RunServices> =>
+export const verifyFrom = (options: Replay.ReplayOptions): Effect.Effect<PartVerification, RunError, RunServices> =>
   Effect.gen(function* () {
-    const replayed = yield* Runner.replay(options)
+    const replayed = yield* Replay.replay(options)
     const snapshot = yield* RunFolder.readSnapshot(yield* Disk, path.resolve(options.folder))
     const recorded = recordedWeights(snapshot, replayed.phase, replayed.stepsPerEpoch)
     const known = replayed.digests.flatMap(({ step, weights }) => {

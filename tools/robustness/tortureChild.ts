@@ -1,16 +1,16 @@
 /** One life of a small run in a process of its own: takes the run up, or begins it. Says `phase NAME` when one begins. */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Lifecycle from "../../src/run/Lifecycle.ts"
 import { RunEvents } from "../../src/run/RunEvents.ts"
-import * as Runner from "../../src/run/Runner.ts"
 import * as SmallRun from "../../src/run/testing/SmallRun.ts"
 import { Disk } from "../../src/support/Disk.ts"
 
 const [folder = "", seed = "0"] = process.argv.slice(2)
 const config = SmallRun.config({ seed: Number.parseInt(seed, 10), checkpoint: { everySteps: 2, keep: 1 } })
 
-const program = Effect.catchTag(Runner.resume({ config, folder }), "RunFolderError", () =>
-  Runner.run({ config, folder })
+const program = Effect.catchTag(Lifecycle.resume({ config, folder }), "RunFolderError", () =>
+  Lifecycle.run({ config, folder })
 ).pipe(
   Effect.updateService(RunEvents, (events) => ({
     ...events,

@@ -12,8 +12,7 @@ import { CostModel } from "../../cost/CostModel.ts"
 import * as CrossEntropy from "../../criterion/CrossEntropy.ts"
 import { type BatchRequest, Dataflow, type DataflowShape, type Split } from "../../dataflow/Dataflow.ts"
 import * as Engines from "../../engine/Engines.ts"
-import { PerformanceEstimator } from "../../estimator/PerformanceEstimator.ts"
-import { SupernetHandle } from "../../estimator/SupernetHandle.ts"
+import { oneByOne, PerformanceEstimator, type TrainedSupernet } from "../../estimator/PerformanceEstimator.ts"
 import * as Key from "../../random/Key.ts"
 import { RunKey } from "../../random/RunKey.ts"
 import { classifier, conv, globalAverage, mobile, skip } from "../../search-space/blocks/Block.ts"
@@ -24,7 +23,6 @@ import { Scored, SearchStrategy, type SearchStrategyShape } from "../../search-s
 import * as Classification from "../../training-agent/Classification.ts"
 import { TrainingStrategy } from "../../training-strategy/TrainingStrategy.ts"
 import * as Uniform from "../../training-strategy/Uniform.ts"
-import * as HeldSupernet from "../HeldSupernet.ts"
 import { RunConfig } from "../RunConfig.ts"
 import { RunEvents } from "../RunEvents.ts"
 
@@ -134,21 +132,25 @@ const costs = CostModel.of({
   }
 })
 
+const variablesOf = (supernet: TrainedSupernet | undefined) => {
+  if (supernet === undefined) throw new RangeError("the small run scores with a trained supernet, and none was given")
+  return supernet.variables
+}
+
 const estimator = Layer.effect(
   PerformanceEstimator,
   Effect.gen(function* () {
-    const handle = yield* SupernetHandle
     const dataflow = yield* Dataflow
     const key = yield* RunKey
     return PerformanceEstimator.of({
       name: "supernet",
-      score: (genotype) =>
+      score: oneByOne((genotype, supernet) =>
         Classification.agent
           .evaluate({
             infer: (images) =>
-              Network.apply(space.network(genotype), handle.variables(), images, "eval").output as tf.Tensor2D,
+              Network.apply(space.network(genotype), variablesOf(supernet), images, "eval").output as tf.Tensor2D,
             criterion: CrossEntropy.make({ labelSmoothing: 0 }),
-            criterionParams: handle.criterionParams(),
+            criterionParams: supernet?.criterion ?? {},
             dataflow,
             split: "validation",
             batchSize: 12,
@@ -159,6 +161,7 @@ const estimator = Layer.effect(
             Effect.orDie,
             Effect.map((metrics) => ({ objective: metrics["loss"] ?? 0, metrics }))
           )
+      )
     })
   })
 )
@@ -193,7 +196,6 @@ export const layer = (seed: number, search: SearchSize = { generations: 2, candi
     Layer.provideMerge(
       Layer.mergeAll(
         dataflow,
-        HeldSupernet.layer,
         Layer.succeed(SearchSpace, space),
         Layer.succeed(TrainingStrategy, Uniform.make(space)),
         Layer.succeed(SearchStrategy, searchStrategy(search)),

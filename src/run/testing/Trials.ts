@@ -5,9 +5,12 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import { Disk, type DiskShape } from "../../support/Disk.ts"
+import * as Lifecycle from "../Lifecycle.ts"
+import type { RunOutcome } from "../MachineHost.ts"
 import type { RunConfig } from "../RunConfig.ts"
+import type { RunError } from "../RunError.ts"
 import { RunEvents } from "../RunEvents.ts"
-import * as Runner from "../Runner.ts"
+import type { RunServices } from "../RunServices.ts"
 import type { MemoryDisk } from "./MemoryDisk.ts"
 import * as SmallRun from "./SmallRun.ts"
 
@@ -28,17 +31,17 @@ const provide = (seed: number, disk: DiskShape) =>
 export const begin = (
   disk: DiskShape,
   config: RunConfig = SmallRun.config(),
-  options: Partial<Runner.StartOptions> = {}
-): Effect.Effect<Runner.RunOutcome, Runner.RunError | Layer.Error<ReturnType<typeof SmallRun.layer>>> =>
-  Runner.run({ config, folder, ...options }).pipe(provide(config.seed, disk))
+  options: Partial<Lifecycle.StartOptions> = {}
+): Effect.Effect<RunOutcome, RunError | Layer.Error<ReturnType<typeof SmallRun.layer>>> =>
+  Lifecycle.run({ config, folder, ...options }).pipe(provide(config.seed, disk))
 
 /** Takes a run up. */
 export const resume = (
   disk: DiskShape,
   config: RunConfig = SmallRun.config(),
-  options: Partial<Runner.ResumeOptions> = {}
-): Effect.Effect<Runner.RunOutcome, Runner.RunError | Layer.Error<ReturnType<typeof SmallRun.layer>>> =>
-  Runner.resume({ config, folder, ...options }).pipe(provide(config.seed, disk))
+  options: Partial<Lifecycle.ResumeOptions> = {}
+): Effect.Effect<RunOutcome, RunError | Layer.Error<ReturnType<typeof SmallRun.layer>>> =>
+  Lifecycle.resume({ config, folder, ...options }).pipe(provide(config.seed, disk))
 
 /** Takes a run up, or begins it where nothing of it is on the disk. */
 export const resumeOrBegin = (disk: DiskShape, config: RunConfig = SmallRun.config()) =>
@@ -48,7 +51,7 @@ export const resumeOrBegin = (disk: DiskShape, config: RunConfig = SmallRun.conf
 export const until = (
   count: number,
   how: "pause" | "interrupt",
-  program: (pause: Effect.Effect<void>) => Effect.Effect<Runner.RunOutcome, Runner.RunError, Runner.RunServices>,
+  program: (pause: Effect.Effect<void>) => Effect.Effect<RunOutcome, RunError, RunServices>,
   config: RunConfig,
   disk: DiskShape
 ) =>
@@ -96,5 +99,5 @@ export const buryOwner = (memory: MemoryDisk): Effect.Effect<void> =>
   })
 
 /** Whether a run came to its end. */
-export const isDone = (exit: Exit.Exit<Runner.RunOutcome, unknown>): boolean =>
+export const isDone = (exit: Exit.Exit<RunOutcome, unknown>): boolean =>
   Exit.isSuccess(exit) && exit.value._tag === "Done"

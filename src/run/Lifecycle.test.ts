@@ -6,8 +6,9 @@ import * as CanonicalJson from "../support/CanonicalJson.ts"
 import * as Disk from "../support/Disk.ts"
 import * as Checkpoint from "./Checkpoint.ts"
 import * as Journal from "./Journal.ts"
+import * as Lifecycle from "./Lifecycle.ts"
 import type { RunConfig } from "./RunConfig.ts"
-import * as Runner from "./Runner.ts"
+import { RunMismatch } from "./RunError.ts"
 import * as MemoryDisk from "./testing/MemoryDisk.ts"
 import * as SmallRun from "./testing/SmallRun.ts"
 import * as Trials from "./testing/Trials.ts"
@@ -23,7 +24,7 @@ const undisturbed = (config: RunConfig) =>
 const failureOf = (exit: Exit.Exit<unknown, unknown>): unknown =>
   Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined
 
-describe("Runner", () => {
+describe("Lifecycle", () => {
   it.live("goes through all phases and leaves what the design lists", () =>
     Effect.gen(function* () {
       const memory = MemoryDisk.make()
@@ -71,7 +72,7 @@ describe("Runner", () => {
           const exit = yield* Trials.until(
             count,
             how,
-            (pause) => Runner.run({ config, folder: Trials.folder, pause }),
+            (pause) => Lifecycle.run({ config, folder: Trials.folder, pause }),
             config,
             memory.disk
           )
@@ -95,7 +96,7 @@ describe("Runner", () => {
       let exit = yield* Trials.until(
         1,
         "pause",
-        (pause) => Runner.run({ config, folder: Trials.folder, pause }),
+        (pause) => Lifecycle.run({ config, folder: Trials.folder, pause }),
         config,
         memory.disk
       )
@@ -107,7 +108,7 @@ describe("Runner", () => {
         exit = yield* Trials.until(
           3 + (lives % 3),
           "pause",
-          (pause) => Runner.resume({ config, folder: Trials.folder, pause }),
+          (pause) => Lifecycle.resume({ config, folder: Trials.folder, pause }),
           config,
           memory.disk
         )
@@ -331,7 +332,7 @@ describe("Runner", () => {
         supernetTraining: { ...config.supernetTraining, batchSize: 6 }
       }
       const error = failureOf(yield* Effect.exit(Trials.resume(memory.disk, changed)))
-      assert.instanceOf(error, Runner.RunMismatch)
+      assert.instanceOf(error, RunMismatch)
       assert.deepStrictEqual(
         error.differences.map(({ is, key, was, why }) => [key, was, is, why]),
         [

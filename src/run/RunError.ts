@@ -1,0 +1,62 @@
+/** Every way a run can fail, as one type. */
+import * as Schema from "effect/Schema"
+import type * as Finding from "../component/Finding.ts"
+import type { DatasetError } from "../dataflow/Dataflow.ts"
+import type { EstimationError } from "../estimator/PerformanceEstimator.ts"
+import type { GenotypeError } from "../search-space/SearchSpace.ts"
+import type { DiskError } from "../support/Disk.ts"
+import type * as Checkpoint from "./Checkpoint.ts"
+import type * as ConfigFile from "./ConfigFile.ts"
+import type { JournalError } from "./Journal.ts"
+import type * as Learner from "./Learner.ts"
+import type { RunLocked } from "./Lock.ts"
+import type * as Pairing from "./Pairing.ts"
+import type * as RunFolder from "./RunFolder.ts"
+import type * as Trainer from "./Trainer.ts"
+
+/** A run that failed for a reason that is not an error of a component. `tag` names the kind of failure. */
+export class RunFailure extends Schema.TaggedError<RunFailure>()("RunFailure", {
+  tag: Schema.String,
+  reason: Schema.String
+}) {
+  override get message(): string {
+    return this.reason
+  }
+}
+
+/** A run that cannot be resumed with what it is given now: what differs, and what to do. */
+export class RunMismatch extends Schema.TaggedError<RunMismatch>()("RunMismatch", {
+  folder: Schema.String,
+  differences: Schema.Array(
+    Schema.Struct({ key: Schema.String, was: Schema.String, is: Schema.String, why: Schema.String })
+  )
+}) {
+  override get message(): string {
+    const lines = this.differences.map(
+      ({ is, key, was, why }) => `  ${key}: the run began with ${was}, now it is ${is}${why === "" ? "" : ` (${why})`}`
+    )
+    return [
+      `run ${this.folder} cannot be resumed with what it is given now; restore what it began with, or start a new run`,
+      ...lines
+    ].join("\n")
+  }
+}
+
+/** Any way a run can fail. */
+export type RunError =
+  | ConfigFile.ConfigError
+  | Trainer.TrainingDiverged
+  | Learner.LearningDiverged
+  | Pairing.PairingError
+  | Finding.PreflightError
+  | DatasetError
+  | EstimationError
+  | GenotypeError
+  | Checkpoint.CheckpointError
+  | DiskError
+  | JournalError
+  | RunFolder.SnapshotError
+  | RunFolder.RunFolderError
+  | RunLocked
+  | RunMismatch
+  | RunFailure

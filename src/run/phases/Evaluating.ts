@@ -1,0 +1,61 @@
+/** The evaluation of the retrained network on the test split. Nothing is saved on the way: a stopped evaluation is repeated. */
+import { keep, type Tensor2D, type Tensor4D } from "@tensorflow/tfjs-core"
+import * as Effect from "effect/Effect"
+import type { EvaluatingInput } from "../../../machines/Evaluating.ts"
+import * as Parameters from "../../nn/ParameterTree.ts"
+import * as Key from "../../random/Key.ts"
+import * as Network from "../../search-space/Network.ts"
+import * as Forwards from "../Forwards.ts"
+import { initialCriterion, networkWeights, type PhaseContext } from "./PhaseContext.ts"
+
+/** The weights that retraining begins with, initialised when they are first asked for. */
+const initialWeights = (network: Network.Network, key: Key.Key) => {
+  let initial: Parameters.Variables | undefined
+  const get = (): Parameters.Variables => {
+    if (initial === undefined) {
+      initial = Network.initialise(network, key)
+      for (const tree of [initial.params, initial.stats]) for (const tensor of Object.values(tree)) keep(tensor)
+    }
+    return initial
+  }
+  const dispose = (): void => {
+    Parameters.disposeUnsafe(initial?.params ?? {})
+    Parameters.disposeUnsafe(initial?.stats ?? {})
+  }
+  return { get, dispose }
+}
+
+/** The metrics of a trained network on the test split. */
+export const evaluate = Effect.fnUntraced(function* (context: PhaseContext, input: EvaluatingInput) {
+  const { config, progress, services } = context
+  yield* progress.openPhase("evaluating", 0, null)
+  const network = services.space.network(input.architecture)
+  const { criterion, variables } = yield* networkWeights(context, input.network, network)
+  const forward = Forwards.ofNetwork(network)
+  const key = Key.derive(services.key, "evaluating")
+  // The weights that a criterion needs but the checkpoint does not contain.
+  const made = initialCriterion(services, Key.derive(key, "criterion"))
+  const initial = initialWeights(network, Key.derive(services.key, "retraining", "initialise"))
+  const metrics = yield* services.agent
+    .evaluate({
+      infer: (images) => forward(variables, images, "eval").output as never,
+      untrained: (images: Tensor4D) => forward(initial.get(), images, "eval").output as Tensor2D,
+      criterion: services.criterion,
+      criterionParams: Parameters.merge(made, criterion),
+      dataflow: services.dataflow,
+      split: "test",
+      batchSize: config.evaluation.batchSize,
+      batches: undefined,
+      key
+    })
+    .pipe(
+      Effect.ensuring(
+        Effect.sync(() => {
+          Parameters.disposeUnsafe(made)
+          initial.dispose()
+        })
+      )
+    )
+  yield* progress.emit({ _tag: "Evaluated", metrics })
+  return metrics
+})
