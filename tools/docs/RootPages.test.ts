@@ -10,10 +10,6 @@ import * as Site from "./Site.ts"
 const root = resolve(import.meta.dirname, "../..")
 const pages = ["ARCHITECTURE.md", "CONTRIBUTING.md", "README.md", "src/engine/simd/README.md", "docs/glossary.md"]
 
-/** Files that are moving to where the pages name them: empty once they have arrived. */
-const arriving: RegExp =
-  /^(src\/run\/(phases\/|Lifecycle|MachineHost|PieceLoop|ResidentWeights|Registry|Load|RunLayers|CrossChecks|Versions)|src\/cli\/commands\/|src\/osnaslib\/|tools\/)/
-
 const textOf = (page: string): string => readFileSync(join(root, page), "utf8")
 
 /** Paths of the repository that a page names as code: `src/run/Journal.ts`, `machines/`. */
@@ -54,7 +50,7 @@ const shellLines = (text: string): ReadonlyArray<string> =>
 
 describe.each(pages)("%s", (page) => {
   it("names files that exist", () => {
-    expect(missing(textOf(page), (path) => arriving.test(path) || existsSync(join(root, path)))).toEqual([])
+    expect(missing(textOf(page), (path) => existsSync(join(root, path)))).toEqual([])
   })
 
   it("has links that lead somewhere", () => {
