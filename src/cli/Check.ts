@@ -1,7 +1,7 @@
 /** The examination before the work, for `osnas run` and `osnas config FILE --check`. */
-import { existsSync, statfsSync } from "node:fs"
+import { accessSync, constants, existsSync, readdirSync, statfsSync, statSync } from "node:fs"
 import { totalmem } from "node:os"
-import { dirname, join, resolve } from "node:path"
+import { dirname, join, resolve, sep } from "node:path"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -11,10 +11,43 @@ import type * as Load from "../component/Load.ts"
 import * as Assembly from "../run/Assembly.ts"
 import * as ConfigFile from "../run/ConfigFile.ts"
 import type * as Preflight from "../run/Preflight.ts"
-import { Disk } from "../support/Disk.ts"
+import * as RunFolder from "../run/RunFolder.ts"
+import { Disk, temporarySuffix } from "../support/Disk.ts"
 
 /** The nearest folder above a path that exists. */
 const existing = (path: string): string => (existsSync(path) ? path : existing(dirname(path)))
+
+/** Longest name of a file or folder in bytes, less what a folder's name gets while it is made. */
+const longestName = 255 - temporarySuffix.length
+
+/** Why no run can be in a folder: undefined where it can. Nothing is written to find out. */
+export const placeFault = (folder: string, overwrite: boolean): string | undefined => {
+  const absolute = resolve(folder)
+  const long = absolute.split(sep).find((name) => Buffer.byteLength(name) > longestName)
+  if (long !== undefined) {
+    return `the name ${ConfigFile.show(long)} has ${Buffer.byteLength(long)} bytes; at most ${longestName} fit`
+  }
+  const above = existing(absolute)
+  if (!statSync(above).isDirectory()) {
+    const is = above === absolute ? "it" : above
+    return `${is} is a file; expected a folder, or a place where one can be made`
+  }
+  try {
+    // The folder is made beside its place and renamed: its parent is written to.
+    const written = above === absolute ? [above, dirname(above)] : [above]
+    for (const place of written) accessSync(place, constants.W_OK | constants.X_OK)
+    if (above !== absolute) return undefined
+    const names = readdirSync(absolute)
+    if (names.includes(RunFolder.files.manifest)) {
+      return overwrite
+        ? undefined
+        : `it holds a run already; resume it (osnas resume ${folder}), choose another --dir or --name, or replace it with --overwrite`
+    }
+    return names.length === 0 ? undefined : "it holds files and is no run; choose another --dir or --name"
+  } catch (error) {
+    return `${above} cannot be written to (${error instanceof Error ? error.message : error}); choose another --dir`
+  }
+}
 
 const freeBytes = (folder: string): number | undefined => {
   try {

@@ -1,5 +1,5 @@
 /** `osnas compare-runs`: runs side by side. */
-import { existsSync, readdirSync } from "node:fs"
+import { existsSync, readdirSync, statSync } from "node:fs"
 import { extname, join, relative, resolve } from "node:path"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
@@ -23,7 +23,7 @@ const isRun = (folder: string): boolean => existsSync(join(folder, RunFolder.fil
 /** The run at a path, or all runs below it, four folders down at most, in the order of their names. */
 const runsAt = (path: string, depth = 4): ReadonlyArray<string> => {
   if (isRun(path)) return [path]
-  if (depth === 0 || !existsSync(path)) return []
+  if (depth === 0 || !existsSync(path) || !statSync(path).isDirectory()) return []
   return readdirSync(path, { withFileTypes: true })
     .filter((entry) => entry.isDirectory())
     .map((entry) => entry.name)

@@ -18,3 +18,7 @@ export const force = (what: string) => given("force", what)
 /** `--set KEY=VALUE`, as often as it is wanted. */
 export const set = (what: string) =>
   Flag.String("set").pipe(Flag.withMetavar("KEY=VALUE"), Flag.withDescription(what), Flag.between(0, 1000))
+
+/** What a wrong flag is told, without the words of the library that checked it. */
+export const plainErrors = (text: string): string =>
+  text.replaceAll("Expected: Schema validation failed: Expected ", "Expected ")
