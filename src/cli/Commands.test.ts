@@ -296,6 +296,17 @@ describe("run, resume, report", () => {
       }
       assert.deepStrictEqual(readdirSync(folder), before)
       assert.isFalse(existsSync(join(folder, "new")))
+      for (const args of [
+        ["init", join(file, "a"), "--no-install"],
+        ["init", file]
+      ]) {
+        const refused = yield* failure(...args)
+        assert.strictEqual(refused.code, ExitCode.usage)
+        assert.include(refused.message, `${file} is a file; expected a folder`)
+      }
+      const generated = yield* failure("generate", "criterion", "--name", "mine", "--dir", file)
+      assert.strictEqual(generated.code, ExitCode.usage)
+      assert.include(generated.message, `${file} is a file; expected a folder`)
       const compared = yield* failure("compare-runs", file)
       assert.strictEqual(compared.code, ExitCode.usage)
       assert.include(compared.message, "is no folder of a run")

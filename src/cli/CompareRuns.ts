@@ -9,6 +9,7 @@ import * as FromFolder from "../report/FromFolder.ts"
 import * as RunFolder from "../run/RunFolder.ts"
 import { Disk } from "../support/Disk.ts"
 import { UsageError } from "./Exit.ts"
+import * as OutputFile from "./OutputFile.ts"
 import { writeBeside } from "./Report.ts"
 
 /** Flags of the command. */
@@ -47,6 +48,7 @@ export const run = Effect.fn("CompareRuns.run")(function* (input: Input) {
       reason: `--output ${Option.getOrElse(input.output, () => "")}: it must end in .html (a page) or .md (Markdown)`
     })
   }
+  if (Option.isSome(input.output)) yield* OutputFile.refuse("--output", input.output.value)
   const folders: Array<string> = []
   for (const path of input.runs) {
     const found = runsAt(path)

@@ -9,6 +9,7 @@ import type { GeneratedFile } from "../../generators/Template.ts"
 import { makeFolders } from "../support/MakeFolders.ts"
 import * as Dependencies from "./Dependencies.ts"
 import { UsageError } from "./Exit.ts"
+import * as OutputFile from "./OutputFile.ts"
 
 /** Flags of the command. */
 export interface Input {
@@ -36,6 +37,8 @@ export const writeFiles = Effect.fn("Generate.writeFiles")(function* (
   files: ReadonlyArray<GeneratedFile>,
   force: boolean
 ) {
+  const fault = OutputFile.folderFault(folder)
+  if (fault !== undefined) return yield* new UsageError({ reason: `${shown(folder)}: ${fault}` })
   const targets = files.map(({ content, path }) => ({ content, file: join(folder, path) }))
   const reasons = targets.flatMap(({ file }) => {
     const reason = obstacle(file, force)

@@ -10,6 +10,7 @@ import { text } from "../report/Text.ts"
 import * as RunFolder from "../run/RunFolder.ts"
 import { Disk, writeTextAtomic } from "../support/Disk.ts"
 import { NotWritten } from "./Exit.ts"
+import * as OutputFile from "./OutputFile.ts"
 
 /** Flags of the command. */
 export interface Input {
@@ -48,6 +49,7 @@ export const run = Effect.fn("Report.run")(function* (input: Input, disk: Layer.
     const data = yield* FromFolder.read(resolve(input.dir)).pipe(Effect.provide(disk))
     return yield* Console.log(JSON.stringify(data))
   }
+  if (Option.isSome(input.output)) yield* OutputFile.refuse("--output", input.output.value)
   const made = make(input.dir, Option.getOrUndefined(input.output))
   const { data, file, page } = yield* Effect.provide(made, disk)
   // Read from a folder that cannot be written, it is still a report.

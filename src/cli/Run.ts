@@ -330,6 +330,9 @@ export const begin = (loaded: Load.LoadedRun, beginning: Beginning) => {
   return startChecked(
     Effect.scoped(
       Effect.gen(function* () {
+        // Before data is read and costs are measured; the folder itself is checked again when it is made.
+        const fault = Check.placeFault(folder, overwrite)
+        if (fault !== undefined) return yield* new UsageError({ reason: `run folder ${folder}: ${fault}` })
         const components = yield* Check.approve(loaded, tableFolder, machine)
         return yield* Effect.provideContext(program, components)
       })
@@ -370,9 +373,6 @@ export const run = Effect.fn("Run.run")(function* (input: RunInput) {
       })
     : asWritten
   const folder = Option.getOrElse(input.dir, () => join("runs", `${loaded.config.name}${input.quick ? "-quick" : ""}`))
-  // Refused before data is read and costs are measured; the folder itself is checked again when it is made.
-  const fault = Check.placeFault(folder, input.overwrite)
-  if (fault !== undefined) return yield* new UsageError({ reason: `run folder ${folder}: ${fault}` })
   const standIn = absent === undefined ? undefined : StandIn.told(absent, asWritten.config.dataflow.name, withData)
   if (standIn !== undefined) yield* Console.error(standIn)
   yield* begin(loaded, {

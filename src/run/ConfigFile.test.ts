@@ -179,7 +179,9 @@ describe("override", () => {
 
 describe("faults", () => {
   it("names a value once, whatever number of checks it fails", () => {
-    const issues = decode(good.replace(/^supernetTraining:.*$/m, "supernetTraining: { epochs: 1, optimizer: { learningRate: .nan } }"))
+    const issues = decode(
+      good.replace(/^supernetTraining:.*$/m, "supernetTraining: { epochs: 1, optimizer: { learningRate: .nan } }")
+    )
     const about = issues.filter(({ path }) => path === "supernetTraining.optimizer.learningRate")
     assert.deepStrictEqual(
       about.map(({ message }) => message),
