@@ -5,10 +5,12 @@ import { dirname, join, resolve, sep } from "node:path"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Result from "effect/Result"
 import * as EngineLayer from "../component/EngineLayer.ts"
 import type * as Finding from "../component/Finding.ts"
 import type * as Load from "../component/Load.ts"
 import * as Assembly from "../run/Assembly.ts"
+import * as Checkpoint from "../run/Checkpoint.ts"
 import * as ConfigFile from "../run/ConfigFile.ts"
 import type * as Preflight from "../run/Preflight.ts"
 import * as RunFolder from "../run/RunFolder.ts"
@@ -113,15 +115,29 @@ export const approve = (loaded: Load.LoadedRun, tableFolder: string, machine: Pr
     return Option.isNone(components) ? yield* refusal(loaded, findings) : components.value
   })
 
+/** Files to start from that cannot be read; whether they fit the space is seen when the run begins. */
+const unreadable = Effect.fnUntraced(function* (loaded: Load.LoadedRun) {
+  const disk = yield* Disk
+  const found: Array<Finding.Finding> = []
+  for (const key of ["supernet", "network"] as const) {
+    const file = loaded.config.start[key]
+    if (typeof file !== "string") continue
+    const read = yield* Effect.result(Checkpoint.read(disk, resolve(loaded.folder, file)))
+    if (Result.isFailure(read)) found.push({ severity: "error", key: `start.${key}`, message: read.failure.message })
+  }
+  return found
+})
+
 /** `osnas config FILE --check`: all findings, warnings first; fails where there is an error. */
 export const run = Effect.fn("Check.run")(
   function* (loaded: Load.LoadedRun, json: boolean) {
-    const { components, findings } = yield* assemble(loaded, loaded.folder, machine(join("runs", loaded.config.name)))
+    const assembled = yield* assemble(loaded, loaded.folder, machine(join("runs", loaded.config.name)))
+    const findings = [...assembled.findings, ...(yield* unreadable(loaded))]
     const error = refusal(loaded, findings)
     const warnings = warningsOf(loaded, findings)
     if (json) yield* Console.log(JSON.stringify({ errors: error.issues, warnings }, null, 2))
     else yield* showWarnings(warnings)
-    if (Option.isNone(components)) return yield* error
+    if (Option.isNone(assembled.components) || error.issues.length > 0) return yield* error
     const count = warnings.length === 1 ? "1 warning" : `${warnings.length} warnings`
     if (!json) yield* Console.log(`${loaded.file}: ready to run${warnings.length === 0 ? "" : ` (${count})`}`)
   },

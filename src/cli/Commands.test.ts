@@ -260,6 +260,22 @@ describe("the command line", () => {
     })
   )
 
+  it.effect("config --check names a start file that cannot be read, and has JSON for what cannot be decoded", () =>
+    Effect.gen(function* () {
+      const check = ["config", "examples/quickstart.yaml", "--check", "--json", "--set"]
+      const start = yield* failure(...check, `start.supernet=${join(folder, "none.safetensors")}`)
+      assert.strictEqual(start.code, ExitCode.usage)
+      assert.include(start.message, "--set start.supernet: start.supernet: ")
+      const before = (yield* TestConsole.logLines).length
+      assert.strictEqual((yield* failure(...check, "budget.max=-1")).code, ExitCode.usage)
+      const { errors } = JSON.parse((yield* TestConsole.logLines).slice(before).map(String).join("\n"))
+      assert.deepStrictEqual(
+        errors.map(({ path }: { readonly path: string }) => path),
+        ["budget.max"]
+      )
+    })
+  )
+
   it("says what a flag takes without the words of the library that checked it", () => {
     assert.strictEqual(
       Flags.plainErrors('"0". Expected: Schema validation failed: Expected a value greater than 0'),

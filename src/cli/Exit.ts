@@ -22,6 +22,10 @@ export const help =
 /** The stack of an unexpected error is shown where this variable of the environment is set. */
 export const debugVariable = "OSNAS_DEBUG"
 
+/** What is said where the command can never end, though nothing is left to do. */
+export const stuck =
+  "the command cannot go on: something waits for what never comes; does a module of your own await a promise that never settles?"
+
 /** A reader that has seen enough, as `head` has, ends the process well: for a script that only prints, once. */
 export const whenReaderLeaves = (): void => {
   for (const stream of [process.stdout, process.stderr]) {

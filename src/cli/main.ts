@@ -78,6 +78,8 @@ const start = (args: ReadonlyArray<string>): void => {
       if (!signals.pause(signal)) fiber.interruptUnsafe()
     })
   }
+  // Nothing is left to wait for, and the command has not ended: a module of the user's own waits for ever.
+  process.on("beforeExit", () => leave(ExitCode.failed, ExitCode.stuck))
   fiber.addObserver((exit) => {
     if (Exit.isSuccess(exit)) return leave(ExitCode.ok, undefined)
     const { code, message } = ExitCode.of(exit.cause)
