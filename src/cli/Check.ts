@@ -1,20 +1,55 @@
 /** The examination before the work, for `osnas run` and `osnas config FILE --check`. */
-import { existsSync, statfsSync } from "node:fs"
+import { accessSync, constants, existsSync, readdirSync, statfsSync, statSync } from "node:fs"
 import { totalmem } from "node:os"
-import { dirname, join, resolve } from "node:path"
+import { dirname, join, resolve, sep } from "node:path"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Result from "effect/Result"
 import type * as Finding from "../component/Finding.ts"
 import * as Assembly from "../run/Assembly.ts"
+import * as Checkpoint from "../run/Checkpoint.ts"
 import * as ConfigFile from "../run/ConfigFile.ts"
 import * as EngineLayer from "../run/EngineLayer.ts"
 import type * as Load from "../run/Load.ts"
 import type * as Preflight from "../run/Preflight.ts"
-import { Disk } from "../support/Disk.ts"
+import * as RunFolder from "../run/RunFolder.ts"
+import { Disk, temporarySuffix } from "../support/Disk.ts"
 
 /** The nearest folder above a path that exists. */
 const existing = (path: string): string => (existsSync(path) ? path : existing(dirname(path)))
+
+/** Longest name of a file or folder in bytes, less what a folder's name gets while it is made. */
+const longestName = 255 - temporarySuffix.length
+
+/** Why no run can be in a folder: undefined where it can. Nothing is written to find out. */
+export const placeFault = (folder: string, overwrite: boolean): string | undefined => {
+  const absolute = resolve(folder)
+  const long = absolute.split(sep).find((name) => Buffer.byteLength(name) > longestName)
+  if (long !== undefined) {
+    return `the name ${ConfigFile.show(long)} has ${Buffer.byteLength(long)} bytes; at most ${longestName} fit`
+  }
+  const above = existing(absolute)
+  if (!statSync(above).isDirectory()) {
+    const is = above === absolute ? "it" : above
+    return `${is} is a file; expected a folder, or a place where one can be made`
+  }
+  try {
+    // The folder is made beside its place and renamed: its parent is written to.
+    const written = above === absolute ? [above, dirname(above)] : [above]
+    for (const place of written) accessSync(place, constants.W_OK | constants.X_OK)
+    if (above !== absolute) return undefined
+    const names = readdirSync(absolute)
+    if (names.includes(RunFolder.files.manifest)) {
+      return overwrite
+        ? undefined
+        : `it holds a run already; resume it (osnas resume ${folder}), choose another --dir or --name, or replace it with --overwrite`
+    }
+    return names.length === 0 ? undefined : "it holds files and is no run; choose another --dir or --name"
+  } catch (error) {
+    return `${above} cannot be written to (${error instanceof Error ? error.message : error}); choose another --dir`
+  }
+}
 
 const freeBytes = (folder: string): number | undefined => {
   try {
@@ -80,15 +115,29 @@ export const approve = (loaded: Load.LoadedRun, tableFolder: string, machine: Pr
     return Option.isNone(components) ? yield* refusal(loaded, findings) : components.value
   })
 
+/** Files to start from that cannot be read; whether they fit the space is seen when the run begins. */
+const unreadable = Effect.fnUntraced(function* (loaded: Load.LoadedRun) {
+  const disk = yield* Disk
+  const found: Array<Finding.Finding> = []
+  for (const key of ["supernet", "network"] as const) {
+    const file = loaded.config.start[key]
+    if (typeof file !== "string") continue
+    const read = yield* Effect.result(Checkpoint.read(disk, resolve(loaded.folder, file)))
+    if (Result.isFailure(read)) found.push({ severity: "error", key: `start.${key}`, message: read.failure.message })
+  }
+  return found
+})
+
 /** `osnas config FILE --check`: all findings, warnings first; fails where there is an error. */
 export const run = Effect.fn("Check.run")(
   function* (loaded: Load.LoadedRun, json: boolean) {
-    const { components, findings } = yield* assemble(loaded, loaded.folder, machine(join("runs", loaded.config.name)))
+    const assembled = yield* assemble(loaded, loaded.folder, machine(join("runs", loaded.config.name)))
+    const findings = [...assembled.findings, ...(yield* unreadable(loaded))]
     const error = refusal(loaded, findings)
     const warnings = warningsOf(loaded, findings)
     if (json) yield* Console.log(JSON.stringify({ errors: error.issues, warnings }, null, 2))
     else yield* showWarnings(warnings)
-    if (Option.isNone(components)) return yield* error
+    if (Option.isNone(assembled.components) || error.issues.length > 0) return yield* error
     const count = warnings.length === 1 ? "1 warning" : `${warnings.length} warnings`
     if (!json) yield* Console.log(`${loaded.file}: ready to run${warnings.length === 0 ? "" : ` (${count})`}`)
   },

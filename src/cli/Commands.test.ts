@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as NodeServices from "@effect/platform-node/NodeServices"
@@ -11,6 +11,7 @@ import { afterAll } from "vitest"
 import * as Yaml from "yaml"
 import { osnas } from "./Commands.ts"
 import * as ExitCode from "./Exit.ts"
+import * as Flags from "./Flags.ts"
 
 const folder = mkdtempSync(join(tmpdir(), "osnas-cli-"))
 afterAll(() => rmSync(folder, { recursive: true }))
@@ -280,12 +281,75 @@ describe("the command line", () => {
     })
   )
 
+  it.effect("config --check names a start file that cannot be read, and has JSON for what cannot be decoded", () =>
+    Effect.gen(function* () {
+      const check = ["config", "examples/quickstart.yaml", "--check", "--json", "--set"]
+      const start = yield* failure(...check, `start.supernet=${join(folder, "none.safetensors")}`)
+      assert.strictEqual(start.code, ExitCode.usage)
+      assert.include(start.message, "--set start.supernet: start.supernet: ")
+      const before = (yield* TestConsole.logLines).length
+      assert.strictEqual((yield* failure(...check, "budget.max=-1")).code, ExitCode.usage)
+      const { errors } = JSON.parse((yield* TestConsole.logLines).slice(before).map(String).join("\n"))
+      assert.deepStrictEqual(
+        errors.map(({ path }: { readonly path: string }) => path),
+        ["budget.max"]
+      )
+    })
+  )
+
+  it("says what a flag takes without the words of the library that checked it", () => {
+    assert.strictEqual(
+      Flags.plainErrors('"0". Expected: Schema validation failed: Expected a value greater than 0'),
+      '"0". Expected a value greater than 0'
+    )
+  })
+
   it("keeps the errors of the library apart from those of the work", () => {
     assert.isTrue(CliError.isCliError(new CliError.ShowHelp({ commandPath: [], errors: [] })))
   })
 })
 
 describe("run, resume, report", () => {
+  it.effect("refuse a folder that no run can be in, with exit code 2, and leave nothing behind", () =>
+    Effect.gen(function* () {
+      const file = join(folder, "taken.txt")
+      const full = join(folder, "full")
+      writeFileSync(file, "mine")
+      mkdirSync(full)
+      writeFileSync(join(full, "notes.txt"), "mine")
+      const before = readdirSync(folder)
+      const cases = [
+        [file, "it is a file; expected a folder"],
+        [join(file, "a", "b"), `${file} is a file`],
+        [full, "it holds files and is no run"],
+        [join(folder, "new", "a".repeat(300)), "has 300 bytes; at most"]
+      ] as const
+      for (const [dir, expected] of cases) {
+        for (const more of [[], ["--overwrite"]]) {
+          const refused = yield* failure("run", "examples/quickstart.yaml", "--dir", dir, ...more)
+          assert.strictEqual(refused.code, ExitCode.usage, dir)
+          assert.include(refused.message, expected)
+        }
+      }
+      assert.deepStrictEqual(readdirSync(folder), before)
+      assert.isFalse(existsSync(join(folder, "new")))
+      for (const args of [
+        ["init", join(file, "a"), "--no-install"],
+        ["init", file]
+      ]) {
+        const refused = yield* failure(...args)
+        assert.strictEqual(refused.code, ExitCode.usage)
+        assert.include(refused.message, `${file} is a file; expected a folder`)
+      }
+      const generated = yield* failure("generate", "criterion", "--name", "mine", "--dir", file)
+      assert.strictEqual(generated.code, ExitCode.usage)
+      assert.include(generated.message, `${file} is a file; expected a folder`)
+      const compared = yield* failure("compare-runs", file)
+      assert.strictEqual(compared.code, ExitCode.usage)
+      assert.include(compared.message, "is no folder of a run")
+    })
+  )
+
   it.effect("refuse what they cannot do, before anything is made", () =>
     Effect.gen(function* () {
       const missing = yield* failure("run", join(folder, "none.yaml"))

@@ -1,5 +1,5 @@
 /** `osnas compare-runs`: runs side by side. */
-import { existsSync, readdirSync } from "node:fs"
+import { existsSync, readdirSync, statSync } from "node:fs"
 import { extname, join, relative, resolve } from "node:path"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
@@ -10,6 +10,7 @@ import * as RunFolder from "../run/RunFolder.ts"
 import { Disk } from "../support/Disk.ts"
 import type { Input } from "./commands/CompareRuns.ts"
 import { UsageError } from "./Exit.ts"
+import * as OutputFile from "./OutputFile.ts"
 import { writeBeside } from "./Report.ts"
 
 const isRun = (folder: string): boolean => existsSync(join(folder, RunFolder.files.manifest))
@@ -17,7 +18,7 @@ const isRun = (folder: string): boolean => existsSync(join(folder, RunFolder.fil
 /** The run at a path, or all runs below it, four folders down at most, in the order of their names. */
 const runsAt = (path: string, depth = 4): ReadonlyArray<string> => {
   if (isRun(path)) return [path]
-  if (depth === 0 || !existsSync(path)) return []
+  if (depth === 0 || !existsSync(path) || !statSync(path).isDirectory()) return []
   return readdirSync(path, { withFileTypes: true })
     .filter((entry) => entry.isDirectory())
     .map((entry) => entry.name)
@@ -41,6 +42,7 @@ export const run = Effect.fn("CompareRuns.run")(function* (input: Input) {
       reason: `--output ${Option.getOrElse(input.output, () => "")}: it must end in .html (a page) or .md (Markdown)`
     })
   }
+  if (Option.isSome(input.output)) yield* OutputFile.refuse("--output", input.output.value)
   const folders: Array<string> = []
   for (const path of input.runs) {
     const found = runsAt(path)

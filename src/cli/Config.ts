@@ -79,7 +79,14 @@ const describer = Effect.fnUntraced(function* (loaded: Load.LoadedRun) {
 export const run = Effect.fn("Config.run")(function* (input: Input) {
   if (input.schema) return yield* Console.log(JSON.stringify(yield* ConfigSchema.document, null, 2))
   const loaded = Option.isSome(input.file)
-    ? yield* Load.file(input.file.value, { set: input.set })
+    ? yield* Load.file(input.file.value, { set: input.set }).pipe(
+        // A reader of JSON gets what cannot be read as it gets what cannot be run.
+        Effect.tapError((error) =>
+          input.check && input.json && error._tag === "ConfigError"
+            ? Console.log(JSON.stringify({ errors: error.issues, warnings: [] }, null, 2))
+            : Effect.void
+        )
+      )
     : yield* Effect.flatMap(
         Effect.fromResult(ConfigFile.override(ConfigFile.fromValue("defaults", ConfigSchema.smallest), input.set)),
         (source) => Load.decode(source, process.cwd())

@@ -34,6 +34,8 @@ describe("exit codes", () => {
     const error = new DatasetError({ dataset: "mine", file: "/data", reason: "does not exist" })
     assert.strictEqual(caused(error).code, 1)
     assert.deepStrictEqual(caused(ExitCode.atStart(error, "new")), { code: 2, message: error.message })
+    const isFile = new DiskError({ operation: "list", file: "/x", code: "ENOTDIR", reason: "not a directory" })
+    assert.deepStrictEqual(caused(ExitCode.atStart(isFile, "new")), { code: 2, message: isFile.message })
     const full = new DiskError({ operation: "open", file: "/x", code: "ENOSPC", reason: "no space" })
     assert.strictEqual(ExitCode.atStart(full, "new"), full)
     assert.strictEqual(caused(full).code, 1)

@@ -22,6 +22,10 @@ export const help =
 /** The stack of an unexpected error is shown where this variable of the environment is set. */
 export const debugVariable = "OSNAS_DEBUG"
 
+/** What is said where the command can never end, though nothing is left to do. */
+export const stuck =
+  "the command cannot go on: something waits for what never comes; does a module of your own await a promise that never settles?"
+
 /** A reader that has seen enough, as `head` has, ends the process well: for a script that only prints, once. */
 export const whenReaderLeaves = (): void => {
   for (const stream of [process.stdout, process.stderr]) {
@@ -93,6 +97,9 @@ const usageTags: ReadonlySet<string> = new Set([
 /** Errors that say so where a run has not begun yet; later they are failures. */
 const startTags: ReadonlySet<string> = new Set(["DatasetError", "EstimationError"])
 
+/** What the operating system says of a place where no folder can be, whoever asks: `--dir` is to blame. */
+const placeCodes: ReadonlySet<string> = new Set(["ENOTDIR", "EEXIST", "EACCES", "EPERM", "EROFS", "ENAMETOOLONG"])
+
 /**
  * An error at the start of a run: one that its input is to blame for is a {@link BadInput}. So is a file of weights that
  * a new run is given; in the folder of a run that is resumed it is damage.
@@ -100,7 +107,8 @@ const startTags: ReadonlySet<string> = new Set(["DatasetError", "EstimationError
 export const atStart = <E>(error: E, how: "new" | "resumed"): E | BadInput => {
   const tag = Predicate.hasProperty(error, "_tag") ? String(error._tag) : ""
   const isStart = tag === "RunFailure" && Predicate.hasProperty(error, "tag") && error.tag === "StartError"
-  const isInput = isStart || startTags.has(tag) || (tag === "CheckpointError" && how === "new")
+  const isPlace = tag === "DiskError" && Predicate.hasProperty(error, "code") && placeCodes.has(String(error.code))
+  const isInput = isStart || isPlace || startTags.has(tag) || (tag === "CheckpointError" && how === "new")
   return isInput && error instanceof Error ? new BadInput({ reason: error.message }) : error
 }
 

@@ -41,3 +41,6 @@ export const maxMinutes = Flag.Finite("max-minutes").pipe(
   Flag.withDescription("Pause after so many minutes, as Ctrl-C does; osnas resume goes on"),
   Flag.optional
 )
+/** What a wrong flag is told, without the words of the library that checked it. */
+export const plainErrors = (text: string): string =>
+  text.replaceAll("Expected: Schema validation failed: Expected ", "Expected ")

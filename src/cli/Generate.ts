@@ -10,6 +10,7 @@ import { makeFolders } from "../support/MakeFolders.ts"
 import type { Input } from "./commands/Generate.ts"
 import * as Dependencies from "./Dependencies.ts"
 import { UsageError } from "./Exit.ts"
+import * as OutputFile from "./OutputFile.ts"
 
 /** Refuses a file that is there already, or whose place is taken by something else; null: it can be written. */
 const obstacle = (file: string, force: boolean): string | null => {
@@ -25,6 +26,8 @@ export const writeFiles = Effect.fn("Generate.writeFiles")(function* (
   files: ReadonlyArray<GeneratedFile>,
   force: boolean
 ) {
+  const fault = OutputFile.folderFault(folder)
+  if (fault !== undefined) return yield* new UsageError({ reason: `${shown(folder)}: ${fault}` })
   const targets = files.map(({ content, path }) => ({ content, file: join(folder, path) }))
   const reasons = targets.flatMap(({ file }) => {
     const reason = obstacle(file, force)

@@ -10,6 +10,7 @@ import type { Input } from "./commands/Init.ts"
 import * as Dependencies from "./Dependencies.ts"
 import { UsageError } from "./Exit.ts"
 import { shown, writeFiles } from "./Generate.ts"
+import * as OutputFile from "./OutputFile.ts"
 
 /** Versions that osnas itself was built and tested with. */
 const versions = (): Readonly<Record<string, string>> =>
@@ -35,10 +36,9 @@ const npmInstall = (folder: string): Effect.Effect<number> =>
 /** Runs the command. */
 export const run = Effect.fn("Init.run")(function* (input: Input) {
   const folder = resolve(input.dir)
+  const fault = OutputFile.folderFault(folder)
+  if (fault !== undefined) return yield* new UsageError({ reason: `${input.dir}: ${fault}` })
   const found = fs.statSync(folder, { throwIfNoEntry: false })
-  if (found !== undefined && !found.isDirectory()) {
-    return yield* new UsageError({ reason: `${input.dir} exists, and is no folder` })
-  }
   if (found !== undefined && fs.readdirSync(folder).length > 0 && !input.force) {
     return yield* new UsageError({ reason: `${input.dir} is not empty; --force writes into it all the same` })
   }

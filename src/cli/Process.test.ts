@@ -274,4 +274,12 @@ export { component } from ${JSON.stringify(new URL("../criterion/CrossEntropy.ts
     for (const line of ended.out.trim().split("\n")) assert.property(JSON.parse(line), "_tag")
     for (const words of ["said", "written", "warned"]) assert.include(ended.err, `${words} by a module`)
   })
+
+  it("a module that waits for ever ends the command with 1 and a line, not with 0 and none", async () => {
+    writeFileSync(join(folder, "waits.ts"), "await new Promise(() => {})\n")
+    const { code, err, out } = await osnas(["config", config, "--check", "--set", "searchSpace.name=./waits.ts"])
+    assert.strictEqual(code, 1, err)
+    assert.strictEqual(out, "")
+    assert.include(err, "a module of your own")
+  }, 60_000)
 })

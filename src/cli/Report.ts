@@ -11,6 +11,7 @@ import * as RunFolder from "../run/RunFolder.ts"
 import { Disk, writeTextAtomic } from "../support/Disk.ts"
 import type { Input } from "./commands/Report.ts"
 import { NotWritten } from "./Exit.ts"
+import * as OutputFile from "./OutputFile.ts"
 
 /** Writes a file beside what is printed: what cannot be written is named, with another place for it. */
 export const writeBeside = (file: string, text: string, advice: string): Effect.Effect<void, NotWritten, Disk> =>
@@ -42,6 +43,7 @@ export const run = Effect.fn("Report.run")(function* (input: Input, disk: Layer.
     const data = yield* FromFolder.read(resolve(input.dir)).pipe(Effect.provide(disk))
     return yield* Console.log(JSON.stringify(data))
   }
+  if (Option.isSome(input.output)) yield* OutputFile.refuse("--output", input.output.value)
   const made = make(input.dir, Option.getOrUndefined(input.output))
   const { data, file, page } = yield* Effect.provide(made, disk)
   // Read from a folder that cannot be written, it is still a report.

@@ -55,7 +55,7 @@ const rowsAsked = (table: Tables.ReproducedTable, names: ReadonlyArray<string>) 
     const near = closest(wrong, known)
     return Effect.fail(
       new UsageError({
-        reason: `--row ${wrong}: ${table.name} has no such row${near === undefined ? "" : `; did you mean ${near}?`} It has ${known.join(", ")}`
+        reason: `--row ${wrong}: ${table.name} has no such row${near === undefined ? "" : `; did you mean ${near}?`} (there are ${known.join(", ")})`
       })
     )
   }

@@ -307,6 +307,9 @@ export const begin = (loaded: Load.LoadedRun, beginning: Beginning) => {
   return startChecked(
     Effect.scoped(
       Effect.gen(function* () {
+        // Before data is read and costs are measured; the folder itself is checked again when it is made.
+        const fault = Check.placeFault(folder, overwrite)
+        if (fault !== undefined) return yield* new UsageError({ reason: `run folder ${folder}: ${fault}` })
         const components = yield* Check.approve(loaded, tableFolder, machine)
         return yield* Effect.provideContext(program, components)
       })
@@ -347,13 +350,6 @@ export const run = Effect.fn("Run.run")(function* (input: RunInput) {
       })
     : asWritten
   const folder = Option.getOrElse(input.dir, () => join("runs", `${loaded.config.name}${input.quick ? "-quick" : ""}`))
-  const absolute = resolve(folder)
-  // Refused before data is read and costs are measured; the folder itself is checked again when it is made.
-  if (!input.overwrite && existsSync(join(absolute, RunFolder.files.manifest))) {
-    return yield* new UsageError({
-      reason: `${folder} holds a run already; go on with it (osnas resume ${folder}), choose another --dir or --name, or replace it with --overwrite`
-    })
-  }
   const standIn = absent === undefined ? undefined : StandIn.told(absent, asWritten.config.dataflow.name, withData)
   if (standIn !== undefined) yield* Console.error(standIn)
   yield* begin(loaded, {

@@ -17,8 +17,9 @@ import * as TorchNames from "../search-space/TorchNames.ts"
 import { Disk } from "../support/Disk.ts"
 import type { Input as ExportInput } from "./commands/ExportWeights.ts"
 import type { Input as ImportInput } from "./commands/ImportWeights.ts"
-import { UsageError } from "./Exit.ts"
+import { atStart, UsageError } from "./Exit.ts"
 import { buildSpace } from "./Inspect.ts"
+import * as OutputFile from "./OutputFile.ts"
 
 /** A network whose weights are read or written: a space, and one of its architectures or its supernet. */
 interface Target {
@@ -107,9 +108,9 @@ const resolveTarget = Effect.fnUntraced(function* (
 })
 
 const refuseOverwrite = Effect.fnUntraced(function* (out: string, force: boolean) {
-  if (!existsSync(out)) return
-  if (statSync(out).isDirectory()) return yield* new UsageError({ reason: `--out ${out}: this is a folder` })
-  if (!force) return yield* new UsageError({ reason: `${out} exists already; --force overwrites it` })
+  yield* OutputFile.refuse("--out", out)
+  if (existsSync(out) && !force)
+    return yield* new UsageError({ reason: `${out} exists already; --force overwrites it` })
 })
 
 const headBytes = (file: string): Uint8Array => {
@@ -157,7 +158,7 @@ export const importWeights = Effect.fn("Weights.import")(function* (input: Impor
     })
   }
   const disk = yield* Disk
-  const state = yield* Checkpoint.read(disk, file)
+  const state = yield* Effect.mapError(Checkpoint.read(disk, file), (error) => atStart(error, "new"))
   const target = yield* resolveTarget({ name: input.space }, input, (entry) => {
     for (const [name, { shape }] of state.tensors) {
       if (TorchState.bareName(name) === entry.theirs) return { input: shape[1] ?? 0, output: shape[0] ?? 0 }
@@ -225,7 +226,7 @@ export const exportWeights = Effect.fn("Weights.export")(function* (input: Expor
   const { file, ...run } = yield* weightsOf(input.file, input.supernet)
   if (!existsSync(file)) return yield* new UsageError({ reason: `${file}: the file does not exist` })
   const disk = yield* Disk
-  const checkpoint = yield* Checkpoint.read(disk, file)
+  const checkpoint = yield* Effect.mapError(Checkpoint.read(disk, file), (error) => atStart(error, "new"))
   const { metadata } = checkpoint
   if (metadata["format"] !== "osnas") {
     return yield* new UsageError({ reason: `${file} is no file of osnas: its metadata do not say so` })

@@ -10,6 +10,7 @@ import * as Layer from "effect/Layer"
 import { version } from "../Package.ts"
 import { osnas } from "./Commands.ts"
 import * as ExitCode from "./Exit.ts"
+import * as Flags from "./Flags.ts"
 import * as Output from "./Output.ts"
 import { asking, isHangupIgnored, Signals, sameRequestMillis } from "./Signals.ts"
 
@@ -19,7 +20,7 @@ const presenter = CliOutput.layerPresenter({
     event._tag === "InvalidInvocation"
       ? Effect.gen(function* () {
           const formatter = yield* CliOutput.Formatter
-          yield* Console.error(formatter.formatErrors(event.errors).trim())
+          yield* Console.error(Flags.plainErrors(formatter.formatErrors(event.errors).trim()))
           yield* Console.error(`\nSee: ${event.commandPath.join(" ")} --help`)
         })
       : CliOutput.defaultPresenter.present(event)
@@ -77,6 +78,8 @@ const start = (args: ReadonlyArray<string>): void => {
       if (!signals.pause(signal)) fiber.interruptUnsafe()
     })
   }
+  // Nothing is left to wait for, and the command has not ended: a module of the user's own waits for ever.
+  process.on("beforeExit", () => leave(ExitCode.failed, ExitCode.stuck))
   fiber.addObserver((exit) => {
     if (Exit.isSuccess(exit)) return leave(ExitCode.ok, undefined)
     const { code, message } = ExitCode.of(exit.cause)

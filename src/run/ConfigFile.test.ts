@@ -177,7 +177,26 @@ describe("override", () => {
   })
 })
 
+describe("faults", () => {
+  it("names a value once, whatever number of checks it fails", () => {
+    const issues = decode(
+      good.replace(/^supernetTraining:.*$/m, "supernetTraining: { epochs: 1, optimizer: { learningRate: .nan } }")
+    )
+    const about = issues.filter(({ path }) => path === "supernetTraining.optimizer.learningRate")
+    assert.deepStrictEqual(
+      about.map(({ message }) => message),
+      ["got NaN; expected a finite number"]
+    )
+  })
+})
+
 describe("closest", () => {
+  it("does not take a short word for the misspelt beginning of a long one", () => {
+    assert.isUndefined(closest("tyni", ["mobilefacenet", "proxylessnas"]))
+    assert.strictEqual(closest("mobi", ["mobilefacenet", "proxylessnas"]), "mobilefacenet")
+    assert.strictEqual(closest("serach", ["seed", "searchSpace"]), "searchSpace")
+  })
+
   it("finds a word with one slip, and no word for another word", () => {
     const words = ["searchSpace", "searchStrategy", "seed", "budget", "dataflow", "retraining"]
     fc.assert(

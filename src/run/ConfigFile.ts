@@ -499,6 +499,7 @@ export const issuesOf = (
   describe: (path: ConfigPath) => string | undefined = () => undefined
 ): ReadonlyArray<ConfigIssue> => {
   const out: Array<ConfigIssue> = []
+  const refused = new Set<string>()
   const add = (path: ConfigPath, message: string): void => {
     const full = [...prefix, ...path]
     out.push({ path: full.join("."), ...source.origin(full), message })
@@ -508,6 +509,10 @@ export const issuesOf = (
       const value = at(source.value, [...prefix, ...path])
       const about = describe(path)
       const purpose = about === undefined ? "" : ` - ${about}`
+      const key = JSON.stringify(path)
+      // NaN is neither finite nor positive: one value is one fault, whichever check is named.
+      if (refused.has(key)) return
+      refused.add(key)
       add(path, `got ${show(value)}; expected ${expected}${valueHint(value, expected)}${purpose}`)
     }
     switch (node._tag) {

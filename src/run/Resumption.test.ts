@@ -115,6 +115,16 @@ describe("Resumption", () => {
     })
   )
 
+  it("names the seed once, though the identity has it twice", () => {
+    const of = (seed: number) => ({ config: { seed }, seed })
+    const recorded = { phases: new Set<never>(), scored: false }
+    const { refused } = Resumption.judge(of(7), of(9), { kinds, recorded, learnsWithSupernet: false })
+    assert.deepStrictEqual(
+      refused.map(({ key }) => key),
+      ["config.seed"]
+    )
+  })
+
   it("the estimator may change until a candidate is scored, the search until it has asked", () => {
     const judged = (key: string, recorded: Partial<Resumption.Recorded>, learnsWithSupernet = false) => {
       const [top = "", option = ""] = key.split(".")

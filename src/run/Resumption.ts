@@ -119,6 +119,8 @@ export const judge = (began: Schema.Json, now: Schema.Json, options: JudgeOption
       continue
     }
     if (!difference.key.startsWith(section)) {
+      // The seed is named as an option already: one fault, one line.
+      if (refused.some(({ key }) => key === `${section}${difference.key}`)) continue
       refused.push({ ...difference, why: "" })
       continue
     }

@@ -174,6 +174,11 @@ const node: DiskShape = {
     attempt("rename to", to, () => {
       // Elsewhere a folder takes the place of an empty one by itself; one with files in it is an error everywhere.
       if (process.platform === "win32" && fs.statSync(to, { throwIfNoEntry: false })?.isDirectory()) fs.rmdirSync(to)
+      // Renaming would put the file in the place of a device, /dev/null for one.
+      const there = fs.lstatSync(to, { throwIfNoEntry: false })
+      if (there !== undefined && !there.isFile() && !there.isDirectory() && !there.isSymbolicLink()) {
+        throw Object.assign(new Error("it is a device, not a file"), { code: "EEXIST" })
+      }
       fs.renameSync(from, to)
     }),
   remove: (file) => attempt("remove", file, () => fs.rmSync(file, { recursive: true, force: true })),

@@ -41,8 +41,9 @@ export const closest = (word: string, known: ReadonlyArray<string>): string | un
     const whole = distance(given, target)
     // The beginning of a longer word, as `serach` is (misspelt) of `searchSpace`, counts as one edit more.
     const start = given.length >= 4 ? distance(given, target.slice(0, given.length)) + 1 : whole
+    const isNear = (edits: number, letters: number): boolean => edits <= Math.max(1, Math.floor(letters / 3))
+    const near = isNear(whole, Math.max(given.length, target.length)) || isNear(start, given.length)
     const d = Math.min(whole, start)
-    const near = d <= Math.max(1, Math.floor(Math.max(given.length, target.length) / 3))
     if (near && (best === undefined || d < best.distance)) best = { word: candidate, distance: d }
   }
   return best?.word
