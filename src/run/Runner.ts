@@ -238,7 +238,11 @@ const manifestOf = (
     keys: "threefry-2x32",
     config: Identity.ofConfig(config, kinds),
     ...(Object.keys(modules).length === 0 ? {} : { modules }),
-    dataset: { name: s.dataflow.name, digest: s.dataflow.digest },
+    dataset: {
+      name: s.dataflow.name,
+      digest: s.dataflow.digest,
+      ...(s.dataflow.listingDigest === undefined ? {} : { listing: s.dataflow.listingDigest })
+    },
     space: { name: s.space.name, size: s.space.size.toString() },
     engine: { name: s.engine.name, version: s.engine.version, mode: s.engine.mode },
     ...(s.estimator.digest === undefined ? {} : { estimator: { name: s.estimator.name, digest: s.estimator.digest } })
