@@ -45,3 +45,37 @@ export interface CriterionShape {
  * ```
  */
 export class Criterion extends Context.Service<Criterion, CriterionShape>()("osnas/criterion/Criterion") {}
+
+const shown = (value: unknown): string => {
+  if (Predicate.isPromise(value)) return "a Promise: the function must not be async"
+  if (value instanceof tf.Tensor) return `a tensor of shape [${value.shape.join(", ")}]: reduce it with tf.mean or tf.sum`
+  return value === null || typeof value !== "object" ? String(value) : "an object that is not a tensor"
+}
+
+/**
+ * The loss of a criterion, which must be a tensor of one number; throws, naming the criterion and what it gave instead.
+ *
+ * **Example** (A loss for every image)
+ *
+ * ```ts
+ * import "@tensorflow/tfjs-backend-cpu"
+ * import * as tf from "@tensorflow/tfjs-core"
+ * import * as Key from "../random/Key.ts"
+ * import * as Criterion from "./Criterion.ts"
+ *
+ * const make = (loss: () => tf.Tensor) => ({ name: "mine", init: () => ({}), loss: loss as () => tf.Scalar })
+ * const of = (loss: () => tf.Tensor) =>
+ *   Criterion.lossOfUnsafe(make(loss), {}, tf.zeros([2, 3]), tf.tensor1d([0, 1], "int32"), Key.make(0))
+ * of(() => tf.scalar(2)).dataSync()[0] // => 2
+ * of(() => tf.zeros([2])) // throws "criterion mine: loss must return a tensor of one number, got a tensor of shape [2]"
+ * ```
+ */
+export const lossOfUnsafe = (
+  criterion: Pick<CriterionShape, "loss" | "name">,
+  ...given: Parameters<CriterionShape["loss"]>
+): tf.Scalar => {
+  const value: unknown = criterion.loss(...given)
+  if (value instanceof tf.Tensor && value.size === 1) return value as tf.Scalar
+  if (Predicate.isPromise(value)) value.catch(() => undefined)
+  throw new TypeError(`criterion ${criterion.name}: loss must return a tensor of one number, got ${shown(value)}`)
+}

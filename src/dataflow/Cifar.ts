@@ -320,8 +320,7 @@ export const load = Effect.fn("Cifar.load")(function* (variant: Variant, options
       Archive.members(name, place.file, wanted, { member: fileLimit, total: 1 << 30 }),
       explained(variant, place.file)
     )
-    part = (names) =>
-      parsed(names.map((base) => ({ file: `${place.file}/${base}`, bytes: found.get(base)! })))
+    part = (names) => parsed(names.map((base) => ({ file: `${place.file}/${base}`, bytes: found.get(base)! })))
   }
   const train = yield* part(options.trainFiles)
   const test = yield* part(options.testFiles)

@@ -43,6 +43,7 @@ import {
 import { type TrainingInput, type TrainPiece, trainingMachine } from "../../machines/Training.ts"
 import * as Finding from "../component/Finding.ts"
 import * as OptionKind from "../component/OptionKind.ts"
+import * as ThrownIn from "../component/ThrownIn.ts"
 import { type Budget, CostModel } from "../cost/CostModel.ts"
 import { Criterion } from "../criterion/Criterion.ts"
 import { Dataflow, type DatasetError } from "../dataflow/Dataflow.ts"
@@ -1169,13 +1170,18 @@ const drive = (
     if (output === undefined)
       return yield* new RunFailure({ tag: "MachineError", reason: "the main agent was stopped" })
     switch (output._tag) {
-      case "Failed":
+      case "Failed": {
         yield* Effect.ignore(work.closePhase("failed"))
-        yield* Effect.ignore(
-          work.emit({ _tag: "RunFailed", tag: output.failure.tag, message: output.failure.message }, true)
+        const { tag } = output.failure
+        const message = Advice.afterThrow(
+          output.failure.message,
+          failure === undefined ? undefined : ThrownIn.module(Cause.squash(failure)),
+          options.folder
         )
+        yield* Effect.ignore(work.emit({ _tag: "RunFailed", tag, message }, true))
         if (failure !== undefined && !Cause.hasDies(failure)) return yield* Effect.failCause(failure)
-        return yield* new RunFailure({ tag: output.failure.tag, reason: output.failure.message })
+        return yield* new RunFailure({ tag, reason: message })
+      }
       case "Paused": {
         const resume = `osnas resume ${options.folder}`
         yield* work.closePhase("paused")
