@@ -960,6 +960,14 @@ const makeWork = (s: Services, config: RunConfig, folder: RunFolder.RunFolderSha
               })
             )
           )
+        const wrong = Object.entries(metrics).find(([, value]: readonly [string, unknown]) => !Number.isFinite(value))
+        if (wrong !== undefined) {
+          const value = typeof wrong[1] === "number" ? String(wrong[1]) : JSON.stringify(wrong[1])
+          return yield* new RunFailure({
+            tag: "EvaluationError",
+            reason: `the metric ${wrong[0]} that the training agent ${s.agent.name} gives for the test images must be a finite number, is ${value}`
+          })
+        }
         yield* emit({ _tag: "Evaluated", metrics })
         return metrics
       })
