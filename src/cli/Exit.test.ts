@@ -30,6 +30,17 @@ describe("exit codes", () => {
     assert.strictEqual(caused("a word").message, "a word")
   })
 
+  it("an error that a user's module throws names the module's file and line", () => {
+    const error = new TypeError("x is not a function")
+    const own = `    at step (${import.meta.url}:4:2)`
+    const library = "    at tidy (file:///home/me/node_modules/tfjs/index.js:1:1)"
+    error.stack = `${error}\n    at node:internal/a:1:1\n${library}\n${own}\n    at loss (file:///home/me/my%20loss.ts?v=2:12:5)`
+    assert.strictEqual(
+      caused(error).message,
+      "unexpected error: x is not a function (thrown in /home/me/my loss.ts:12; OSNAS_DEBUG=1 shows the stack)"
+    )
+  })
+
   it("what was given is to blame before a run begins (2), and not after (1)", () => {
     const error = new DatasetError({ dataset: "mine", file: "/data", reason: "does not exist" })
     assert.strictEqual(caused(error).code, 1)

@@ -3,6 +3,7 @@ import * as Cause from "effect/Cause"
 import * as CliError from "effect/cli/CliError"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
+import * as ThrownIn from "../component/ThrownIn.ts"
 
 /** Everything went well. */
 export const ok = 0
@@ -117,7 +118,9 @@ const unexpected = (error: unknown): string => {
   const message = error instanceof Error ? error.message : String(error)
   if (process.env[debugVariable]) return error instanceof Error ? (error.stack ?? message) : message
   const [first = "", ...rest] = message.trim().split("\n")
-  return `unexpected error: ${first}${rest.length > 0 ? " ..." : ""} (${debugVariable}=1 shows where)`
+  const place = ThrownIn.module(error)
+  const shown = `${debugVariable}=1 shows ${place === undefined ? "where" : "the stack"}`
+  return `unexpected error: ${first}${rest.length > 0 ? " ..." : ""} (${place === undefined ? "" : `thrown in ${place}; `}${shown})`
 }
 
 /** Exit code and message (if one is still to be shown) of a failed command. */

@@ -7,6 +7,7 @@ import { gradientMismatch } from "../engine/FiniteDifferences.ts"
 import * as Key from "../random/Key.ts"
 import * as Angular from "./Angular.ts"
 import type { CriterionShape } from "./Criterion.ts"
+import * as Criterion from "./Criterion.ts"
 import * as CrossEntropy from "./CrossEntropy.ts"
 import * as Focal from "./Focal.ts"
 import * as Triplet from "./Triplet.ts"
@@ -249,5 +250,21 @@ describe("triplet", () => {
       }),
       { seed: 3, numRuns: 200 }
     )
+  })
+})
+
+describe("a loss that is not one number", () => {
+  it.each([
+    ["a tensor of shape [2]: reduce it with tf.mean or tf.sum", () => tf.zeros([2])],
+    ["a Promise: the function must not be async", async () => Promise.reject(new Error("later"))],
+    ["3", () => 3],
+    ["undefined", () => undefined],
+    ["an object that is not a tensor", () => ({ shape: [] })]
+  ])("is refused with the criterion's name: %s", (got, loss) => {
+    const mine = { name: "mine", loss: loss as unknown as Criterion.CriterionShape["loss"] }
+    const of = () => Criterion.lossOfUnsafe(mine, {}, tf.zeros([2, 3]), tf.tensor1d([0, 1], "int32"), Key.make(0))
+    tf.tidy(() => {
+      expect(of).toThrow(new TypeError(`criterion mine: loss must return a tensor of one number, got ${got}`))
+    })
   })
 })

@@ -1,6 +1,7 @@
 /** A criterion is the loss of a task. It may own trained weights, as the angular softmax owns its identity weights. */
-import type { Scalar, Tensor1D, Tensor2D } from "@tensorflow/tfjs-core"
+import { type Scalar, Tensor, type Tensor1D, type Tensor2D } from "@tensorflow/tfjs-core"
 import * as Context from "effect/Context"
+import * as Predicate from "effect/Predicate"
 import type { ParameterTree } from "../nn/ParameterTree.ts"
 import type * as Key from "../random/Key.ts"
 
@@ -45,3 +46,44 @@ export interface CriterionShape {
  * ```
  */
 export class Criterion extends Context.Service<Criterion, CriterionShape>()("osnas/criterion/Criterion") {}
+
+const shown = (value: unknown): string => {
+  if (Predicate.isPromise(value)) return "a Promise: the function must not be async"
+  if (value instanceof Tensor) return `a tensor of shape [${value.shape.join(", ")}]: reduce it with tf.mean or tf.sum`
+  return value === null || typeof value !== "object" ? String(value) : "an object that is not a tensor"
+}
+
+/**
+ * The loss of a criterion, which must be a tensor of one number; throws, naming the criterion and what it gave instead.
+ *
+ * **Example** (A loss for every image)
+ *
+ * ```ts
+ * import "@tensorflow/tfjs-backend-cpu"
+ * import * as tf from "@tensorflow/tfjs-core"
+ * import * as Key from "../random/Key.ts"
+ * import * as Criterion from "./Criterion.ts"
+ *
+ * const make = (loss: () => tf.Tensor) => ({ name: "mine", init: () => ({}), loss: loss as () => tf.Scalar })
+ * const of = (loss: () => tf.Tensor) =>
+ *   Criterion.lossOfUnsafe(make(loss), {}, tf.zeros([2, 3]), tf.tensor1d([0, 1], "int32"), Key.make(0))
+ * of(() => tf.scalar(2)).dataSync()[0] // => 2
+ * const failure = (() => {
+ *   try {
+ *     return of(() => tf.zeros([2]))
+ *   } catch (error) {
+ *     return String(error)
+ *   }
+ * })()
+ * failure // => "TypeError: criterion mine: loss must return a tensor of one number, got a tensor of shape [2]: reduce it with tf.mean or tf.sum"
+ * ```
+ */
+export const lossOfUnsafe = (
+  criterion: Pick<CriterionShape, "loss" | "name">,
+  ...given: Parameters<CriterionShape["loss"]>
+): Scalar => {
+  const value: unknown = criterion.loss(...given)
+  if (value instanceof Tensor && value.size === 1) return value as Scalar
+  if (Predicate.isPromise(value)) value.catch(() => undefined)
+  throw new TypeError(`criterion ${criterion.name}: loss must return a tensor of one number, got ${shown(value)}`)
+}

@@ -102,11 +102,34 @@ const decoded = async (file: string): Promise<string | undefined> => {
   }
 }
 
+/** A JPEG of fewer bytes has not too many pixels: 64 of them need two bits at least. */
+const smallJpeg = DecodeImage.mostPixels / 256
+
+/** Whether a whole file may have more pixels than are read; only its own header can tell. */
+const mayBeTooLarge = (head: Uint8Array, size: number): boolean => {
+  const view = new DataView(head.buffer, head.byteOffset, head.byteLength)
+  if (ascii(head, 0, 8) === "\x89PNG\r\n\x1a\n" && ascii(head, 12, 16) === "IHDR" && head.length >= 24) {
+    return view.getUint32(16) * view.getUint32(20) > DecodeImage.mostPixels
+  }
+  return !(head[0] === 0xff && head[1] === 0xd8) || size > smallJpeg
+}
+
+/** Why the pixels of a whole file are not read, by its header. */
+const undecodable = async (file: string): Promise<string | undefined> => {
+  try {
+    await DecodeImage.facts(file)
+    return undefined
+  } catch (cause) {
+    return reasonOf(cause)
+  }
+}
+
 const look = async (file: string, level: Level): Promise<Seen> => {
   if (level === "none") return { size: (await fs.stat(file)).size, fault: undefined }
   const handle = await fs.open(file)
   let whole: boolean
   let size: number
+  let large = false
   try {
     size = (await handle.stat()).size
     const head = new Uint8Array(Math.min(headLength, size))
@@ -115,10 +138,12 @@ const look = async (file: string, level: Level): Promise<Seen> => {
     await handle.read(tail, 0, tail.length, size - tail.length)
     const seen = size === 0 ? { whole: false, foreign: false } : looksWhole(head, tail, size)
     whole = seen.whole && (!seen.foreign || (await DecodeImage.hasSharp()))
+    large = whole && seen.foreign && mayBeTooLarge(head, size)
   } finally {
     await handle.close()
   }
-  return { size, fault: whole && level === "headers" ? undefined : await decoded(file) }
+  if (!whole || level !== "headers") return { size, fault: await decoded(file) }
+  return { size, fault: large ? await undecodable(file) : undefined }
 }
 
 /** Runs an effect, with a line in the log every two seconds that says how far it is. */

@@ -78,6 +78,13 @@ describe("files", () => {
     expect(Cifar100.variant.classes.length).toBe(100)
   })
 
+  it("names the published files that have fewer images than they are published with", async () => {
+    const { notices } = await Effect.runPromise(Cifar.load(Cifar10.variant, decode10({ folder: join(root, "ten") })))
+    expect(notices?.length).toBe(6)
+    expect(notices?.[0]).toBe("data_batch_1.bin: has 20 images, the published file has 10,000 images")
+    expect(notices?.at(-1)).toBe("test_batch.bin: has 30 images, the published file has 10,000 images")
+  })
+
   it("reads the archive as it reads the folder", async () => {
     const fromFolder = await Effect.runPromise(Cifar.load(Cifar10.variant, decode10({ folder: folder10 })))
     for (const folder of [archive, root]) {
@@ -101,7 +108,7 @@ describe("files", () => {
       "record 1: coarse label 20"
     )
     expect(await reason(Cifar.load(Cifar10.variant, decode10({ folder: join(root, "nowhere") })))).toContain(
-      "`download: true`"
+      `${join(root, "nowhere")}: does not exist; set \`download: true\``
     )
     expect(await reason(Cifar.load(Cifar10.variant, decode10({ folder: archive })))).toContain(
       "must be c32a1d4ab5d03f1284b67883e8d13530"

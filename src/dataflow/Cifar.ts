@@ -3,7 +3,7 @@
  * tiny images") in records of one or two label bytes and the red, green and blue planes, in a folder or in the official
  * archive, which can be downloaded. Source of the format: https://www.cs.toronto.edu/~kriz/cifar.html.
  */
-import { join } from "node:path"
+import { basename, join } from "node:path"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
@@ -238,7 +238,14 @@ const locate = Effect.fnUntraced(function* (variant: Variant, options: Options) 
   if (!options.download) {
     const other = yield* otherForm(variant, folder)
     if (other !== undefined) return yield* fail(variant, other.file, `is ${other.is}; ${wants(variant)}`)
-    const held = yield* Effect.catch(Files.list(name, folder), () => Effect.succeed([]))
+    const held = yield* Effect.match(Files.list(name, folder), {
+      onFailure: ({ reason }) => reason,
+      onSuccess: (names) => names
+    })
+    // A folder that is not there, or may not be read, is said to be so.
+    if (typeof held === "string") {
+      return yield* fail(variant, folder, `${held}; set \`download: true\` to fetch ${options.url}`)
+    }
     return yield* fail(
       variant,
       folder,
@@ -269,11 +276,33 @@ const locate = Effect.fnUntraced(function* (variant: Variant, options: Options) 
   return { _tag: "Archive" as const, file: inside }
 })
 
+/** Which of the published files have fewer images than they are published with: cut off, or made by the user. */
+const fewer = (variant: Variant, files: ReadonlyArray<{ readonly file: string; readonly bytes: number }>) => {
+  const published = 50_000 / variant.trainFiles.length
+  const named = new Set([...variant.trainFiles, ...variant.testFiles])
+  return files.flatMap(({ bytes, file }) => {
+    // The same words for a folder and an archive.
+    const base = basename(file)
+    const whole = variant.testFiles.includes(base) ? 10_000 : published
+    const images = bytes / (variant.labelBytes + planes)
+    return named.has(base) && images < whole
+      ? [
+          `${base}: has ${ImageListing.counted(images, "image")}, the published file has ${ImageListing.counted(whole, "image")}`
+        ]
+      : []
+  })
+}
+
 /** Finds, checks and parses the data, downloading the archive where that is allowed and needed. */
 export const load = Effect.fn("Cifar.load")(function* (variant: Variant, options: Options) {
   const { name } = variant
   const place = yield* locate(variant, options)
   const fileLimit = mostImages * (variant.labelBytes + planes)
+  const sizes: Array<{ readonly file: string; readonly bytes: number }> = []
+  const parsed = (files: ReadonlyArray<{ readonly file: string; readonly bytes: Uint8Array }>) => {
+    for (const { bytes, file } of files) sizes.push({ file, bytes: bytes.length })
+    return parse(variant, files)
+  }
   let part: (names: ReadonlyArray<string>) => Effect.Effect<ImageBytes, DatasetError>
   if (place._tag === "Folder") {
     part = Effect.fnUntraced(function* (names) {
@@ -282,7 +311,7 @@ export const load = Effect.fn("Cifar.load")(function* (variant: Variant, options
         const file = join(place.folder, base)
         files.push({ file, bytes: yield* Files.read(name, file, fileLimit) })
       }
-      return yield* parse(variant, files)
+      return yield* parsed(files)
     })
   } else {
     yield* Effect.catch(Download.verify(name, place.file, options.checksum), explained(variant, place.file))
@@ -291,11 +320,7 @@ export const load = Effect.fn("Cifar.load")(function* (variant: Variant, options
       Archive.members(name, place.file, wanted, { member: fileLimit, total: 1 << 30 }),
       explained(variant, place.file)
     )
-    part = (names) =>
-      parse(
-        variant,
-        names.map((base) => ({ file: `${place.file}/${base}`, bytes: found.get(base)! }))
-      )
+    part = (names) => parsed(names.map((base) => ({ file: `${place.file}/${base}`, bytes: found.get(base)! })))
   }
   const train = yield* part(options.trainFiles)
   const test = yield* part(options.testFiles)
@@ -304,7 +329,8 @@ export const load = Effect.fn("Cifar.load")(function* (variant: Variant, options
     stored: [32, 32, 3],
     classes: variant.classes,
     train,
-    test
+    test,
+    notices: fewer(variant, sizes)
   }
   return data
 })

@@ -96,6 +96,11 @@ export interface DataflowShape {
   readonly refusal?: ((request: BatchRequest) => string | undefined) | undefined
   /** SHA-256 over the data the flow reads (hex), for the manifest. */
   readonly digest: string
+  /**
+   * SHA-256 over paths and sizes (hex), where an option of performance decides whether `digest` is over what the files
+   * hold or over this alone: equal to `digest` then. A run may go on with the other kind where it is the same.
+   */
+  readonly listingDigest?: string | undefined
   /** One sentence for each thing that was skipped, left out or lacking when the data was listed. Default none. */
   readonly notices?: ReadonlyArray<string> | undefined
   /** What is known of the images beside batches. Default: nothing. */

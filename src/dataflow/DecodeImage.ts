@@ -21,6 +21,9 @@ export class ImageFailure extends Error {
   }
 }
 
+/** Most pixels an image may have. */
+export const mostPixels: number = Netpbm.mostPixels
+
 // A photograph of any camera; more is refused before it is read.
 const mostBytes = 1 << 28
 
@@ -39,10 +42,13 @@ const loadSharp = (): Promise<Sharp> => {
 }
 
 /** What a library says over several lines, each line once. */
-const inOneLine = (cause: unknown): string =>
-  [...new Set((cause instanceof Error ? cause.message : String(cause)).split("\n").map((line) => line.trim()))]
-    .filter((line) => line !== "")
-    .join("; ")
+const inOneLine = (cause: unknown): string => {
+  const message = cause instanceof Error ? cause.message : String(cause)
+  const said = [...new Set(message.split("\n").map((line) => line.trim()))].filter((line) => line !== "").join("; ")
+  return said.includes("exceeds pixel limit")
+    ? `it has more than ${Netpbm.mostPixels} pixels, the most that are read; make it smaller`
+    : said
+}
 
 /** Whether `sharp` is there. */
 export const hasSharp = (): Promise<boolean> =>

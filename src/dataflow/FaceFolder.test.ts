@@ -150,6 +150,40 @@ describe("face-folder", () => {
     }
   })
 
+  it("has one digest of the listing whichever memory is set, and the pixels' where they are read", async () => {
+    const of = (raw: object) => withFlow(raw, async ({ digest, listingDigest }) => [digest, listingDigest])
+    const [pixels, listing] = await of({})
+    expect(pixels).not.toBe(listing)
+    expect(await of({ memory: 0 })).toEqual([listing, listing])
+    const file = join(faces, "p11", "p11_0001.pgm")
+    // As many bytes, another picture.
+    writeFileSync(file, pgm(9, 11, 9999))
+    try {
+      expect(await of({ memory: 0 })).toEqual([listing, listing])
+      expect((await of({}))[0]).not.toBe(pixels)
+    } finally {
+      writeFileSync(file, pgm(9, 11, 1101))
+    }
+    expect(await of({})).toEqual([pixels, listing])
+  })
+
+  it("takes a test folder that is the folder itself for the same people", async () => {
+    const same = join(faces, "..", "faces")
+    expect(await reason({ testFolder: same, testPeople: null })).toContain("set testPeople")
+    expect(await reason({ testFolder: same, people: ["p1..p10"] })).toContain("p10 both trained on and verified")
+    await withFlow({ testFolder: same }, async (flow) => {
+      expect(flow.classes.length).toBe(9)
+    })
+  })
+
+  it("reads a list of pairs in UTF-16, and refuses one that is no text", async () => {
+    const list = join(root, "wide.txt")
+    writeFileSync(list, Buffer.from("\ufeff1\t1\r\np10\t1\t2\r\np10\t1\tp11\t3\r\n", "utf16le"))
+    await withFlow({ pairs: list }, async (flow) => expect(flow.verification?.pairs.length).toBe(2))
+    writeFileSync(list, Buffer.from("1\t1\np10\t1\t2\nAndr\xe9\t1\tp11\t3\n", "latin1"))
+    expect(await reason({ pairs: list })).toContain("line 3 has the byte 0xE9, which is not UTF-8")
+  })
+
   it("splits by person where that is asked: whoever scores is new", () =>
     withFlow({ splitBy: "person", supernetFraction: 0.7 }, async (flow) => {
       const people = async (split: "supernet" | "validation") => {
@@ -293,6 +327,11 @@ describe("VerificationPairs", () => {
     expect(failure(text.replace("A\t2\t3", "\t2\t3"))).toContain("line 3: must be `name n m`")
     expect(failure(text.replace("A\t2\t3", ""))).toContain('line 3: must be `name n m`, is ""')
     expect(failure("-1 5")).toContain("line 1")
+    expect(failure(text.replace("A\t2\t3", "A\t0x2\t3"))).toContain("line 3: must be `name n m`")
+    expect(failure(text.replace("A\t2\t3", "A\t2\t2"))).toBe(
+      'line 3: must be two images of one person, is one image twice: "A\\t2\\t2"'
+    )
+    expect(failure(text.replace("A\t1\tB\t1", "A\t1\tA\t2"))).toContain("line 4: must be images of two people")
     expect(failure(text.replace("A\t2\t3", "A\t2"))).toContain("line 3: must be `name n m`")
     expect(failure(text.replace("A\t1\tB\t1", "A\t1\tB\tx"))).toContain("line 4: must be `name n other m`")
     fc.assert(

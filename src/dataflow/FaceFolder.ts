@@ -3,6 +3,7 @@
  * other people. Training batches are shuffled, for criteria that classify identities, or balanced with `perIdentity`
  * images of each person, for criteria that compare within the batch.
  */
+import { realpath } from "node:fs/promises"
 import { basename, extname, join, sep } from "node:path"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -146,23 +147,29 @@ const limited = (groups: ReadonlyArray<ImageListing.Group>, limit: number | null
 /** Who trains and who is verified, with the roots of their folders. */
 const people = Effect.fnUntraced(function* (options: Options) {
   const testRoot = options.testFolder ?? options.folder
+  // A test folder that is the folder itself, by whatever path, holds the same people.
+  const isShared =
+    options.testFolder === null ||
+    (yield* Effect.promise(async () => {
+      const [own, other] = await Promise.all([options.folder, testRoot].map((root) => realpath(root).catch(() => root)))
+      return own === other
+    }))
   const listing = yield* ImageListing.list(name, options.folder, { of: "person", option: "folder" })
-  const testListing =
-    options.testFolder === null
-      ? listing
-      : yield* ImageListing.list(name, testRoot, { of: "person", option: "testFolder" })
+  const testListing = isShared
+    ? listing
+    : yield* ImageListing.list(name, testRoot, { of: "person", option: "testFolder" })
   const [all, testAll] = [listing.groups, testListing.groups]
-  if (options.testFolder === null && options.testPeople === null) {
+  if (isShared && options.testPeople === null) {
     return yield* fail(
       options.folder,
-      "set testPeople (some of its folders) or testFolder: people to verify, not trained on"
+      "set testPeople (some of its folders) or testFolder (another folder): people to verify, not trained on"
     )
   }
   const named =
     options.testPeople === null ? testAll : yield* ImageListing.pick(name, testRoot, testAll, options.testPeople)
   const test = limited(named, options.testPeopleLimit)
   // Who is left out by the limit is not trained on for that.
-  const testNames = new Set(options.testFolder === null ? named.map((group) => group.name) : [])
+  const testNames = new Set(isShared ? named.map((group) => group.name) : [])
   const train = limited(
     options.people === null
       ? all.filter((group) => !testNames.has(group.name))
@@ -171,7 +178,8 @@ const people = Effect.fnUntraced(function* (options: Options) {
   )
   const both = train.filter((group) => testNames.has(group.name)).map((group) => group.name)
   if (both.length > 0) return yield* fail(options.folder, `${both.join(", ")} both trained on and verified`)
-  if (train.length < 2) return yield* fail(options.folder, `${train.length} people to train on; needs at least 2`)
+  if (train.length < 2)
+    return yield* fail(options.folder, `${ImageListing.counted(train.length, "person")} to train on; needs at least 2`)
   const listings = testListing === listing ? [listing] : [listing, testListing]
   const dangling = listings.flatMap(({ dangling, root }) =>
     dangling.map((path) => ({ path: join(root, path), reason: "is a link that leads nowhere" }))
@@ -199,8 +207,7 @@ const listedPairs = Effect.fnUntraced(function* (
   paths: ReadonlyArray<string>,
   broken: ReadonlyArray<string>
 ) {
-  const bytes = yield* Files.read(name, list, 1 << 26)
-  const parsed = VerificationPairs.parseLfw(new TextDecoder().decode(bytes))
+  const parsed = VerificationPairs.parseLfw(yield* Files.readText(name, list, 1 << 26))
   if (Result.isFailure(parsed)) return yield* fail(list, parsed.failure)
   // By person and name of the file without its ending: a file may be in the person's folder or in one below it.
   const key = (path: string): string => {
@@ -333,7 +340,8 @@ const digestOfFiles = (parts: ReadonlyArray<ReadonlyArray<readonly [path: string
 
 /**
  * The flow of the options, drawn from `runKey`. Images that fit into `memory` are decoded at once, and the digest is
- * over their pixels; else it is over paths and sizes.
+ * over their pixels; else it is over paths and sizes, because decoding half a million images takes too long for every
+ * start. The latter is `listingDigest` in both cases, so that a run may go on with another `memory`.
  */
 export const make = Effect.fn("FaceFolder.make")(function* (options: Options, runKey: Key.Key) {
   const { channels, size } = options
@@ -402,16 +410,18 @@ export const make = Effect.fn("FaceFolder.make")(function* (options: Options, ru
     key
   }
   const sizes = yield* sizesOf([trainPart, testPart])
-  const listDigest = inMemory
-    ? Files.sha256(JSON.stringify([trainPart.paths, testPart.paths]), trainPart.pixels, testPart.pixels)
-    : digestOfFiles(sizes)
+  const digestWith = (files: string): string => Files.sha256(files, JSON.stringify(pairs))
+  const listingDigest = digestWith(digestOfFiles(sizes))
   return yield* Planned.make({
     name,
     classes: train.map((group) => group.name),
     plan,
     prefetch: options.prefetch,
     workers: inMemory ? 1 : options.workers,
-    digest: Files.sha256(listDigest, JSON.stringify(pairs)),
+    digest: inMemory
+      ? digestWith(Files.sha256(JSON.stringify([trainPart.paths, testPart.paths]), trainPart.pixels, testPart.pixels))
+      : listingDigest,
+    listingDigest,
     notices: [
       ...notices,
       ...[trainPart, testPart].flatMap(({ faults, root }) =>

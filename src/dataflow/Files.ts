@@ -5,6 +5,8 @@ import * as fs from "node:fs/promises"
 import { promisify } from "node:util"
 import * as zlib from "node:zlib"
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import { decodeText } from "../support/TextFile.ts"
 import { DatasetError } from "./Dataflow.ts"
 
 const gunzip = promisify(zlib.gunzip)
@@ -54,6 +56,15 @@ export const read = (
       return new Uint8Array(await fs.readFile(file))
     },
     catch: failure(dataset, file)
+  })
+
+/** The text of a file, which may have at most `limit` bytes: UTF-8, or UTF-16 with its mark. */
+export const readText = (dataset: string, file: string, limit: number): Effect.Effect<string, DatasetError> =>
+  Effect.flatMap(read(dataset, file, limit), (bytes) => {
+    const text = decodeText(bytes)
+    return Result.isSuccess(text)
+      ? Effect.succeed(text.success)
+      : Effect.fail(new DatasetError({ dataset, file, reason: text.failure }))
   })
 
 /** Unpacks gzip; the result may have at most `limit` bytes, and no more than that is ever allocated. */

@@ -6,7 +6,7 @@
  * **Gotchas**: how a JPEG's bytes become pixels is the decoder's business: two runs have the same bits with the same
  * version of `sharp`. All that follows (crop, resizing, colours) is computed here and the same everywhere.
  */
-import { basename, extname, join } from "node:path"
+import { basename, extname, join, resolve } from "node:path"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
@@ -206,9 +206,7 @@ const testInFolders = Effect.fnUntraced(function* (
   return test
 })
 
-const text = Effect.fnUntraced(function* (file: string) {
-  return new TextDecoder().decode(yield* Files.read(name, file, 1 << 28))
-})
+const text = (file: string) => Files.readText(name, file, 1 << 28)
 
 /** Test images whose classes a file lists. */
 const testByList = Effect.fnUntraced(function* (
@@ -244,17 +242,25 @@ const testByList = Effect.fnUntraced(function* (
     if (place === undefined || place >= images.files.length) {
       return yield* fail(
         list,
-        `line ${line}: ${image === undefined ? `there are ${images.files.length} images` : `there is no image ${image}`} in ${root}`
+        `line ${line}: ${image === undefined ? `there are ${images.files.length} images` : `there is no image ${image}`} in ${root}` +
+          (at === 0 && image !== undefined ? "; if the first line is a header, remove it" : "")
       )
     }
     if (labels.has(place)) return yield* fail(list, `line ${line}: ${images.files[place]} has a class already`)
     const named = numbers === undefined ? label : numbers.get(Number(label))
     const found = named === undefined ? undefined : labelOf(named)
+    if (named === undefined) {
+      const known = [...(numbers?.keys() ?? [])].sort((a, b) => a - b)
+      return yield* fail(
+        list,
+        `line ${line}: ${testClasses} has no class of the number ${label}; it has ${known.length}, from ${known[0]} to ${known.at(-1)}`
+      )
+    }
     if (found === undefined) {
       const isNumber = numbers === undefined && /^\d+$/.test(label)
       return yield* fail(
         list,
-        `line ${line}: ${named === undefined ? `the number ${label}, which ${testClasses} does not have` : named} is not among the ${classes.length} classes of ${options.trainFolder} (${ImageListing.some(classes)})` +
+        `line ${line}: ${named} is not among the ${classes.length} classes of ${options.trainFolder} (${ImageListing.some(classes)})` +
           (isNumber ? "; set testClasses to a file that says which class each number stands for" : "")
       )
     }
@@ -330,10 +336,17 @@ export const make = Effect.fn("ImageFolder.make")(function* (options: Options, r
 
   const counts = classes.map(() => 0)
   for (const label of test.labels) counts[label]! += 1
+  const [trainRoot, testRoot] = [resolve(folder, options.trainFolder), resolve(folder, options.testFolder)]
   const untested = classes.filter((_, label) => counts[label] === 0)
   const notices = [
     ...listing.notices,
     ...test.notices,
+    ...(trainRoot === testRoot
+      ? [`${testRoot}: trainFolder and testFolder are the same folder: every test image is trained on`]
+      : []),
+    ...(options.testClasses !== null && options.testLabels === null
+      ? [`${options.testClasses}: testClasses has no effect without testLabels`]
+      : []),
     ...(untested.length === 0
       ? []
       : [

@@ -112,6 +112,26 @@ interface Contents {
   readonly special: ReadonlyArray<string>
 }
 
+/**
+ * Names that are not UTF-8 come with replacement characters, under which no file can be opened: they are refused, not
+ * skipped, because a whole class may have one.
+ */
+const refuseForeignNames = async (folder: string, names: ReadonlyArray<string>): Promise<void> => {
+  const foreign: Array<string> = []
+  for (const name of names.filter((name) => name.includes("\ufffd"))) {
+    const isThere = await fs.lstat(join(folder, name)).then(
+      () => true,
+      () => false
+    )
+    if (!isThere) foreign.push(name)
+  }
+  if (foreign.length > 0) {
+    throw new Error(
+      `${counted(foreign.length, "name")} in ${folder} ${foreign.length === 1 ? "is" : "are"} not UTF-8 (${some(foreign)}); rename the ${foreign.length === 1 ? "file or folder" : "files or folders"}`
+    )
+  }
+}
+
 const contents = async (folder: string): Promise<Contents> => {
   const entries = (await fs.readdir(folder, { withFileTypes: true }))
     .filter((entry) => !isLitter(entry.name))
@@ -135,6 +155,10 @@ const contents = async (folder: string): Promise<Contents> => {
       throw cause
     }
   }
+  await refuseForeignNames(
+    folder,
+    entries.map(({ name }) => name)
+  )
   for (const entry of entries) found[await kindOf(entry)].push(entry.name)
   return found
 }

@@ -26,7 +26,8 @@ const linesOf = (text: string): ReadonlyArray<{ readonly text: string; readonly 
 
 const fieldsOf = (line: string): ReadonlyArray<string> => {
   const separator = line.includes("\t") ? "\t" : line.includes(",") ? "," : /\s+/
-  return line.split(separator).map((field) => field.trim())
+  // Spreadsheets write fields in quotes.
+  return line.split(separator).map((field) => field.trim().replace(/^"(.*)"$/, "$1"))
 }
 
 const shown = (line: string): string => JSON.stringify(line.length > 80 ? `${line.slice(0, 79)}…` : line)

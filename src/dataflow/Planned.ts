@@ -17,6 +17,7 @@ export interface Planned {
   /** Threads that make them. */
   readonly workers: number
   readonly digest: string
+  readonly listingDigest?: string | undefined
   readonly notices?: ReadonlyArray<string> | undefined
   /** Where the images come from. */
   readonly place: string
@@ -105,6 +106,7 @@ export const make = (planned: Planned): Effect.Effect<DataflowShape, never, Scop
       },
       refusal: (request) => BatchPlan.refusal(plan, request),
       digest: planned.digest,
+      ...(planned.listingDigest === undefined ? {} : { listingDigest: planned.listingDigest }),
       notices: planned.notices ?? [],
       inventory: inventory(planned),
       ...(planned.verification === undefined ? {} : { verification: planned.verification })

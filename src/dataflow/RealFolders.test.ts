@@ -1,4 +1,5 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import { writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as Effect from "effect/Effect"
@@ -247,6 +248,62 @@ describe("layouts", () => {
     )
   })
 
+  it("with labels as spreadsheets and PowerShell write them; what is no text, and a header, is named", async () => {
+    const flat = folder({ ...whole, "val/cat/0.ppm": "", "val/dog/0.ppm": "", "val/a.ppm": 5, "val/b.ppm": 6 })
+    const list = join(flat, "labels.csv")
+    const read = async (text: string, encoding: BufferEncoding = "utf8", raw: object = {}) => {
+      writeFileSync(list, Buffer.from(text, encoding))
+      return images({ folder: flat, testLabels: list, ...raw }, ({ inventory }) => inventory?.labels("test").join())
+    }
+    for (const text of ["a.ppm cat\nb.ppm dog\n", '"a.ppm","cat"\r\n"b.ppm","dog"\r\n']) {
+      expect(await read(text)).toBe("0,1")
+      expect(await read(`\ufeff${text}`, "utf16le")).toBe("0,1")
+    }
+    expect(await read("filename,label\na.ppm,cat\n")).toContain(
+      `line 1: there is no image filename in ${join(flat, "val")}; if the first line is a header, remove it`
+    )
+    expect(await read("a.ppm caf\xe9\n", "latin1")).toContain("line 1 has the byte 0xE9, which is not UTF-8")
+    const testClasses = join(flat, "classes.txt")
+    writeFileSync(testClasses, "cat 1\ndog 2\n")
+    expect(await read("a.ppm 1\nb.ppm 3\n", "utf8", { testClasses })).toContain(
+      `line 2: ${testClasses} has no class of the number 3; it has 2, from 1 to 2`
+    )
+  })
+
+  it("that are the same for training and test, and options without effect, are noticed", async () => {
+    const folders = folder(whole)
+    expect(await images({ folder: folders, testFolder: "./train/" }, notices)).toContain(
+      "trainFolder and testFolder are the same folder: every test image is trained on"
+    )
+    expect(await images({ folder: folders, testClasses: "classes.txt" }, notices)).toBe(
+      "classes.txt: testClasses has no effect without testLabels"
+    )
+    expect(await images({ folder: folders }, notices)).toBe("")
+  })
+
+  it("with names that are not UTF-8 are refused by name", async () => {
+    const foreign = folder(whole)
+    const name = Buffer.concat([Buffer.from(join(foreign, "train", "cat", "c")), Buffer.of(0xe9), Buffer.from(".ppm")])
+    const isMade = await writeFile(name, ppm(9)).then(
+      () => true,
+      () => false
+    )
+    // Some file systems take no such name.
+    if (!isMade) return
+    const told = await images({ folder: foreign }, counts)
+    expect(told).toContain(`1 name in ${join(foreign, "train", "cat")} is not UTF-8 (c\ufffd.ppm); rename`)
+  })
+
+  it.skipIf(sharp === undefined)("with an image of more pixels than are read name it at the start", async () => {
+    const large = folder(whole)
+    const picture = { create: { width: 8200, height: 8200, channels: 3 as const, background: "red" } }
+    const paths = ["a.png", "b.jpg"].map((name) => join(large, "train", "cat", name))
+    for (const path of paths) await sharp!({ ...picture, limitInputPixels: false }).toFile(path)
+    const told = await images({ folder: large, check: "headers" }, counts)
+    expect(told).toContain(`${paths[0]}: is no image that can be read: it has more than 67108864 pixels`)
+    expect(told).toContain("1 more file cannot be read (train/cat/b.jpg)")
+  })
+
   it("as ImageNet's: a flat val with names, or with the numbers of a list of classes", async () => {
     const net = folder({
       "train/n01/a.ppm": 1,
@@ -280,7 +337,7 @@ describe("layouts", () => {
     expect(await read("half.txt", "three.txt")).toContain(
       "they may count from 0 or from 1; give every class its number"
     )
-    expect(await read("caffe.txt", "numbers.txt")).toContain("the number 0, which")
+    expect(await read("caffe.txt", "numbers.txt")).toContain("has no class of the number 0; it has 2, from 1 to 2")
   })
 })
 

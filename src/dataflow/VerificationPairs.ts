@@ -112,7 +112,10 @@ export const parseLfw = (text: string): Result.Result<ReadonlyArray<LfwPair>, st
         // With tabs a name may have blanks.
         const fields = (line.includes("\t") ? line.split("\t") : line.trim().split(/\s+/)).map((field) => field.trim())
         const [person, n, other, m] = same ? [fields[0], fields[1], fields[0], fields[2]] : fields
-        const [first, second] = [Number(n), Number(m)]
+        const [first, second] = [n, m].map((field) => (/^\d+$/.test(field ?? "") ? Number(field) : Number.NaN)) as [
+          number,
+          number
+        ]
         if (fields.length !== (same ? 3 : 4) || !whole(first) || !whole(second) || person === "" || other === "") {
           const form = same ? "`name n m`" : "`name n other m`"
           const end = at >= lines.length || lines.slice(at).every((rest) => rest === "")
@@ -120,6 +123,11 @@ export const parseLfw = (text: string): Result.Result<ReadonlyArray<LfwPair>, st
             end
               ? `line ${at + 1}: the list ends here, after ${pairs.length} of the ${2 * count * each} pairs that line 1 announces`
               : `line ${at + 1}: must be ${form}, is ${shown(at)}`
+          )
+        }
+        if (person === other && (!same || first === second)) {
+          return Result.fail(
+            `line ${at + 1}: must be ${same ? "two images of one person, is one image twice" : "images of two people, is twice the same person"}: ${shown(at)}`
           )
         }
         pairs.push({

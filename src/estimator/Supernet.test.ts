@@ -16,6 +16,7 @@ import { type Genotype, SearchSpace } from "../search-space/SearchSpace.ts"
 import * as Tiny from "../search-space/Tiny.ts"
 import type { Score } from "../search-strategy/SearchStrategy.ts"
 import * as Classification from "../training-agent/Classification.ts"
+import { TrainingAgent } from "../training-agent/TrainingAgent.ts"
 import { type EstimationError, PerformanceEstimator, type PerformanceEstimatorShape } from "./PerformanceEstimator.ts"
 import * as Supernet from "./Supernet.ts"
 
@@ -64,7 +65,8 @@ const withEstimator = <A, E>(
       readonly reads: ReadonlyArray<string>
       readonly estimator: PerformanceEstimatorShape
     }
-  ) => Effect.Effect<A, E>
+  ) => Effect.Effect<A, E>,
+  given?: object
 ): Promise<A> => {
   const reads: Array<string> = []
   const decoded = Schema.decodeUnknownSync(Supernet.Options)({
@@ -90,7 +92,12 @@ const withEstimator = <A, E>(
               Layer.succeed(Dataflow, madeUp(reads)),
               Layer.succeed(RunKey, Key.make(0)),
               Layer.succeed(Criterion, CrossEntropy.make({ labelSmoothing: 0 })),
-              Classification.layer({})
+              given === undefined
+                ? Classification.layer({})
+                : Layer.succeed(TrainingAgent, {
+                    ...Classification.agent,
+                    evaluate: () => Effect.succeed(given as never)
+                  })
             )
           )
         )
@@ -194,4 +201,16 @@ test("kept batches are copies, and no more are kept than allowed", async () => {
   await Effect.runPromise(flow.batch({ ...request, step: 1 }))
   await Effect.runPromise(flow.batch({ ...request, step: 1 }))
   expect(reads).toEqual(["validation 0", "validation 1", "validation 1"])
+})
+
+test("names the training agent whose metric is not a number, or not there", async () => {
+  const reason = (given: object) =>
+    withEstimator({}, (score) => Effect.map(Effect.flip(score([0, 1, 2, 6, 0, 1])), ({ message }) => message), given)
+  expect(await reason({ loss: "0.5" })).toContain(
+    'the metric loss of the training agent classification must be a number, is "0.5"'
+  )
+  expect(await reason({ top1: 1, other: 2 })).toContain(
+    "the training agent classification names loss as its objective, and its metrics are top1, other"
+  )
+  expect(await reason({ loss: Number.NaN })).toContain("its validation loss is NaN: the supernet has diverged")
 })

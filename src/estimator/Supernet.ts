@@ -213,10 +213,17 @@ const make = (options: Options) =>
         Effect.ensuring(Effect.sync(() => gathered.forEach(disposeUnsafe)))
       )
       const { direction, metric } = agent.objective
-      const value = metrics[metric]
-      if (value === undefined || !Number.isFinite(value)) {
+      const value: unknown = metrics[metric]
+      if (typeof value !== "number") {
         return yield* fail(
-          `its validation ${metric} is ${value ?? "missing"}: the supernet has diverged, or the validation split is too small for this metric (for auc it needs two images of one person)`
+          value === undefined
+            ? `the training agent ${agent.name} names ${metric} as its objective, and its metrics are ${Object.keys(metrics).join(", ") || "none"}`
+            : `the metric ${metric} of the training agent ${agent.name} must be a number, is ${JSON.stringify(value)}`
+        )
+      }
+      if (!Number.isFinite(value)) {
+        return yield* fail(
+          `its validation ${metric} is ${value}: the supernet has diverged, or the validation split is too small for this metric (for auc it needs two images of one person)`
         )
       }
       const finite = Object.fromEntries(Object.entries(metrics).filter(([, one]) => Number.isFinite(one)))

@@ -69,6 +69,16 @@ describe("compare", () => {
     expect(told).toContain("different machines: a processor, threads 2; another")
   })
 
+  it("takes a listing of the same files for the same data, and other files for other data", () => {
+    const data = (digest: string, listing: string) => ({ "dataset.digest": digest, "dataset.listing": listing })
+    const warned = (...settings: ReadonlyArray<Record<string, string>>) =>
+      Comparison.compare(settings.map((own, at) => run("a", at + 1, {}, own))).warnings
+    expect(warned(data('"pixels"', '"list"'), data('"list"', '"list"'))).toEqual([])
+    expect(warned(data('"pixels"', '"list"'), data('"pixels"', '"other list"'))).toEqual([])
+    expect(warned(data('"pixels"', '"list"'), data('"other"', '"other"'))[0]).toContain("the data differ")
+    expect(warned(data('"pixels"', '"list"'), data('"other pixels"', '"list"'))[0]).toContain("the data differ")
+  })
+
   it("distinguishes groups of one name by their folders, and shows no spread for one seed", () => {
     const compared = Comparison.compare([run("a", 1), run("a", 2, {}, random)])
     expect(compared.groups.map(({ label }) => label)).toEqual(["a (a-1)", "a (a-2)"])

@@ -134,8 +134,33 @@ const differing = (all: ReadonlyArray<ReadonlyArray<ComparedRun>>): ReadonlyArra
   return [...keys].sort().filter((key) => new Set(all.map(([run]) => run!.settings.get(key))).size > 1)
 }
 
+const [digestKey, listingKey] = ["dataset.digest", "dataset.listing"]
+
+/**
+ * Runs with comparable digests of their data: a run that only listed its files has the digest of one that read files of the
+ * same paths and sizes.
+ */
+const withComparableData = (runs: ReadonlyArray<ComparedRun>): ReadonlyArray<ComparedRun> => {
+  const read = new Map<string, string>()
+  for (const { settings } of runs) {
+    const [digest, listing] = [settings.get(digestKey), settings.get(listingKey)]
+    if (digest !== undefined && listing !== undefined && digest !== listing && !read.has(listing)) {
+      read.set(listing, digest)
+    }
+  }
+  return runs.map((run) => {
+    const settings = new Map(run.settings)
+    const listing = settings.get(listingKey)
+    settings.delete(listingKey)
+    const known = listing !== undefined && listing === settings.get(digestKey) ? read.get(listing) : undefined
+    if (known !== undefined) settings.set(digestKey, known)
+    return { ...run, settings }
+  })
+}
+
 /** Compares runs, in the order given. */
-export const compare = (runs: ReadonlyArray<ComparedRun>): Comparison => {
+export const compare = (given: ReadonlyArray<ComparedRun>): Comparison => {
+  const runs = withComparableData(given)
   const byKind = new Map<string, Array<ComparedRun>>()
   for (const run of runs) {
     const kind = JSON.stringify([...run.settings].sort(([a], [b]) => (a < b ? -1 : 1)))
@@ -174,7 +199,7 @@ export const compare = (runs: ReadonlyArray<ComparedRun>): Comparison => {
       byValue.set(value, [...(byValue.get(value) ?? []), label])
     }
     const values = [...byValue].map(([value, own]) => `${value} for ${own.join(", ")}`)
-    const what = key === "dataset.digest" ? "the data differ" : `the protocol differs in ${key}`
+    const what = key === digestKey ? "the data differ" : `the protocol differs in ${key}`
     warnings.push(`${what}: ${values.join("; ")}`)
   }
   const seedsOf = (group: Group) => [...new Set(group.runs.map(({ seed }) => seed))].sort((a, b) => a - b).join(", ")

@@ -52,3 +52,20 @@ export const afterDivergence = (divergence: Divergence): string => {
   const bare = folder.replace(/[\\/]+$/, "")
   return `osnas run ${quoted(`${bare}/config.yaml`)} --dir ${quoted(`${bare}-2`)}${start} ${lower}`
 }
+
+/**
+ * The message of a failure with the place in the user's module that threw it, where there is one, and the way to go on.
+ *
+ * **Example** (A criterion that throws)
+ *
+ * ```ts
+ * import * as Advice from "./Advice.ts"
+ *
+ * Advice.afterThrow("no labels", "/me/loss.ts:3", "runs/a") // => "no labels (thrown in /me/loss.ts:3); mend it, then go on with: osnas resume runs/a"
+ * Advice.afterThrow("no space on disk", undefined, "runs/a") // => "no space on disk"
+ * ```
+ */
+export const afterThrow = (message: string, place: string | undefined, folder: string): string =>
+  place === undefined
+    ? message
+    : `${message} (thrown in ${place}); mend it, then go on with: osnas resume ${quoted(folder)}`

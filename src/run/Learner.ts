@@ -6,7 +6,7 @@
 import * as tf from "@tensorflow/tfjs-core"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import type { CriterionShape } from "../criterion/Criterion.ts"
+import * as Criterion from "../criterion/Criterion.ts"
 import type { Batch, DataflowShape, DatasetError } from "../dataflow/Dataflow.ts"
 import * as Parameters from "../nn/ParameterTree.ts"
 import { names, type ParameterTree, type Variables } from "../nn/ParameterTree.ts"
@@ -24,7 +24,7 @@ export interface LearnerSetup {
   readonly key: Key.Key
   readonly gradient: GradientSearch
   readonly space: SearchSpaceShape
-  readonly criterion: CriterionShape
+  readonly criterion: Criterion.CriterionShape
   readonly dataflow: DataflowShape
 }
 
@@ -104,7 +104,13 @@ export const update = (
       key: Key.derive(key, "search"),
       taskLoss: (weights) => {
         const { output } = Forwards.ofWeights(space, weights)(supernet.variables, images, "train")
-        return criterion.loss(supernet.criterion, output as tf.Tensor2D, labels, Key.derive(key, "criterion"))
+        return Criterion.lossOfUnsafe(
+          criterion,
+          supernet.criterion,
+          output as tf.Tensor2D,
+          labels,
+          Key.derive(key, "criterion")
+        )
       }
     })
     images.dispose()
@@ -143,7 +149,7 @@ export const judge = (
           const images = tf.tensor4d(batch.images, [batch.size, ...dataflow.image])
           const labels = tf.tensor1d(batch.labels, "int32")
           const { output } = network(supernet.variables, images, "train")
-          return criterion.loss(supernet.criterion, output as tf.Tensor2D, labels, key)
+          return Criterion.lossOfUnsafe(criterion, supernet.criterion, output as tf.Tensor2D, labels, key)
         })
         const [value = Number.NaN] = yield* Effect.promise(() => loss.data()).pipe(
           Effect.ensuring(Effect.sync(() => loss.dispose()))

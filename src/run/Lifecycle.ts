@@ -71,7 +71,11 @@ const manifestOf = (
     keys: "threefry-2x32",
     config: Identity.ofConfig(config, kinds),
     ...(Object.keys(modules).length === 0 ? {} : { modules }),
-    dataset: { name: dataflow.name, digest: dataflow.digest },
+    dataset: {
+      name: dataflow.name,
+      digest: dataflow.digest,
+      ...(dataflow.listingDigest === undefined ? {} : { listing: dataflow.listingDigest })
+    },
     space: { name: space.name, size: space.size.toString() },
     engine: { name: engine.name, version: engine.version, mode: engine.mode },
     ...(estimator.digest === undefined ? {} : { estimator: { name: estimator.name, digest: estimator.digest } })

@@ -24,6 +24,8 @@ import {
   type TellScores
 } from "../../machines/Searching.ts"
 import { type TrainPiece, trainingMachine } from "../../machines/Training.ts"
+import * as ThrownIn from "../component/ThrownIn.ts"
+import * as Advice from "./Advice.ts"
 import type * as Identity from "./Identity.ts"
 import * as Progress from "./Progress.ts"
 import * as Evaluating from "./phases/Evaluating.ts"
@@ -235,10 +237,12 @@ const outcomeOf = Effect.fnUntraced(function* (host: Host, actor: Actor) {
   if (output === undefined) return yield* new RunFailure({ tag: "MachineError", reason: "the main agent was stopped" })
   switch (output._tag) {
     case "Failed": {
-      const { message, tag } = output.failure
+      const { tag } = output.failure
       yield* Effect.ignore(progress.closePhase("failed"))
-      yield* Effect.ignore(progress.emit({ _tag: "RunFailed", tag, message }, { sync: true }))
       const cause = failures.last()
+      const module = cause === undefined ? undefined : ThrownIn.module(Cause.squash(cause))
+      const message = Advice.afterThrow(output.failure.message, module, options.folder)
+      yield* Effect.ignore(progress.emit({ _tag: "RunFailed", tag, message }, { sync: true }))
       if (cause !== undefined && !Cause.hasDies(cause)) return yield* Effect.failCause(cause)
       return yield* new RunFailure({ tag, reason: message })
     }

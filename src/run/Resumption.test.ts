@@ -125,6 +125,27 @@ describe("Resumption", () => {
     )
   })
 
+  it("data that is listed and data that is read are the same where their files are", () => {
+    const of = (digest: string, listing?: string) => ({
+      dataset: { name: "made-up", digest, ...(listing === undefined ? {} : { listing }) }
+    })
+    const options = { kinds, recorded: { phases: new Set(phases), scored: true }, learnsWithSupernet: false }
+    const refused = (began: ReturnType<typeof of>, now: ReturnType<typeof of>) => {
+      const { accepted, refused } = Resumption.judge(began, now, options)
+      assert.deepStrictEqual(accepted, [])
+      return refused.map(({ key }) => key)
+    }
+    const [read, listed] = [of("pixels", "list"), of("list", "list")]
+    assert.deepStrictEqual(refused(read, listed), [])
+    assert.deepStrictEqual(refused(listed, read), [])
+    assert.deepStrictEqual(refused(read, of("pixels", "other files of the same pixels")), [])
+    assert.deepStrictEqual(refused(of("pixels"), read), [], "a folder of an older version")
+    assert.deepStrictEqual(refused(read, of("other pixels", "list")), ["dataset.digest"])
+    assert.deepStrictEqual(refused(listed, of("other list", "other list")), ["dataset.digest"])
+    assert.deepStrictEqual(refused(listed, of("pixels", "other list")), ["dataset.digest"])
+    assert.deepStrictEqual(refused(of("pixels"), listed), ["dataset.digest"])
+  })
+
   it("the estimator may change until a candidate is scored, the search until it has asked", () => {
     const judged = (key: string, recorded: Partial<Resumption.Recorded>, learnsWithSupernet = false) => {
       const [top = "", option = ""] = key.split(".")

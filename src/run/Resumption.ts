@@ -88,6 +88,27 @@ const whyRefused = (path: string, { kinds, learnsWithSupernet, recorded }: Judge
   return recorded.phases.has(phase) ? `${phaseNames[phase]} has recorded results with it` : undefined
 }
 
+/** The digests of an identity's data: of what the dataflow read, and of paths and sizes, where it has both. */
+const dataOf = (
+  identity: Schema.Json
+): { readonly digest: string | undefined; readonly listing: string | undefined } => {
+  const values = Identity.flatten(identity)
+  return { digest: values.get("dataset.digest"), listing: values.get("dataset.listing") }
+}
+
+/**
+ * Whether two identities have the same data although their digests differ: the files have the same paths and sizes, and
+ * one of the two did not read more of them.
+ */
+const haveSameListing = (began: Schema.Json, now: Schema.Json): boolean => {
+  const [was, is] = [dataOf(began), dataOf(now)]
+  return (
+    was.listing !== undefined &&
+    was.listing === is.listing &&
+    (was.digest === was.listing) !== (is.digest === is.listing)
+  )
+}
+
 /**
  * Judges the differences between the identity that a run began with and the one it is given now.
  *
@@ -112,7 +133,10 @@ const whyRefused = (path: string, { kinds, learnsWithSupernet, recorded }: Judge
 export const judge = (began: Schema.Json, now: Schema.Json, options: JudgeOptions): Judgement => {
   const refused: Array<Refusal> = []
   const accepted: Array<Identity.Difference> = []
+  const sameListing = haveSameListing(began, now)
   for (const difference of Identity.differences(began, now)) {
+    // The listing only helps to compare digests; folders of older versions lack it.
+    if (difference.key === "dataset.listing" || (difference.key === "dataset.digest" && sameListing)) continue
     // A module that was mended must not end a run; that it was changed is recorded.
     if (difference.key.startsWith("modules.")) {
       accepted.push(difference)

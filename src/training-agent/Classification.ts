@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import { define } from "../component/Component.ts"
+import * as Criterion from "../criterion/Criterion.ts"
 import * as Key from "../random/Key.ts"
 import { gradientStep } from "./GradientStep.ts"
 import { TrainingAgent, type TrainingAgentShape } from "./TrainingAgent.ts"
@@ -58,7 +59,13 @@ export const agent: TrainingAgentShape = {
       const measured = tf.tidy(() => {
         const labels = tf.tensor1d(batch.labels, "int32")
         const output = infer(tf.tensor4d(batch.images, [batch.size, ...dataflow.image]))
-        const mean = criterion.loss(criterionParams, output, labels, Key.derive(key, "evaluate", step))
+        const mean = Criterion.lossOfUnsafe(
+          criterion,
+          criterionParams,
+          output,
+          labels,
+          Key.derive(key, "evaluate", step)
+        )
         return { logits: output.dataSync(), loss: mean.dataSync()[0]!, classes: output.shape[1] }
       })
       images += batch.size

@@ -1,5 +1,6 @@
 /** The training step that every agent of one network and one loss shares. */
 import type * as tf from "@tensorflow/tfjs-core"
+import * as Criterion from "../criterion/Criterion.ts"
 import { differentiate } from "../engine/Autodiff.ts"
 import * as ParameterTree from "../nn/ParameterTree.ts"
 import type { StepInput, StepResult } from "./TrainingAgent.ts"
@@ -53,7 +54,7 @@ export const gradientStep = (input: StepInput): StepResult => {
     }
     const output = applied.output as tf.Tensor2D
     remark = criterion.remark?.(criterionParams, output, labels, key)
-    return criterion.loss(criterionParams, output, labels, key)
+    return Criterion.lossOfUnsafe(criterion, criterionParams, output, labels, key)
   }, sources)
   const named = (names: ReadonlyArray<string>, from: number): Record<string, tf.Tensor> =>
     Object.fromEntries(

@@ -1,11 +1,13 @@
 /** The evaluation of the retrained network on the test split. Nothing is saved on the way: a stopped evaluation is repeated. */
 import { keep, type Tensor2D, type Tensor4D } from "@tensorflow/tfjs-core"
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import type { EvaluatingInput } from "../../../machines/Evaluating.ts"
 import * as Parameters from "../../nn/ParameterTree.ts"
 import * as Key from "../../random/Key.ts"
 import * as Network from "../../search-space/Network.ts"
 import * as Forwards from "../Forwards.ts"
+import { RunFailure } from "../RunError.ts"
 import { initialCriterion, networkWeights, type PhaseContext } from "./PhaseContext.ts"
 
 /** The weights that retraining begins with, initialised when they are first asked for. */
@@ -23,6 +25,15 @@ const initialWeights = (network: Network.Network, key: Key.Key) => {
     Parameters.disposeUnsafe(initial?.stats ?? {})
   }
   return { get, dispose }
+}
+
+/** Metrics that are all finite numbers, which a training agent of the user's own may not give. */
+const checked = (agent: string, metrics: Readonly<Record<string, unknown>>): Result.Result<void, RunFailure> => {
+  const wrong = Object.entries(metrics).find(([, value]) => !Number.isFinite(value))
+  if (wrong === undefined) return Result.succeed(undefined)
+  const value = typeof wrong[1] === "number" ? String(wrong[1]) : JSON.stringify(wrong[1])
+  const reason = `the metric ${wrong[0]} that the training agent ${agent} gives for the test images must be a finite number, is ${value}`
+  return Result.fail(new RunFailure({ tag: "EvaluationError", reason }))
 }
 
 /** The metrics of a trained network on the test split. */
@@ -56,6 +67,7 @@ export const evaluate = Effect.fnUntraced(function* (context: PhaseContext, inpu
         })
       )
     )
+  yield* Effect.fromResult(checked(services.agent.name, metrics))
   yield* progress.emit({ _tag: "Evaluated", metrics })
   return metrics
 })
