@@ -3,6 +3,7 @@ import { accessSync, constants, existsSync, readdirSync, statfsSync, statSync } 
 import { totalmem } from "node:os"
 import { dirname, join, resolve, sep } from "node:path"
 import * as Console from "effect/Console"
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
@@ -13,7 +14,10 @@ import * as ConfigFile from "../run/ConfigFile.ts"
 import * as EngineLayer from "../run/EngineLayer.ts"
 import type * as Load from "../run/Load.ts"
 import type * as Preflight from "../run/Preflight.ts"
+import { RunEvents } from "../run/RunEvents.ts"
 import * as RunFolder from "../run/RunFolder.ts"
+import { services } from "../run/RunServices.ts"
+import * as Start from "../run/Start.ts"
 import { Disk, temporarySuffix } from "../support/Disk.ts"
 
 /** The nearest folder above a path that exists. */
@@ -115,7 +119,7 @@ export const approve = (loaded: Load.LoadedRun, tableFolder: string, machine: Pr
     return Option.isNone(components) ? yield* refusal(loaded, findings) : components.value
   })
 
-/** Files to start from that cannot be read; whether they fit the space is seen when the run begins. */
+/** Files to start from that cannot be read. */
 const unreadable = Effect.fnUntraced(function* (loaded: Load.LoadedRun) {
   const disk = yield* Disk
   const found: Array<Finding.Finding> = []
@@ -128,11 +132,25 @@ const unreadable = Effect.fnUntraced(function* (loaded: Load.LoadedRun) {
   return found
 })
 
+/** Weights to start from that belong to another network. */
+const unfit = Effect.fnUntraced(function* (loaded: Load.LoadedRun, components: Context.Context<Assembly.Components>) {
+  const { network, supernet } = loaded.config.start
+  if (network === null && supernet === null) return []
+  const given = yield* services.pipe(Effect.provideContext(components), Effect.provide(RunEvents.layer))
+  const read = yield* Effect.result(Start.read(given, loaded.config, loaded.folder))
+  if (Result.isSuccess(read)) return []
+  const key = `start.${supernet === null ? "network" : "supernet"}`
+  return [{ severity: "error", key, message: read.failure.message } as const]
+})
+
 /** `osnas config FILE --check`: all findings, warnings first; fails where there is an error. */
 export const run = Effect.fn("Check.run")(
   function* (loaded: Load.LoadedRun, json: boolean) {
     const assembled = yield* assemble(loaded, loaded.folder, machine(join("runs", loaded.config.name)))
-    const findings = [...assembled.findings, ...(yield* unreadable(loaded))]
+    const missing = yield* unreadable(loaded)
+    const isReadable = Option.isSome(assembled.components) && missing.length === 0
+    const foreign = isReadable ? yield* unfit(loaded, assembled.components.value) : []
+    const findings = [...assembled.findings, ...missing, ...foreign]
     const error = refusal(loaded, findings)
     const warnings = warningsOf(loaded, findings)
     if (json) yield* Console.log(JSON.stringify({ errors: error.issues, warnings }, null, 2))

@@ -79,6 +79,23 @@ describe("a run with a module of the user's own", () => {
     60_000
   )
 
+  it.live("its supernet is checked against the space of the next run, before that begins", () =>
+    Effect.gen(function* () {
+      const supernet = `start.supernet=${at("deep/er/b/checkpoints/supernet.safetensors")}`
+      const check = (...set: ReadonlyArray<string>) =>
+        run(
+          "config",
+          at("search.yaml"),
+          "--check",
+          ...[supernet, "stopAfter=searching", ...set].flatMap((one) => ["--set", one])
+        )
+      assert.strictEqual((yield* check()).code, 0)
+      const { code, text } = yield* check("searchSpace.stemStride=1")
+      assert.strictEqual(code, 2)
+      assert.include(text, "trained in search space tiny with stemStride 2, and searchSpace.stemStride is 1")
+    })
+  )
+
   it.live("names the module that is gone, and where it was looked for", () =>
     Effect.gen(function* () {
       fs.renameSync(at("parts/searcher.ts"), at("parts/gone.ts"))
