@@ -48,7 +48,7 @@ describe("osnas init", () => {
     expect(code).toBe(2)
     expect(output).toContain("not empty")
     expect(existsSync(join(sandbox.folder, "full/package.json"))).toBe(false)
-    expect((await init("full/file.txt")).output).toContain("no folder")
+    expect((await init("full/file.txt")).output).toContain("file.txt is a file; expected a folder")
   })
 
   it("names the package after its folder, as npm allows", () => {

@@ -22,14 +22,14 @@ it("finds what does not belong", () => {
   const strange = [
     "dist/src/cli/parity.js",
     "dist/src/run/testing/MemoryDisk.js",
-    "dist/src/run/Runner.test.js",
+    "dist/src/run/Lifecycle.test.js",
     "dist/tools/PackedFiles.js",
     "dist/src/dataflow/data/other/images.gz",
     "examples/examples.test.ts",
     "src/report/testing/sample.ts"
   ]
   expect(
-    PackedFiles.unwanted([...strange, "dist/src/run/Runner.js", "dist/src/engine/simd/kernels-strict.wasm"])
+    PackedFiles.unwanted([...strange, "dist/src/run/Lifecycle.js", "dist/src/engine/simd/kernels-strict.wasm"])
   ).toEqual(strange)
 })
 

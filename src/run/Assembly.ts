@@ -117,10 +117,11 @@ export const assemble = (options: AssemblyOptions): Effect.Effect<Assembled, nev
       searchStrategy: Option.getOrUndefined(Context.getOption(context, SearchStrategy)),
       estimator: Option.getOrUndefined(Context.getOption(context, PerformanceEstimator))
     })
-    /** Adds what is found; a Layer that failed for the same reason has said it already. */
+    /** Adds what is found, in place of what a Layer that failed for the same reason has reported. */
     const examineAll = (context: Context.Context<never>): void => {
-      const known = new Set(findings.map(Finding.text))
-      findings.push(...Preflight.examine(examined(context)).filter((finding) => !known.has(Finding.text(finding))))
+      const found = Preflight.examine(examined(context))
+      const messages = new Set(found.map(({ message }) => message))
+      findings.splice(0, findings.length, ...findings.filter(({ message }) => !messages.has(message)), ...found)
     }
     if (Option.isNone(agent)) {
       examineAll(none)

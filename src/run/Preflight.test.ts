@@ -63,11 +63,11 @@ describe("Preflight", () => {
     Effect.gen(function* () {
       const findings = yield* examined(quickstart, [...small, "budget.max=5", "retraining.batchSize=500"])
       assert.deepStrictEqual(keys(findings), [
-        "error budget",
         "error retraining.batchSize",
-        "error estimator.recalibrationBatchSize"
+        "error estimator.recalibrationBatchSize",
+        "error budget.max"
       ])
-      const [budget, batch, recalibration] = findings.map(({ message }) => message)
+      const [batch, recalibration, budget] = findings.map(({ message }) => message)
       assert.match(budget ?? "", /no architecture of tiny has flops between 0 and 5: the smallest has 390016/)
       assert.strictEqual(batch, "got 500: the training images (100 images) hold no batch of 500; expected at most 100")
       assert.match(recalibration ?? "", /^got 128: the supernet's 80 training images hold no batch of 128/)

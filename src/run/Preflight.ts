@@ -139,8 +139,9 @@ const budget = ({ config, costs, space }: Examined): Findings => {
   if (space === undefined || costs === undefined) return []
   const { metric } = config.budget
   const made = BudgetSampler.make(space, costs.entries(metric), config.budget)
-  if (Result.isFailure(made)) return [Finding.error("budget", made.failure.message)]
-  return []
+  if (Result.isSuccess(made)) return []
+  const { largest, max, message, min, smallest } = made.failure
+  return [Finding.error(smallest > max ? "budget.max" : largest < min ? "budget.min" : "budget", message)]
 }
 
 const architecture = ({ config, space }: Examined): Findings => {
@@ -232,15 +233,17 @@ export const examine = (examined: Examined): Findings => {
   const { config, dataflow, estimator } = examined
   const planned = phasesOf(config, estimator?.needsSupernet ?? true)
   const training = trainingPhases.filter((phase) => planned.includes(phase) && config[phase] !== undefined)
+  const steps = training.map((phase) => [phase, trainingSteps(examined, phase)] as const)
   return [
     ...(dataflow.notices ?? []).map((notice) => Finding.warning("dataflow", notice)),
     ...emptySplits(examined, planned),
     ...classesWithoutImages(examined, planned),
-    ...training.flatMap((phase) => trainingSteps(examined, phase)),
+    ...steps.flatMap(([, findings]) => findings),
     ...(planned.includes("searching") ? [...(estimator?.findings ?? []), ...budget(examined)] : []),
     ...architecture(examined),
     ...pairing(examined),
-    ...training.flatMap((phase) => memory(examined, phase)),
+    // A batch that the data does not fill is refused already.
+    ...steps.flatMap(([phase, findings]) => (findings.length > 0 ? [] : memory(examined, phase))),
     ...disk(examined, planned)
   ]
 }
