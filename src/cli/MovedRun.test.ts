@@ -67,6 +67,8 @@ describe("a run with a module of the user's own", () => {
         fs.mkdirSync(at("deep/er"), { recursive: true })
         fs.renameSync(at("a"), at("deep/er/b"))
         fs.appendFileSync(at("parts/searcher.ts"), "// mended\n")
+        const reported = yield* run("report", at("deep/er/b"), "--json")
+        assert.strictEqual(reported.code, 0, reported.text)
         const resumed = yield* run("resume", at("deep/er/b"), "--set", "stopAfter=evaluating")
         assert.strictEqual(resumed.code, 0, resumed.text)
         const [change] = manifest("deep/er/b").changes

@@ -7,7 +7,6 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import * as LookupTable from "../cost/LookupTable.ts"
 import { Dataflow } from "../dataflow/Dataflow.ts"
@@ -17,11 +16,11 @@ import { networkText } from "../report/Drawing.ts"
 import { cost, figures, si } from "../report/Format.ts"
 import type { ReportData } from "../report/ReportData.ts"
 import { type Kind, kinds } from "../run/Bound.ts"
-import * as ConfigFile from "../run/ConfigFile.ts"
 import * as EngineLayer from "../run/EngineLayer.ts"
 import * as Lifecycle from "../run/Lifecycle.ts"
 import * as Load from "../run/Load.ts"
 import type { RunOutcome } from "../run/MachineHost.ts"
+import * as MovedModules from "../run/MovedModules.ts"
 import { RunMismatch } from "../run/RunError.ts"
 import { RunEvents } from "../run/RunEvents.ts"
 import * as RunFolder from "../run/RunFolder.ts"
@@ -364,24 +363,6 @@ export const run = Effect.fn("Run.run")(function* (input: RunInput) {
   )
 })
 
-/**
- * The modules of the user's own that a run's configuration does not lead to any more because the folder was moved, each at
- * the place that the run has noted.
- */
-const movedModules = Effect.fnUntraced(function* (folder: string, file: string) {
-  const { notes } = yield* RunFolder.readManifest(yield* Disk, folder)
-  const noted = notes["modules"]
-  if (typeof noted !== "object" || noted === null) return []
-  const source = yield* Effect.fromResult(ConfigFile.parse(file, yield* RunFolder.readConfig(yield* Disk, folder)))
-  return Object.entries(noted).flatMap(([kind, place]): ReadonlyArray<Assignment> => {
-    const section = source.value[kind]
-    const name = Predicate.hasProperty(section, "name") ? section.name : undefined
-    if (typeof name !== "string" || typeof place !== "string" || !Load.isModulePath(name)) return []
-    const isThere = existsSync(Load.modulePath(name, folder))
-    return isThere || !existsSync(place) ? [] : [[[kind, "name"], place, RunFolder.files.manifest]]
-  })
-})
-
 /** The configuration of a run that began, `set` laid over it, and the components and costs that it began with. */
 export const ofFolder = Effect.fnUntraced(function* (
   dir: string,
@@ -393,7 +374,7 @@ export const ofFolder = Effect.fnUntraced(function* (
   if (!existsSync(file)) {
     return yield* new UsageError({ reason: `${dir} is no folder of a run: it has no ${RunFolder.files.config}` })
   }
-  const flags = [...given(["engine", "threads"], threads, "--threads"), ...(yield* movedModules(folder, file))]
+  const flags = [...given(["engine", "threads"], threads, "--threads"), ...(yield* MovedModules.found(folder))]
   const loaded = yield* Load.file(file, { set, flags })
   const layers = RunLayers.layers(loaded.config, loaded.components, engineOf(loaded), {
     given: join(folder, RunFolder.files.lookupTable)
@@ -401,11 +382,11 @@ export const ofFolder = Effect.fnUntraced(function* (
   return { loaded, layers }
 })
 
-/** The text of a run's `config.yaml` with values laid over it; undefined where there are none. */
+/** The text of a run's `config.yaml` with values laid over it; undefined if there are none. */
 const configText = Effect.fnUntraced(function* (dir: string, set: ReadonlyArray<string>) {
   if (set.length === 0) return undefined
+  const flags = yield* MovedModules.found(resolve(dir))
   const file = join(resolve(dir), RunFolder.files.config)
-  const flags = yield* movedModules(resolve(dir), file)
   return Load.toYaml(Load.relocate(yield* Load.file(file, { set, flags }), file))
 })
 

@@ -9,6 +9,7 @@ import { type Phase, phases } from "../../machines/RunState.ts"
 import * as ConfigFile from "../run/ConfigFile.ts"
 import * as Journal from "../run/Journal.ts"
 import * as Load from "../run/Load.ts"
+import * as MovedModules from "../run/MovedModules.ts"
 import { RunEvent } from "../run/RunEvents.ts"
 import * as RunFolder from "../run/RunFolder.ts"
 import { runKey } from "../run/RunLayers.ts"
@@ -185,7 +186,11 @@ export const readRun = Effect.fn("Report.readRun")(function* (folder: string) {
   const at = (name: string): string => join(folder, name)
   const manifest = yield* RunFolder.readManifest(disk, folder)
   const text = yield* RunFolder.readConfig(disk, folder)
-  const source = yield* Effect.fromResult(ConfigFile.parse(at(RunFolder.files.config), text))
+  const written = yield* Effect.fromResult(ConfigFile.parse(at(RunFolder.files.config), text))
+  const source = (yield* MovedModules.found(folder)).reduce(
+    (inner, [path, value, by]) => ConfigFile.assign(inner, path, value, by),
+    written
+  )
   const loaded = yield* Load.decode(source, folder, { isToRun: false })
   const { config } = loaded
   const events = eventsOf(yield* Journal.read(disk, at(RunFolder.files.events)))

@@ -1,0 +1,43 @@
+/**
+ * The modules of the user's own after a run's folder was moved: its configuration names them relative to itself, and its
+ * manifest notes where they were when the run began.
+ */
+import { existsSync } from "node:fs"
+import { join } from "node:path"
+import * as Effect from "effect/Effect"
+import * as Predicate from "effect/Predicate"
+import { Disk } from "../support/Disk.ts"
+import * as ConfigFile from "./ConfigFile.ts"
+import * as Load from "./Load.ts"
+import * as RunFolder from "./RunFolder.ts"
+
+/**
+ * The modules that a run's configuration does not lead to any more, each at the place that its manifest notes, as values
+ * to lay over the configuration. A module that is at neither place is left to the error of loading it.
+ *
+ * **Example** (A folder that is not a run)
+ *
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import { Disk } from "../support/Disk.ts"
+ * import * as MovedModules from "./MovedModules.ts"
+ *
+ * const found = Effect.provide(Effect.flip(MovedModules.found("/nowhere")), Disk.layer)
+ * ;(await Effect.runPromise(found))._tag // => "RunFolderError"
+ * ```
+ */
+export const found = Effect.fn("MovedModules.found")(function* (folder: string) {
+  const disk = yield* Disk
+  const { notes } = yield* RunFolder.readManifest(disk, folder)
+  const noted = notes["modules"]
+  if (typeof noted !== "object" || noted === null) return []
+  const text = yield* RunFolder.readConfig(disk, folder)
+  const source = yield* Effect.fromResult(ConfigFile.parse(join(folder, RunFolder.files.config), text))
+  return Object.entries(noted).flatMap(([kind, place]) => {
+    const section = source.value[kind]
+    const name = Predicate.hasProperty(section, "name") ? section.name : undefined
+    if (typeof name !== "string" || typeof place !== "string" || !Load.isModulePath(name)) return []
+    const isLost = !existsSync(Load.modulePath(name, folder)) && existsSync(place)
+    return isLost ? [[[kind, "name"], place, RunFolder.files.manifest] as const] : []
+  })
+})
