@@ -4,11 +4,11 @@
  */
 import * as fs from "node:fs"
 import { basename, dirname, join, relative, resolve } from "node:path"
-import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import type { GeneratedFile } from "../../generators/Template.ts"
 import { root, version } from "../Package.ts"
 import * as Versions from "../run/Versions.ts"
+import { isRecord } from "../support/Records.ts"
 import { decodeText } from "../support/TextFile.ts"
 
 type Section = "dependencies" | "devDependencies"
@@ -20,9 +20,6 @@ export interface Needed {
   readonly spec: string
   readonly section: Section
 }
-
-const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  Predicate.isObject(value) && !Array.isArray(value)
 
 const imported = /^\s*(?:import|export)\s+(?:[\w*{}\s,$]+?\sfrom\s+)?"((?:@[\w.-]+\/)?[\w-][\w.-]*)(?:\/[^"]*)?"/gm
 

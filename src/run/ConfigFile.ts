@@ -9,6 +9,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
 import * as Yaml from "yaml"
+import { isRecord } from "../support/Records.ts"
 import { closest } from "../support/Suggestion.ts"
 import { decodeText, readText } from "../support/TextFile.ts"
 
@@ -72,9 +73,6 @@ const issue = (path: string, line: number | null, message: string): ConfigIssue 
   origin: line === null ? "" : `line ${line}`,
   message
 })
-
-const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
 
 /** Whether a key is YAML's `<<`, unquoted: what it names is merged into the mapping. The library makes it a symbol. */
 const isMerge = (pair: Yaml.Pair): boolean => Yaml.isScalar(pair.key) && typeof pair.key.value === "symbol"

@@ -8,6 +8,7 @@ import * as Schema from "effect/Schema"
 import { type Phase, phases } from "../../machines/RunState.ts"
 import * as ConfigFile from "../run/ConfigFile.ts"
 import { OptimizerConfig, type RunConfig, ScheduleConfig, type TrainingConfig } from "../run/RunConfig.ts"
+import { isRecord } from "../support/Records.ts"
 import type { Kind } from "./Bound.ts"
 
 /** What is wrong with a configuration, and what of it has no effect. */
@@ -26,9 +27,6 @@ interface Notes {
   /** Whether the user wrote this key, with another value than its default. */
   readonly isGiven: (path: Path, value: unknown, defaults: ReadonlyArray<unknown>) => boolean
 }
-
-const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
 
 const at = (value: unknown, path: Path): unknown =>
   path.reduce<unknown>((inner, key) => (isRecord(inner) && Object.hasOwn(inner, key) ? inner[key] : undefined), value)

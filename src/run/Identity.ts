@@ -5,10 +5,8 @@
 import type * as Schema from "effect/Schema"
 import * as OptionKind from "../component/OptionKind.ts"
 import * as CanonicalJson from "../support/CanonicalJson.ts"
+import { isRecord } from "../support/Records.ts"
 import type { RunConfig } from "./RunConfig.ts"
-
-const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
 
 const keeps = (kinds: OptionKind.OptionKinds, path: string): boolean => {
   const { kind } = OptionKind.at(kinds, path)

@@ -17,6 +17,7 @@ import * as Threads from "../engine/Threads.ts"
 import * as ConfigFile from "../run/ConfigFile.ts"
 import { EngineConfig, RunConfig } from "../run/RunConfig.ts"
 import * as DataFolders from "../support/DataFolders.ts"
+import { isRecord } from "../support/Records.ts"
 import { closest } from "../support/Suggestion.ts"
 import { type AnyKind, type Bound, bind, type Chosen, type Kind, kinds, optionNames, type ServiceOf } from "./Bound.ts"
 import * as CrossChecks from "./CrossChecks.ts"
@@ -146,9 +147,6 @@ interface Part {
   readonly chosen: Partial<{ [K in Kind]: Chosen<K> }>
   readonly issues: ReadonlyArray<ConfigFile.ConfigIssue>
 }
-
-const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
 
 /** What is wrong at a place of a configuration. */
 const issueAt = (

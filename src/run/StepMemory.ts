@@ -7,7 +7,7 @@
  * input's size, and temporary copies are not counted but for those of unified blocks, whose sub-blocks are taken apart and
  * joined again.
  */
-import type { ImageShape } from "../engine/Shape.ts"
+import { type ImageShape, sizeOf } from "../engine/Shape.ts"
 import { activationsOf } from "../nn/Operation.ts"
 import { type Block, compile } from "../search-space/blocks/Block.ts"
 import * as Mixture from "../search-space/Mixture.ts"
@@ -48,11 +48,9 @@ const activations = (space: SearchSpaceShape): { readonly path: number; readonly
   return { path, block }
 }
 
-const elements = (shape: ReadonlyArray<number>): number => shape.reduce((product, side) => product * side, 1)
-
 /** Bytes of a network's parameters and running statistics. */
 const parameterBytes = (network: Parameters<typeof parameterSpecs>[0]): number =>
-  4 * parameterSpecs(network).reduce((sum, { shape }) => sum + elements(shape), 0)
+  4 * parameterSpecs(network).reduce((sum, { shape }) => sum + sizeOf(shape), 0)
 
 /** What a step is made of. */
 export interface StepOptions {

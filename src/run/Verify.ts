@@ -9,6 +9,7 @@ import * as Schema from "effect/Schema"
 import { type Phase, phases, type TrainingPhase, TrainingPosition } from "../../machines/RunState.ts"
 import * as CanonicalJson from "../support/CanonicalJson.ts"
 import { Disk, type DiskShape, readText } from "../support/Disk.ts"
+import { isRecord } from "../support/Records.ts"
 import * as SafeJson from "../support/SafeJson.ts"
 import * as Checkpoint from "./Checkpoint.ts"
 import * as Journal from "./Journal.ts"
@@ -82,9 +83,6 @@ const inOrder = (metrics: Readonly<Record<string, unknown>>): ReadonlyArray<read
     ["evaluating", { test }]
   ]
 }
-
-const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
 
 const weightFiles: ReadonlyArray<readonly [Phase, string]> = [
   ["supernetTraining", RunFolder.files.supernet],
