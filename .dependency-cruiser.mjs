@@ -30,7 +30,7 @@ const contracts = [
   "criterion/Criterion",
   "dataflow/(Dataflow|VerificationPairs)",
   "training-agent/TrainingAgent",
-  "cost/(CostModel|SearchBudget|BudgetSampler|LayerOptions)",
+  "cost/(CostModel|SearchBudget|FeasibleSet|LayerOptions)",
   "estimator/PerformanceEstimator"
 ]
 

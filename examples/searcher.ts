@@ -7,12 +7,12 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import {
-  BudgetSampler,
-  CompareSearchers,
+  FeasibleSet,
   Key,
   LookupTable,
   NasBenchMacroTable,
   Random,
+  SearcherComparison,
   SearchProgress,
   type SearchStrategy
 } from "osnas"
@@ -21,7 +21,7 @@ const table = Result.getOrThrow(NasBenchMacroTable.load())
 const { space } = table
 const costs = LookupTable.costModel(space, LookupTable.fromSpace(space))
 const budget = { metric: "flops", min: 0, max: 50e6 } as const
-const sampler = Result.getOrThrow(BudgetSampler.make(space, costs.entries("flops"), budget))
+const feasible = Result.getOrThrow(FeasibleSet.make(space, costs.entries("flops"), budget))
 const decode = Schema.decodeUnknownSync(SearchProgress.SearchProgress)
 
 /** All that is within the budget and differs from `best` in one layer, layer by layer; a random start in the beginning. */
@@ -36,7 +36,7 @@ const layerByLayer = (evaluations: number): SearchStrategy.SearchStrategyShape =
     const { best, generation, key } = progress
     const near = (layer: number) =>
       Option.getOrThrow(
-        sampler.restrict((best?.genotype ?? []).map((digit, at) => (at === layer ? undefined : [digit])))
+        feasible.restrict((best?.genotype ?? []).map((digit, at) => (at === layer ? undefined : [digit])))
       )
     const seen = new Set(progress.seen)
     const left = Math.max(0, evaluations - seen.size)
@@ -44,7 +44,7 @@ const layerByLayer = (evaluations: number): SearchStrategy.SearchStrategyShape =
       const around = best === null ? undefined : near((generation + attempt) % best.genotype.length)
       const drawn =
         around === undefined
-          ? [sampler.sample(Key.derive(key, generation))]
+          ? [feasible.sample(Key.derive(key, generation))]
           : Array.from({ length: Number(around.count) }, (_, rank) => around.at(BigInt(rank)))
       const fresh = drawn.filter((genotype) => !seen.has(SearchProgress.text(space.canonical(genotype))))
       const distinct = [...new Map(fresh.map((genotype) => [`${space.canonical(genotype)}`, genotype])).values()]
@@ -57,9 +57,9 @@ const layerByLayer = (evaluations: number): SearchStrategy.SearchStrategyShape =
   best: (state) => SearchProgress.best(decode(state))
 })
 
-for (const strategy of [layerByLayer(40), Random.make(space, sampler, { evaluations: 40, generation: 10 })]) {
+for (const strategy of [layerByLayer(40), Random.make(space, feasible, { evaluations: 40, generation: 10 })]) {
   const found = Array.from({ length: 10 }, (_, seed) =>
-    Option.getOrThrow(CompareSearchers.search(strategy, table, sampler, Key.make(seed)))
+    Option.getOrThrow(SearcherComparison.search(strategy, table, feasible, Key.make(seed)))
   )
   const mean = found.reduce((sum, { score }) => sum + (score.metrics["test"] ?? 0), 0) / found.length
   console.log(`${strategy.name}: ${mean.toFixed(2)} % on average`)

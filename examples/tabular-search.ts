@@ -5,7 +5,7 @@
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import { BudgetSampler, CompareSearchers, Evolution, Key, LookupTable, NasBenchMacroTable, Random } from "osnas"
+import { Evolution, FeasibleSet, Key, LookupTable, NasBenchMacroTable, Random, SearcherComparison } from "osnas"
 
 const table = Result.getOrThrow(NasBenchMacroTable.load())
 const costs = LookupTable.costModel(table.space, LookupTable.fromSpace(table.space))
@@ -13,16 +13,16 @@ const seeds = 20
 
 for (const max of [50e6, 150e6]) {
   const budget = { metric: "flops", min: 0, max } as const
-  const sampler = Result.getOrThrow(BudgetSampler.make(table.space, costs.entries("flops"), budget))
-  console.log(`at most ${max / 1e6}M FLOPs: ${sampler.count} architectures`)
+  const feasible = Result.getOrThrow(FeasibleSet.make(table.space, costs.entries("flops"), budget))
+  console.log(`at most ${max / 1e6}M FLOPs: ${feasible.count} architectures`)
   for (const evaluations of [10, 50, 100]) {
     const strategies = [
-      Random.make(table.space, sampler, Schema.decodeUnknownSync(Random.Options)({ evaluations })),
-      Evolution.make(table.space, sampler, Schema.decodeUnknownSync(Evolution.Options)({ evaluations }))
+      Random.make(table.space, feasible, Schema.decodeUnknownSync(Random.Options)({ evaluations })),
+      Evolution.make(table.space, feasible, Schema.decodeUnknownSync(Evolution.Options)({ evaluations }))
     ]
     const means = strategies.map((strategy) => {
       const accuracies = Array.from({ length: seeds }, (_, seed) => {
-        const best = CompareSearchers.search(strategy, table, sampler, Key.make(seed))
+        const best = SearcherComparison.search(strategy, table, feasible, Key.make(seed))
         return Option.getOrThrow(best).score.metrics["test"] ?? Number.NaN
       })
       return `${strategy.name} ${(accuracies.reduce((sum, value) => sum + value, 0) / seeds).toFixed(2)} %`

@@ -173,7 +173,7 @@ const contracts: { readonly [K in Exclude<ComponentKind, "engine">]: Contract } 
   searchStrategy: {
     service: "SearchStrategy",
     override: "ask: (state) => base.ask(state)",
-    laws: "SearchStrategyLaws.check(() => service, { space, sampler, runs: 5 })",
+    laws: "SearchStrategyLaws.check(() => service, { space, feasible, runs: 5 })",
     options: "{ evaluations: 40 }",
     imports: ["SearchSpace", "SearchBudget"]
   },
@@ -209,7 +209,7 @@ const reads = (kind: Exclude<ComponentKind, "engine">): ReadonlyArray<string> =>
     case "trainingStrategy":
       return ["const space = yield* SearchSpace.SearchSpace"]
     case "searchStrategy":
-      return ["const space = yield* SearchSpace.SearchSpace", "const { sampler } = yield* SearchBudget.SearchBudget"]
+      return ["const space = yield* SearchSpace.SearchSpace", "const { feasible } = yield* SearchBudget.SearchBudget"]
     case "trainingAgent":
       return ["const dataflow = yield* Dataflow.Dataflow", "const criterion = yield* Criterion.Criterion"]
     case "estimator":

@@ -1,6 +1,6 @@
 /** A project from nothing: the files of a folder that searches with one component of its own. Pure. */
 import * as Result from "effect/Result"
-import * as Generator from "./Generator.ts"
+import * as ComponentGenerator from "./ComponentGenerator.ts"
 import type { NameError } from "./Names.ts"
 import type { GeneratedFile } from "./Template.ts"
 
@@ -9,7 +9,7 @@ export interface ProjectRequest {
   /** Name of the package. */
   readonly name: string
   /** The kind of its component. */
-  readonly kind: Generator.KindName
+  readonly kind: ComponentGenerator.KindName
   /** Where npm finds osnas: a version, or `file:…`. */
   readonly osnas: string
   /** Versions of what osnas stands on, by package: those it was tested with. */
@@ -112,7 +112,7 @@ budget:
 }
 
 const configuration = ({ kind, name }: ProjectRequest, section: string): string => {
-  const own = Generator.kinds[kind]
+  const own = ComponentGenerator.kinds[kind]
   const parts = { ...sections, [own]: `# A component of this project.\n${section}` }
   return `# A search: osnas run search.yaml
 name: ${name}
@@ -124,7 +124,7 @@ ${Object.values(parts).join("\n\n")}
 
 const readme = ({ kind, name }: ProjectRequest, component: string): string => `# ${name}
 
-A neural architecture search with a component of its own: the ${kind.replaceAll("-", " ")} in \`src/${component}.ts\` decides ${Generator.descriptions[kind]}.
+A neural architecture search with a component of its own: the ${kind.replaceAll("-", " ")} in \`src/${component}.ts\` decides ${ComponentGenerator.descriptions[kind]}.
 
     npm test                             # its unit tests, and the laws of its kind
     npm run types                        # the strict type check
@@ -150,7 +150,7 @@ filled in, \`npx osnas generate --list\` what else can be made.
  */
 export const files = (request: ProjectRequest): Result.Result<ReadonlyArray<GeneratedFile>, NameError> => {
   const component = `my-${request.kind}`
-  return Result.map(Generator.generate({ kind: request.kind, name: component }), (generated) => [
+  return Result.map(ComponentGenerator.generate({ kind: request.kind, name: component }), (generated) => [
     { path: "package.json", content: packageJson(request) },
     { path: "tsconfig.json", content: json(tsconfig) },
     { path: "search.yaml", content: configuration(request, generated.yaml(`./src/${component}.ts`)) },

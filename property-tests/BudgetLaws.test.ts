@@ -1,7 +1,7 @@
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import { expect, test } from "vitest"
-import * as BudgetSampler from "../src/cost/BudgetSampler.ts"
+import * as FeasibleSet from "../src/cost/FeasibleSet.ts"
 import * as Key from "../src/random/Key.ts"
 import * as BudgetLaws from "./BudgetLaws.ts"
 import { chiSquareQuantile } from "./ChiSquare.ts"
@@ -16,7 +16,7 @@ const setting = (counts: ReadonlyArray<number>, min: number, max: number, measur
   )
   const entries = { base: 7, layers }
   const budget = { metric: measured ? ("latency" as const) : ("flops" as const), min: min + 7, max: max + 7 }
-  return { space, entries, budget, sampler: Result.getOrThrow(BudgetSampler.make(space, entries, budget)) }
+  return { space, entries, budget, feasible: Result.getOrThrow(FeasibleSet.make(space, entries, budget)) }
 }
 
 test.each([
@@ -26,20 +26,20 @@ test.each([
   ["one", [3, 4, 2, 5], 0, 2],
   ["many", Array.from({ length: 20 }, () => 7), 500, 700]
 ] as const)("sampling under a budget is lawful: %s", (_, counts, min, max) => {
-  const { sampler, ...rest } = setting(counts, min, max)
-  BudgetLaws.check(sampler, rest)
+  const { feasible, ...rest } = setting(counts, min, max)
+  BudgetLaws.check(feasible, rest)
 })
 
 test("sampling under a latency budget is lawful", () => {
-  const { sampler, ...rest } = setting([3, 4, 2, 5, 6], 9, 11, true)
-  BudgetLaws.check(sampler, rest)
+  const { feasible, ...rest } = setting([3, 4, 2, 5, 6], 9, 11, true)
+  BudgetLaws.check(feasible, rest)
 })
 
-test("caught: a sampler that favours block 0", () => {
-  const { sampler, ...rest } = setting([3, 4, 2, 5], 0, 1000)
+test("caught: a feasible set whose draws favour block 0", () => {
+  const { feasible, ...rest } = setting([3, 4, 2, 5], 0, 1000)
   const favouring = {
-    ...sampler,
-    sample: (key: Key.Key) => sampler.sample(key).map((digit, layer) => (layer === 1 && digit === 3 ? 0 : digit))
+    ...feasible,
+    sample: (key: Key.Key) => feasible.sample(key).map((digit, layer) => (layer === 1 && digit === 3 ? 0 : digit))
   }
   expect(() => BudgetLaws.check(favouring, rest)).toThrow(
     /drawn with the same probability: layer 1: option 0 \d+ times/
@@ -47,19 +47,19 @@ test("caught: a sampler that favours block 0", () => {
 })
 
 test("caught: layer by layer instead of uniformly over the band, out of the band, a wrong count", () => {
-  const { sampler, ...rest } = setting([3, 4, 2, 5], 8, 20)
+  const { feasible, ...rest } = setting([3, 4, 2, 5], 8, 20)
   // Each layer uniform among the options that can still reach the band: in the band, but not uniform over it.
   const greedy = {
-    ...sampler,
+    ...feasible,
     sample: (key: Key.Key) => {
       const chosen: Array<number> = []
-      for (const [layer, count] of sampler.options.counts.entries()) {
+      for (const [layer, count] of feasible.options.counts.entries()) {
         const possible = Array.from({ length: count }, (_, option) => option).filter((option) =>
           Option.isSome(
-            sampler.restrict(
+            feasible.restrict(
               [...chosen, option]
                 .map((digit) => [digit])
-                .concat(sampler.options.counts.slice(layer + 1).map((n) => Array.from({ length: n }, (_, i) => i)))
+                .concat(feasible.options.counts.slice(layer + 1).map((n) => Array.from({ length: n }, (_, i) => i)))
             )
           )
         )
@@ -69,9 +69,9 @@ test("caught: layer by layer instead of uniformly over the band, out of the band
     }
   }
   expect(() => BudgetLaws.check(greedy, { ...rest, draws: 600 })).toThrow(/drawn with the same probability/)
-  const wide = setting([3, 4, 2, 5], 0, 1000).sampler
+  const wide = setting([3, 4, 2, 5], 0, 1000).feasible
   expect(() => BudgetLaws.check(wide, rest)).toThrow(/every draw is within the band: draw \d+: .* costs \d+/)
-  expect(() => BudgetLaws.check({ ...sampler, count: sampler.count - 1n }, rest)).toThrow(/the count is exact/)
+  expect(() => BudgetLaws.check({ ...feasible, count: feasible.count - 1n }, rest)).toThrow(/the count is exact/)
 })
 
 test("the chi-square quantile against tables", () => {

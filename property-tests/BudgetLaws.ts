@@ -1,11 +1,11 @@
 /**
- * Laws of sampling under a budget, for `BudgetSampler` and for a sampler of your own:
+ * Laws of sampling under a budget, for `FeasibleSet` and for an implementation of your own:
  * `it("is lawful", () => BudgetLaws.check(mySampler, { space, entries, budget }))`. A broken law throws an Error that says
  * which, and for which architecture.
  */
 import fc from "fast-check"
-import type { Sampler } from "../src/cost/BudgetSampler.ts"
 import type { Budget, CostEntries } from "../src/cost/CostModel.ts"
+import type { ArchitectureSet } from "../src/cost/FeasibleSet.ts"
 import * as LayerOptions from "../src/cost/LayerOptions.ts"
 import * as Key from "../src/random/Key.ts"
 import type { SearchSpaceShape } from "../src/search-space/SearchSpace.ts"
@@ -63,7 +63,7 @@ const checkFrequencies = (
  *
  * ```ts
  * import * as Result from "effect/Result"
- * import * as BudgetSampler from "../src/cost/BudgetSampler.ts"
+ * import * as FeasibleSet from "../src/cost/FeasibleSet.ts"
  * import * as LookupTable from "../src/cost/LookupTable.ts"
  * import * as Tiny from "../src/search-space/Tiny.ts"
  * import * as BudgetLaws from "./BudgetLaws.ts"
@@ -72,11 +72,11 @@ const checkFrequencies = (
  * const space = Result.getOrThrow(Tiny.make({ stemStride: 2 }, task))
  * const entries = LookupTable.fromSpace(space).flops
  * const budget = { metric: "flops", min: 0, max: 2.5e6 } as const
- * const sampler = Result.getOrThrow(BudgetSampler.make(space, entries, budget))
- * BudgetLaws.check(sampler, { space, entries, budget, draws: 10 }) // => undefined
+ * const feasible = Result.getOrThrow(FeasibleSet.make(space, entries, budget))
+ * BudgetLaws.check(feasible, { space, entries, budget, draws: 10 }) // => undefined
  * ```
  */
-export const check = (sampler: Sampler, { budget, draws = 4000, entries, seed = 1, space }: Options): void => {
+export const check = (feasible: ArchitectureSet, { budget, draws = 4000, entries, seed = 1, space }: Options): void => {
   const translate = LayerOptions.make(space)
   const { counts } = translate
   const costOf = (indices: ReadonlyArray<number>) =>
@@ -90,23 +90,23 @@ export const check = (sampler: Sampler, { budget, draws = 4000, entries, seed = 
     law(indices._tag === "Success", "draws belong to the space", `${about}: ${genotype}`)
     return indices._tag === "Success" ? indices.success : []
   }
-  law(sampler.count > 0n, "a sampler has something to draw", `count ${sampler.count}`)
+  law(feasible.count > 0n, "a feasible set has something to draw", `count ${feasible.count}`)
   const drawn: Array<ReadonlyArray<number>> = []
   for (let draw = 0; draw < draws; draw += 1) {
     const key = Key.derive(Key.make(seed), draw)
-    const genotype = sampler.sample(key)
+    const genotype = feasible.sample(key)
     const about = `draw ${draw}`
-    law(genotype.join() === sampler.sample(key).join(), "the same key draws the same", `${about}: ${genotype}`)
+    law(genotype.join() === feasible.sample(key).join(), "the same key draws the same", `${about}: ${genotype}`)
     const indices = indicesOf(genotype, about)
     law(inside(indices), "every draw is within the band", `${about}: ${genotype} costs ${costOf(indices)}`)
     drawn.push(indices)
   }
   fc.assert(
     fc.property(
-      fc.bigInt({ min: 0n, max: sampler.count - 1n }),
-      fc.bigInt({ min: 0n, max: sampler.count - 1n }),
+      fc.bigInt({ min: 0n, max: feasible.count - 1n }),
+      fc.bigInt({ min: 0n, max: feasible.count - 1n }),
       (a, b) => {
-        const [one, other] = [sampler.at(a), sampler.at(b)]
+        const [one, other] = [feasible.at(a), feasible.at(b)]
         law(inside(indicesOf(one, `rank ${a}`)), "every rank is within the band", `rank ${a}: ${one}`)
         law((a === b) === (one.join() === other.join()), "ranks name different architectures", `${a} and ${b}: ${one}`)
       }
@@ -115,7 +115,7 @@ export const check = (sampler: Sampler, { budget, draws = 4000, entries, seed = 
   )
   if (counts.reduce((product, count) => product * BigInt(count), 1n) > enumerable) return
   const all = enumerate(counts).filter(inside)
-  law(BigInt(all.length) === sampler.count, "the count is exact", `${sampler.count}, and there are ${all.length}`)
+  law(BigInt(all.length) === feasible.count, "the count is exact", `${feasible.count}, and there are ${all.length}`)
   for (const [layer, count] of counts.entries()) {
     const cells = Array.from({ length: count }, (_, option) => ({
       name: `option ${option}`,

@@ -4,10 +4,10 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { beforeAll, describe, expect, test } from "vitest"
-import * as BudgetSampler from "../src/cost/BudgetSampler.ts"
+import * as FeasibleSet from "../src/cost/FeasibleSet.ts"
 import { registerGradients } from "../src/engine/Gradients.ts"
 import * as Key from "../src/random/Key.ts"
-import * as Differentiable from "../src/search-strategy/Differentiable.ts"
+import * as DifferentiableSearch from "../src/search-strategy/DifferentiableSearch.ts"
 import * as Distribution from "../src/search-strategy/Distribution.ts"
 import * as Evolution from "../src/search-strategy/Evolution.ts"
 import * as RandomSearch from "../src/search-strategy/Random.ts"
@@ -43,19 +43,19 @@ const entries = {
 }
 const budgeted = (min: number, max: number) => ({
   space,
-  sampler: Result.getOrThrow(BudgetSampler.make(space, entries, { metric: "flops", min, max }))
+  feasible: Result.getOrThrow(FeasibleSet.make(space, entries, { metric: "flops", min, max }))
 })
 
-const options = (given: Readonly<Record<string, unknown>> = {}, gumbel = false): Differentiable.Options =>
-  Schema.decodeUnknownSync(gumbel ? Differentiable.GumbelOptions : Differentiable.SoftmaxOptions)({
+const options = (given: Readonly<Record<string, unknown>> = {}, gumbel = false): DifferentiableSearch.Options =>
+  Schema.decodeUnknownSync(gumbel ? DifferentiableSearch.GumbelOptions : DifferentiableSearch.SoftmaxOptions)({
     samples: 6,
     ...given
   })
 
 const softmax = (at: ReturnType<typeof budgeted>, given: Readonly<Record<string, unknown>> = {}) =>
-  Differentiable.make(space, at.sampler, entries, "softmax", options(given))
+  DifferentiableSearch.make(space, at.feasible, entries, "softmax", options(given))
 const gumbel = (at: ReturnType<typeof budgeted>, given: Readonly<Record<string, unknown>> = {}) =>
-  Differentiable.make(space, at.sampler, entries, "gumbel-softmax", options(given, true))
+  DifferentiableSearch.make(space, at.feasible, entries, "gumbel-softmax", options(given, true))
 
 const gradientOf = (strategy: SearchStrategyShape): GradientSearch => {
   if (strategy.gradient === undefined) throw new Error("nothing learns")
@@ -112,7 +112,7 @@ describe("the cost term", () => {
     })
   }
   /** In numbers, of probabilities. */
-  const lossOf = (form: string, flat: ReadonlyArray<number>, { budget }: BudgetSampler.BudgetSampler): number => {
+  const lossOf = (form: string, flat: ReadonlyArray<number>, { budget }: FeasibleSet.FeasibleSet): number => {
     const cost = Distribution.expectedCost(entries, Distribution.probabilities(rows(flat)))
     const relative = cost / 40 - 1
     switch (form) {
@@ -140,9 +140,9 @@ describe("the cost term", () => {
         )
       )
       const { gradient, loss } = gradientAt(form, flat, at)
-      expect(loss).toBeCloseTo(lossOf(form, flat, at.sampler), 4)
+      expect(loss).toBeCloseTo(lossOf(form, flat, at.feasible), 4)
       flat.forEach((_, i) => {
-        const moved = (by: number) => lossOf(form, flat.with(i, flat[i]! + by), at.sampler)
+        const moved = (by: number) => lossOf(form, flat.with(i, flat[i]! + by), at.feasible)
         expect(gradient[i]!).toBeCloseTo((moved(1e-4) - moved(-1e-4)) / 2e-4, 3)
       })
     }
@@ -201,23 +201,23 @@ test("learning finds the better options, and the temperature falls as configured
 })
 
 test("in 100 of 100 random budgets every candidate of every searcher is within, or the budget is refused at once", () => {
-  let feasible = 0
+  let reachable = 0
   for (let index = 0; index < 100; index += 1) {
     const key = Key.derive(Key.make(8), index)
     const min = Key.integer(key, 130, 0)
     const max = min + Key.integer(key, 20, 1)
-    const found = BudgetSampler.make(space, entries, { metric: "flops", min, max })
+    const found = FeasibleSet.make(space, entries, { metric: "flops", min, max })
     if (Result.isFailure(found)) {
       expect(found.failure._tag).toBe("BudgetInfeasible")
       continue
     }
-    feasible += 1
-    const sampler = found.success
+    reachable += 1
+    const feasible = found.success
     const searchers: ReadonlyArray<SearchStrategyShape> = [
-      RandomSearch.make(space, sampler, Schema.decodeUnknownSync(RandomSearch.Options)({ evaluations: 8 })),
-      Evolution.make(space, sampler, Schema.decodeUnknownSync(Evolution.Options)({ evaluations: 12, initial: 4 })),
-      softmax({ space, sampler }),
-      gumbel({ space, sampler })
+      RandomSearch.make(space, feasible, Schema.decodeUnknownSync(RandomSearch.Options)({ evaluations: 8 })),
+      Evolution.make(space, feasible, Schema.decodeUnknownSync(Evolution.Options)({ evaluations: 12, initial: 4 })),
+      softmax({ space, feasible }),
+      gumbel({ space, feasible })
     ]
     for (const searcher of searchers) {
       const gradient = searcher.gradient
@@ -232,22 +232,22 @@ test("in 100 of 100 random budgets every candidate of every searcher is within, 
           expect(generation).toBeGreaterThan(0)
           break
         }
-        for (const candidate of candidates) expect(sampler.contains(candidate)).toBe(true)
+        for (const candidate of candidates) expect(feasible.contains(candidate)).toBe(true)
         state = searcher.tell(
           next,
           candidates.map((genotype) => ({
             genotype,
-            cost: sampler.cost(genotype),
+            cost: feasible.cost(genotype),
             score: { objective: Key.uniform(Key.derive(key, ...genotype)), metrics: {} }
           }))
         )
       }
       const best = Option.getOrThrow(searcher.best(state))
-      expect(sampler.contains(best.genotype)).toBe(true)
+      expect(feasible.contains(best.genotype)).toBe(true)
       learned.dispose()
     }
   }
-  expect(feasible).toBeGreaterThan(50)
+  expect(reachable).toBeGreaterThan(50)
 })
 
 test("what was learned in another space is refused", () => {

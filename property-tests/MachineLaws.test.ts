@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest"
 import { assign, createMachine } from "xstate"
+import { agentMachine } from "../machines/AgentMachine.ts"
 import { evaluatingMachine } from "../machines/Evaluating.ts"
-import { agentMachine } from "../machines/MainAgent.ts"
 import * as MachineLaws from "./MachineLaws.ts"
 
 const { done, failed } = MachineLaws

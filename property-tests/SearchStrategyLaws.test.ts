@@ -2,7 +2,7 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { expect, test } from "vitest"
-import * as BudgetSampler from "../src/cost/BudgetSampler.ts"
+import * as FeasibleSet from "../src/cost/FeasibleSet.ts"
 import * as Key from "../src/random/Key.ts"
 import * as Evolution from "../src/search-strategy/Evolution.ts"
 import * as RandomSearch from "../src/search-strategy/Random.ts"
@@ -45,8 +45,8 @@ const budgeted = (space: typeof plain, min: number, max: number) => {
   )
   return {
     space,
-    sampler: Result.getOrThrow(
-      BudgetSampler.make(space, { base: 10, layers }, { metric: "flops", min: min + 10, max: max + 10 })
+    feasible: Result.getOrThrow(
+      FeasibleSet.make(space, { base: 10, layers }, { metric: "flops", min: min + 10, max: max + 10 })
     )
   }
 }
@@ -64,17 +64,17 @@ const bands = [
 ] as const
 
 for (const [name, surroundings] of bands) {
-  const { sampler, space } = surroundings
+  const { feasible, space } = surroundings
   test(`random search is lawful: ${name}`, () => {
-    SearchStrategyLaws.check(() => RandomSearch.make(space, sampler, random({ generation: 7 })), surroundings)
+    SearchStrategyLaws.check(() => RandomSearch.make(space, feasible, random({ generation: 7 })), surroundings)
   })
   test(`evolution is lawful: ${name}`, () => {
-    SearchStrategyLaws.check(() => Evolution.make(space, sampler, evolution({})), { ...surroundings, runs: 8 })
+    SearchStrategyLaws.check(() => Evolution.make(space, feasible, evolution({})), { ...surroundings, runs: 8 })
     SearchStrategyLaws.check(
       () =>
         Evolution.make(
           space,
-          sampler,
+          feasible,
           evolution({ initial: 5, offspring: 3, parents: 4, mutation: 0.5, crossover: 1 })
         ),
       { ...surroundings, runs: 3 }
@@ -83,7 +83,7 @@ for (const [name, surroundings] of bands) {
 }
 
 /** A search to its end; made-up scores that prefer large digits. */
-const exhaust = (strategy: SearchStrategyShape, { sampler }: (typeof bands)[number][1]) => {
+const exhaust = (strategy: SearchStrategyShape, { feasible }: (typeof bands)[number][1]) => {
   let state = strategy.init(Key.make(9))
   const all: Array<string> = []
   for (;;) {
@@ -93,7 +93,7 @@ const exhaust = (strategy: SearchStrategyShape, { sampler }: (typeof bands)[numb
     const scored = candidates.map(
       (genotype): Scored => ({
         genotype,
-        cost: sampler.cost(genotype),
+        cost: feasible.cost(genotype),
         score: { objective: -genotype.reduce((sum, digit) => sum + digit, 0), metrics: {} }
       })
     )
@@ -105,13 +105,13 @@ test("a search makes as many evaluations as it says, or sees every architecture 
   const [, wide] = bands[0]
   const [, few] = bands[2]
   const total = (surroundings: (typeof bands)[number][1]) => {
-    const { sampler, space } = surroundings
-    const genotypes = Array.from({ length: Number(sampler.count) }, (_, rank) => sampler.at(BigInt(rank)))
+    const { feasible, space } = surroundings
+    const genotypes = Array.from({ length: Number(feasible.count) }, (_, rank) => feasible.at(BigInt(rank)))
     return new Set(genotypes.map((genotype) => space.canonical(genotype).join())).size
   }
   for (const make of [
-    (s: typeof wide) => Evolution.make(s.space, s.sampler, evolution({})),
-    (s: typeof wide) => RandomSearch.make(s.space, s.sampler, random({}))
+    (s: typeof wide) => Evolution.make(s.space, s.feasible, evolution({})),
+    (s: typeof wide) => RandomSearch.make(s.space, s.feasible, random({}))
   ]) {
     expect(exhaust(make(wide), wide).all).toHaveLength(80)
     expect(total(few)).toBeLessThan(80)
@@ -122,14 +122,14 @@ test("a search makes as many evaluations as it says, or sees every architecture 
 test("evolution climbs: with 80 of 51840 architectures it finds more than random search does", () => {
   const [, wide] = bands[0]
   const objective = (strategy: SearchStrategyShape) => Option.getOrThrow(exhaust(strategy, wide).best).score.objective
-  expect(objective(Evolution.make(wide.space, wide.sampler, evolution({})))).toBeLessThan(
-    objective(RandomSearch.make(wide.space, wide.sampler, random({})))
+  expect(objective(Evolution.make(wide.space, wide.feasible, evolution({})))).toBeLessThan(
+    objective(RandomSearch.make(wide.space, wide.feasible, random({})))
   )
 })
 
 test("scores that were not asked for, and scores given twice, change nothing", () => {
-  const [, { sampler, space }] = bands[0]
-  const strategy = RandomSearch.make(space, sampler, random({ generation: 3 }))
+  const [, { feasible, space }] = bands[0]
+  const strategy = RandomSearch.make(space, feasible, random({ generation: 3 }))
   const [candidates, asked] = strategy.ask(strategy.init(Key.make(1)))
   const scored = candidates.map((genotype): Scored => ({ genotype, cost: 1, score: { objective: 1, metrics: {} } }))
   const foreign: Scored = { genotype: [3, 3, 2, 0, 4, 3, 2, 5], cost: 1, score: { objective: -9, metrics: {} } }
@@ -140,15 +140,15 @@ test("scores that were not asked for, and scores given twice, change nothing", (
 })
 
 test("a state that no such search made is refused", () => {
-  const [, { sampler, space }] = bands[0]
-  expect(() => RandomSearch.make(space, sampler, random({})).ask({ nonsense: 1 })).toThrow()
-  expect(() => Evolution.make(space, sampler, evolution({})).ask(null)).toThrow()
+  const [, { feasible, space }] = bands[0]
+  expect(() => RandomSearch.make(space, feasible, random({})).ask({ nonsense: 1 })).toThrow()
+  expect(() => Evolution.make(space, feasible, evolution({})).ask(null)).toThrow()
 })
 
 // Wrong on purpose.
 
 const [, surroundings] = bands[1]
-const lawful = () => RandomSearch.make(surroundings.space, surroundings.sampler, random({ generation: 5 }))
+const lawful = () => RandomSearch.make(surroundings.space, surroundings.feasible, random({ generation: 5 }))
 
 test("caught: a searcher that repeats itself", () => {
   const repeating = (): SearchStrategyShape => {
@@ -167,8 +167,8 @@ test("caught: a searcher that repeats itself", () => {
 })
 
 test("caught: a searcher that leaves the budget", () => {
-  const { sampler, space } = budgeted(plain, 0, 1e6)
-  const leaving = () => RandomSearch.make(space, sampler, random({}))
+  const { feasible, space } = budgeted(plain, 0, 1e6)
+  const leaving = () => RandomSearch.make(space, feasible, random({}))
   const check = () => SearchStrategyLaws.check(leaving, surroundings)
   expect(check).toThrow(/candidates are within the budget.* costs \d+/)
   expect(check).toThrow(/Counterexample: \[0,0\]\nShrunk [1-9]\d* time\(s\)/)
@@ -216,7 +216,7 @@ test("caught: a searcher whose best is its latest, and one that never ends", () 
     ...lawful(),
     distinct: false,
     init: () => ({ told: 0 }),
-    ask: (state) => [[surroundings.sampler.at(0n)], state],
+    ask: (state) => [[surroundings.feasible.at(0n)], state],
     tell: (_, scored) => ({ best: scored[0] as never }),
     best: (state) => Option.fromNullishOr((state as { best?: Scored }).best)
   })

@@ -1,13 +1,13 @@
 /**
  * Laws of a search strategy. Apply them to one of your own in a line of vitest:
- * `it("is lawful", () => SearchStrategyLaws.check(() => mySearcher, { space, sampler }))`. A broken law throws an Error
+ * `it("is lawful", () => SearchStrategyLaws.check(() => mySearcher, { space, feasible }))`. A broken law throws an Error
  * that says which, with the smallest search found that breaks it.
  */
 import * as tf from "@tensorflow/tfjs-core"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import fc from "fast-check"
-import type { BudgetSampler } from "../src/cost/BudgetSampler.ts"
+import type { FeasibleSet } from "../src/cost/FeasibleSet.ts"
 import * as Key from "../src/random/Key.ts"
 import type { Genotype, SearchSpaceShape } from "../src/search-space/SearchSpace.ts"
 import type {
@@ -26,7 +26,7 @@ import * as CanonicalJson from "../src/support/CanonicalJson.ts"
 export interface Options {
   /** The space searched, and the budget's architectures in it. */
   readonly space: Pick<SearchSpaceShape, "canonical" | "format" | "validate">
-  readonly sampler: Pick<BudgetSampler, "contains" | "cost">
+  readonly feasible: Pick<FeasibleSet, "contains" | "cost">
   /** Whether the state is the same in whatever order scores of a generation arrive; default true. */
   readonly orderIndependent?: boolean | undefined
   /** Generations after which a search that has not ended is given up; default 200. A law only where `ends` is true. */
@@ -67,7 +67,7 @@ const watch = (
   seed: number,
   world: number
 ): void => {
-  const { generations = 200, orderIndependent = true, sampler, space } = options
+  const { generations = 200, orderIndependent = true, feasible, space } = options
   const about = (generation: number, more = "") => `key of seed ${seed}, generation ${generation}${more}`
   const key = Key.make(seed)
   let state = strategy.init(key)
@@ -100,9 +100,9 @@ const watch = (
         about(generation, `: ${text}`)
       )
       law(
-        sampler.contains(candidate),
+        feasible.contains(candidate),
         "candidates are within the budget",
-        about(generation, `: ${text} costs ${sampler.cost(candidate)}`)
+        about(generation, `: ${text} costs ${feasible.cost(candidate)}`)
       )
       const name = space.format(space.canonical(candidate))
       law(!strategy.distinct || !seen.has(name), "no architecture is asked for twice", about(generation, `: ${text}`))
@@ -111,7 +111,7 @@ const watch = (
     const scored = candidates.map(
       (genotype): Scored => ({
         genotype,
-        cost: sampler.cost(genotype),
+        cost: feasible.cost(genotype),
         score: scoreOf(world, genotype)
       })
     )
@@ -156,7 +156,7 @@ const watch = (
  *
  * ```ts
  * import * as Result from "effect/Result"
- * import * as BudgetSampler from "../src/cost/BudgetSampler.ts"
+ * import * as FeasibleSet from "../src/cost/FeasibleSet.ts"
  * import * as LookupTable from "../src/cost/LookupTable.ts"
  * import * as Tiny from "../src/search-space/Tiny.ts"
  * import * as Random from "../src/search-strategy/Random.ts"
@@ -165,9 +165,9 @@ const watch = (
  * const task = { input: [28, 28, 1], head: { _tag: "Classifier", classes: 10 } } as const
  * const space = Result.getOrThrow(Tiny.make({ stemStride: 2 }, task))
  * const budget = { metric: "flops", min: 0, max: 2.5e6 } as const
- * const sampler = Result.getOrThrow(BudgetSampler.make(space, LookupTable.fromSpace(space).flops, budget))
- * const make = () => Random.make(space, sampler, { evaluations: 20, generation: 10 })
- * await SearchStrategyLaws.check(make, { space, sampler, runs: 2 })
+ * const feasible = Result.getOrThrow(FeasibleSet.make(space, LookupTable.fromSpace(space).flops, budget))
+ * const make = () => Random.make(space, feasible, { evaluations: 20, generation: 10 })
+ * await SearchStrategyLaws.check(make, { space, feasible, runs: 2 })
  * ```
  */
 export const check = (make: () => SearchStrategyShape, options: Options): void => {
@@ -180,7 +180,7 @@ export const check = (make: () => SearchStrategyShape, options: Options): void =
 /** What to check learning with. */
 export interface GradientOptions extends Options {
   readonly space: Options["space"] & Pick<SearchSpaceShape, "layers">
-  readonly sampler: Options["sampler"] & Pick<BudgetSampler, "largest" | "smallest">
+  readonly feasible: Options["feasible"] & Pick<FeasibleSet, "largest" | "smallest">
   /** Steps of learning; default 6. */
   readonly steps?: number | undefined
 }
@@ -216,7 +216,7 @@ const watchLearning = (
   world: number
 ): void => {
   const { gradient } = strategy
-  const { sampler, space, steps = 6 } = options
+  const { feasible, space, steps = 6 } = options
   const key = Key.make(seed)
   const about = (step: number, more = "") => `key of seed ${seed}, step ${step}${more}`
   // A loss that is linear in the weights: some options are better than others.
@@ -304,9 +304,9 @@ const watchLearning = (
       law(Number.isFinite(value), "metrics are numbers", about(step, `: ${name} is ${value}`))
     }
     const cost = metrics["cost"]
-    const slack = 1e-5 * sampler.largest
+    const slack = 1e-5 * feasible.largest
     law(
-      cost === undefined || (cost >= sampler.smallest - slack && cost <= sampler.largest + slack),
+      cost === undefined || (cost >= feasible.smallest - slack && cost <= feasible.largest + slack),
       "the expected cost is between those of the cheapest and the most expensive architecture",
       about(step, `: ${cost}`)
     )
@@ -350,19 +350,19 @@ const watchLearning = (
  * import "@tensorflow/tfjs-backend-cpu"
  * import * as Result from "effect/Result"
  * import * as Schema from "effect/Schema"
- * import * as BudgetSampler from "../src/cost/BudgetSampler.ts"
+ * import * as FeasibleSet from "../src/cost/FeasibleSet.ts"
  * import { registerGradients } from "../src/engine/Gradients.ts"
  * import * as TabularSpace from "../src/estimator/TabularSpace.ts"
- * import * as Differentiable from "../src/search-strategy/Differentiable.ts"
+ * import * as DifferentiableSearch from "../src/search-strategy/DifferentiableSearch.ts"
  * import * as SearchStrategyLaws from "./SearchStrategyLaws.ts"
  *
  * registerGradients()
  * const space = TabularSpace.make({ name: "two", layers: [["a", "b"], ["a", "b"]] })
  * const entries = { base: 0, layers: [[1, 3], [1, 3]] }
- * const sampler = Result.getOrThrow(BudgetSampler.make(space, entries, { metric: "flops", min: 4, max: 6 }))
- * const options = Schema.decodeUnknownSync(Differentiable.SoftmaxOptions)({})
- * const search = () => Differentiable.make(space, sampler, entries, "softmax", options)
- * SearchStrategyLaws.checkGradient(search, { space, sampler, runs: 1 }) // => undefined
+ * const feasible = Result.getOrThrow(FeasibleSet.make(space, entries, { metric: "flops", min: 4, max: 6 }))
+ * const options = Schema.decodeUnknownSync(DifferentiableSearch.SoftmaxOptions)({})
+ * const search = () => DifferentiableSearch.make(space, feasible, entries, "softmax", options)
+ * SearchStrategyLaws.checkGradient(search, { space, feasible, runs: 1 }) // => undefined
  * ```
  */
 export const checkGradient = (make: () => SearchStrategyShape, options: GradientOptions): void => {

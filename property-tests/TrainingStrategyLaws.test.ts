@@ -4,7 +4,7 @@ import { expect, test } from "vitest"
 import * as Key from "../src/random/Key.ts"
 import * as Sgnas from "../src/search-space/Sgnas.ts"
 import type { ArchitectureDistribution } from "../src/search-strategy/SearchStrategy.ts"
-import * as Differentiable from "../src/training-strategy/Differentiable.ts"
+import * as DifferentiableTraining from "../src/training-strategy/DifferentiableTraining.ts"
 import * as Fair from "../src/training-strategy/Fair.ts"
 import type { TrainingStrategyShape } from "../src/training-strategy/TrainingStrategy.ts"
 import * as Uniform from "../src/training-strategy/Uniform.ts"
@@ -42,29 +42,30 @@ test.each(spaces.map((space) => [space.name, space] as const))("fair sampling is
 const modes = ["searcher", "softmax", "gumbel-softmax", "sum", "single"] as const
 const following = (
   mode: (typeof modes)[number],
-  options: Partial<Differentiable.Options> = {},
+  options: Partial<DifferentiableTraining.Options> = {},
   space = uneven
-): TrainingStrategyShape => Differentiable.make(space, { mode, temperature: null, hard: null, ...options })
+): TrainingStrategyShape => DifferentiableTraining.make(space, { mode, temperature: null, hard: null, ...options })
 
-test.each(modes)("following a belief is lawful: %s", (mode) => {
+test.each(modes)("following a distribution is lawful: %s", (mode) => {
   for (const space of spaces) {
     for (const hard of [null, true]) {
-      // Without a belief every option is as probable; the softmax's largest is then always the first.
+      // Without a distribution every option is as probable; the softmax's largest is then always the first.
       const uniform = mode === "single" || mode === "gumbel-softmax"
       TrainingStrategyLaws.check(following(mode, { hard }, space), { space, uniform, runs: 2, steps: 200 })
     }
   }
 })
 
-test("a belief is followed: softmax at its temperature, the sum as it is, draws by the probabilities", () => {
-  const belief: ArchitectureDistribution = {
+test("a distribution is followed: softmax at its temperature, the sum as it is, draws by the probabilities", () => {
+  const distribution: ArchitectureDistribution = {
     logits: uneven.layers.map((layer) => layer.options.map((_, option) => (option === 1 ? Math.log(8) : 0))),
     temperature: 3,
     relaxation: "softmax",
     hard: false
   }
-  const first = (sampler: TrainingStrategyShape, given = belief) => sampler.next(sampler.init(Key.make(3)), given)[0]
-  const weightsOf = (sampler: TrainingStrategyShape, given = belief) => {
+  const first = (sampler: TrainingStrategyShape, given = distribution) =>
+    sampler.next(sampler.init(Key.make(3)), given)[0]
+  const weightsOf = (sampler: TrainingStrategyShape, given = distribution) => {
     const step = first(sampler, given)
     return step._tag === "Mixture" ? step.weights : []
   }
@@ -87,7 +88,7 @@ test("a belief is followed: softmax at its temperature, the sum as it is, draws 
   let state = sampler.init(Key.make(4))
   let taken = 0
   for (let step = 0; step < 2000; step += 1) {
-    const [trained, next] = sampler.next(state, belief)
+    const [trained, next] = sampler.next(state, distribution)
     if (trained._tag === "Paths" && trained.paths[0]![0] === 1) taken += 1
     state = next
   }

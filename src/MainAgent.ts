@@ -12,7 +12,14 @@ import * as LookupTable from "./cost/LookupTable.ts"
 import { Dataflow } from "./dataflow/Dataflow.ts"
 import type { Engine } from "./engine/Engine.ts"
 import * as DataSummary from "./report/DataSummary.ts"
-import { type Chosen, type ComponentFailure, type Kind, kinds, type NeedsOf, type ServiceOf } from "./run/Bound.ts"
+import {
+  type Chosen,
+  type ComponentFailure,
+  type Kind,
+  kinds,
+  type NeedsOf,
+  type ServiceOf
+} from "./run/BoundComponent.ts"
 import * as ConfigFile from "./run/ConfigFile.ts"
 import * as EngineLayer from "./run/EngineLayer.ts"
 import * as Lifecycle from "./run/Lifecycle.ts"

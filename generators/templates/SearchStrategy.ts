@@ -5,7 +5,7 @@ const task = `const task = { input: [28, 28, 1], head: { _tag: "Classifier", cla
 const space = Result.getOrThrow(Tiny.make({ stemStride: 2 }, task))
 const costs = LookupTable.fromSpace(space)
 const budget = { metric: "flops", min: 0, max: 2.5e6 } as const
-const sampler = Result.getOrThrow(BudgetSampler.make(space, LookupTable.costModel(space, costs).entries("flops"), budget))`
+const feasible = Result.getOrThrow(FeasibleSet.make(space, LookupTable.costModel(space, costs).entries("flops"), budget))`
 
 /** The template of a search strategy. */
 export const template: Template = {
@@ -18,7 +18,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import { type BudgetSampler, define, Key, SearchBudget, SearchProgress, SearchSpace, SearchStrategy } from "osnas"
+import { type FeasibleSet, define, Key, SearchBudget, SearchProgress, SearchSpace, SearchStrategy } from "osnas"
 
 /** Options beside \`name\` in a configuration. */
 export const Options = Schema.Struct({
@@ -41,17 +41,17 @@ const patience = 100
 /** The strategy over the architectures of a budget. */
 export const make = (
   space: Pick<SearchSpace.SearchSpaceShape, "canonical">,
-  sampler: BudgetSampler.BudgetSampler,
+  feasible: FeasibleSet.FeasibleSet,
   options: Options
 ): SearchStrategy.SearchStrategyShape => {
-  const { counts, indicesUnsafe } = sampler.options
+  const { counts, indicesUnsafe } = feasible.options
 
   /** An architecture of the budget that differs from another in one layer at most. */
   const beside = (key: Key.Key, best: SearchSpace.Genotype): SearchSpace.Genotype => {
     const changed = Key.integer(Key.derive(key, "layer"), counts.length)
     const allowed = indicesUnsafe(best).map((option, layer) => (layer === changed ? undefined : [option]))
-    return Option.match(sampler.restrict(allowed), {
-      onNone: () => sampler.sample(key),
+    return Option.match(feasible.restrict(allowed), {
+      onNone: () => feasible.sample(key),
       onSome: (near) => near.sample(key)
     })
   }
@@ -63,7 +63,7 @@ export const make = (
     for (let draw = 0; draw < patience * wanted && candidates.length < wanted; draw += 1) {
       const key = Key.derive(progress.key, progress.generation, draw)
       const random = progress.best === null || draw >= (patience * wanted) / 2
-      const candidate = random ? sampler.sample(key) : beside(key, progress.best.genotype)
+      const candidate = random ? feasible.sample(key) : beside(key, progress.best.genotype)
       const text = SearchProgress.text(space.canonical(candidate))
       if (!seen.has(text)) {
         seen.add(text)
@@ -103,29 +103,29 @@ export const component = define({
       SearchStrategy.SearchStrategy,
       Effect.gen(function* () {
         const space = yield* SearchSpace.SearchSpace
-        const { sampler } = yield* SearchBudget.SearchBudget
-        return make(space, sampler, options)
+        const { feasible } = yield* SearchBudget.SearchBudget
+        return make(space, feasible, options)
       })
     )
 })
 `,
   test: ({ identifier, name }) => `import * as Option from "effect/Option"
 import * as Result from "effect/Result"
-import { BudgetSampler, Key, LookupTable, Tiny } from "osnas"
+import { FeasibleSet, Key, LookupTable, Tiny } from "osnas"
 import { expect, it } from "vitest"
 import * as ${identifier} from "./${name}.ts"
 
 ${task}
 
 it("finds a small architecture among the larger ones", () => {
-  const strategy = ${identifier}.make(space, sampler, { evaluations: 40, generation: 8 })
+  const strategy = ${identifier}.make(space, feasible, { evaluations: 40, generation: 8 })
   let state = strategy.init(Key.make(1))
   const costs: Array<number> = []
   for (;;) {
     const [candidates, asked] = strategy.ask(state)
     if (candidates.length === 0) break
     const scored = candidates.map((genotype) => {
-      const cost = sampler.cost(genotype)
+      const cost = feasible.cost(genotype)
       costs.push(cost)
       return { genotype, cost, score: { objective: cost, metrics: {} } }
     })
@@ -139,7 +139,7 @@ it("finds a small architecture among the larger ones", () => {
 })
 `,
   laws: ({ identifier, name }) => `import * as Result from "effect/Result"
-import { BudgetSampler, LookupTable, Tiny } from "osnas"
+import { FeasibleSet, LookupTable, Tiny } from "osnas"
 import { SearchStrategyLaws } from "osnas/laws"
 import { it } from "vitest"
 import * as ${identifier} from "./${name}.ts"
@@ -147,7 +147,7 @@ import * as ${identifier} from "./${name}.ts"
 ${task}
 
 it("obeys the laws of search strategies", () =>
-  SearchStrategyLaws.check(() => ${identifier}.make(space, sampler, { evaluations: 30, generation: 7 }), { space, sampler }))
+  SearchStrategyLaws.check(() => ${identifier}.make(space, feasible, { evaluations: 30, generation: 7 }), { space, feasible }))
 `,
   yaml: section("searchStrategy", ["evaluations: 100"])
 }

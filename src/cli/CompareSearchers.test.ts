@@ -3,7 +3,7 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as TestConsole from "effect/testing/TestConsole"
 import { expect, test } from "vitest"
-import type { ComparisonTable } from "../estimator/CompareSearchers.ts"
+import type { ComparisonTable } from "../estimator/SearcherComparison.ts"
 import * as CompareSearchers from "./CompareSearchers.ts"
 import type { Input } from "./commands/CompareSearchers.ts"
 

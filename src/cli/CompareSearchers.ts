@@ -4,11 +4,11 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
-import * as BudgetSampler from "../cost/BudgetSampler.ts"
 import { type Budget, type CostEntries, CostModel } from "../cost/CostModel.ts"
+import * as FeasibleSet from "../cost/FeasibleSet.ts"
 import * as LookupTable from "../cost/LookupTable.ts"
 import { SearchBudget } from "../cost/SearchBudget.ts"
-import * as CompareSearchers from "../estimator/CompareSearchers.ts"
+import * as SearcherComparison from "../estimator/SearcherComparison.ts"
 import type { Table } from "../estimator/Table.ts"
 import * as Tabular from "../estimator/Tabular.ts"
 import * as Key from "../random/Key.ts"
@@ -46,7 +46,7 @@ const samplerOf = Effect.fnUntraced(function* (table: Table, maxFlops: Option.Op
   const free = { base: 0, layers: table.space.layers.map((layer) => layer.options.map(() => 0)) }
   const entries = counted ?? free
   const budget: Budget = { metric: "flops", min: 0, max: Option.getOrElse(maxFlops, () => Number.MAX_SAFE_INTEGER) }
-  return { entries, budget, sampler: yield* Effect.fromResult(BudgetSampler.make(table.space, entries, budget)) }
+  return { entries, budget, feasible: yield* Effect.fromResult(FeasibleSet.make(table.space, entries, budget)) }
 })
 
 /** Builds a strategy for a number of evaluations. */
@@ -66,11 +66,11 @@ const build = Effect.fnUntraced(function* (
       issues: ConfigFile.issuesOf(chosen.failure.issue, source, [])
     })
   }
-  const { budget, entries, sampler } = surroundings
-  const { cost } = sampler
+  const { budget, entries, feasible } = surroundings
+  const { cost } = feasible
   const needs = Layer.mergeAll(
     Layer.succeed(SearchSpace, table.space),
-    Layer.succeed(SearchBudget, { budget, sampler }),
+    Layer.succeed(SearchBudget, { budget, feasible }),
     Layer.succeed(CostModel, { metrics: ["flops"], entries: () => entries, cost: (_, genotype) => cost(genotype) }),
     Layer.succeed(RunKey, Key.make(0))
   )
@@ -78,7 +78,7 @@ const build = Effect.fnUntraced(function* (
 })
 
 /** The comparison as text: a row a strategy, a column a number of evaluations. */
-export const textOf = (compared: CompareSearchers.ComparisonTable): string => {
+export const textOf = (compared: SearcherComparison.ComparisonTable): string => {
   const counts = compared.random.map(({ evaluations }) => evaluations)
   const strategies = [...new Set(compared.rows.map(({ strategy }) => strategy))]
   const cell = (strategy: string, evaluations: number) => {
@@ -107,15 +107,15 @@ export const run = Effect.fn("CompareSearchers.run")(function* (input: Input) {
   )
   const surroundings = yield* samplerOf(table, input.maxFlops)
   const names = input.strategy.length > 0 ? input.strategy : ["random", "evolution"]
-  const contestants: Array<CompareSearchers.Contestant> = []
+  const contestants: Array<SearcherComparison.Contestant> = []
   for (const name of names) {
     const strategies = new Map<number, SearchStrategyShape>()
     for (const count of evaluations) strategies.set(count, yield* build(name, count, table, surroundings))
     contestants.push({ name, make: (_, __, count) => strategies.get(count)! })
   }
-  const compared = CompareSearchers.compare({
+  const compared = SearcherComparison.compare({
     table,
-    sampler: surroundings.sampler,
+    feasible: surroundings.feasible,
     contestants,
     evaluations,
     seeds: input.seeds

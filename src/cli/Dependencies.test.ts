@@ -3,7 +3,7 @@ import * as os from "node:os"
 import * as path from "node:path"
 import * as Result from "effect/Result"
 import { afterAll, describe, expect, it } from "vitest"
-import * as Generator from "../../generators/Generator.ts"
+import * as ComponentGenerator from "../../generators/ComponentGenerator.ts"
 import * as Project from "../../generators/Project.ts"
 import { neededVersion } from "../run/Versions.ts"
 import * as Dependencies from "./Dependencies.ts"
@@ -18,26 +18,30 @@ const folder = (name: string, manifest?: string): string => {
   return at
 }
 const manifestOf = (at: string) => JSON.parse(fs.readFileSync(path.join(at, "package.json"), "utf8"))
-const filesOf = (kind: Generator.KindName) => Result.getOrThrow(Generator.generate({ kind, name: "mine" })).files
+const filesOf = (kind: ComponentGenerator.KindName) =>
+  Result.getOrThrow(ComponentGenerator.generate({ kind, name: "mine" })).files
 const effect = neededVersion("effect")!
 const vitest = neededVersion("vitest")!
 const core = neededVersion("@tensorflow/tfjs-core")!
 
 describe("what generated files import", () => {
-  it.each(Generator.kindNames)("%s: is known to osnas by version, tests' packages apart from the module's", (kind) => {
-    const needed = Dependencies.neededBy(filesOf(kind), root)
-    const of = (section: string) => needed.filter((one) => one.section === section).map(({ name }) => name)
-    expect(of("dependencies")).toEqual(expect.arrayContaining(["effect", "osnas"]))
-    expect(of("devDependencies")).toContain("vitest")
-    expect(of("dependencies")).not.toContain("vitest")
-    expect(needed.map(({ spec }) => spec)).not.toContain("*")
-    // A new project lists them all.
-    const files = Result.getOrThrow(Project.files({ name: "demo", kind, osnas: "0.1.0", versions: {} }))
-    const manifest = JSON.parse(files.find(({ path }) => path === "package.json")!.content)
-    expect(Object.keys({ ...manifest.dependencies, ...manifest.devDependencies })).toEqual(
-      expect.arrayContaining(needed.map(({ name }) => name))
-    )
-  })
+  it.each(ComponentGenerator.kindNames)(
+    "%s: is known to osnas by version, tests' packages apart from the module's",
+    (kind) => {
+      const needed = Dependencies.neededBy(filesOf(kind), root)
+      const of = (section: string) => needed.filter((one) => one.section === section).map(({ name }) => name)
+      expect(of("dependencies")).toEqual(expect.arrayContaining(["effect", "osnas"]))
+      expect(of("devDependencies")).toContain("vitest")
+      expect(of("dependencies")).not.toContain("vitest")
+      expect(needed.map(({ spec }) => spec)).not.toContain("*")
+      // A new project lists them all.
+      const files = Result.getOrThrow(Project.files({ name: "demo", kind, osnas: "0.1.0", versions: {} }))
+      const manifest = JSON.parse(files.find(({ path }) => path === "package.json")!.content)
+      expect(Object.keys({ ...manifest.dependencies, ...manifest.devDependencies })).toEqual(
+        expect.arrayContaining(needed.map(({ name }) => name))
+      )
+    }
+  )
 })
 
 describe("ensure", () => {

@@ -88,7 +88,7 @@ const usageTags: ReadonlySet<string> = new Set([
   "BudgetInfeasible",
   "PreflightError",
   "TorchNamesError",
-  "PairingError",
+  "CompatibilityError",
   "TableError",
   "EngineError",
   "RunFolderError",

@@ -4,7 +4,7 @@ import { join, relative, resolve } from "node:path"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as Generator from "../../generators/Generator.ts"
+import * as ComponentGenerator from "../../generators/ComponentGenerator.ts"
 import type { GeneratedFile } from "../../generators/Template.ts"
 import { makeFolders } from "../support/MakeFolders.ts"
 import type { Input } from "./commands/Generate.ts"
@@ -53,11 +53,11 @@ export const shown = (file: string): string => {
 
 /** Every kind, what it decides, and what it can start from. */
 const listing = (): string => {
-  const width = Math.max(...Generator.kindNames.map((kind) => kind.length))
-  return Generator.kindNames
+  const width = Math.max(...ComponentGenerator.kindNames.map((kind) => kind.length))
+  return ComponentGenerator.kindNames
     .flatMap((kind) => {
-      const starts = Generator.starts(kind)
-      const lines = [`${kind.padEnd(width)}  ${Generator.descriptions[kind]}`]
+      const starts = ComponentGenerator.starts(kind)
+      const lines = [`${kind.padEnd(width)}  ${ComponentGenerator.descriptions[kind]}`]
       return starts.length === 0 ? lines : [...lines, `${" ".repeat(width)}    --from ${starts.join(" | ")}`]
     })
     .join("\n")
@@ -67,11 +67,13 @@ const listing = (): string => {
 export const run = Effect.fn("Generate.run")(function* (input: Input) {
   if (input.list) return yield* Console.log(listing())
   if (Option.isNone(input.kind)) {
-    return yield* new UsageError({ reason: `name a kind: ${Generator.kindNames.join(", ")} (osnas generate --list)` })
+    return yield* new UsageError({
+      reason: `name a kind: ${ComponentGenerator.kindNames.join(", ")} (osnas generate --list)`
+    })
   }
   if (Option.isNone(input.name)) return yield* new UsageError({ reason: "--name: how is the component to be called?" })
   const generated = yield* Effect.fromResult(
-    Generator.generate({
+    ComponentGenerator.generate({
       kind: input.kind.value,
       name: input.name.value,
       identifier: Option.getOrUndefined(input.identifier),

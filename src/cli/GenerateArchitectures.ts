@@ -7,8 +7,8 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import * as BudgetSampler from "../cost/BudgetSampler.ts"
 import type { Budget, CostMetric } from "../cost/CostModel.ts"
+import * as FeasibleSet from "../cost/FeasibleSet.ts"
 import * as LookupTable from "../cost/LookupTable.ts"
 import { Engine } from "../engine/Engine.ts"
 import * as Parameters from "../nn/ParameterTree.ts"
@@ -115,21 +115,21 @@ export const run = Effect.fn("GenerateArchitectures.run")(function* (input: Inpu
     const costs = LookupTable.costModel(space, table)
     const entries = costs.entries(metric)
     const options = decodeOptions(components.searchStrategy.options)
-    const on = yield* Effect.fromResult(ArchitectureGenerator.foundation(space, entries, metric, options))
+    const on = yield* Effect.fromResult(ArchitectureGenerator.generatorContext(space, entries, metric, options))
     // All of them first: a budget that no architecture meets is refused before anything is drawn.
-    const samplers = yield* Effect.fromResult(
-      Result.all(budgets.map((budget) => BudgetSampler.make(space, entries, budget)))
+    const feasibleSets = yield* Effect.fromResult(
+      Result.all(budgets.map((budget) => FeasibleSet.make(space, entries, budget)))
     )
     const rows: Array<ReadonlyArray<string>> = [["budget", "cost", "MACs", "parameters", "architecture"]]
-    for (const sampler of samplers) {
-      const { cost: produced, drawn, genotype, target } = ArchitectureGenerator.generate(on, trained, sampler)
+    for (const feasible of feasibleSets) {
+      const { cost: produced, drawn, genotype, target } = ArchitectureGenerator.generate(on, trained, feasible)
       const [macs, params] = [costs.cost("flops", genotype), costs.cost("params", genotype)]
       const architecture = space.format(genotype)
       if (input.json) {
         yield* Console.log(
           JSON.stringify({
             _tag: "GeneratedArchitecture",
-            budget: sampler.budget,
+            budget: feasible.budget,
             target,
             drawn,
             architecture,
@@ -139,7 +139,7 @@ export const run = Effect.fn("GenerateArchitectures.run")(function* (input: Inpu
           })
         )
       } else {
-        const { max, min } = sampler.budget
+        const { max, min } = feasible.budget
         rows.push([
           `${min > 0 ? `${si(min)} to ` : ""}${cost(metric, max)}`,
           cost(metric, produced),

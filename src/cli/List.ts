@@ -1,7 +1,7 @@
 /** `osnas list`: what a configuration can name. */
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
-import { type Kind, kinds } from "../run/Bound.ts"
+import { type Kind, kinds } from "../run/BoundComponent.ts"
 import * as ConfigSchema from "../run/ConfigSchema.ts"
 import * as Registry from "../run/Registry.ts"
 import { presets } from "../search-space/Presets.ts"

@@ -107,9 +107,15 @@ describe("a search strategy that learns", () => {
 })
 
 describe("elsewhere", () => {
-  it("says what a criterion has to remark", () => {
-    const remark: RunEvent = { _tag: "Remarked", phase: "retraining", epoch: 2, step: 7, remark: "no triplet" }
-    assert.deepStrictEqual(play([remark], undefined)[0]?.lines, ["Retraining epoch 2, step 7: no triplet"])
+  it("says what a criterion has to warning", () => {
+    const warning: RunEvent = {
+      _tag: "CriterionWarning",
+      phase: "retraining",
+      epoch: 2,
+      step: 7,
+      warning: "no triplet"
+    }
+    assert.deepStrictEqual(play([warning], undefined)[0]?.lines, ["Retraining epoch 2, step 7: no triplet"])
   })
 
   it("writes a line an epoch, and one now and then within it", () => {

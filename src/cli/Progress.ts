@@ -138,8 +138,8 @@ export const fold = (state: State, { event, time }: Stamped, columns: number | u
       const changes = event.changes.map(({ is, key, was }) => `Changed    ${key}: ${was} before, now ${is}`)
       return { ...none, lines: changes }
     }
-    case "Remarked":
-      return line(`${titles[event.phase].padEnd(10)} epoch ${event.epoch}, step ${event.step}: ${event.remark}`)
+    case "CriterionWarning":
+      return line(`${titles[event.phase].padEnd(10)} epoch ${event.epoch}, step ${event.step}: ${event.warning}`)
     case "CandidateScored": {
       const done = event.evaluation + 1
       const here = done - state.doneBefore

@@ -8,7 +8,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Load from "../run/Load.ts"
-import * as Verify from "../run/Verify.ts"
+import * as RunVerification from "../run/RunVerification.ts"
 import { Disk } from "../support/Disk.ts"
 import type { Input } from "./commands/Verify.ts"
 import { RunFailed, UsageError } from "./Exit.ts"
@@ -17,7 +17,7 @@ import { drawnEvents, ofFolder } from "./Run.ts"
 /** A run that was done again, or a part of it, differs from what its folder holds. */
 export class NotReproduced extends Schema.TaggedError<NotReproduced>()("NotReproduced", {
   folder: Schema.String,
-  differences: Schema.Array(Verify.Difference)
+  differences: Schema.Array(RunVerification.Difference)
 }) {
   override get message(): string {
     const [first] = this.differences
@@ -34,7 +34,7 @@ const temporaryFolder = Effect.acquireRelease(
   (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
 )
 
-const titles: Readonly<Record<Verify.Verification["until"], string>> = {
+const titles: Readonly<Record<RunVerification.Verification["until"], string>> = {
   supernetTraining: "supernet training",
   searching: "the search",
   retraining: "retraining",
@@ -44,7 +44,7 @@ const titles: Readonly<Record<Verify.Verification["until"], string>> = {
 /** The outcome in words or as JSON; a difference is a failure. */
 const tell = (
   input: Input,
-  outcome: Verify.Verification | Verify.PartVerification,
+  outcome: RunVerification.Verification | RunVerification.PartVerification,
   equal: string
 ): Effect.Effect<void, NotReproduced> =>
   Effect.gen(function* () {
@@ -60,7 +60,7 @@ const whole = Effect.fnUntraced(function* (input: Input) {
   const verification = yield* Effect.gen(function* () {
     const again = join(yield* temporaryFolder, "again")
     return yield* Effect.provide(
-      Verify.verify({
+      RunVerification.verify({
         config: loaded.config,
         kinds: loaded.kinds,
         modules: Load.moduleDigests(loaded),
@@ -89,7 +89,7 @@ const part = Effect.fnUntraced(function* (input: Input, checkpoint: string) {
     })
   }
   const { layers, loaded } = yield* ofFolder(input.dir, input.threads)
-  const verification = yield* Verify.verifyFrom({
+  const verification = yield* RunVerification.verifyFrom({
     config: loaded.config,
     kinds: loaded.kinds,
     modules: Load.moduleDigests(loaded),

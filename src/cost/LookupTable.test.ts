@@ -17,7 +17,7 @@ import * as Sgnas from "../search-space/Sgnas.ts"
 import * as Spos from "../search-space/Spos.ts"
 import * as Tiny from "../search-space/Tiny.ts"
 import { Disk } from "../support/Disk.ts"
-import * as BudgetSampler from "./BudgetSampler.ts"
+import * as FeasibleSet from "./FeasibleSet.ts"
 import * as Latency from "./Latency.ts"
 import * as LayerOptions from "./LayerOptions.ts"
 import * as LookupTable from "./LookupTable.ts"
@@ -56,10 +56,10 @@ test.each(spaces)("costs equal counting the built network, and a band is sampled
     const smallest = entries.layers.reduce((sum, layer) => sum + Math.min(...layer), entries.base)
     const largest = entries.layers.reduce((sum, layer) => sum + Math.max(...layer), entries.base)
     const [min, max] = [smallest + 0.3 * (largest - smallest), smallest + 0.4 * (largest - smallest)]
-    const sampler = Result.getOrThrow(BudgetSampler.make(space, entries, { metric, min, max }))
-    expect(sampler.count).toBeLessThan(space.size)
+    const feasible = Result.getOrThrow(FeasibleSet.make(space, entries, { metric, min, max }))
+    expect(feasible.count).toBeLessThan(space.size)
     for (let run = 0; run < 5; run += 1) {
-      const { macs, params } = count(space.network(sampler.sample(Key.make(run))))
+      const { macs, params } = count(space.network(feasible.sample(Key.make(run))))
       const cost = metric === "flops" ? macs : params
       expect(cost).toBeGreaterThanOrEqual(min)
       expect(cost).toBeLessThanOrEqual(max)
@@ -67,10 +67,10 @@ test.each(spaces)("costs equal counting the built network, and a band is sampled
   }
 })
 
-test("without a budget the sampler counts the whole space", () => {
+test("without a budget the feasible set is the whole space", () => {
   const space = spaces[1]![1]()
   const { flops } = LookupTable.fromSpace(space)
-  const all = Result.getOrThrow(BudgetSampler.make(space, flops, { metric: "flops", min: 0, max: 1e12 }))
+  const all = Result.getOrThrow(FeasibleSet.make(space, flops, { metric: "flops", min: 0, max: 1e12 }))
   expect(all.count).toBe(558545864083284007n)
 })
 
@@ -237,7 +237,7 @@ test("latency: every block measured, identical ones once, medians of the runs, s
     const sum = entries.base + genotype.reduce((total, option, layer) => total + entries.layers[layer]![option]!, 0)
     expect(model.cost("latency", genotype)).toBe(sum)
     const budget = { metric: "latency" as const, min: 0, max: sum }
-    expect(Result.getOrThrow(BudgetSampler.make(space, entries, budget)).contains(genotype)).toBe(true)
+    expect(Result.getOrThrow(FeasibleSet.make(space, entries, budget)).contains(genotype)).toBe(true)
 
     // On this clock; a table is used on whatever machine it was measured, and one without latency is never replaced.
     const file = path.join(folder, "latency.json")

@@ -12,7 +12,7 @@ const space = Result.getOrThrow(
   Tiny.make({ stemStride: 2 }, { input: [28, 28, 1], head: { _tag: "Classifier", classes: 10 } })
 )
 const count = (budget: Budget) =>
-  Effect.map(SearchBudget.SearchBudget, ({ sampler }) => sampler.count).pipe(
+  Effect.map(SearchBudget.SearchBudget, ({ feasible }) => feasible.count).pipe(
     Effect.provide(
       SearchBudget.layer(budget).pipe(
         Layer.provide(LookupTable.layerCounted),
@@ -23,7 +23,7 @@ const count = (budget: Budget) =>
     Effect.runPromise
   )
 
-test("the budget of a run: its sampler, or at once the reason why there is none", async () => {
+test("the budget of a run: its feasible, or at once the reason why there is none", async () => {
   expect(Result.getOrThrow(await count({ metric: "params", min: 0, max: 1e9 }))).toBe(117649n)
   const refused = await count({ metric: "flops", min: 0, max: 1000 })
   expect(Result.isFailure(refused) && refused.failure.message).toMatch(

@@ -1,15 +1,15 @@
-/** The budget of a run's search, with the sampler that draws within it. Searchers' Layers ask for it. */
+/** The budget of a run's search, with the set of architectures within it. Searchers' Layers ask for it. */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { SearchSpace } from "../search-space/SearchSpace.ts"
-import * as BudgetSampler from "./BudgetSampler.ts"
 import { type Budget, type BudgetInfeasible, CostModel } from "./CostModel.ts"
+import * as FeasibleSet from "./FeasibleSet.ts"
 
 /** The contract. */
 export interface SearchBudgetShape {
   readonly budget: Budget
-  readonly sampler: BudgetSampler.BudgetSampler
+  readonly feasible: FeasibleSet.FeasibleSet
 }
 
 /** The budget of a run's search. */
@@ -33,7 +33,7 @@ export class SearchBudget extends Context.Service<SearchBudget, SearchBudgetShap
  * const space = Layer.succeed(SearchSpace, Result.getOrThrow(Tiny.make({ stemStride: 2 }, task)))
  * const budget = SearchBudget.layer({ metric: "flops", min: 0, max: 1e9 })
  * const run = budget.pipe(Layer.provide(LookupTable.layerCounted), Layer.provide(space))
- * const count = Effect.map(SearchBudget.SearchBudget, ({ sampler }) => sampler.count)
+ * const count = Effect.map(SearchBudget.SearchBudget, ({ feasible }) => feasible.count)
  * Effect.runSync(Effect.provide(count, run)) // => 117649n
  * ```
  */
@@ -43,7 +43,7 @@ export const layer = (budget: Budget): Layer.Layer<SearchBudget, BudgetInfeasibl
     Effect.gen(function* () {
       const space = yield* SearchSpace
       const costs = yield* CostModel
-      const sampler = yield* Effect.fromResult(BudgetSampler.make(space, costs.entries(budget.metric), budget))
-      return SearchBudget.of({ budget, sampler })
+      const feasible = yield* Effect.fromResult(FeasibleSet.make(space, costs.entries(budget.metric), budget))
+      return SearchBudget.of({ budget, feasible })
     })
   )

@@ -199,7 +199,7 @@ describe("triplet", () => {
           g: tf.grad((x: tf.Tensor) => criterion.loss({}, x as tf.Tensor2D, labels, key))(outputs)
         }).g!
         expect(Array.from(gradient.dataSync())).toEqual(new Array(12).fill(0))
-        expect(criterion.remark?.({}, outputs, labels, key)).toContain(reason)
+        expect(criterion.warning?.({}, outputs, labels, key)).toContain(reason)
       }
     }
     const apart = own({
@@ -212,7 +212,7 @@ describe("triplet", () => {
       l: tf.tensor1d([0, 0, 1, 1], "int32")
     })
     const criterion = Triplet.make({ ...options, negatives: "hardest" })
-    expect(criterion.remark?.({}, apart.o as tf.Tensor2D, apart.l as tf.Tensor1D, key)).toContain("margin 0.3")
+    expect(criterion.warning?.({}, apart.o as tf.Tensor2D, apart.l as tf.Tensor1D, key)).toContain("margin 0.3")
   })
 
   it("chooses negatives as their names say", () => {

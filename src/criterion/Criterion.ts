@@ -27,7 +27,7 @@ export interface CriterionShape {
    * What people should know about a batch, in a sentence, or undefined where it is as it should be; say, that no
    * triplet could be formed and the loss is zero for that reason.
    */
-  readonly remark?: (params: ParameterTree, outputs: Tensor2D, labels: Tensor1D, key: Key.Key) => string | undefined
+  readonly warning?: (params: ParameterTree, outputs: Tensor2D, labels: Tensor1D, key: Key.Key) => string | undefined
 }
 
 /**

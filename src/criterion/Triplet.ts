@@ -154,7 +154,7 @@ const lossAndGradient = (
 
 /**
  * The online triplet loss: the mean of `d(anchor, positive) - d(anchor, negative) + margin` over the chosen triplets, d
- * the squared Euclidean distance. A batch that yields no triplet has loss 0 and gradient 0; `remark` says why.
+ * the squared Euclidean distance. A batch that yields no triplet has loss 0 and gradient 0; `warning` says why.
  *
  * **Example** (One identity alone yields no triplet)
  *
@@ -188,7 +188,7 @@ export const make = (options: Options): CriterionShape => {
           gradFunc: (dy, saved) => tf.mul((saved as ReadonlyArray<tf.Tensor>)[0]!, dy as tf.Scalar)
         }
       })(outputs) as tf.Scalar,
-    remark: (_, outputs, labels, key) => {
+    warning: (_, outputs, labels, key) => {
       const { identities, triplets } = prepare(outputs, labels, key)
       if (triplets.length > 0) return undefined
       const different = new Set(identities).size

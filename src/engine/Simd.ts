@@ -25,7 +25,7 @@ const started = (options: EngineOptions): Effect.Effect<SimdBackend, EngineError
       try: async () => {
         const threads = options.threads > 0 ? options.threads : availableParallelism()
         const { backendName, registerSimdBackend } = await import("./simd/Backend.ts")
-        const { fusedSimdKernels } = await import("./simd/FusedKernels.ts")
+        const { fusedSimdKernels } = await import("./simd/SimdFusedKernels.ts")
         const { EngineMemoryError } = await import("./simd/Allocator.ts")
         if (open === undefined) {
           try {

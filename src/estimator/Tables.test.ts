@@ -6,17 +6,17 @@ import * as Result from "effect/Result"
 import { expect, test } from "vitest"
 import * as EstimatorLaws from "../../property-tests/EstimatorLaws.ts"
 import * as RealData from "../../tools/RealData.ts"
-import * as BudgetSampler from "../cost/BudgetSampler.ts"
+import * as FeasibleSet from "../cost/FeasibleSet.ts"
 import * as LookupTable from "../cost/LookupTable.ts"
 import * as Key from "../random/Key.ts"
 import { SearchSpace } from "../search-space/SearchSpace.ts"
 import * as Evolution from "../search-strategy/Evolution.ts"
 import * as RandomSearch from "../search-strategy/Random.ts"
 import type { Score } from "../search-strategy/SearchStrategy.ts"
-import * as CompareSearchers from "./CompareSearchers.ts"
 import * as NasBench201Table from "./NasBench201Table.ts"
 import * as NasBenchMacroTable from "./NasBenchMacroTable.ts"
 import { PerformanceEstimator } from "./PerformanceEstimator.ts"
+import * as SearcherComparison from "./SearcherComparison.ts"
 import * as Tabular from "./Tabular.ts"
 
 const macroFile = RealData.path("nas-tables/nas-bench-macro_cifar10.json")
@@ -24,17 +24,17 @@ const cellsFile = RealData.path("nas-tables/nas-bench-201.csv")
 const table = Result.getOrThrow(NasBenchMacroTable.load())
 const costs = LookupTable.fromSpace(table.space)
 const within = (max: number) =>
-  Result.getOrThrow(BudgetSampler.make(table.space, costs.flops, { metric: "flops", min: 0, max }))
+  Result.getOrThrow(FeasibleSet.make(table.space, costs.flops, { metric: "flops", min: 0, max }))
 
-const contestants: ReadonlyArray<CompareSearchers.Contestant> = [
+const contestants: ReadonlyArray<SearcherComparison.Contestant> = [
   {
     name: "random",
-    make: (space, sampler, evaluations) => RandomSearch.make(space, sampler, { evaluations, generation: 50 })
+    make: (space, feasible, evaluations) => RandomSearch.make(space, feasible, { evaluations, generation: 50 })
   },
   {
     name: "evolution",
-    make: (space, sampler, evaluations) =>
-      Evolution.make(space, sampler, {
+    make: (space, feasible, evaluations) =>
+      Evolution.make(space, feasible, {
         evaluations,
         initial: null,
         offspring: null,
@@ -68,18 +68,18 @@ test("architectures of one canonical form have one result", () => {
     const genotype = all.at(rank)
     expect(table.score(table.space.canonical(genotype))).toEqual(table.score(genotype))
   }
-  expect(CompareSearchers.distinct(table.space, all)).toHaveLength(3969)
+  expect(SearcherComparison.distinct(table.space, all)).toHaveLength(3969)
 })
 
 test("expectation of random search without replacement: exact, against enumeration and the published figures", () => {
   const results = [5, 3, 8, 1, 9].map((objective) => ({ objective, value: 10 - objective }))
   // All ten pairs.
   const pairs = results.flatMap((a, i) => results.slice(i + 1).map((b) => Math.max(a.value, b.value)))
-  expect(CompareSearchers.expectedBest(results, 2)).toBeCloseTo(pairs.reduce((x, y) => x + y, 0) / pairs.length, 12)
-  expect(CompareSearchers.expectedBest(results, 50)).toBe(9)
-  const compared = CompareSearchers.compare({
+  expect(SearcherComparison.expectedBest(results, 2)).toBeCloseTo(pairs.reduce((x, y) => x + y, 0) / pairs.length, 12)
+  expect(SearcherComparison.expectedBest(results, 50)).toBe(9)
+  const compared = SearcherComparison.compare({
     table,
-    sampler: within(1e12),
+    feasible: within(1e12),
     contestants: [],
     evaluations: [10, 50, 100],
     seeds: 1
@@ -96,10 +96,10 @@ test(
   "evolution on NAS-Bench-Macro, 100 seeds: 92.85 at 50 evaluations, 93.05 at 100; random as expected",
   patient,
   () => {
-    const sampler = within(1e12)
-    const { random, rows } = CompareSearchers.compare({
+    const feasible = within(1e12)
+    const { random, rows } = SearcherComparison.compare({
       table,
-      sampler,
+      feasible,
       contestants,
       evaluations: [50, 100],
       seeds: 100
@@ -117,9 +117,9 @@ test(
 )
 
 test("evolution under 50M FLOPs finds the optimum within 200 evaluations in at least 85 of 100 seeds", patient, () => {
-  const { optimum, rows } = CompareSearchers.compare({
+  const { optimum, rows } = SearcherComparison.compare({
     table,
-    sampler: within(50e6),
+    feasible: within(50e6),
     contestants: contestants.slice(1),
     evaluations: [200],
     seeds: 100
@@ -134,10 +134,10 @@ test.skipIf(!RealData.has(cellsFile, "Tables.test.ts, NAS-Bench-201"))(
     for (const dataSet of ["c10", "c100", "in16"] as const) {
       const cells = Result.getOrThrow(NasBench201Table.parse(readFileSync(cellsFile, "utf8"), cellsFile, dataSet))
       const free = { base: 0, layers: cells.space.layers.map((layer) => layer.options.map(() => 0)) }
-      const sampler = Result.getOrThrow(BudgetSampler.make(cells.space, free, { metric: "flops", min: 0, max: 1 }))
-      const { random, rows } = CompareSearchers.compare({
+      const feasible = Result.getOrThrow(FeasibleSet.make(cells.space, free, { metric: "flops", min: 0, max: 1 }))
+      const { random, rows } = SearcherComparison.compare({
         table: cells,
-        sampler,
+        feasible,
         contestants: contestants.slice(1),
         evaluations: [100],
         seeds: 30
@@ -149,7 +149,7 @@ test.skipIf(!RealData.has(cellsFile, "Tables.test.ts, NAS-Bench-201"))(
 
 test("a search on the table ends with the best of what it scored", () => {
   const strategy = contestants[1]!.make(table.space, within(50e6), 30)
-  const found = Option.getOrThrow(CompareSearchers.search(strategy, table, within(50e6), Key.make(4)))
+  const found = Option.getOrThrow(SearcherComparison.search(strategy, table, within(50e6), Key.make(4)))
   expect(found.cost).toBeLessThanOrEqual(50e6)
   expect(found.score.objective).toBe(100 - found.score.metrics["test"]!)
 })

@@ -5,7 +5,7 @@ import { convChain } from "../engine/ConvChainOps.ts"
 import { registerFusedKernels, unregisterFusedKernels } from "../engine/FusedKernels.ts"
 import { EngineMemoryError } from "../engine/simd/Allocator.ts"
 import { registerSimdBackend } from "../engine/simd/Backend.ts"
-import { fusedSimdKernels } from "../engine/simd/FusedKernels.ts"
+import { fusedSimdKernels } from "../engine/simd/SimdFusedKernels.ts"
 import { valueAndGradient } from "./Gradient.ts"
 
 const name = "osnas-simd-gradient"

@@ -6,7 +6,7 @@
  * under the budget is trained from scratch on all of them and tested once on the official test images. Settings of training
  * are those that OSNASLib's own configuration files have.
  */
-import type { Kind } from "../run/Bound.ts"
+import type { Kind } from "../run/BoundComponent.ts"
 
 /** The tables there are. */
 export const tableNames = ["table-2", "table-3", "table-4"] as const

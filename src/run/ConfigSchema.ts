@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as SchemaAST from "effect/SchemaAST"
 import { RunConfig } from "../run/RunConfig.ts"
-import { kinds } from "./Bound.ts"
+import { kinds } from "./BoundComponent.ts"
 import { defaultNames } from "./Load.ts"
 import * as Registry from "./Registry.ts"
 

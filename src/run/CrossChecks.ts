@@ -9,7 +9,7 @@ import { type Phase, phases } from "../../machines/RunState.ts"
 import * as ConfigFile from "../run/ConfigFile.ts"
 import { OptimizerConfig, type RunConfig, ScheduleConfig, type TrainingConfig } from "../run/RunConfig.ts"
 import { isRecord } from "../support/Records.ts"
-import type { Kind } from "./Bound.ts"
+import type { Kind } from "./BoundComponent.ts"
 
 /** What is wrong with a configuration, and what of it has no effect. */
 export interface Findings {

@@ -6,10 +6,10 @@ import * as Layer from "effect/Layer"
 import * as Key from "../random/Key.ts"
 import { Disk, writeAtomic, writeTextAtomic } from "../support/Disk.ts"
 import * as RunFolder from "./RunFolder.ts"
+import * as RunVerification from "./RunVerification.ts"
 import * as MemoryDisk from "./testing/MemoryDisk.ts"
 import * as SmallRun from "./testing/SmallRun.ts"
 import * as Trials from "./testing/Trials.ts"
-import * as Verify from "./Verify.ts"
 
 const config = { ...Trials.shortConfig, checkpoint: { ...Trials.shortConfig.checkpoint, keep: 9 } }
 
@@ -27,7 +27,7 @@ const diskOf = (files: Files) =>
   })
 
 const verify = (memory: MemoryDisk.MemoryDisk) =>
-  Verify.verify({ config, folder: Trials.folder }).pipe(
+  RunVerification.verify({ config, folder: Trials.folder }).pipe(
     Effect.provide(Layer.merge(SmallRun.layer(config.seed), Layer.succeed(Disk, memory.disk)))
   )
 

@@ -4,7 +4,7 @@ import * as Layer from "effect/Layer"
 import type { Engine, EngineName } from "../engine/Engine.ts"
 import * as Engines from "../engine/Engines.ts"
 import type { RunConfig } from "../run/RunConfig.ts"
-import type { ComponentFailure } from "./Bound.ts"
+import type { ComponentFailure } from "./BoundComponent.ts"
 import * as Load from "./Load.ts"
 
 /** The Layer of a configuration's engine; `folder` is what a module's path is relative to. */

@@ -5,15 +5,15 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import * as BudgetSampler from "../cost/BudgetSampler.ts"
 import { CostModel } from "../cost/CostModel.ts"
+import * as FeasibleSet from "../cost/FeasibleSet.ts"
 import * as LookupTable from "../cost/LookupTable.ts"
 import { Criterion } from "../criterion/Criterion.ts"
 import * as ArchitectureGenerator from "../search-strategy/ArchitectureGenerator.ts"
-import * as Differentiable from "../search-strategy/Differentiable.ts"
+import * as DifferentiableSearch from "../search-strategy/DifferentiableSearch.ts"
 import { SearchStrategy, type SearchStrategyShape } from "../search-strategy/SearchStrategy.ts"
 import { Disk, type DiskShape } from "../support/Disk.ts"
-import * as FollowingSampler from "../training-strategy/Differentiable.ts"
+import * as FollowingSampler from "../training-strategy/DifferentiableTraining.ts"
 import { TrainingStrategy } from "../training-strategy/TrainingStrategy.ts"
 import * as Uniform from "../training-strategy/Uniform.ts"
 import * as Checkpoint from "./Checkpoint.ts"
@@ -24,15 +24,15 @@ import type { RunError } from "./RunError.ts"
 import { type RunEvent, RunEvents } from "./RunEvents.ts"
 import * as RunFolder from "./RunFolder.ts"
 import type { RunServices } from "./RunServices.ts"
+import * as RunVerification from "./RunVerification.ts"
 import * as MemoryDisk from "./testing/MemoryDisk.ts"
 import * as SmallRun from "./testing/SmallRun.ts"
 import * as Trials from "./testing/Trials.ts"
-import * as Verify from "./Verify.ts"
 
 const { space } = SmallRun
 const table = LookupTable.fromSpace(space)
 const budget = { metric: "flops", min: 0, max: 30_000 } as const
-const sampler = Result.getOrThrow(BudgetSampler.make(space, table.flops, budget))
+const feasible = Result.getOrThrow(FeasibleSet.make(space, table.flops, budget))
 
 /** One way to learn: who trains the supernet, who searches. */
 interface Way {
@@ -42,12 +42,12 @@ interface Way {
 }
 
 const searcher = (relaxation: "softmax" | "gumbel-softmax", options: Readonly<Record<string, unknown>>) =>
-  Differentiable.make(
+  DifferentiableSearch.make(
     space,
-    sampler,
+    feasible,
     table.flops,
     relaxation,
-    Schema.decodeUnknownSync(Differentiable.GumbelOptions)({ batchSize: 6, samples: 3, ...options })
+    Schema.decodeUnknownSync(DifferentiableSearch.GumbelOptions)({ batchSize: 6, samples: 3, ...options })
   )
 
 const ways: Readonly<Record<string, Way>> = {
@@ -67,7 +67,7 @@ const ways: Readonly<Record<string, Way>> = {
       ArchitectureGenerator.make(
         space,
         table.flops,
-        sampler,
+        feasible,
         Schema.decodeUnknownSync(ArchitectureGenerator.Options)({
           ...{
             batchSize: 6,
@@ -96,7 +96,7 @@ const config = SmallRun.config({
   checkpoint: { everySteps: 1, keep: 1 }
 })
 
-const samplers = {
+const feasibleSets = {
   uniform: Uniform.make(space),
   differentiable: FollowingSampler.make(space, { mode: "searcher", temperature: null, hard: null })
 }
@@ -110,7 +110,7 @@ const on = <A>({ search, training }: Way, disk: DiskShape, program: Program<A>, 
       publish: (event) => Effect.tap(events.publish(event), () => Effect.sync(() => hear(event)))
     })),
     Effect.provideService(SearchStrategy, search),
-    Effect.provideService(TrainingStrategy, samplers[training]),
+    Effect.provideService(TrainingStrategy, feasibleSets[training]),
     Effect.provideService(CostModel, LookupTable.costModel(space, table)),
     Effect.provide(Layer.merge(SmallRun.layer(config.seed), Layer.succeed(Disk, disk)))
   )
@@ -155,7 +155,7 @@ for (const [name, way] of Object.entries(ways)) {
           const whole = yield* on(way, untouched.disk, begin(), (event) => heard.push(event))
           assert.strictEqual(whole._tag, "Done")
           assert.strictEqual(SmallRun.liveTensors(), before, "tensors left behind")
-          assert.isTrue(sampler.contains(whole.results.search?.architecture ?? []))
+          assert.isTrue(feasible.contains(whole.results.search?.architecture ?? []))
 
           const learned = heard.filter((event) => event._tag === "Learned")
           const last = learned.at(-1)
@@ -204,7 +204,7 @@ for (const [name, way] of Object.entries(ways)) {
             assert.deepStrictEqual(outcome(memory), expected, `${how} after event ${count}`)
           }
 
-          const verified = yield* on(way, untouched.disk, Verify.verify({ config, folder }))
+          const verified = yield* on(way, untouched.disk, RunVerification.verify({ config, folder }))
           assert.deepStrictEqual(verified.differences, [])
         }),
       120_000
@@ -255,11 +255,11 @@ it.live("what a criterion remarks on a batch is told once an epoch", () =>
       Criterion,
       (it) => ({
         ...it,
-        remark: () => "odd"
+        warning: () => "odd"
       })
     )
     yield* on(way, MemoryDisk.make().disk, program, (event) => {
-      if (event._tag === "Remarked") heard.push(`${event.phase} ${event.epoch}.${event.step} ${event.remark}`)
+      if (event._tag === "CriterionWarning") heard.push(`${event.phase} ${event.epoch}.${event.step} ${event.warning}`)
     })
     // Of two epochs of two steps; pieces of a step, which checkpoints make, do not repeat it.
     assert.deepStrictEqual(heard, ["supernetTraining 1.1 odd", "supernetTraining 2.1 odd"])
@@ -271,7 +271,7 @@ describe("components that do not go together", () => {
     Effect.gen(function* () {
       const { disk } = MemoryDisk.make()
       const error = yield* Effect.flip(on(way, disk, begin()))
-      assert.strictEqual(error._tag, "PairingError")
+      assert.strictEqual(error._tag, "CompatibilityError")
       assert.match(error.message, pattern)
       assert.strictEqual(yield* disk.size(`${folder}/config.yaml`), undefined, "something was written")
     })

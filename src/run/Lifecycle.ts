@@ -9,13 +9,13 @@ import * as path from "node:path"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as Yaml from "yaml"
-import { AgentInput } from "../../machines/MainAgent.ts"
+import { AgentInput } from "../../machines/AgentMachine.ts"
 import { phases } from "../../machines/RunState.ts"
 import * as Finding from "../component/Finding.ts"
 import * as OptionKind from "../component/OptionKind.ts"
+import * as Compatibility from "./Compatibility.ts"
 import * as Identity from "./Identity.ts"
 import * as MachineHost from "./MachineHost.ts"
-import * as Pairing from "./Pairing.ts"
 import * as Preflight from "./Preflight.ts"
 import * as Resumption from "./Resumption.ts"
 import { RunConfig } from "./RunConfig.ts"
@@ -213,7 +213,7 @@ export const resume = (options: ResumeOptions): Effect.Effect<MachineHost.RunOut
       const changed = yield* checkIdentity(all, options, folder.manifest, recorded)
       yield* checkEstimator(all, options, input, changed)
       if (changed.some(({ key }) => /^config\.(searchStrategy|trainingStrategy)\./.test(key))) {
-        const unfit = Pairing.check({ ...all, given: input.start.supernet !== null })
+        const unfit = Compatibility.check({ ...all, given: input.start.supernet !== null })
         if (unfit !== undefined) return yield* unfit
       }
       yield* examine(all, options)

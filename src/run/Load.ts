@@ -19,7 +19,16 @@ import { EngineConfig, RunConfig } from "../run/RunConfig.ts"
 import * as DataFolders from "../support/DataFolders.ts"
 import { isRecord } from "../support/Records.ts"
 import { closest } from "../support/Suggestion.ts"
-import { type AnyKind, type Bound, bind, type Chosen, type Kind, kinds, optionNames, type ServiceOf } from "./Bound.ts"
+import {
+  type AnyKind,
+  type BoundComponent,
+  bind,
+  type Chosen,
+  type Kind,
+  kinds,
+  optionNames,
+  type ServiceOf
+} from "./BoundComponent.ts"
 import * as CrossChecks from "./CrossChecks.ts"
 import * as Registry from "./Registry.ts"
 import * as Versions from "./Versions.ts"
@@ -123,7 +132,7 @@ export const fromModule = Effect.fn("Load.fromModule")(function* <K extends AnyK
     return yield* fail(`the module ${name}: ${wrong}${advice === undefined ? "" : `; ${advice}`}`)
   }
   // Its kind was checked above; the types of a module loaded by path cannot be.
-  return bind(module["component"] as Component<K, ServiceOf[K], unknown>) as Bound<K>
+  return bind(module["component"] as Component<K, ServiceOf[K], unknown>) as BoundComponent<K>
 })
 
 /** `searchSpace` as people write it. */
@@ -203,7 +212,10 @@ const choose = Effect.fnUntraced(function* <K extends Kind>(
  * The options of an engine's section for a module of the user's own: all its keys but the name. What every engine has,
  * `mode` and `threads`, is left out where the module has no such option.
  */
-export const engineOptions = (section: Readonly<Record<string, unknown>>, engine: Bound<"engine">): unknown => {
+export const engineOptions = (
+  section: Readonly<Record<string, unknown>>,
+  engine: BoundComponent<"engine">
+): unknown => {
   const known = optionNames(engine.options.ast)
   const shared = Object.keys(EngineConfig.fields).filter((key) => key === "name" || !known.includes(key))
   return Object.fromEntries(Object.entries(section).filter(([key]) => !shared.includes(key)))

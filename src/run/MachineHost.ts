@@ -12,9 +12,9 @@ import * as FiberSet from "effect/FiberSet"
 import type * as Schema from "effect/Schema"
 import type { Scope } from "effect/Scope"
 import { type ActorRefFrom, createActor, type InspectionEvent, type Snapshot as XStateSnapshot } from "xstate"
+import { type AgentInput, agentMachine } from "../../machines/AgentMachine.ts"
 import { type EvaluatingInput, evaluatingMachine } from "../../machines/Evaluating.ts"
 import { fromEffect, type Runtime } from "../../machines/fromEffect.ts"
-import { type AgentInput, agentMachine } from "../../machines/MainAgent.ts"
 import type { RecordResults, Results, SavePiece } from "../../machines/RunState.ts"
 import {
   type AskCandidates,

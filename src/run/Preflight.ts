@@ -5,8 +5,8 @@
 import * as Result from "effect/Result"
 import { type Phase, phases } from "../../machines/RunState.ts"
 import * as Finding from "../component/Finding.ts"
-import * as BudgetSampler from "../cost/BudgetSampler.ts"
 import type { CostModelShape } from "../cost/CostModel.ts"
+import * as FeasibleSet from "../cost/FeasibleSet.ts"
 import type { DataflowShape, Split } from "../dataflow/Dataflow.ts"
 import type { EngineShape } from "../engine/Engine.ts"
 import type { PerformanceEstimatorShape } from "../estimator/PerformanceEstimator.ts"
@@ -14,7 +14,7 @@ import * as Presets from "../search-space/Presets.ts"
 import type { SearchSpaceShape } from "../search-space/SearchSpace.ts"
 import type { SearchStrategyShape } from "../search-strategy/SearchStrategy.ts"
 import type { TrainingStrategyShape } from "../training-strategy/TrainingStrategy.ts"
-import * as Pairing from "./Pairing.ts"
+import * as Compatibility from "./Compatibility.ts"
 import { type RunConfig, type TrainingConfig, trainingOf } from "./RunConfig.ts"
 import * as StepMemory from "./StepMemory.ts"
 
@@ -138,7 +138,7 @@ const classesWithoutImages = ({ dataflow }: Examined, planned: ReadonlyArray<Pha
 const budget = ({ config, costs, space }: Examined): Findings => {
   if (space === undefined || costs === undefined) return []
   const { metric } = config.budget
-  const made = BudgetSampler.make(space, costs.entries(metric), config.budget)
+  const made = FeasibleSet.make(space, costs.entries(metric), config.budget)
   if (Result.isSuccess(made)) return []
   const { largest, max, message, min, smallest } = made.failure
   return [Finding.error(smallest > max ? "budget.max" : largest < min ? "budget.min" : "budget", message)]
@@ -155,7 +155,7 @@ const pairing = (examined: Examined): Findings => {
   if (estimator === undefined || searchStrategy === undefined || trainingStrategy === undefined) return []
   if (config.start.architecture !== null) return []
   const given = config.start.supernet !== null
-  const unfit = Pairing.check({ dataflow, estimator, searchStrategy, trainingStrategy, given })
+  const unfit = Compatibility.check({ dataflow, estimator, searchStrategy, trainingStrategy, given })
   return unfit === undefined ? [] : [Finding.error(unfit.key, unfit.message)]
 }
 

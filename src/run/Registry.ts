@@ -3,10 +3,10 @@
  * not pay for all the others.
  */
 import * as Effect from "effect/Effect"
-import { type Bound, bind, type Kind } from "./Bound.ts"
+import { type BoundComponent, bind, type Kind } from "./BoundComponent.ts"
 
 /** Loads a component. */
-export type Source<K extends Kind> = () => Promise<Bound<K>>
+export type Source<K extends Kind> = () => Promise<BoundComponent<K>>
 
 /** Every component that ships. The first of a kind is the one examples begin with. */
 export const shipped: { readonly [K in Kind]: Readonly<Record<string, Source<K>>> } = {
@@ -41,15 +41,16 @@ export const shipped: { readonly [K in Kind]: Readonly<Record<string, Source<K>>
   trainingStrategy: {
     uniform: () => import("../training-strategy/Uniform.ts").then((module) => bind(module.component)),
     fair: () => import("../training-strategy/Fair.ts").then((module) => bind(module.component)),
-    differentiable: () => import("../training-strategy/Differentiable.ts").then((module) => bind(module.component))
+    differentiable: () =>
+      import("../training-strategy/DifferentiableTraining.ts").then((module) => bind(module.component))
   },
   searchStrategy: {
     evolution: () => import("../search-strategy/Evolution.ts").then((module) => bind(module.component)),
     random: () => import("../search-strategy/Random.ts").then((module) => bind(module.component)),
     "softmax-differentiable": () =>
-      import("../search-strategy/Differentiable.ts").then((module) => bind(module.componentSoftmax)),
+      import("../search-strategy/DifferentiableSearch.ts").then((module) => bind(module.componentSoftmax)),
     "gumbel-softmax-differentiable": () =>
-      import("../search-strategy/Differentiable.ts").then((module) => bind(module.componentGumbel)),
+      import("../search-strategy/DifferentiableSearch.ts").then((module) => bind(module.componentGumbel)),
     "architecture-generator": () =>
       import("../search-strategy/ArchitectureGenerator.ts").then((module) => bind(module.component))
   },
@@ -63,7 +64,7 @@ export const shipped: { readonly [K in Kind]: Readonly<Record<string, Source<K>>
 export const names = (kind: Kind): ReadonlyArray<string> => Object.keys(shipped[kind])
 
 /** A shipped component; undefined where there is none of that name. */
-export const find = <K extends Kind>(kind: K, name: string): Effect.Effect<Bound<K> | undefined> => {
+export const find = <K extends Kind>(kind: K, name: string): Effect.Effect<BoundComponent<K> | undefined> => {
   const sources: Readonly<Record<string, Source<K>>> = shipped[kind]
   const source = Object.hasOwn(sources, name) ? sources[name] : undefined
   return source === undefined ? Effect.succeed(undefined) : Effect.promise(source)

@@ -6,7 +6,7 @@ import type { Genotype, SearchSpaceShape } from "../search-space/SearchSpace.ts"
 import * as CanonicalJson from "../support/CanonicalJson.ts"
 import { readText } from "../support/Disk.ts"
 import * as SafeJson from "../support/SafeJson.ts"
-import * as Outcome from "./Outcome.ts"
+import * as ResultFiles from "./ResultFiles.ts"
 import * as RunFolder from "./RunFolder.ts"
 import type { SearchLog } from "./SearchLog.ts"
 
@@ -27,9 +27,9 @@ const filesOf = (
 ): ReadonlyArray<readonly [name: string, content: Content]> => {
   const count = results.search?.evaluations ?? null
   const searchDigest = count === null ? undefined : log.digest(count)
-  const metrics = Outcome.metricsOf(space, costs, budget, results, searchDigest)
+  const metrics = ResultFiles.metricsOf(space, costs, budget, results, searchDigest)
   if (results.search === null) return [[RunFolder.files.metrics, metrics]]
-  const architecture = Outcome.architectureOf(space, costs, budget, results.search.architecture)
+  const architecture = ResultFiles.architectureOf(space, costs, budget, results.search.architecture)
   return [
     [RunFolder.files.architecture, architecture],
     [RunFolder.files.metrics, metrics]
@@ -75,7 +75,7 @@ export const costsOf = (
   genotype: Genotype
 ): Readonly<Record<string, number>> =>
   Object.fromEntries(
-    Object.entries(Outcome.costsOf(costs, budget, genotype)).filter(
+    Object.entries(ResultFiles.costsOf(costs, budget, genotype)).filter(
       (entry): entry is [string, number] => typeof entry[1] === "number"
     )
   )

@@ -6,11 +6,11 @@ import type { EstimationError } from "../estimator/PerformanceEstimator.ts"
 import type { GenotypeError } from "../search-space/SearchSpace.ts"
 import type { DiskError } from "../support/Disk.ts"
 import type * as Checkpoint from "./Checkpoint.ts"
+import type * as Compatibility from "./Compatibility.ts"
 import type * as ConfigFile from "./ConfigFile.ts"
 import type { JournalError } from "./Journal.ts"
 import type * as Learner from "./Learner.ts"
 import type { RunLocked } from "./Lock.ts"
-import type * as Pairing from "./Pairing.ts"
 import type * as RunFolder from "./RunFolder.ts"
 import type * as Trainer from "./Trainer.ts"
 
@@ -47,7 +47,7 @@ export type RunError =
   | ConfigFile.ConfigError
   | Trainer.TrainingDiverged
   | Learner.LearningDiverged
-  | Pairing.PairingError
+  | Compatibility.CompatibilityError
   | Finding.PreflightError
   | DatasetError
   | EstimationError

@@ -101,13 +101,13 @@ export const Learned = Schema.TaggedStruct("Learned", {
 /** A search strategy that learned on the trained supernet has judged what it learned. */
 export const LearningReviewed = Schema.TaggedStruct("LearningReviewed", LearningReview.fields)
 /** The criterion had something to say about a batch, say that no triplet could be formed; only the first time in an epoch. */
-export const Remarked = Schema.TaggedStruct("Remarked", {
+export const CriterionWarning = Schema.TaggedStruct("CriterionWarning", {
   phase: TrainingPhase,
   /** From 1. */
   epoch: Schema.Int,
   /** Of the epoch, from 1. */
   step: Schema.Int,
-  remark: Schema.String
+  warning: Schema.String
 })
 /** Tensors are on disk. */
 export const CheckpointSaved = Schema.TaggedStruct("CheckpointSaved", {
@@ -160,11 +160,11 @@ export const RunDone = Schema.TaggedStruct("RunDone", {
  * Schema.is(RunEvents.RunPaused)(told) // => true
  * Schema.is(RunEvents.Stamped)({ time: 0, event: told }) // => true
  * const { CandidateScored, CheckpointSaved, EpochDone, Evaluated, GenerationDone, Learned } = RunEvents
- * const { LearningReviewed, OptionsChanged, Remarked } = RunEvents
+ * const { LearningReviewed, OptionsChanged, CriterionWarning } = RunEvents
  * const { PhaseEnded, PhaseStarted, RunDone, RunFailed, RunStarted, StepDone } = RunEvents
  * const begins = [RunStarted, PhaseStarted, StepDone, EpochDone, CheckpointSaved]
  * const others = [CandidateScored, GenerationDone, Evaluated, PhaseEnded, RunFailed, RunDone, Learned, LearningReviewed]
- * ;[...begins, ...others, Remarked, OptionsChanged].some((schema) => Schema.is(schema)(told)) // => false
+ * ;[...begins, ...others, CriterionWarning, OptionsChanged].some((schema) => Schema.is(schema)(told)) // => false
  * ```
  */
 export const RunEvent = Schema.Union([
@@ -175,7 +175,7 @@ export const RunEvent = Schema.Union([
   EpochDone,
   Learned,
   LearningReviewed,
-  Remarked,
+  CriterionWarning,
   CandidateScored,
   GenerationDone,
   CheckpointSaved,

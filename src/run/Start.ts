@@ -1,15 +1,15 @@
 /** What a new run is given: an architecture, a trained supernet or a trained network, read and checked before anything is written. */
 import * as path from "node:path"
 import * as Effect from "effect/Effect"
-import type { AgentInput } from "../../machines/MainAgent.ts"
+import type { AgentInput } from "../../machines/AgentMachine.ts"
 import type { Phase } from "../../machines/RunState.ts"
 import * as Parameters from "../nn/ParameterTree.ts"
 import type * as Network from "../search-space/Network.ts"
 import * as Presets from "../search-space/Presets.ts"
 import type { Genotype } from "../search-space/SearchSpace.ts"
 import * as Checkpoint from "./Checkpoint.ts"
+import * as Compatibility from "./Compatibility.ts"
 import * as ConfigFile from "./ConfigFile.ts"
-import * as Pairing from "./Pairing.ts"
 import * as Provenance from "./Provenance.ts"
 import { shapesOf } from "./phases/PhaseContext.ts"
 import * as Searching from "./phases/Searching.ts"
@@ -72,7 +72,7 @@ export const read = Effect.fnUntraced(function* (services: Services, config: Run
   const architecture =
     start.architecture === null ? null : yield* Effect.fromResult(Presets.parse(space, start.architecture))
   if (architecture === null) {
-    const unfit = Pairing.check({ ...services, given: start.supernet !== null })
+    const unfit = Compatibility.check({ ...services, given: start.supernet !== null })
     if (unfit !== undefined) return yield* unfit
     if (start.network !== null) {
       return yield* new RunFailure({

@@ -192,7 +192,7 @@ export interface StepReport {
   readonly accuracy: number | null
   readonly learningRate: number
   /** What the criterion had to say about the batch, or a part of it. */
-  readonly remark: string | undefined
+  readonly warning: string | undefined
   /** What the search strategy told of its own step, where one was due. */
   readonly learned: LearningMetrics | undefined
   /** The epoch that this step ended. */
@@ -299,9 +299,9 @@ export const update = (
     const key = Key.derive(setup.key, epoch, inEpoch, "step")
     const learningRate = setup.learningRate * setup.schedule(state.step)
     const { learner, metrics: learned } = yield* learn(setup, state, validation)
-    const belief =
+    const distribution =
       setup.learner === undefined || learner === null ? undefined : setup.learner.gradient.distribution(learner)
-    const [training, sampler] = setup.sampler.next(state.sampler, belief)
+    const [training, sampler] = setup.sampler.next(state.sampler, distribution)
     const forwards = setup.forwards(training)
     const parts = partsOf(batch, setup.accumulate)
 
@@ -309,7 +309,7 @@ export const update = (
     let stats = state.variables.stats
     let loss = 0
     let accuracy = 0
-    let remark: string | undefined
+    let warning: string | undefined
     const release = () => {
       if (learner !== null) Parameters.disposeReplacedUnsafe(learner.tensors, state.learner?.tensors ?? {})
       Parameters.disposeUnsafe(gradients)
@@ -336,7 +336,7 @@ export const update = (
         labels.dispose()
         result.loss.dispose()
         result.output.dispose()
-        remark ??= result.remark
+        warning ??= result.warning
         const value = lossValues[0] as number
         if (!Number.isFinite(value)) {
           Parameters.disposeUnsafe(result.gradients)
@@ -410,7 +410,7 @@ export const update = (
       history: epochDone === undefined ? state.history : [...state.history, epochDone]
     }
     const told = setup.classifies ? accuracy : null
-    return [next, { loss, accuracy: told, learningRate, remark, learned, epochDone }] as const
+    return [next, { loss, accuracy: told, learningRate, warning, learned, epochDone }] as const
   })
 
 /**

@@ -8,7 +8,7 @@ import * as Scope from "effect/Scope"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import * as SearchStrategyLaws from "../../property-tests/SearchStrategyLaws.ts"
 import { fakeSpace } from "../../property-tests/testing/FakeSpace.ts"
-import * as BudgetSampler from "../cost/BudgetSampler.ts"
+import * as FeasibleSet from "../cost/FeasibleSet.ts"
 import * as LookupTable from "../cost/LookupTable.ts"
 import * as Engines from "../engine/Engines.ts"
 import { gradientMismatch } from "../engine/FiniteDifferences.ts"
@@ -18,7 +18,7 @@ import * as Learner from "../run/Learner.ts"
 import * as ProxylessNas from "../search-space/ProxylessNas.ts"
 import type { SearchSpaceShape } from "../search-space/SearchSpace.ts"
 import * as ArchitectureGenerator from "./ArchitectureGenerator.ts"
-import * as Generator from "./generator/Generator.ts"
+import * as GeneratorNetwork from "./generator/GeneratorNetwork.ts"
 import * as Grid from "./generator/Grid.ts"
 import * as PriorPool from "./generator/PriorPool.ts"
 import type { GradientSearch, LearnerState, LearningStep } from "./SearchStrategy.ts"
@@ -65,11 +65,11 @@ const everything = { metric: "flops", min: 0, max: 1e9 } as const
 
 const madeFor = (space: SearchSpaceShape, given = {}, budget: { min: number; max: number } = everything) => {
   const entries = entriesOf(space)
-  const sampler = Result.getOrThrow(BudgetSampler.make(space, entries, { metric: "flops", ...budget }))
+  const feasible = Result.getOrThrow(FeasibleSet.make(space, entries, { metric: "flops", ...budget }))
   const chosen = options(given)
-  const strategy = Result.getOrThrow(ArchitectureGenerator.make(space, entries, sampler, chosen))
-  const on = Result.getOrThrow(ArchitectureGenerator.foundation(space, entries, "flops", chosen))
-  return { entries, sampler, strategy, gradient: strategy.gradient as GradientSearch, on }
+  const strategy = Result.getOrThrow(ArchitectureGenerator.make(space, entries, feasible, chosen))
+  const on = Result.getOrThrow(ArchitectureGenerator.generatorContext(space, entries, "flops", chosen))
+  return { entries, feasible, strategy, gradient: strategy.gradient as GradientSearch, on }
 }
 
 /** A made-up task: each option has a merit of its own, more of it where it costs more. */
@@ -130,7 +130,7 @@ const prefixed = (tree: Parameters.ParameterTree): Parameters.ParameterTree =>
 describe("a step of training", () => {
   it("has the gradient of its loss in the generator's parameters", () => {
     const { on } = madeFor(composed, { channels: 4, depth: 1, targetPlanes: 2 })
-    const start = Generator.initialise(on.size, Key.make(1))
+    const start = GeneratorNetwork.initialise(on.size, Key.make(1))
     const names = Object.keys(start).sort()
     // Away from zero, so that no rectifier turns within a difference.
     const inputs = names.map((name) =>
@@ -140,7 +140,7 @@ describe("a step of training", () => {
     const mismatch = gradientMismatch(
       (...tensors) =>
         ArchitectureGenerator.stepLoss(on, Object.fromEntries(names.map((name, i) => [name, tensors[i]!])), {
-          aims: [0.7, 0.2].map((t) => ({ target: (1 - t) * on.range.min + t * on.range.max, prior: prior! })),
+          inputs: [0.7, 0.2].map((t) => ({ target: (1 - t) * on.range.min + t * on.range.max, prior: prior! })),
           costWeight: 3,
           key: Key.make(2),
           temperature: 1.5,
@@ -174,7 +174,7 @@ describe("a step of training", () => {
     for (const one of [state, next, again]) Parameters.disposeUnsafe(one.tensors)
   })
 
-  it("aims at targets from every part of the range in turn, and cools down evenly", () => {
+  it("inputs at targets from every part of the range in turn, and cools down evenly", () => {
     const range = { metric: "flops", min: 100, max: 200 } as const
     const targets = Array.from({ length: 20 }, (_, step) => ArchitectureGenerator.targetOf(range, 5, Key.make(1), step))
     for (const round of [0, 5, 10, 15]) {
@@ -195,7 +195,7 @@ describe("a trained generator", () => {
     ["plain", plain],
     ["composed", composed]
   ] as const)("draws costs that follow their targets, and beats most random draws at its task (%s)", (_, space) => {
-    const { gradient, on, sampler } = madeFor(space)
+    const { gradient, on, feasible } = madeFor(space)
     const begin = gradient.init(Key.make(1))
     const untrained = gradient.review?.(begin)
     const state = train(space, gradient, begin, 0, steps, steps)
@@ -214,12 +214,12 @@ describe("a trained generator", () => {
       })
     // For a budget in the middle: what it generates against architectures of the same budget.
     const max = (on.range.min + on.range.max) / 2
-    const half = Result.getOrThrow(BudgetSampler.make(space, on.entries, { metric: "flops", min: 0, max }))
+    const half = Result.getOrThrow(FeasibleSet.make(space, on.entries, { metric: "flops", min: 0, max }))
     const generated = ArchitectureGenerator.generate(on, ArchitectureGenerator.trainedOf(state), half)
     expect(generated.cost).toBeLessThanOrEqual(max)
-    const own = loss(sampler.options.indicesUnsafe(generated.genotype))
+    const own = loss(feasible.options.indicesUnsafe(generated.genotype))
     const random = Array.from({ length: 40 }, (__, i) =>
-      loss(sampler.options.indicesUnsafe(half.sample(Key.derive(Key.make(3), i))))
+      loss(feasible.options.indicesUnsafe(half.sample(Key.derive(Key.make(3), i))))
     ).sort((a, b) => a - b)
     expect(own).toBeLessThan(random[9]!)
     Parameters.disposeUnsafe(state.tensors)
@@ -301,12 +301,12 @@ describe("a trained generator", () => {
       [plain, 0, 60],
       [composed, 0, 150]
     ] as const) {
-      const { gradient, sampler, strategy } = madeFor(space, {}, { min, max })
+      const { gradient, feasible, strategy } = madeFor(space, {}, { min, max })
       const state = train(space, gradient, gradient.init(Key.make(1)), 0, 20, 20)
       const begun = { ...strategy, init: (key: Key.Key) => gradient.conclude(state, key) }
-      SearchStrategyLaws.check(() => begun, { space, sampler, runs: 4 })
-      SearchStrategyLaws.check(() => strategy, { space, sampler, runs: 4 })
-      SearchStrategyLaws.checkGradient(() => strategy, { space, sampler, runs: 1, steps: 3 })
+      SearchStrategyLaws.check(() => begun, { space, feasible, runs: 4 })
+      SearchStrategyLaws.check(() => strategy, { space, feasible, runs: 4 })
+      SearchStrategyLaws.checkGradient(() => strategy, { space, feasible, runs: 1, steps: 3 })
       Parameters.disposeUnsafe(state.tensors)
     }
   })
@@ -321,9 +321,9 @@ describe("a trained generator", () => {
       [composed, entriesOf(composed)],
       [proxyless, flops]
     ] as const) {
-      const on = Result.getOrThrow(ArchitectureGenerator.foundation(space, entries, "flops", small))
+      const on = Result.getOrThrow(ArchitectureGenerator.generatorContext(space, entries, "flops", small))
       const trained = {
-        params: Generator.initialise(on.size, Key.make(1)),
+        params: GeneratorNetwork.initialise(on.size, Key.make(1)),
         pool: PriorPool.make(entries, on.range, 4, Key.make(2))
       }
       const span = on.range.max - on.range.min
@@ -332,15 +332,15 @@ describe("a trained generator", () => {
         const key = Key.derive(Key.make(6), i)
         const max = on.range.min + span * (1.2 * Key.uniform(key) - 0.1)
         const min = Math.max(0, max - span * Key.uniform(key, 1) ** 3)
-        const sampler = BudgetSampler.make(space, entries, { metric: "flops", min, max })
-        if (Result.isFailure(sampler)) {
-          expect(sampler.failure._tag).toBe("BudgetInfeasible")
+        const feasible = FeasibleSet.make(space, entries, { metric: "flops", min, max })
+        if (Result.isFailure(feasible)) {
+          expect(feasible.failure._tag).toBe("BudgetInfeasible")
           refused += 1
           continue
         }
-        const { cost, genotype } = ArchitectureGenerator.generate(on, trained, sampler.success)
-        expect(sampler.success.contains(genotype)).toBe(true)
-        expect(cost).toBe(sampler.success.cost(genotype))
+        const { cost, genotype } = ArchitectureGenerator.generate(on, trained, feasible.success)
+        expect(feasible.success.contains(genotype)).toBe(true)
+        expect(cost).toBe(feasible.success.cost(genotype))
         answered += 1
       }
       expect(answered).toBeGreaterThan(0)
@@ -350,19 +350,19 @@ describe("a trained generator", () => {
   })
 })
 
-describe("its foundation", () => {
-  it("aims at what there is, and refuses a range of targets without an architecture", () => {
+describe("its context", () => {
+  it("inputs at what there is, and refuses a range of targets without an architecture", () => {
     const entries = entriesOf(plain)
-    const foundation = (given: Partial<typeof ArchitectureGenerator.Options.Encoded>) =>
-      ArchitectureGenerator.foundation(plain, entries, "flops", options(given))
+    const generatorContext = (given: Partial<typeof ArchitectureGenerator.Options.Encoded>) =>
+      ArchitectureGenerator.generatorContext(plain, entries, "flops", options(given))
     const most = entries.layers.reduce((sum, costs) => sum + Math.max(...costs), 10)
-    expect(Result.getOrThrow(foundation({})).range).toEqual({ metric: "flops", min: 10, max: most })
-    expect(Result.getOrThrow(foundation({ lowest: 50, highest: 1e9 })).range).toEqual({
+    expect(Result.getOrThrow(generatorContext({})).range).toEqual({ metric: "flops", min: 10, max: most })
+    expect(Result.getOrThrow(generatorContext({ lowest: 50, highest: 1e9 })).range).toEqual({
       metric: "flops",
       min: 50,
       max: most
     })
-    const refused = foundation({ lowest: 1e6 })
+    const refused = generatorContext({ lowest: 1e6 })
     expect(Result.isFailure(refused) && refused.failure.message).toMatch(/no architecture of plain has flops between/)
   })
 

@@ -17,7 +17,7 @@
  * import * as tf from "@tensorflow/tfjs-core"
  * import * as Result from "effect/Result"
  * import * as Schema from "effect/Schema"
- * import * as BudgetSampler from "../cost/BudgetSampler.ts"
+ * import * as FeasibleSet from "../cost/FeasibleSet.ts"
  * import * as LookupTable from "../cost/LookupTable.ts"
  * import * as Key from "../random/Key.ts"
  * import * as Tiny from "../search-space/Tiny.ts"
@@ -27,15 +27,15 @@
  * const space = Result.getOrThrow(Tiny.make({ stemStride: 2 }, task))
  * const { flops } = LookupTable.fromSpace(space)
  * const budget = { metric: "flops", min: 2e6, max: 2.5e6 } as const
- * const sampler = Result.getOrThrow(BudgetSampler.make(space, flops, budget))
+ * const feasible = Result.getOrThrow(FeasibleSet.make(space, flops, budget))
  * const options = Schema.decodeUnknownSync(ArchitectureGenerator.Options)({ channels: 8, depth: 1, priors: 4 })
- * const strategy = Result.getOrThrow(ArchitectureGenerator.make(space, flops, sampler, options))
+ * const strategy = Result.getOrThrow(ArchitectureGenerator.make(space, flops, feasible, options))
  * strategy.name // => ArchitectureGenerator.component.name
  * const state = strategy.gradient.init(Key.make(1))
  * ArchitectureGenerator.interfaceOf(state) // => task
- * const on = Result.getOrThrow(ArchitectureGenerator.foundation(space, flops, "flops", options))
+ * const on = Result.getOrThrow(ArchitectureGenerator.generatorContext(space, flops, "flops", options))
  * const trained = ArchitectureGenerator.trainedOf(state)
- * const { cost } = ArchitectureGenerator.generate(on, trained, sampler)
+ * const { cost } = ArchitectureGenerator.generate(on, trained, feasible)
  * cost >= 2e6 && cost <= 2.5e6 // => true
  * const swept = ArchitectureGenerator.sweep(on, trained, 3)
  * swept.targets.length // => 3
@@ -43,8 +43,8 @@
  * const target = ArchitectureGenerator.targetOf(on.range, 2, Key.make(1), 0)
  * target >= on.range.min && target <= on.range.max // => true
  * ArchitectureGenerator.temperatureOf({ temperature: 4, finalTemperature: 1 }, 0, 10) // => 4
- * const aims = [{ target, prior: trained.pool[0] }]
- * const input = { aims, costWeight: 1, key: Key.make(1), temperature: 1, taskLoss: () => tf.scalar(2) }
+ * const inputs = [{ target, prior: trained.pool[0] }]
+ * const input = { inputs, costWeight: 1, key: Key.make(1), temperature: 1, taskLoss: () => tf.scalar(2) }
  * const step = ArchitectureGenerator.stepLoss(on, trained.params, input)
  * step.loss.dataSync()[0] >= 2 // => true
  * ```
@@ -55,8 +55,8 @@ import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { define } from "../component/Component.ts"
-import type { BudgetSampler } from "../cost/BudgetSampler.ts"
 import { type Budget, BudgetInfeasible, type CostEntries, CostModel } from "../cost/CostModel.ts"
+import type { FeasibleSet } from "../cost/FeasibleSet.ts"
 import * as LayerOptions from "../cost/LayerOptions.ts"
 import { SearchBudget } from "../cost/SearchBudget.ts"
 import { valueAndGradient } from "../nn/Gradient.ts"
@@ -69,7 +69,7 @@ import * as Key from "../random/Key.ts"
 import { type Genotype, SearchSpace, type SearchSpaceShape } from "../search-space/SearchSpace.ts"
 import { NonNegative, Positive, PositiveInt } from "../support/Numbers.ts"
 import * as Distribution from "./Distribution.ts"
-import * as Generator from "./generator/Generator.ts"
+import * as GeneratorNetwork from "./generator/GeneratorNetwork.ts"
 import * as Grid from "./generator/Grid.ts"
 import * as PriorPool from "./generator/PriorPool.ts"
 import * as RankCorrelation from "./RankCorrelation.ts"
@@ -125,10 +125,10 @@ export type Options = typeof Options.Type
 export type GeneratorSpace = Pick<SearchSpaceShape, "canonical" | "interface" | "layers" | "name">
 
 /** What a generator is made from: the space, its costs, the range of targets, how large the network is. */
-export interface Foundation {
+export interface GeneratorContext {
   readonly space: GeneratorSpace
   readonly grid: Grid.Grid
-  readonly size: Generator.GeneratorSize
+  readonly size: GeneratorNetwork.GeneratorSize
   readonly entries: CostEntries
   readonly layerOptions: LayerOptions.LayerOptions
   /** The targets it is trained for. */
@@ -136,15 +136,15 @@ export interface Foundation {
 }
 
 /**
- * The foundation by options; targets not given are the costs of the cheapest and the most expensive architecture. `BudgetInfeasible`
+ * The context by options; targets not given are the costs of the cheapest and the most expensive architecture. `BudgetInfeasible`
  * where no architecture has a cost among the targets.
  */
-export const foundation = (
+export const generatorContext = (
   space: GeneratorSpace,
   entries: CostEntries,
   metric: Budget["metric"],
   options: Pick<Options, "channels" | "depth" | "highest" | "lowest" | "targetPlanes">
-): Result.Result<Foundation, BudgetInfeasible> => {
+): Result.Result<GeneratorContext, BudgetInfeasible> => {
   const end = (of: (...costs: ReadonlyArray<number>) => number) =>
     entries.layers.reduce((sum, costs) => sum + of(...costs), entries.base)
   const smallest = end(Math.min)
@@ -183,24 +183,28 @@ export interface Trained {
 }
 
 /** A target cost, and the prior that it is drawn from. */
-interface Aim {
+interface GenerationInput {
   readonly target: number
   readonly prior: PriorPool.Prior
 }
 
-/** The pictures that the generator draws, one an aim: [aims, rows, columns]. Differentiable. */
-const picturesOf = (on: Foundation, params: ParameterTree, aims: ReadonlyArray<Aim>): tf.Tensor3D =>
-  Generator.apply(
+/** The pictures that the generator draws, one an aim: [inputs, rows, columns]. Differentiable. */
+const picturesOf = (on: GeneratorContext, params: ParameterTree, inputs: ReadonlyArray<GenerationInput>): tf.Tensor3D =>
+  GeneratorNetwork.apply(
     on.size,
     on.grid,
     params,
-    aims.map(({ prior, target }) => ({ target: place(on.range, target), prior: Grid.draw(on.grid, prior.indices) }))
+    inputs.map(({ prior, target }) => ({ target: place(on.range, target), prior: Grid.draw(on.grid, prior.indices) }))
   )
 
 /** The scores that the generator draws, as numbers: [aim][layer][option]. */
-const scores = (on: Foundation, { params }: Trained, aims: ReadonlyArray<Aim>): ReadonlyArray<Distribution.Rows> => {
-  const pictures = picturesOf(on, params, aims)
-  const rows = aims.map((_, aim) => {
+const scores = (
+  on: GeneratorContext,
+  { params }: Trained,
+  inputs: ReadonlyArray<GenerationInput>
+): ReadonlyArray<Distribution.Rows> => {
+  const pictures = picturesOf(on, params, inputs)
+  const rows = inputs.map((_, aim) => {
     const tensors = Grid.optionScores(on.grid, pictures, aim)
     const numbers = tensors.map((row) => Array.from(row.dataSync()))
     tf.dispose([...tensors])
@@ -231,15 +235,15 @@ export interface Generated {
  * that is in the band, else the most likely of all that are. The target is the upper end of the band, or the nearest
  * that the generator was trained for.
  */
-export const generate = (on: Foundation, trained: Trained, sampler: BudgetSampler): Generated => {
-  const target = goalOf(on.range, sampler.budget)
+export const generate = (on: GeneratorContext, trained: Trained, feasible: FeasibleSet): Generated => {
+  const target = goalOf(on.range, feasible.budget)
   const [rows = []] = scores(on, trained, [{ target, prior: PriorPool.nearest(trained.pool, target)[0]! }])
   const indices = likeliest(rows)
   const drawn = PriorPool.costOf(on.entries, indices)
-  const genotype = isWithin(sampler.budget, drawn)
+  const genotype = isWithin(feasible.budget, drawn)
     ? on.layerOptions.genotype(indices)
-    : sampler.mostValuable(Distribution.logProbabilities(rows))
-  return { genotype, cost: sampler.cost(genotype), target, drawn }
+    : feasible.mostValuable(Distribution.logProbabilities(rows))
+  return { genotype, cost: feasible.cost(genotype), target, drawn }
 }
 
 const isWithin = ({ max, min }: Pick<Budget, "max" | "min">, cost: number): boolean => cost >= min && cost <= max
@@ -257,11 +261,11 @@ export interface Sweep {
 }
 
 /** Draws an architecture for each of `count` targets, spread evenly over the range that the generator was trained for. */
-export const sweep = (on: Foundation, trained: Trained, count: number): Sweep => {
+export const sweep = (on: GeneratorContext, trained: Trained, count: number): Sweep => {
   const { max, min } = on.range
   const targets = Array.from({ length: count }, (_, i) => min + ((max - min) * i) / Math.max(1, count - 1))
-  const aims = targets.map((target) => ({ target, prior: PriorPool.nearest(trained.pool, target)[0]! }))
-  const costs = scores(on, trained, aims).map((rows) => PriorPool.costOf(on.entries, likeliest(rows)))
+  const inputs = targets.map((target) => ({ target, prior: PriorPool.nearest(trained.pool, target)[0]! }))
+  const costs = scores(on, trained, inputs).map((rows) => PriorPool.costOf(on.entries, likeliest(rows)))
   const distance = costs.reduce((sum, cost, i) => sum + Math.abs(cost - targets[i]!), 0) / count
   return {
     targets,
@@ -360,7 +364,7 @@ export const temperatureOf = (
 /** What a step's loss depends on beside the generator's parameters. */
 export interface StepInput {
   /** The task's loss is that of the first. */
-  readonly aims: ReadonlyArray<Aim>
+  readonly inputs: ReadonlyArray<GenerationInput>
   readonly costWeight: number
   readonly key: Key.Key
   readonly temperature: number
@@ -369,14 +373,14 @@ export interface StepInput {
 
 /**
  * The loss of a step: the task's under Gumbel-softmax weights of what is drawn for the first aim, and `costWeight` times the
- * squared distance of the weighted cost from the target, in spans of the range of targets, mean over the aims. The
- * further aims cost next to nothing, as they need no supernet, and tell much more of how cost depends on the target.
+ * squared distance of the weighted cost from the target, in spans of the range of targets, mean over the inputs. The
+ * further inputs cost next to nothing, as they need no supernet, and tell much more of how cost depends on the target.
  */
-export const stepLoss = (on: Foundation, params: ParameterTree, input: StepInput) => {
-  const { aims, costWeight, key, taskLoss, temperature } = input
+export const stepLoss = (on: GeneratorContext, params: ParameterTree, input: StepInput) => {
+  const { inputs, costWeight, key, taskLoss, temperature } = input
   const span = spanOf(on.range)
-  const pictures = picturesOf(on, params, aims)
-  const each = aims.map(({ target }, aim) => {
+  const pictures = picturesOf(on, params, inputs)
+  const each = inputs.map(({ target }, aim) => {
     const drawn = Grid.optionScores(on.grid, pictures, aim)
     const own = Key.derive(key, "noise", aim)
     const weights = Distribution.weightsOf(drawn, { relaxation: "gumbel-softmax", hard: false, temperature }, own)
@@ -396,7 +400,7 @@ export const stepLoss = (on: Foundation, params: ParameterTree, input: StepInput
  * no temperature and no chance targets, so that passes can be compared at all.
  */
 export const objectiveOf = (
-  on: Pick<Foundation, "range">,
+  on: Pick<GeneratorContext, "range">,
   costWeight: number,
   { costs, targets }: Pick<Sweep, "costs" | "targets">,
   losses: ReadonlyArray<number>
@@ -413,7 +417,7 @@ const figuresOf = ({ deviation, kendall, spearman }: Sweep): Readonly<Record<str
   ...(spearman === null ? {} : { spearman })
 })
 
-const learning = (on: Foundation, options: Options, sampler: BudgetSampler): GradientSearch => {
+const learning = (on: GeneratorContext, options: Options, feasible: FeasibleSet): GradientSearch => {
   const optimizer = Optimizer.fromConfig(options.optimizer)
   const span = spanOf(on.range)
 
@@ -425,12 +429,12 @@ const learning = (on: Foundation, options: Options, sampler: BudgetSampler): Gra
     const params = under(paramPrefix, state.tensors)
     const temperature = temperatureOf(options, step, steps)
     const targets = Key.derive(json.key, "targets")
-    const aims = Array.from({ length: options.targets }, (_, i): Aim => {
+    const inputs = Array.from({ length: options.targets }, (_, i): GenerationInput => {
       const target = targetOf(on.range, options.targets, targets, step * options.targets + i)
       return { target, prior: PriorPool.nearest(json.pool, target)[0]! }
     })
-    const { target } = aims[0]!
-    const input = { aims, costWeight: options.costWeight, key, temperature, taskLoss }
+    const { target } = inputs[0]!
+    const input = { inputs, costWeight: options.costWeight, key, temperature, taskLoss }
     const { gradients, loss, rest } = valueAndGradient(() => stepLoss(on, params, input), params)
     const before = { slots: slotsOf(state.tensors), counts: json.counts }
     const learningRate = options.optimizer.learningRate * Schedule.cosine(steps)(step)
@@ -456,11 +460,11 @@ const learning = (on: Foundation, options: Options, sampler: BudgetSampler): Gra
     architectures: (state) => {
       const { max, min } = on.range
       const trained = currentOf(state)
-      const aims = Array.from({ length: options.judged }, (_, i): Aim => {
+      const inputs = Array.from({ length: options.judged }, (_, i): GenerationInput => {
         const target = min + ((i + 0.5) / options.judged) * (max - min)
         return { target, prior: PriorPool.nearest(trained.pool, target)[0]! }
       })
-      return scores(on, trained, aims).map((rows) => on.layerOptions.genotype(likeliest(rows)))
+      return scores(on, trained, inputs).map((rows) => on.layerOptions.genotype(likeliest(rows)))
     },
     tell: (state, pass, losses) => {
       const json = decodeLearner(state.json)
@@ -484,7 +488,7 @@ const learning = (on: Foundation, options: Options, sampler: BudgetSampler): Gra
   /** The generator's own architectures of the budget, its most likely one first; as many as are to be scored. */
   const candidates = (state: LearnerState, key: Key.Key): ReadonlyArray<Genotype> => {
     const trained = trainedOf(state)
-    const wanted = sampler.count < options.evaluations ? Number(sampler.count) : options.evaluations
+    const wanted = feasible.count < options.evaluations ? Number(feasible.count) : options.evaluations
     const out: Array<Genotype> = []
     const seen = new Set<string>()
     const take = (genotype: Genotype) => {
@@ -493,30 +497,30 @@ const learning = (on: Foundation, options: Options, sampler: BudgetSampler): Gra
       seen.add(name)
       out.push(genotype)
     }
-    take(generate(on, trained, sampler).genotype)
+    take(generate(on, trained, feasible).genotype)
     // Seen from every prior, without and with noise: what is in the band as it is drawn.
-    const target = goalOf(on.range, sampler.budget)
-    const aims = PriorPool.nearest(trained.pool, target).map((prior): Aim => ({ target, prior }))
-    const seenFrom = scores(on, trained, aims)
+    const target = goalOf(on.range, feasible.budget)
+    const inputs = PriorPool.nearest(trained.pool, target).map((prior): GenerationInput => ({ target, prior }))
+    const seenFrom = scores(on, trained, inputs)
     for (let draw = 0; draw < patience * wanted && out.length < wanted; draw += 1) {
       const rows = seenFrom[draw % seenFrom.length]!
       const noise = Key.derive(key, "draw", draw)
       const indices = likeliest(draw < seenFrom.length ? rows : Distribution.perturbed(rows, noise))
-      if (isWithin(sampler.budget, PriorPool.costOf(on.entries, indices))) take(on.layerOptions.genotype(indices))
+      if (isWithin(feasible.budget, PriorPool.costOf(on.entries, indices))) take(on.layerOptions.genotype(indices))
     }
     // A band too narrow to be hit: the most probable within it, through noise.
     const [nearest = []] = seenFrom
     for (let draw = 0; draw < wanted && out.length < wanted; draw += 1) {
-      take(sampler.mostValuable(Distribution.perturbed(nearest, Key.derive(key, "moved", draw))))
+      take(feasible.mostValuable(Distribution.perturbed(nearest, Key.derive(key, "moved", draw))))
     }
     // A generator that is sure of itself hardly draws another one: the rest of the band serves too.
-    return [...out, ...drawManyUnseen(sampler, Key.derive(key, "rest"), wanted - out.length, seen, on.space.canonical)]
+    return [...out, ...drawManyUnseen(feasible, Key.derive(key, "rest"), wanted - out.length, seen, on.space.canonical)]
   }
 
   return {
     plan: { _tag: "AfterSupernet", epochs: options.epochs, batchSize: options.batchSize },
     init: (key) => ({
-      tensors: prefixed(paramPrefix, Generator.initialise(on.size, Key.derive(key, "generator"))),
+      tensors: prefixed(paramPrefix, GeneratorNetwork.initialise(on.size, Key.derive(key, "generator"))),
       json: {
         interface: { input: [...on.space.interface.input], head: { ...on.space.interface.head } },
         key: { k0: key.k0, k1: key.k1 },
@@ -530,7 +534,7 @@ const learning = (on: Foundation, options: Options, sampler: BudgetSampler): Gra
     choice,
     distribution: (state) => {
       const trained = trainedOf(state)
-      const target = goalOf(on.range, sampler.budget)
+      const target = goalOf(on.range, feasible.budget)
       const [logits = []] = scores(on, trained, [{ target, prior: PriorPool.nearest(trained.pool, target)[0]! }])
       return {
         logits,
@@ -564,15 +568,15 @@ const decodeState = Schema.decodeUnknownSync(State)
 export const make = (
   space: GeneratorSpace,
   entries: CostEntries,
-  sampler: BudgetSampler,
+  feasible: FeasibleSet,
   options: Options
 ): Result.Result<SearchStrategyShape, BudgetInfeasible> =>
-  Result.map(foundation(space, entries, sampler.budget.metric, options), (on): SearchStrategyShape => {
+  Result.map(generatorContext(space, entries, feasible.budget.metric, options), (on): SearchStrategyShape => {
     return {
       name: "architecture-generator",
-      evaluations: sampler.count < options.evaluations ? Number(sampler.count) : options.evaluations,
+      evaluations: feasible.count < options.evaluations ? Number(feasible.count) : options.evaluations,
       distinct: true,
-      gradient: learning(on, options, sampler),
+      gradient: learning(on, options, feasible),
       init: (key) => ({ ...SearchProgress.initial(key), candidates: null }),
       ask: (state) => {
         const now = decodeState(state)
@@ -580,7 +584,7 @@ export const make = (
         if (open.length > 0) return [open, state]
         if (now.generation > 0) return [[], state]
         const candidates =
-          now.candidates ?? drawManyUnseen(sampler, now.key, options.evaluations, new Set(), space.canonical)
+          now.candidates ?? drawManyUnseen(feasible, now.key, options.evaluations, new Set(), space.canonical)
         return [candidates, SearchProgress.begin(now, candidates, space.canonical)]
       },
       tell: (state, scored) => SearchProgress.tell(decodeState(state), scored, (progress) => progress),
@@ -601,8 +605,8 @@ export const component = define({
       Effect.gen(function* () {
         const space = yield* SearchSpace
         const costs = yield* CostModel
-        const { budget, sampler } = yield* SearchBudget
-        return SearchStrategy.of(yield* Effect.fromResult(make(space, costs.entries(budget.metric), sampler, options)))
+        const { budget, feasible } = yield* SearchBudget
+        return SearchStrategy.of(yield* Effect.fromResult(make(space, costs.entries(budget.metric), feasible, options)))
       })
     )
 })

@@ -2,7 +2,7 @@
  * Distributions over architectures, layer by layer independent, and how the options of a layer are mixed by one: the
  * softmax of DARTS (Liu et al. 2019, section 2.2), the Gumbel-softmax of FBNet (Wu et al. 2019, section 3.2; Jang et al.
  * 2017), and its straight-through form, a single option forward with the relaxation's gradient (Jang et al. 2017, section
- * 2.2; GDAS: Dong and Yang 2019). Every function comes on numbers, for samplers and reports, or on tensors, for
+ * 2.2; GDAS: Dong and Yang 2019). Every function comes on numbers, for searchers and reports, or on tensors, for
  * gradients.
  *
  * Costs are expected ones: linear in the probabilities, which sum to 1 in every layer, and never computed from raw

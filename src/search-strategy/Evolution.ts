@@ -12,7 +12,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { define } from "../component/Component.ts"
-import type { BudgetSampler } from "../cost/BudgetSampler.ts"
+import type { FeasibleSet } from "../cost/FeasibleSet.ts"
 import { SearchBudget } from "../cost/SearchBudget.ts"
 import * as Key from "../random/Key.ts"
 import { type Genotype, SearchSpace, type SearchSpaceShape } from "../search-space/SearchSpace.ts"
@@ -91,7 +91,7 @@ const attempts = 16
  * import * as Option from "effect/Option"
  * import * as Result from "effect/Result"
  * import * as Schema from "effect/Schema"
- * import * as BudgetSampler from "../cost/BudgetSampler.ts"
+ * import * as FeasibleSet from "../cost/FeasibleSet.ts"
  * import * as LookupTable from "../cost/LookupTable.ts"
  * import * as Key from "../random/Key.ts"
  * import * as Tiny from "../search-space/Tiny.ts"
@@ -100,9 +100,9 @@ const attempts = 16
  * const task = { input: [28, 28, 1], head: { _tag: "Classifier", classes: 10 } } as const
  * const space = Result.getOrThrow(Tiny.make({ stemStride: 2 }, task))
  * const budget = { metric: "flops", min: 0, max: 2.5e6 } as const
- * const sampler = Result.getOrThrow(BudgetSampler.make(space, LookupTable.fromSpace(space).flops, budget))
+ * const feasible = Result.getOrThrow(FeasibleSet.make(space, LookupTable.fromSpace(space).flops, budget))
  * const options = Schema.decodeUnknownSync(Evolution.Options)({ evaluations: 30 })
- * const strategy = Evolution.make(space, sampler, options)
+ * const strategy = Evolution.make(space, feasible, options)
  * let state = strategy.init(Key.make(1))
  * let scored = 0
  * for (;;) {
@@ -110,7 +110,7 @@ const attempts = 16
  *   if (candidates.length === 0) break
  *   scored += candidates.length
  *   const score = (genotype: ReadonlyArray<number>) => {
- *     const cost = sampler.cost(genotype)
+ *     const cost = feasible.cost(genotype)
  *     return { genotype, cost, score: { objective: -cost, metrics: {} } }
  *   }
  *   state = strategy.tell(asked, candidates.map(score))
@@ -123,10 +123,10 @@ const attempts = 16
  */
 export const make = (
   space: Pick<SearchSpaceShape, "canonical">,
-  sampler: BudgetSampler,
+  feasible: FeasibleSet,
   options: Options
 ): SearchStrategyShape => {
-  const { counts, indicesUnsafe } = sampler.options
+  const { counts, indicesUnsafe } = feasible.options
   /** Layers in which there is something to choose. */
   const open = counts.flatMap((count, layer) => (count > 1 ? [layer] : []))
   const { crossover, evaluations, initial, mutation, offspring, parents } = settings(options, open.length || 1)
@@ -141,7 +141,7 @@ export const make = (
       changed.has(layer) ? all[layer]!.filter((other) => other !== option) : [option]
     )
     for (let freed = 0; freed <= order.length; freed += 1) {
-      const restricted = sampler.restrict(allowed)
+      const restricted = feasible.restrict(allowed)
       if (Option.isSome(restricted)) {
         const child = drawUnseen(restricted.value, Key.derive(key, "child", freed), seen, space.canonical)
         if (child !== undefined) return child
@@ -159,7 +159,7 @@ export const make = (
     other: ReadonlyArray<number>,
     seen: ReadonlySet<string>
   ): Genotype | undefined => {
-    const restricted = sampler.restrict(
+    const restricted = feasible.restrict(
       one.map((option, layer) => (option === other[layer] ? [option] : [option, other[layer]!]))
     )
     return Option.isSome(restricted) ? drawUnseen(restricted.value, key, seen, space.canonical) : undefined
@@ -181,14 +181,14 @@ export const make = (
         if (child !== undefined) return child
       }
     }
-    return drawUnseen(sampler, Key.derive(key, "any"), seen, space.canonical)
+    return drawUnseen(feasible, Key.derive(key, "any"), seen, space.canonical)
   }
 
   const generation = (state: State): ReadonlyArray<Genotype> => {
     const left = evaluations - state.seen.length
     const key = Key.derive(state.key, state.generation)
     const seen = new Set(state.seen)
-    if (state.pool.length === 0) return drawManyUnseen(sampler, key, Math.min(initial, left), seen, space.canonical)
+    if (state.pool.length === 0) return drawManyUnseen(feasible, key, Math.min(initial, left), seen, space.canonical)
     const pool = state.pool.map(({ genotype }) => indicesUnsafe(genotype))
     const children: Array<Genotype> = []
     for (let i = 0; i < Math.min(offspring, left); i += 1) {
@@ -215,9 +215,9 @@ export const make = (
         : [candidates, SearchProgress.begin(now, candidates, space.canonical)]
     },
     tell: (state, scored) =>
-      SearchProgress.tell(decode(state), scored, (progress, told) => ({
+      SearchProgress.tell(decode(state), scored, (progress, received) => ({
         ...progress,
-        pool: [...progress.pool, ...told].sort(SearchProgress.compare).slice(0, parents)
+        pool: [...progress.pool, ...received].sort(SearchProgress.compare).slice(0, parents)
       })),
     best: (state) => SearchProgress.best(decode(state))
   }
@@ -234,8 +234,8 @@ export const component = define({
       SearchStrategy,
       Effect.gen(function* () {
         const space = yield* SearchSpace
-        const { sampler } = yield* SearchBudget
-        return SearchStrategy.of(make(space, sampler, options))
+        const { feasible } = yield* SearchBudget
+        return SearchStrategy.of(make(space, feasible, options))
       })
     )
 })

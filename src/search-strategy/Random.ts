@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import { define } from "../component/Component.ts"
-import type { BudgetSampler } from "../cost/BudgetSampler.ts"
+import type { FeasibleSet } from "../cost/FeasibleSet.ts"
 import { SearchBudget } from "../cost/SearchBudget.ts"
 import * as Key from "../random/Key.ts"
 import { SearchSpace, type SearchSpaceShape } from "../search-space/SearchSpace.ts"
@@ -38,7 +38,7 @@ const decode = Schema.decodeUnknownSync(SearchProgress.SearchProgress)
  * import * as Option from "effect/Option"
  * import * as Result from "effect/Result"
  * import * as Schema from "effect/Schema"
- * import * as BudgetSampler from "../cost/BudgetSampler.ts"
+ * import * as FeasibleSet from "../cost/FeasibleSet.ts"
  * import * as LookupTable from "../cost/LookupTable.ts"
  * import * as Key from "../random/Key.ts"
  * import * as Tiny from "../search-space/Tiny.ts"
@@ -47,9 +47,9 @@ const decode = Schema.decodeUnknownSync(SearchProgress.SearchProgress)
  * const task = { input: [28, 28, 1], head: { _tag: "Classifier", classes: 10 } } as const
  * const space = Result.getOrThrow(Tiny.make({ stemStride: 2 }, task))
  * const budget = { metric: "flops", min: 0, max: 2.5e6 } as const
- * const sampler = Result.getOrThrow(BudgetSampler.make(space, LookupTable.fromSpace(space).flops, budget))
+ * const feasible = Result.getOrThrow(FeasibleSet.make(space, LookupTable.fromSpace(space).flops, budget))
  * const options = Schema.decodeUnknownSync(Random.Options)({ evaluations: 30, generation: 10 })
- * const strategy = Random.make(space, sampler, options)
+ * const strategy = Random.make(space, feasible, options)
  * let state = strategy.init(Key.make(1))
  * let scored = 0
  * for (;;) {
@@ -57,7 +57,7 @@ const decode = Schema.decodeUnknownSync(SearchProgress.SearchProgress)
  *   if (candidates.length === 0) break
  *   scored += candidates.length
  *   const score = (genotype: ReadonlyArray<number>) => {
- *     const cost = sampler.cost(genotype)
+ *     const cost = feasible.cost(genotype)
  *     return { genotype, cost, score: { objective: -cost, metrics: {} } }
  *   }
  *   state = strategy.tell(asked, candidates.map(score))
@@ -70,7 +70,7 @@ const decode = Schema.decodeUnknownSync(SearchProgress.SearchProgress)
  */
 export const make = (
   space: Pick<SearchSpaceShape, "canonical">,
-  sampler: BudgetSampler,
+  feasible: FeasibleSet,
   options: Options
 ): SearchStrategyShape => ({
   name: "random",
@@ -84,7 +84,7 @@ export const make = (
     const count = Math.min(options.generation, options.evaluations - progress.seen.length)
     if (count <= 0) return [[], state]
     const key = Key.derive(progress.key, progress.generation)
-    const candidates = drawManyUnseen(sampler, key, count, new Set(progress.seen), space.canonical)
+    const candidates = drawManyUnseen(feasible, key, count, new Set(progress.seen), space.canonical)
     return [candidates, SearchProgress.begin(progress, candidates, space.canonical)]
   },
   tell: (state, scored) => SearchProgress.tell(decode(state), scored, (progress) => progress),
@@ -102,8 +102,8 @@ export const component = define({
       SearchStrategy,
       Effect.gen(function* () {
         const space = yield* SearchSpace
-        const { sampler } = yield* SearchBudget
-        return SearchStrategy.of(make(space, sampler, options))
+        const { feasible } = yield* SearchBudget
+        return SearchStrategy.of(make(space, feasible, options))
       })
     )
 })

@@ -26,18 +26,18 @@ const checkLengths = (a: ReadonlyArray<number>, b: ReadonlyArray<number>): void 
 export const kendall = (a: ReadonlyArray<number>, b: ReadonlyArray<number>): number | null => {
   checkLengths(a, b)
   let agreement = 0
-  let told = 0
-  let toldToo = 0
+  let ordered = 0
+  let orderedToo = 0
   for (let i = 0; i < a.length; i += 1) {
     for (let j = i + 1; j < a.length; j += 1) {
       const one = order(a[i]!, a[j]!)
       const other = order(b[i]!, b[j]!)
       agreement += one * other
-      told += Math.abs(one)
-      toldToo += Math.abs(other)
+      ordered += Math.abs(one)
+      orderedToo += Math.abs(other)
     }
   }
-  return told === 0 || toldToo === 0 ? null : agreement / Math.sqrt(told * toldToo)
+  return ordered === 0 || orderedToo === 0 ? null : agreement / Math.sqrt(ordered * orderedToo)
 }
 
 /** Ranks from 1; equal numbers share the mean of theirs. */

@@ -48,7 +48,7 @@ export const SearchProgress = Schema.Struct({
   /** The current generation, in the order in which it was asked. */
   asked: Genotypes,
   /** Scores of it that have come in. */
-  told: Schema.Array(Scored),
+  received: Schema.Array(Scored),
   best: Schema.NullOr(Scored)
 })
 /** The common part of a searcher's state. */
@@ -60,7 +60,7 @@ export const initial = (key: Key.Key): SearchProgress => ({
   generation: 0,
   seen: [],
   asked: [],
-  told: [],
+  received: [],
   best: null
 })
 
@@ -78,8 +78,8 @@ export const compare = (a: Scored, b: Scored): number =>
 
 /** Candidates of the current generation without a score yet. */
 export const pending = (progress: SearchProgress): ReadonlyArray<Genotype> => {
-  if (progress.told.length === 0) return progress.asked
-  const scored = new Set(progress.told.map(({ genotype }) => text(genotype)))
+  if (progress.received.length === 0) return progress.asked
+  const scored = new Set(progress.received.map(({ genotype }) => text(genotype)))
   return progress.asked.filter((genotype) => !scored.has(text(genotype)))
 }
 
@@ -93,7 +93,7 @@ export const begin = <P extends SearchProgress>(
   generation: progress.generation + 1,
   seen: [...progress.seen, ...candidates.map((genotype) => text(canonical(genotype)))],
   asked: candidates,
-  told: []
+  received: []
 })
 
 /**
@@ -113,13 +113,13 @@ export const tell = <P extends SearchProgress>(
   if (fresh.length === 0) return progress
   const position = new Map(progress.asked.map((genotype, index) => [text(genotype), index]))
   const at = ({ genotype }: Scored) => position.get(text(genotype))!
-  const told = [...progress.told, ...fresh].sort((a, b) => at(a) - at(b))
+  const received = [...progress.received, ...fresh].sort((a, b) => at(a) - at(b))
   const best = fresh.reduce<Scored | null>(
     (least, candidate) => (least === null || compare(candidate, least) < 0 ? candidate : least),
     progress.best
   )
-  const next: P = { ...progress, told, best }
-  return open.size > 0 ? next : finish({ ...next, asked: [], told: [] }, told)
+  const next: P = { ...progress, received, best }
+  return open.size > 0 ? next : finish({ ...next, asked: [], received: [] }, received)
 }
 
 /** The best candidate scored so far. */

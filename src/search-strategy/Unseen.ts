@@ -1,5 +1,5 @@
 /** Uniform draws from a budget's architectures without drawing one twice. */
-import type { Sampler } from "../cost/BudgetSampler.ts"
+import type { ArchitectureSet } from "../cost/FeasibleSet.ts"
 import * as Key from "../random/Key.ts"
 import type { Genotype } from "../search-space/SearchSpace.ts"
 import { text } from "./SearchProgress.ts"
@@ -16,28 +16,28 @@ const patience = 16
  * from a random place on where it is not: this always ends.
  */
 export const drawUnseen = (
-  sampler: Sampler,
+  feasible: ArchitectureSet,
   key: Key.Key,
   seen: ReadonlySet<string>,
   canonical: (genotype: Genotype) => Genotype
 ): Genotype | undefined => {
   const fresh = (genotype: Genotype) => !seen.has(text(canonical(genotype)))
-  if (sampler.count > patience) {
+  if (feasible.count > patience) {
     for (let attempt = 0; attempt < patience; attempt += 1) {
-      const genotype = sampler.sample(Key.derive(key, attempt))
+      const genotype = feasible.sample(Key.derive(key, attempt))
       if (fresh(genotype)) return genotype
     }
   }
-  if (sampler.count <= walked) {
-    for (const rank of Key.permutation(key, Number(sampler.count))) {
-      const genotype = sampler.at(BigInt(rank))
+  if (feasible.count <= walked) {
+    for (const rank of Key.permutation(key, Number(feasible.count))) {
+      const genotype = feasible.at(BigInt(rank))
       if (fresh(genotype)) return genotype
     }
     return undefined
   }
-  const start = Key.bigint(Key.derive(key, "start"), sampler.count)
-  for (let step = 0n; step < sampler.count; step += 1n) {
-    const genotype = sampler.at((start + step) % sampler.count)
+  const start = Key.bigint(Key.derive(key, "start"), feasible.count)
+  for (let step = 0n; step < feasible.count; step += 1n) {
+    const genotype = feasible.at((start + step) % feasible.count)
     if (fresh(genotype)) return genotype
   }
   return undefined
@@ -45,7 +45,7 @@ export const drawUnseen = (
 
 /** Several, all different from each other too; fewer where the set is used up. */
 export const drawManyUnseen = (
-  sampler: Sampler,
+  feasible: ArchitectureSet,
   key: Key.Key,
   count: number,
   seen: ReadonlySet<string>,
@@ -54,7 +54,7 @@ export const drawManyUnseen = (
   const taken = new Set(seen)
   const out: Array<Genotype> = []
   while (out.length < count) {
-    const genotype = drawUnseen(sampler, Key.derive(key, out.length), taken, canonical)
+    const genotype = drawUnseen(feasible, Key.derive(key, out.length), taken, canonical)
     if (genotype === undefined) return out
     taken.add(text(canonical(genotype)))
     out.push(genotype)

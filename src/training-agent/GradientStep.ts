@@ -44,7 +44,7 @@ export const gradientStep = (input: StepInput): StepResult => {
   const extra = ParameterTree.names(criterionParams)
   const sources = [...own.map((name) => variables.params[name]!), ...extra.map((name) => criterionParams[name]!)]
   let applied: ReturnType<typeof forward> | undefined
-  let remark: string | undefined
+  let warning: string | undefined
   const { gradients, value } = differentiate((keep) => {
     applied = forward(variables, images, "train")
     keep(applied.output)
@@ -53,7 +53,7 @@ export const gradientStep = (input: StepInput): StepResult => {
       keep(variance)
     }
     const output = applied.output as tf.Tensor2D
-    remark = criterion.remark?.(criterionParams, output, labels, key)
+    warning = criterion.warning?.(criterionParams, output, labels, key)
     return Criterion.lossOfUnsafe(criterion, criterionParams, output, labels, key)
   }, sources)
   const named = (names: ReadonlyArray<string>, from: number): Record<string, tf.Tensor> =>
@@ -69,7 +69,7 @@ export const gradientStep = (input: StepInput): StepResult => {
     gradients: named(own, 0),
     criterionGradients: named(extra, own.length),
     statistics: applied!.statistics,
-    ...(remark === undefined ? {} : { remark })
+    ...(warning === undefined ? {} : { warning })
   }
 }
 

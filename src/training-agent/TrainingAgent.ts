@@ -26,8 +26,8 @@ export interface StepResult {
   /** Gradients of the criterion's own weights, by name. */
   readonly criterionGradients: ParameterTree
   readonly statistics: Readonly<Record<string, BatchStatistics>>
-  /** What the criterion has to say about the batch, if anything (`CriterionShape.remark`); for the log. */
-  readonly remark?: string | undefined
+  /** What the criterion has to say about the batch, if anything (`CriterionShape.warning`); for the log. */
+  readonly warning?: string | undefined
 }
 
 /** Everything a step needs. */

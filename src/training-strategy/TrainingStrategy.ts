@@ -37,12 +37,12 @@ export interface TrainingStrategyShape {
   readonly follows?: boolean | undefined
   readonly init: (key: Key.Key) => SamplerState
   /**
-   * Deterministic in its arguments; never changes them. `belief` is the searcher's current distribution at this step;
+   * Deterministic in its arguments; never changes them. `distribution` is the searcher's current distribution at this step;
    * undefined where it learns nothing during training.
    */
   readonly next: (
     state: SamplerState,
-    belief?: ArchitectureDistribution | undefined
+    distribution?: ArchitectureDistribution | undefined
   ) => readonly [step: TrainingStep, state: SamplerState]
 }
 

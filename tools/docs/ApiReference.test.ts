@@ -80,7 +80,7 @@ describe("the reference", () => {
     expect(exported.filter((path) => !paths.includes(path))).toEqual([])
     expect(new Set(paths).size).toBe(paths.length)
     expect(paths).toContain("api/laws/SearchStrategyLaws.md")
-    expect(paths).toContain("api/machines/MainAgent.md")
+    expect(paths).toContain("api/machines/AgentMachine.md")
   })
 
   it("says something of every module and every export", () => {

@@ -8,7 +8,7 @@ import { join } from "node:path"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Yaml from "yaml"
-import * as Generator from "../../generators/Generator.ts"
+import * as ComponentGenerator from "../../generators/ComponentGenerator.ts"
 import * as Machines from "../../machines/index.ts"
 import { si } from "../../src/report/Format.ts"
 import * as ConfigSchema from "../../src/run/ConfigSchema.ts"
@@ -33,8 +33,8 @@ const contract = (source: string, name: string): string => {
   return source.slice(documented, source.indexOf("\n}\n", start) + 2)
 }
 
-const generated = (kind: string): Generator.Generated =>
-  Result.getOrThrow(Generator.generate({ kind: kind as Generator.KindName, name: `my-${kind}` }))
+const generated = (kind: string): ComponentGenerator.Generated =>
+  Result.getOrThrow(ComponentGenerator.generate({ kind: kind as ComponentGenerator.KindName, name: `my-${kind}` }))
 
 /** What a configuration of examples/ chooses: the names of its components, and its budget. */
 const exampleRow = (folder: string, file: string): ReadonlyArray<string> => {

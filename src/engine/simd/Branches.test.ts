@@ -8,7 +8,7 @@ import { gradientMismatch } from "../FiniteDifferences.ts"
 import { registerFusedKernels } from "../FusedKernels.ts"
 import { sizeOf } from "../Shape.ts"
 import { registerSimdBackend } from "./Backend.ts"
-import { fusedSimdKernels } from "./FusedKernels.ts"
+import { fusedSimdKernels } from "./SimdFusedKernels.ts"
 import { guardAllocator } from "./testing/GuardedAllocator.ts"
 
 const engines = [1, 2, 3, 7].map((threads) => {

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { registerGradients } from "../Gradients.ts"
 import { Draw, type Input, type KernelCase, kernelCases } from "../testing/KernelCases.ts"
 import { registerSimdBackend, type SimdBackend } from "./Backend.ts"
-import "./FusedKernels.ts"
+import "./SimdFusedKernels.ts"
 import { guardAllocator } from "./testing/GuardedAllocator.ts"
 
 const name = "osnas-simd-kernels-test"

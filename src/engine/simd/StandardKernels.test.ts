@@ -10,7 +10,7 @@ import { adamStep, rmspropStep, sgdStep } from "../OptimizerOps.ts"
 import { normals, uniforms } from "../RandomOps.ts"
 import { blend } from "../StatisticsOps.ts"
 import { borrowedFrom, registerSimdBackend, type SimdBackend } from "./Backend.ts"
-import { fusedSimdKernels } from "./FusedKernels.ts"
+import { fusedSimdKernels } from "./SimdFusedKernels.ts"
 import { hostDependentKernels } from "./StandardKernels.ts"
 import { guardAllocator } from "./testing/GuardedAllocator.ts"
 

@@ -95,7 +95,7 @@ const stateFor = Effect.fnUntraced(function* (
   return yield* Trainer.fromCheckpoint(file, checkpoint, shapesOf(network))
 })
 
-/** The epoch whose remark was reported last: an epoch reports one remark, however many pieces it has. */
+/** The epoch whose warning was reported last: an epoch reports one warning, however many pieces it has. */
 type RemarkMemory = { epoch: string }
 
 interface Piece {
@@ -157,16 +157,16 @@ const show = Effect.fnUntraced(function* (
   yield* context.progress.emit({ _tag: "EpochDone", phase, epochs: setup.epochs, ...means })
 })
 
-const showRemark = Effect.fnUntraced(function* (
+const showWarning = Effect.fnUntraced(function* (
   { context, input: { phase }, setup }: Piece,
   memory: RemarkMemory,
   before: number,
-  remark: string
+  warning: string
 ) {
   const [epoch, step] = [Math.floor(before / setup.stepsPerEpoch) + 1, (before % setup.stepsPerEpoch) + 1]
   if (memory.epoch === `${phase} ${epoch}`) return
   memory.epoch = `${phase} ${epoch}`
-  yield* context.progress.emit({ _tag: "Remarked", phase, epoch, step, remark })
+  yield* context.progress.emit({ _tag: "CriterionWarning", phase, epoch, step, warning })
 })
 
 /** Writes the checkpoint of a state; a phase that is complete leaves its weights resident as a trained network. */
@@ -221,9 +221,9 @@ const trainPiece = Effect.fnUntraced(function* (
     isBoundary: (report: Trainer.StepReport) => report.epochDone !== undefined,
     step: Effect.fnUntraced(function* (state: Trainer.TrainingState) {
       const stepped = yield* step(setup, resident, state)
-      const [next, { remark }] = stepped
+      const [next, { warning }] = stepped
       progress.reach({ unit: "step", done: next.step, total: steps })
-      if (remark !== undefined) yield* showRemark(piece, memory, state.step, remark)
+      if (warning !== undefined) yield* showWarning(piece, memory, state.step, warning)
       return stepped
     }),
     show: (state, report, moment) => show(piece, state, report, moment)

@@ -18,5 +18,5 @@ export const withinBudget = ({ components, config }: LoadedRun) => {
     Layer.provide(Layer.succeed(TaskInterface, TaskInterface.of({ input: [size, size, channels], head }))),
     Layer.provide(runKey(config))
   )
-  return Effect.map(SearchBudget.SearchBudget, ({ sampler }) => sampler.count).pipe(Effect.provide(layers))
+  return Effect.map(SearchBudget.SearchBudget, ({ feasible }) => feasible.count).pipe(Effect.provide(layers))
 }

@@ -5,14 +5,14 @@ import * as CanonicalJson from "../support/CanonicalJson.ts"
 import { Disk, writeTextAtomic } from "../support/Disk.ts"
 import * as Checkpoint from "./Checkpoint.ts"
 import * as Journal from "./Journal.ts"
+import * as RunVerification from "./RunVerification.ts"
 import * as MemoryDisk from "./testing/MemoryDisk.ts"
 import * as SmallRun from "./testing/SmallRun.ts"
 import * as Trials from "./testing/Trials.ts"
-import * as Verify from "./Verify.ts"
 
 const config = Trials.shortConfig
-const verify = (memory: MemoryDisk.MemoryDisk, options: Partial<Verify.VerifyOptions> = {}) =>
-  Verify.verify({ config, folder: Trials.folder, ...options }).pipe(
+const verify = (memory: MemoryDisk.MemoryDisk, options: Partial<RunVerification.VerifyOptions> = {}) =>
+  RunVerification.verify({ config, folder: Trials.folder, ...options }).pipe(
     Effect.provide(Layer.merge(SmallRun.layer(config.seed), Layer.succeed(Disk, memory.disk)))
   )
 const at = (name: string) => `${Trials.folder}/${name}`
@@ -63,7 +63,7 @@ describe("Verify", () => {
       const long = SmallRun.config({ ...config, retraining: { epochs: 3, batchSize: 12 }, checkpoint: { keep: 9 } })
       yield* Trials.begin(memory.disk, long)
       const part = (from: string, steps?: number) =>
-        Verify.verifyFrom({ config: long, folder: Trials.folder, from, steps }).pipe(
+        RunVerification.verifyFrom({ config: long, folder: Trials.folder, from, steps }).pipe(
           Effect.provide(Layer.merge(SmallRun.layer(long.seed), Layer.succeed(Disk, memory.disk)))
         )
       const from = "checkpoints/retraining-000000003.safetensors"

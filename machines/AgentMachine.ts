@@ -1,5 +1,5 @@
 /**
- * The main agent: supernet training, search, retraining, evaluation, each a machine of its own; what a phase brought is
+ * The machine of the main agent: supernet training, search, retraining and evaluation, each a machine of its own; what a phase brought is
  * recorded before the next begins. Phases are skipped by what the run is given: a supernet, an architecture, a trained
  * network.
  *
@@ -12,16 +12,16 @@
  * import * as Schema from "effect/Schema"
  * import { initialTransition } from "xstate"
  * import { noResults } from "./RunState.ts"
- * import * as MainAgent from "./MainAgent.ts"
+ * import * as AgentMachine from "./AgentMachine.ts"
  *
  * const start = { supernet: null, architecture: null, network: null }
- * const input: MainAgent.AgentInput = { start, needsSupernet: true, stopAfter: "evaluating" }
- * Schema.is(MainAgent.AgentInput)(input) // => true
- * const [snapshot] = initialTransition(MainAgent.agentMachine, input)
+ * const input: AgentMachine.AgentInput = { start, needsSupernet: true, stopAfter: "evaluating" }
+ * Schema.is(AgentMachine.AgentInput)(input) // => true
+ * const [snapshot] = initialTransition(AgentMachine.agentMachine, input)
  * snapshot.value // => "supernetTraining"
- * Schema.is(MainAgent.AgentContext)(snapshot.context) // => true
+ * Schema.is(AgentMachine.AgentContext)(snapshot.context) // => true
  * const given = { completed: null, needsSupernet: false, results: noResults, stopAfter: "evaluating" } as const
- * MainAgent.nextPhase(given) // => "searching"
+ * AgentMachine.nextPhase(given) // => "searching"
  * ```
  */
 import * as Schema from "effect/Schema"

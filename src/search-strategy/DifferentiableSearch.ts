@@ -14,8 +14,8 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import { define } from "../component/Component.ts"
-import type { BudgetSampler } from "../cost/BudgetSampler.ts"
 import { type CostEntries, CostModel } from "../cost/CostModel.ts"
+import type { FeasibleSet } from "../cost/FeasibleSet.ts"
 import { SearchBudget } from "../cost/SearchBudget.ts"
 import { valueAndGradient } from "../nn/Gradient.ts"
 import * as Optimizer from "../nn/Optimizer.ts"
@@ -43,9 +43,9 @@ import { drawUnseen } from "./Unseen.ts"
  *
  * ```ts
  * import * as Schema from "effect/Schema"
- * import * as Differentiable from "./Differentiable.ts"
+ * import * as DifferentiableSearch from "./DifferentiableSearch.ts"
  *
- * Schema.decodeUnknownSync(Differentiable.CostTerm)({}) // => { form: "band", weight: 1, target: null }
+ * Schema.decodeUnknownSync(DifferentiableSearch.CostTerm)({}) // => { form: "band", weight: 1, target: null }
  * ```
  */
 export const CostTerm = Schema.Struct({
@@ -114,9 +114,9 @@ const optionsWith = (temperature: { readonly initial: number; readonly final: nu
  *
  * ```ts
  * import * as Schema from "effect/Schema"
- * import * as Differentiable from "./Differentiable.ts"
+ * import * as DifferentiableSearch from "./DifferentiableSearch.ts"
  *
- * Schema.decodeUnknownSync(Differentiable.SoftmaxOptions)({}).temperature // => { initial: 1, final: 1 }
+ * Schema.decodeUnknownSync(DifferentiableSearch.SoftmaxOptions)({}).temperature // => { initial: 1, final: 1 }
  * ```
  */
 export const SoftmaxOptions = optionsWith({ initial: 1, final: 1 })
@@ -127,9 +127,9 @@ export const SoftmaxOptions = optionsWith({ initial: 1, final: 1 })
  *
  * ```ts
  * import * as Schema from "effect/Schema"
- * import * as Differentiable from "./Differentiable.ts"
+ * import * as DifferentiableSearch from "./DifferentiableSearch.ts"
  *
- * Schema.decodeUnknownSync(Differentiable.GumbelOptions)({}).temperature // => { initial: 5, final: 0.1 }
+ * Schema.decodeUnknownSync(DifferentiableSearch.GumbelOptions)({}).temperature // => { initial: 5, final: 0.1 }
  * ```
  */
 export const GumbelOptions = optionsWith({ initial: 5, final: 0.1 })
@@ -167,33 +167,33 @@ const attempts = 16
  * ```ts
  * import * as Result from "effect/Result"
  * import * as Schema from "effect/Schema"
- * import * as BudgetSampler from "../cost/BudgetSampler.ts"
+ * import * as FeasibleSet from "../cost/FeasibleSet.ts"
  * import * as TabularSpace from "../estimator/TabularSpace.ts"
  * import * as Key from "../random/Key.ts"
- * import * as Differentiable from "./Differentiable.ts"
+ * import * as DifferentiableSearch from "./DifferentiableSearch.ts"
  *
  * const space = TabularSpace.make({ name: "two", layers: [["a", "b"], ["a", "b"]] })
  * const entries = { base: 0, layers: [[1, 3], [1, 3]] }
- * const sampler = Result.getOrThrow(BudgetSampler.make(space, entries, { metric: "flops", min: 4, max: 6 }))
- * const options = Schema.decodeUnknownSync(Differentiable.SoftmaxOptions)({ samples: 9 })
- * const search = Differentiable.make(space, sampler, entries, "softmax", options)
+ * const feasible = Result.getOrThrow(FeasibleSet.make(space, entries, { metric: "flops", min: 4, max: 6 }))
+ * const options = Schema.decodeUnknownSync(DifferentiableSearch.SoftmaxOptions)({ samples: 9 })
+ * const search = DifferentiableSearch.make(space, feasible, entries, "softmax", options)
  * const [candidates] = search.ask(search.init(Key.make(0)))
- * candidates.map(sampler.cost) // => [4, 4, 6]
+ * candidates.map(feasible.cost) // => [4, 4, 6]
  * ```
  */
 export const make = (
   space: Pick<SearchSpaceShape, "canonical" | "name">,
-  sampler: BudgetSampler,
+  feasible: FeasibleSet,
   entries: CostEntries,
   relaxation: ArchitectureDistribution["relaxation"],
   options: Options
 ): SearchStrategyShape => {
-  const { counts } = sampler.options
+  const { counts } = feasible.options
   const offsets = counts.map((_, layer) => counts.slice(0, layer).reduce((sum, count) => sum + count, 0))
   const total = counts.reduce((sum, count) => sum + count, 0)
   const rowsOf = (flat: ArrayLike<number>): ReadonlyArray<ReadonlyArray<number>> =>
     counts.map((count, layer) => Array.from({ length: count }, (_, option) => flat[offsets[layer]! + option]!))
-  const { budget, largest, smallest } = sampler
+  const { budget, largest, smallest } = feasible
   const { cost: costTerm, hard, temperature } = options
   const target = costTerm.target ?? Math.min(budget.max, largest)
   const optimizer = Optimizer.fromConfig(options.optimizer)
@@ -312,7 +312,7 @@ export const make = (
   /** The most probable architecture of the budget, then such as are drawn, all different. */
   const candidates = ({ key, logits }: State): ReadonlyArray<Genotype> => {
     const values = Distribution.logProbabilities(logits)
-    const first = sampler.mostValuable(values)
+    const first = feasible.mostValuable(values)
     const seen = new Set([SearchProgress.text(space.canonical(first))])
     const out = [first]
     const add = (genotype: Genotype): boolean => {
@@ -326,10 +326,10 @@ export const make = (
       const own = Key.derive(key, "sample", sample)
       let found = false
       for (let attempt = 0; attempt < attempts && !found; attempt += 1) {
-        found = add(sampler.mostValuable(Distribution.perturbed(values, Key.derive(own, attempt))))
+        found = add(feasible.mostValuable(Distribution.perturbed(values, Key.derive(own, attempt))))
       }
       if (found) continue
-      const other = drawUnseen(sampler, own, seen, space.canonical)
+      const other = drawUnseen(feasible, own, seen, space.canonical)
       if (other === undefined) return out
       add(other)
     }
@@ -364,8 +364,8 @@ const layerOf = (relaxation: ArchitectureDistribution["relaxation"]) => (options
     Effect.gen(function* () {
       const space = yield* SearchSpace
       const costs = yield* CostModel
-      const { sampler } = yield* SearchBudget
-      return SearchStrategy.of(make(space, sampler, costs.entries(sampler.budget.metric), relaxation, options))
+      const { feasible } = yield* SearchBudget
+      return SearchStrategy.of(make(space, feasible, costs.entries(feasible.budget.metric), relaxation, options))
     })
   )
 
@@ -375,9 +375,9 @@ const layerOf = (relaxation: ArchitectureDistribution["relaxation"]) => (options
  * **Example** (Its name)
  *
  * ```ts
- * import * as Differentiable from "./Differentiable.ts"
+ * import * as DifferentiableSearch from "./DifferentiableSearch.ts"
  *
- * Differentiable.componentSoftmax.name // => "softmax-differentiable"
+ * DifferentiableSearch.componentSoftmax.name // => "softmax-differentiable"
  * ```
  */
 export const componentSoftmax = define({
@@ -394,9 +394,9 @@ export const componentSoftmax = define({
  * **Example** (Its name)
  *
  * ```ts
- * import * as Differentiable from "./Differentiable.ts"
+ * import * as DifferentiableSearch from "./DifferentiableSearch.ts"
  *
- * Differentiable.componentGumbel.name // => "gumbel-softmax-differentiable"
+ * DifferentiableSearch.componentGumbel.name // => "gumbel-softmax-differentiable"
  * ```
  */
 export const componentGumbel = define({

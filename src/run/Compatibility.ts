@@ -9,7 +9,7 @@ import type { SearchStrategyShape } from "../search-strategy/SearchStrategy.ts"
 import type { TrainingStrategyShape } from "../training-strategy/TrainingStrategy.ts"
 
 /** Components that do not go together: which, why, and what would. */
-export class PairingError extends Schema.TaggedError<PairingError>()("PairingError", {
+export class CompatibilityError extends Schema.TaggedError<CompatibilityError>()("CompatibilityError", {
   /** The key of the configuration to change. */
   key: Schema.String,
   /** By section: `trainingStrategy uniform`. */
@@ -33,13 +33,13 @@ export interface Paired {
 }
 
 /** The first reason why components do not go together; undefined where they do. */
-export const check = (paired: Paired): PairingError | undefined => {
+export const check = (paired: Paired): CompatibilityError | undefined => {
   const { dataflow, estimator, given, searchStrategy, trainingStrategy } = paired
   const { gradient } = searchStrategy
   const sampler = `trainingStrategy ${trainingStrategy.name}`
   const searcher = `searchStrategy ${searchStrategy.name}`
   const refuse = (key: string, components: ReadonlyArray<string>, reason: string, expected: string) =>
-    new PairingError({ key, components, reason, expected })
+    new CompatibilityError({ key, components, reason, expected })
   if (gradient !== undefined && estimator.needsSupernet === false) {
     return refuse(
       "estimator.name",

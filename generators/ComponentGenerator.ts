@@ -83,9 +83,9 @@ const nobody: Names.Names = { name: "nobody", identifier: "Nobody0" }
  *
  * ```ts
  * import * as Result from "effect/Result"
- * import * as Generator from "./Generator.ts"
+ * import * as ComponentGenerator from "./ComponentGenerator.ts"
  *
- * const made = Result.getOrThrow(Generator.generate({ kind: "search-strategy", name: "my-searcher" }))
+ * const made = Result.getOrThrow(ComponentGenerator.generate({ kind: "search-strategy", name: "my-searcher" }))
  * made.files.map((file) => file.path) // => ["my-searcher.ts", "my-searcher.test.ts", "my-searcher.laws.test.ts"]
  * made.names.identifier // => "MySearcher"
  * ```

@@ -3,7 +3,7 @@
  * probabilities, or takes a path drawn by them. By default it mixes in the way of the searcher itself, so that the supernet
  * is trained as it is used.
  *
- * The state is a key and the number of steps taken; the belief is an argument of every step, never remembered.
+ * The state is a key and the number of steps taken; the distribution is an argument of every step, never remembered.
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -25,9 +25,9 @@ import { type TrainingStep, TrainingStrategy, type TrainingStrategyShape } from 
  *
  * ```ts
  * import * as Schema from "effect/Schema"
- * import * as Differentiable from "./Differentiable.ts"
+ * import * as DifferentiableTraining from "./DifferentiableTraining.ts"
  *
- * Schema.decodeUnknownSync(Differentiable.Options)({}) // => { mode: "searcher", temperature: null, hard: null }
+ * Schema.decodeUnknownSync(DifferentiableTraining.Options)({}) // => { mode: "searcher", temperature: null, hard: null }
  * ```
  */
 export const Options = Schema.Struct({
@@ -48,19 +48,19 @@ export const Options = Schema.Struct({
 export type Options = typeof Options.Type
 
 /**
- * The sampler of a space. Without a belief every option is as probable as any other.
+ * The sampler of a space. Without a distribution every option is as probable as any other.
  *
  * **Example** (Two options, one twice as probable)
  *
  * ```ts
  * import * as TabularSpace from "../estimator/TabularSpace.ts"
  * import * as Key from "../random/Key.ts"
- * import * as Differentiable from "./Differentiable.ts"
+ * import * as DifferentiableTraining from "./DifferentiableTraining.ts"
  *
  * const space = TabularSpace.make({ name: "one", layers: [["a", "b"]] })
- * const sampler = Differentiable.make(space, { mode: "searcher", temperature: null, hard: null })
- * const belief = { logits: [[Math.log(2), 0]], temperature: 1, relaxation: "softmax", hard: false } as const
- * const [step] = sampler.next(sampler.init(Key.make(0)), belief)
+ * const sampler = DifferentiableTraining.make(space, { mode: "searcher", temperature: null, hard: null })
+ * const distribution = { logits: [[Math.log(2), 0]], temperature: 1, relaxation: "softmax", hard: false } as const
+ * const [step] = sampler.next(sampler.init(Key.make(0)), distribution)
  * step._tag === "Mixture" && step.weights[0]!.map((weight) => weight.toFixed(3)) // => ["0.667", "0.333"]
  * ```
  */
@@ -74,16 +74,16 @@ export const make = (space: LayerOptions.LayeredSpace, options: Options): Traini
   }
   const path = (indices: ReadonlyArray<number>): TrainingStep => ({ _tag: "Paths", paths: [genotype(indices)] })
 
-  const stepOf = (belief: ArchitectureDistribution, key: Key.Key): TrainingStep => {
+  const stepOf = (distribution: ArchitectureDistribution, key: Key.Key): TrainingStep => {
     const { mode } = options
-    if (mode === "single") return path(Distribution.draw(belief.logits, key))
-    if (mode === "sum") return { _tag: "Mixture", weights: Distribution.probabilities(belief.logits) }
-    const hard = options.hard ?? belief.hard
+    if (mode === "single") return path(Distribution.draw(distribution.logits, key))
+    if (mode === "sum") return { _tag: "Mixture", weights: Distribution.probabilities(distribution.logits) }
+    const hard = options.hard ?? distribution.hard
     const weights = Distribution.weights(
       {
-        logits: belief.logits,
-        temperature: options.temperature ?? belief.temperature,
-        relaxation: mode === "searcher" ? belief.relaxation : mode,
+        logits: distribution.logits,
+        temperature: options.temperature ?? distribution.temperature,
+        relaxation: mode === "searcher" ? distribution.relaxation : mode,
         hard
       },
       key
@@ -96,9 +96,9 @@ export const make = (space: LayerOptions.LayeredSpace, options: Options): Traini
     name: "differentiable",
     follows: true,
     init: SamplerPosition.init,
-    next: (state, belief = undecided) => {
+    next: (state, distribution = undecided) => {
       const { key, step } = SamplerPosition.read(state)
-      return [stepOf(belief, Key.derive(key, step)), SamplerPosition.after(state)]
+      return [stepOf(distribution, Key.derive(key, step)), SamplerPosition.after(state)]
     }
   }
 }
@@ -109,9 +109,9 @@ export const make = (space: LayerOptions.LayeredSpace, options: Options): Traini
  * **Example** (Its name)
  *
  * ```ts
- * import * as Differentiable from "./Differentiable.ts"
+ * import * as DifferentiableTraining from "./DifferentiableTraining.ts"
  *
- * Differentiable.component.name // => "differentiable"
+ * DifferentiableTraining.component.name // => "differentiable"
  * ```
  */
 export const component = define({

@@ -1,10 +1,10 @@
 import * as Result from "effect/Result"
 import fc from "fast-check"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
-import type { Kind } from "../src/run/Bound.ts"
+import type { Kind } from "../src/run/BoundComponent.ts"
 import { names as shippedNames } from "../src/run/Registry.ts"
+import * as ComponentGenerator from "./ComponentGenerator.ts"
 import * as Derived from "./Derived.ts"
-import * as Generator from "./Generator.ts"
 import * as Names from "./Names.ts"
 import * as Sandbox from "./testing/Sandbox.ts"
 
@@ -61,28 +61,30 @@ describe("names", () => {
 
 describe("requests", () => {
   it("refuses a class that the files use themselves", () => {
-    const made = Generator.generate({ kind: "search-strategy", name: "mine", identifier: "Effect" })
+    const made = ComponentGenerator.generate({ kind: "search-strategy", name: "mine", identifier: "Effect" })
     expect(Result.isFailure(made) && made.failure.message).toContain("use that name already")
-    expect(Result.isFailure(Generator.generate({ kind: "criterion", name: "schema" }))).toBe(true)
+    expect(Result.isFailure(ComponentGenerator.generate({ kind: "criterion", name: "schema" }))).toBe(true)
   })
 
   it("refuses to start from what does not exist, and says what does", () => {
-    const made = Generator.generate({ kind: "search-space", name: "mine", from: "proxylesnas" })
+    const made = ComponentGenerator.generate({ kind: "search-space", name: "mine", from: "proxylesnas" })
     expect(Result.isFailure(made) && made.failure.message).toContain("did you mean proxylessnas?")
-    expect(Result.isFailure(Generator.generate({ kind: "criterion", name: "mine", from: "__proto__" }))).toBe(true)
+    expect(Result.isFailure(ComponentGenerator.generate({ kind: "criterion", name: "mine", from: "__proto__" }))).toBe(
+      true
+    )
   })
 
-  it.each(Object.entries(Generator.kinds).filter(([, kind]) => kind !== "engine"))(
+  it.each(Object.entries(ComponentGenerator.kinds).filter(([, kind]) => kind !== "engine"))(
     "starts from every %s that ships (a new one belongs into Derived.ts)",
     (kindName, kind) => {
-      const starts = Generator.starts(kindName as Generator.KindName)
+      const starts = ComponentGenerator.starts(kindName as ComponentGenerator.KindName)
       const others = Object.keys(Derived.notStarted[kind] ?? {})
       expect([...starts, ...others].sort()).toEqual([...shippedNames(kind as Kind)].sort())
     }
   )
 
   it("says why a space in YAML is nothing to start from", () => {
-    const made = Generator.generate({ kind: "search-space", name: "mine", from: "macro" })
+    const made = ComponentGenerator.generate({ kind: "search-space", name: "mine", from: "macro" })
     expect(Result.isFailure(made) && made.failure.message).toContain("leave --from out")
   })
 })
@@ -91,21 +93,21 @@ describe("what is made", () => {
   let sandbox: Sandbox.Sandbox
   beforeAll(() => {
     sandbox = Sandbox.make()
-    const place = (folder: string, request: Generator.Request): void => {
-      for (const { content, path } of Result.getOrThrow(Generator.generate(request)).files) {
+    const place = (folder: string, request: ComponentGenerator.Request): void => {
+      for (const { content, path } of Result.getOrThrow(ComponentGenerator.generate(request)).files) {
         sandbox.write(`src/${folder}/${path}`, content)
       }
     }
     const usable = name.filter((given) =>
-      Generator.kindNames.every((kind) => Result.isSuccess(Generator.generate({ kind, name: given })))
+      ComponentGenerator.kindNames.every((kind) => Result.isSuccess(ComponentGenerator.generate({ kind, name: given })))
     )
-    const drawn = fc.sample(usable, { seed: 7, numRuns: Generator.kindNames.length })
-    Generator.kindNames.forEach((kind, index) => {
+    const drawn = fc.sample(usable, { seed: 7, numRuns: ComponentGenerator.kindNames.length })
+    ComponentGenerator.kindNames.forEach((kind, index) => {
       place(`random-${kind}`, { kind, name: drawn[index] ?? "spare" })
       // All are type-checked; of those that start from a shipped one, the tests of one a kind are run, and of those
       // that write data of their own or need another run around them.
-      Generator.starts(kind).forEach((from, at) => {
-        const { sample, sections } = Derived.shipped[Generator.kinds[kind]][from] ?? {}
+      ComponentGenerator.starts(kind).forEach((from, at) => {
+        const { sample, sections } = Derived.shipped[ComponentGenerator.kinds[kind]][from] ?? {}
         place(at < 1 || sample !== undefined || sections !== undefined ? `${kind}-from` : `more/${kind}`, {
           kind,
           name: `my-${from}`,

@@ -4,9 +4,9 @@ import fc from "fast-check"
 import { expect, test } from "vitest"
 import { fakeSpace } from "../../property-tests/testing/FakeSpace.ts"
 import * as Key from "../random/Key.ts"
-import * as BudgetSampler from "./BudgetSampler.ts"
+import * as FeasibleSet from "./FeasibleSet.ts"
 
-const sampler = (
+const feasible = (
   layers: ReadonlyArray<ReadonlyArray<number>>,
   min: number,
   max: number,
@@ -14,11 +14,11 @@ const sampler = (
   metric: "flops" | "latency" = "flops"
 ) => {
   const space = fakeSpace({ name: "fake", layers: layers.map((layer) => layer.length) })
-  return BudgetSampler.make(space, { base, layers }, { metric, min, max })
+  return FeasibleSet.make(space, { base, layers }, { metric, min, max })
 }
 
 test("says at once that nothing fits, with the smallest and the largest cost", () => {
-  const refused = sampler(
+  const refused = feasible(
     [
       [10, 20],
       [5, 50]
@@ -31,7 +31,7 @@ test("says at once that nothing fits, with the smallest and the largest cost", (
     "no architecture of fake has flops between 80 and 90: the smallest has 115, the largest 170"
   )
   // Within the range of costs, but between two of them.
-  const gap = sampler(
+  const gap = feasible(
     [
       [10, 20],
       [5, 50]
@@ -41,12 +41,12 @@ test("says at once that nothing fits, with the smallest and the largest cost", (
     100
   )
   expect(Result.isFailure(gap) && [gap.failure.smallest, gap.failure.largest]).toEqual([115, 170])
-  expect(Result.isFailure(sampler([[1, 2]], 2, 1))).toBe(true)
+  expect(Result.isFailure(feasible([[1, 2]], 2, 1))).toBe(true)
 })
 
 test("both ends of the band belong to it", () => {
   const both = Result.getOrThrow(
-    sampler(
+    feasible(
       [
         [10, 20],
         [5, 50]
@@ -91,7 +91,7 @@ test("composed layers are drawn by their selections", () => {
       [1, 1, 2]
     ]
   }
-  const within = Result.getOrThrow(BudgetSampler.make(space, entries, { metric: "flops", min: 0, max: 3 }))
+  const within = Result.getOrThrow(FeasibleSet.make(space, entries, { metric: "flops", min: 0, max: 3 }))
   expect(within.count).toBe(5n)
   const all = Array.from({ length: 5 }, (_, rank) => within.at(BigInt(rank)).join(""))
   expect(new Set(all)).toEqual(new Set(["001", "010", "011", "101", "110"]))
@@ -119,7 +119,7 @@ test("measured costs: every sample is truly inside, and next to none of the band
       const hair = (high - low) * 1e-3
       const surely = costs.filter((cost) => cost >= min + hair && cost <= max - hair).length
       const atMost = costs.filter((cost) => cost >= min - 1e-9 && cost <= max + 1e-9).length
-      const made = sampler(layers, min, max, base, "latency")
+      const made = feasible(layers, min, max, base, "latency")
       if (Result.isFailure(made)) {
         expect(surely).toBe(0)
         return
@@ -141,7 +141,7 @@ test("measured costs on a dyadic grid are counted exactly", () => {
     [0.25, 0.5],
     [0.125, 0.25]
   ]
-  const exact = Result.getOrThrow(sampler(layers, 0, 0.25 + 0.125 + 1 / 1024, 0, "latency"))
+  const exact = Result.getOrThrow(feasible(layers, 0, 0.25 + 0.125 + 1 / 1024, 0, "latency"))
   expect(exact.count).toBe(1n)
   expect(exact.at(0n)).toEqual([0, 0, 0])
 })
@@ -151,7 +151,7 @@ test("a band narrower than the rounding is distinguished from an empty one", () 
     [0.1, 0.2, 0.7],
     [0.3, 0.6, 0.9]
   ]
-  const narrow = sampler(layers, 0.4999, 0.5001, 0, "latency")
+  const narrow = feasible(layers, 0.4999, 0.5001, 0, "latency")
   expect(Result.isSuccess(narrow) && narrow.success.at(0n)).toEqual([1, 0])
 })
 
@@ -168,7 +168,7 @@ test("restricting samples exactly the restricted part of the band", () => {
       fc.integer({ min: 0, max: 60 }),
       fc.integer({ min: 0, max: 60 }),
       (layers, min, span) => {
-        const made = sampler(
+        const made = feasible(
           layers.map((layer) => layer.map(({ cost }) => cost)),
           min,
           min + span
@@ -193,7 +193,7 @@ test("restricting samples exactly the restricted part of the band", () => {
 
 test("the same key draws the same architecture, other keys draw others", () => {
   const many = Result.getOrThrow(
-    sampler(
+    feasible(
       Array.from({ length: 20 }, (_, l) => [0, l + 1, 2 * l + 5]),
       50,
       200

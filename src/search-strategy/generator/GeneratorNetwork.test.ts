@@ -7,7 +7,7 @@ import * as LookupTable from "../../cost/LookupTable.ts"
 import { gradientMismatch } from "../../engine/FiniteDifferences.ts"
 import * as Key from "../../random/Key.ts"
 import * as Sgnas from "../../search-space/Sgnas.ts"
-import * as Generator from "./Generator.ts"
+import * as GeneratorNetwork from "./GeneratorNetwork.ts"
 import * as Grid from "./Grid.ts"
 import * as PriorPool from "./PriorPool.ts"
 
@@ -90,23 +90,23 @@ describe("the picture", () => {
 })
 
 describe("the network", () => {
-  const size: Generator.GeneratorSize = { channels: 4, depth: 2, targetPlanes: 3 }
+  const size: GeneratorNetwork.GeneratorSize = { channels: 4, depth: 2, targetPlanes: 3 }
   const grid = { rows: 5, columns: 3 }
   const prior = Float32Array.from({ length: 15 }, (_, i) => (i % 3 === 1 ? 1 : 0))
 
   it("starts from its key, each tensor from its own name", () => {
-    const one = Generator.initialise(size, Key.make(1))
-    const wider = Generator.initialise({ ...size, depth: 3 }, Key.make(1))
-    expect(Object.keys(one).sort()).toEqual([...Generator.parameterShapes(size).keys()])
+    const one = GeneratorNetwork.initialise(size, Key.make(1))
+    const wider = GeneratorNetwork.initialise({ ...size, depth: 3 }, Key.make(1))
+    expect(Object.keys(one).sort()).toEqual([...GeneratorNetwork.parameterShapes(size).keys()])
     for (const [name, tensor] of Object.entries(one)) {
       expect(Array.from(wider[name]!.dataSync())).toEqual(Array.from(tensor.dataSync()))
     }
-    const other = Generator.initialise(size, Key.make(2))
+    const other = GeneratorNetwork.initialise(size, Key.make(2))
     expect(Array.from(other["tail.0.weight"]!.dataSync())).not.toEqual(Array.from(one["tail.0.weight"]!.dataSync()))
   })
 
   it("has the gradients of finite differences in every parameter", () => {
-    const params = Generator.initialise(size, Key.make(3))
+    const params = GeneratorNetwork.initialise(size, Key.make(3))
     const names = Object.keys(params).sort()
     // Away from zero, so that no rectifier turns within a difference.
     const inputs = names.map((name, i) =>
@@ -115,7 +115,7 @@ describe("the network", () => {
     const mismatch = gradientMismatch(
       (...tensors) => {
         const tree = Object.fromEntries(names.map((name, i) => [name, tensors[i]!]))
-        return Generator.apply(size, grid, tree, [{ target: 0.3, prior }])
+        return GeneratorNetwork.apply(size, grid, tree, [{ target: 0.3, prior }])
       },
       inputs,
       { step: 1e-2, entries: 12 }
@@ -124,10 +124,10 @@ describe("the network", () => {
   })
 
   it("draws from target and prior, and leaves no tensor behind", () => {
-    const params = Generator.initialise(size, Key.make(4))
+    const params = GeneratorNetwork.initialise(size, Key.make(4))
     const before = tf.memory().numTensors
     const values = (target: number, from = prior) => {
-      const picture = Generator.apply(size, grid, params, [{ target, prior: from }])
+      const picture = GeneratorNetwork.apply(size, grid, params, [{ target, prior: from }])
       expect(picture.shape).toEqual([1, 5, 3])
       const out = Array.from(picture.dataSync())
       picture.dispose()
@@ -135,7 +135,7 @@ describe("the network", () => {
     }
     const here = values(0.5)
     expect(values(0.5)).toEqual(here)
-    const both = Generator.apply(size, grid, params, [
+    const both = GeneratorNetwork.apply(size, grid, params, [
       { target: 0.75, prior },
       { target: 0.5, prior }
     ])

@@ -77,7 +77,7 @@ const run = (
     return { exit, written: [...memory.files().keys()] }
   })
 
-/** What Pairing.ts promises, said once more in other words. */
+/** What Compatibility.ts promises, said once more in other words. */
 const fits = (sampler: Section, searcher: Section): boolean =>
   sampler["name"] === "differentiable" ? searcher["learn"] === "training" : searcher["learn"] !== "training"
 

@@ -14,7 +14,7 @@ import * as LayerOptions from "./LayerOptions.ts"
 import * as MostValuable from "./MostValuable.ts"
 
 /** A set of architectures that can be counted and drawn from. Never empty. */
-export interface Sampler {
+export interface ArchitectureSet {
   /** How many genotypes there are. */
   readonly count: bigint
   /** One of them, each with the same probability. */
@@ -27,7 +27,7 @@ export interface Sampler {
 export type Allowed = ReadonlyArray<ReadonlyArray<number> | undefined>
 
 /** The architectures of a space within a budget. */
-export interface BudgetSampler extends Sampler {
+export interface FeasibleSet extends ArchitectureSet {
   readonly budget: Budget
   /** Cost of the cheapest and of the most expensive architecture of the whole space. */
   readonly smallest: number
@@ -38,7 +38,7 @@ export interface BudgetSampler extends Sampler {
   /** Whether a genotype belongs to the space and its cost to the band. */
   readonly contains: (genotype: Genotype) => boolean
   /** The architectures of the band that take only the allowed options; none where there is no such architecture. */
-  readonly restrict: (allowed: Allowed) => Option.Option<Sampler>
+  readonly restrict: (allowed: Allowed) => Option.Option<ArchitectureSet>
   /**
    * The architecture of the band whose options' values, [layer][option], sum to the most: with logarithms of probabilities
    * the most probable one. Exact for costs that are integers; measured ones are taken to the same resolution as for
@@ -86,7 +86,7 @@ const roundedScale = (layers: ReadonlyArray<ReadonlyArray<number>>, min: number,
   }
 }
 
-const uniform = (counting: Counting.Counting, genotype: (choice: Array<number>) => Genotype): Sampler => {
+const uniform = (counting: Counting.Counting, genotype: (choice: Array<number>) => Genotype): ArchitectureSet => {
   const at = (rank: bigint) => genotype(counting.at(rank))
   return { count: counting.count, at, sample: (key) => at(Key.bigint(key, counting.count)) }
 }
@@ -101,23 +101,23 @@ const uniform = (counting: Counting.Counting, genotype: (choice: Array<number>) 
  * import * as Result from "effect/Result"
  * import * as Tiny from "../search-space/Tiny.ts"
  * import * as Key from "../random/Key.ts"
- * import * as BudgetSampler from "./BudgetSampler.ts"
+ * import * as FeasibleSet from "./FeasibleSet.ts"
  * import * as LookupTable from "./LookupTable.ts"
  *
  * const task = { input: [28, 28, 1], head: { _tag: "Classifier", classes: 10 } } as const
  * const space = Result.getOrThrow(Tiny.make({ stemStride: 2 }, task))
  * const { flops } = LookupTable.fromSpace(space)
  * const budget = { metric: "flops", min: 0, max: 1_000_000 } as const
- * const sampler = Result.getOrThrow(BudgetSampler.make(space, flops, budget))
- * sampler.count // => 54n
- * sampler.cost(sampler.sample(Key.make(1))) <= 1_000_000 // => true
+ * const feasible = Result.getOrThrow(FeasibleSet.make(space, flops, budget))
+ * feasible.count // => 54n
+ * feasible.cost(feasible.sample(Key.make(1))) <= 1_000_000 // => true
  * ```
  */
 export const make = (
   space: LayerOptions.LayeredSpace,
   entries: CostEntries,
   budget: Budget
-): Result.Result<BudgetSampler, BudgetInfeasible> => {
+): Result.Result<FeasibleSet, BudgetInfeasible> => {
   const options = LayerOptions.make(space)
   const { base, layers } = entries
   const min = budget.min - base
@@ -143,7 +143,7 @@ export const make = (
 
   const cost = (genotype: Genotype) =>
     options.indicesUnsafe(genotype).reduce((sum, index, layer) => sum + layers[layer]![index]!, base)
-  const restrict = (allowed: Allowed): Option.Option<Sampler> => {
+  const restrict = (allowed: Allowed): Option.Option<ArchitectureSet> => {
     // Layers left with one option are not searched: their cost goes to the band.
     const fixed = new Array<number>(layers.length)
     const free: Array<{ readonly layer: number; readonly items: ReadonlyArray<number> }> = []
@@ -193,7 +193,7 @@ export const make = (
     mostValuable: (values) => {
       const choice = MostValuable.find(scale.layers, values, scale.min, scale.max)
       // The same band on the same scale has something to count.
-      if (choice === undefined) throw new RangeError(`BudgetSampler: no architecture of ${space.name} in the band`)
+      if (choice === undefined) throw new RangeError(`FeasibleSet: no architecture of ${space.name} in the band`)
       return options.genotype(choice)
     }
   })

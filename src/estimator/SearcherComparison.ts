@@ -4,7 +4,7 @@
  * of its own, with that number as its whole budget.
  */
 import * as Option from "effect/Option"
-import type { BudgetSampler } from "../cost/BudgetSampler.ts"
+import type { FeasibleSet } from "../cost/FeasibleSet.ts"
 import * as Key from "../random/Key.ts"
 import type { Genotype, SearchSpaceShape } from "../search-space/SearchSpace.ts"
 import type { Score, Scored, SearchStrategyShape } from "../search-strategy/SearchStrategy.ts"
@@ -13,14 +13,14 @@ import type { Table } from "./Table.ts"
 /** A strategy to be compared: its name, and how it is set up for a number of evaluations. */
 export interface Contestant {
   readonly name: string
-  readonly make: (space: SearchSpaceShape, sampler: BudgetSampler, evaluations: number) => SearchStrategyShape
+  readonly make: (space: SearchSpaceShape, feasible: FeasibleSet, evaluations: number) => SearchStrategyShape
 }
 
 /** What {@link compare} takes. */
 export interface CompareOptions {
   readonly table: Table
   /** The architectures allowed: all of the space, or those under a budget. */
-  readonly sampler: BudgetSampler
+  readonly feasible: FeasibleSet
   readonly contestants: ReadonlyArray<Contestant>
   readonly evaluations: ReadonlyArray<number>
   /** How many searches of each kind; search `s` has the key of seed `s`. */
@@ -66,7 +66,7 @@ const need = (table: Table, genotype: Genotype): Score => {
 export const search = (
   strategy: SearchStrategyShape,
   table: Table,
-  sampler: BudgetSampler,
+  feasible: FeasibleSet,
   key: Key.Key
 ): Option.Option<Scored> => {
   let state = strategy.init(key)
@@ -75,7 +75,7 @@ export const search = (
     if (candidates.length === 0) return strategy.best(next)
     state = strategy.tell(
       next,
-      candidates.map((genotype) => ({ genotype, cost: sampler.cost(genotype), score: need(table, genotype) }))
+      candidates.map((genotype) => ({ genotype, cost: feasible.cost(genotype), score: need(table, genotype) }))
     )
   }
 }
@@ -87,7 +87,7 @@ export const search = (
  * **Example** (The better of two out of three)
  *
  * ```ts
- * import { expectedBest } from "./CompareSearchers.ts"
+ * import { expectedBest } from "./SearcherComparison.ts"
  *
  * expectedBest([{ objective: 3, value: 10 }, { objective: 1, value: 40 }, { objective: 2, value: 20 }], 3) // => 40
  * ```
@@ -109,14 +109,14 @@ export const expectedBest = (
   return mean
 }
 
-/** Every genotype a sampler allows. */
-const everyGenotype = (sampler: BudgetSampler): ReadonlyArray<Genotype> =>
-  Array.from({ length: Number(sampler.count) }, (_, rank) => sampler.at(BigInt(rank)))
+/** Every genotype of a feasible set. */
+const everyGenotype = (feasible: FeasibleSet): ReadonlyArray<Genotype> =>
+  Array.from({ length: Number(feasible.count) }, (_, rank) => feasible.at(BigInt(rank)))
 
-/** The different architectures a sampler allows, each by its representative. */
-export const distinct = (space: SearchSpaceShape, sampler: BudgetSampler): ReadonlyArray<Genotype> => [
+/** The different architectures of a feasible set, each by its representative. */
+export const distinct = (space: SearchSpaceShape, feasible: FeasibleSet): ReadonlyArray<Genotype> => [
   ...new Map(
-    everyGenotype(sampler)
+    everyGenotype(feasible)
       .map(space.canonical)
       .map((genotype) => [genotype.join(","), genotype])
   ).values()
@@ -130,39 +130,39 @@ export const distinct = (space: SearchSpaceShape, sampler: BudgetSampler): Reado
  * ```ts
  * import * as Option from "effect/Option"
  * import * as Result from "effect/Result"
- * import * as BudgetSampler from "../cost/BudgetSampler.ts"
+ * import * as FeasibleSet from "../cost/FeasibleSet.ts"
  * import * as LookupTable from "../cost/LookupTable.ts"
  * import * as Key from "../random/Key.ts"
  * import * as Random from "../search-strategy/Random.ts"
  * import * as NasBenchMacroTable from "./NasBenchMacroTable.ts"
- * import * as CompareSearchers from "./CompareSearchers.ts"
+ * import * as SearcherComparison from "./SearcherComparison.ts"
  *
  * const table = Result.getOrThrow(NasBenchMacroTable.load())
  * const { flops } = LookupTable.fromSpace(table.space)
- * const sampler = Result.getOrThrow(BudgetSampler.make(table.space, flops, { metric: "flops", min: 0, max: 30e6 }))
- * const make = (evaluations: number) => Random.make(table.space, sampler, { evaluations, generation: 5 })
+ * const feasible = Result.getOrThrow(FeasibleSet.make(table.space, flops, { metric: "flops", min: 0, max: 30e6 }))
+ * const make = (evaluations: number) => Random.make(table.space, feasible, { evaluations, generation: 5 })
  * const contestants = [{ name: "random", make: (_space: unknown, _sampler: unknown, count: number) => make(count) }]
- * const { architectures, rows } = CompareSearchers.compare({ table, sampler, contestants, evaluations: [5], seeds: 3 })
- * architectures // => CompareSearchers.distinct(table.space, sampler).length
+ * const { architectures, rows } = SearcherComparison.compare({ table, feasible, contestants, evaluations: [5], seeds: 3 })
+ * architectures // => SearcherComparison.distinct(table.space, feasible).length
  * rows[0].worst <= rows[0].mean // => true
- * const best = CompareSearchers.search(make(5), table, sampler, Key.make(0))
+ * const best = SearcherComparison.search(make(5), table, feasible, Key.make(0))
  * Option.isSome(best) && best.value.cost <= 30e6 // => true
  * ```
  */
-export const compare = ({ contestants, evaluations, sampler, seeds, table }: CompareOptions): ComparisonTable => {
+export const compare = ({ contestants, evaluations, feasible, seeds, table }: CompareOptions): ComparisonTable => {
   const judge = ({ metrics }: Score) => metrics[table.judged] ?? Number.NaN
   const resultOf = (genotype: Genotype) => {
     const score = need(table, genotype)
     return { objective: score.objective, value: judge(score) }
   }
-  const genotypes = everyGenotype(sampler).map(resultOf)
-  const results = distinct(table.space, sampler).map(resultOf)
+  const genotypes = everyGenotype(feasible).map(resultOf)
+  const results = distinct(table.space, feasible).map(resultOf)
   const least = results.reduce((best, result) => (result.objective < best.objective ? result : best))
   const rows = contestants.flatMap(({ make, name }) =>
     evaluations.map((count): Comparison => {
-      const strategy = make(table.space, sampler, count)
+      const strategy = make(table.space, feasible, count)
       const winners = Array.from({ length: seeds }, (_, seed) =>
-        Option.getOrThrow(search(strategy, table, sampler, Key.make(seed)))
+        Option.getOrThrow(search(strategy, table, feasible, Key.make(seed)))
       )
       const values = winners.map(({ score }) => judge(score))
       const mean = values.reduce((sum, value) => sum + value, 0) / seeds

@@ -83,7 +83,7 @@ export const initialise = (size: GeneratorSize, key: Key.Key): ParameterTree =>
  * **Example** (Three places: 0, a half, 1)
  *
  * ```ts
- * import { encodeTarget } from "./Generator.ts"
+ * import { encodeTarget } from "./GeneratorNetwork.ts"
  *
  * encodeTarget(0.25, 3) // => [0.5, 0.5, 0]
  * encodeTarget(7, 3) // => [0, 0, 1]
@@ -96,7 +96,7 @@ export const encodeTarget = (target: number, planes: number): ReadonlyArray<numb
 }
 
 /** What a picture is drawn from. */
-export interface Wish {
+export interface GenerationInput {
   /** The target's place: 0 the cheapest aimed at, 1 the most expensive. */
   readonly target: number
   /** The prior architecture, `rows * columns` numbers. */
@@ -108,7 +108,7 @@ export const apply = (
   size: GeneratorSize,
   { columns, rows }: Pick<Grid, "columns" | "rows">,
   params: ParameterTree,
-  wishes: ReadonlyArray<Wish>
+  inputs: ReadonlyArray<GenerationInput>
 ): tf.Tensor3D =>
   scoped(() => {
     const chains = chainsOf(size)
@@ -121,16 +121,16 @@ export const apply = (
     }
     const cells = rows * columns
     const { targetPlanes } = size
-    const targets = new Float32Array(wishes.length * cells * targetPlanes)
-    const priors = new Float32Array(wishes.length * cells)
-    wishes.forEach(({ prior, target }, wish) => {
+    const targets = new Float32Array(inputs.length * cells * targetPlanes)
+    const priors = new Float32Array(inputs.length * cells)
+    inputs.forEach(({ prior, target }, wish) => {
       const planes = encodeTarget(target, targetPlanes)
       for (let cell = 0; cell < cells; cell += 1) targets.set(planes, (wish * cells + cell) * targetPlanes)
       priors.set(prior, wish * cells)
     })
     const seen = tf.add(
-      run("target", tf.tensor4d(targets, [wishes.length, rows, columns, targetPlanes])),
-      run("prior", tf.tensor4d(priors, [wishes.length, rows, columns, 1]))
+      run("target", tf.tensor4d(targets, [inputs.length, rows, columns, targetPlanes])),
+      run("prior", tf.tensor4d(priors, [inputs.length, rows, columns, 1]))
     ) as tf.Tensor4D
-    return tf.reshape(run("tail", run("trunk", seen, true)), [wishes.length, rows, columns]) as tf.Tensor3D
+    return tf.reshape(run("tail", run("trunk", seen, true)), [inputs.length, rows, columns]) as tf.Tensor3D
   })

@@ -78,7 +78,7 @@ export interface Chosen<K extends AnyKind> {
 }
 
 /** A component that a configuration can choose. */
-export interface Bound<K extends AnyKind> {
+export interface BoundComponent<K extends AnyKind> {
   readonly kind: K
   readonly name: string
   readonly description: string
@@ -97,7 +97,7 @@ export const optionNames = (ast: SchemaAST.AST): ReadonlyArray<string> =>
 /** Takes the types off a component. */
 export const bind = <K extends AnyKind, Options, E extends ComponentFailure, R extends NeedsOf[K]>(
   component: Component<K, ServiceOf[K], Options, E, R>
-): Bound<K> => {
+): BoundComponent<K> => {
   const decode = Schema.decodeUnknownResult(component.options, { errors: "all", onExcessProperty: "error" })
   const encode = Schema.encodeResult(component.options)
   // An option may itself be called `name`, as that of a space given as data is: the component's name fills it.
