@@ -79,8 +79,10 @@ export * as Evolution from "./search-strategy/Evolution.ts"
 export * as Random from "./search-strategy/Random.ts"
 export * as Classification from "./training-agent/Classification.ts"
 export * as FaceRecognition from "./training-agent/FaceRecognition.ts"
+export * as DepthStratified from "./training-strategy/DepthStratified.ts"
 export * as DifferentiableTraining from "./training-strategy/DifferentiableTraining.ts"
 export * as Fair from "./training-strategy/Fair.ts"
+export * as Sandwich from "./training-strategy/Sandwich.ts"
 export * as Uniform from "./training-strategy/Uniform.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -175,7 +175,7 @@ const modulePlaces = ({ modules }: Load.LoadedRun): Readonly<Record<string, Read
 }
 
 /** Completes on the first Ctrl-C, or what else asks for a pause. */
-const pauseOnSignal = Effect.gen(function* () {
+export const pauseOnSignal = Effect.gen(function* () {
   const signals = yield* Signals
   const pause = yield* Deferred.make<void>()
   yield* signals.onPause((reason) => {
@@ -258,7 +258,8 @@ const startChecked = <A, E, R>(program: Effect.Effect<A, E, R | RunEvents>, how:
     )
   })
 
-const engineOf = (loaded: Load.LoadedRun) => EngineLayer.layer(loaded.config, loaded.folder)
+/** The engine of a configuration. */
+export const engineOf = (loaded: Load.LoadedRun) => EngineLayer.layer(loaded.config, loaded.folder)
 
 /** What a run that begins takes beside its configuration. */
 export interface Beginning {

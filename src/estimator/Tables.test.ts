@@ -171,7 +171,7 @@ test.each([
   ["ops,c10_val_12ep\n", "line 1: no column c10_test_200ep"],
   [`${csv}000000,1\n`, "line 2: 2 cells instead of 3"],
   [`${csv}000000,1,x\n`, 'line 2: c10_test_200ep is "x", not a number'],
-  [`${csv}000000,1,2\n000000,1,2\n`, "line 3: 000000 stands in the table twice"],
+  [`${csv}000000,1,2\n000000,1,2\n`, "line 3: duplicate key 000000"],
   [`${csv}00000,1,2\n`, "ops 00000: 6 digits from 0 to 4"],
   [`${csv}000000,1,2\n`, "it has 1 architectures instead of 15625"]
 ])("a broken table is refused: %j", (text, reason) => {

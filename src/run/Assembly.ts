@@ -152,7 +152,12 @@ export const assemble = (options: AssemblyOptions): Effect.Effect<Assembled, nev
       RunLayers.costs(config.budget.metric, table),
       Context.merge(base, disk)
     )
-    const sampler = yield* build("trainingStrategy", chosen.trainingStrategy.layer, base)
+    const costModel = LookupTable.costModel(Context.get(space.value, SearchSpace), counted)
+    const sampler = yield* build(
+      "trainingStrategy",
+      chosen.trainingStrategy.layer,
+      Context.add(base, CostModel, costModel)
+    )
     if (Option.isNone(costs)) {
       examineAll(early)
       return ended()

@@ -41,6 +41,9 @@ export const shipped: { readonly [K in Kind]: Readonly<Record<string, Source<K>>
   trainingStrategy: {
     uniform: () => import("../training-strategy/Uniform.ts").then((module) => bind(module.component)),
     fair: () => import("../training-strategy/Fair.ts").then((module) => bind(module.component)),
+    "depth-stratified": () =>
+      import("../training-strategy/DepthStratified.ts").then((module) => bind(module.component)),
+    sandwich: () => import("../training-strategy/Sandwich.ts").then((module) => bind(module.component)),
     differentiable: () =>
       import("../training-strategy/DifferentiableTraining.ts").then((module) => bind(module.component))
   },

@@ -102,7 +102,9 @@ export const files = {
   architecture: "architecture.json",
   network: "network.safetensors",
   metrics: "metrics.json",
-  report: "report.html"
+  report: "report.html",
+  /** In the folder of a ranking. */
+  ranking: "ranking.json"
 } as const
 
 /** The name of a training checkpoint. */

@@ -12,6 +12,7 @@ import { EpochRecord } from "../../machines/RunState.ts"
 import type { CriterionShape } from "../criterion/Criterion.ts"
 import type { Batch, DataflowShape, DatasetError, Split } from "../dataflow/Dataflow.ts"
 import type { BatchStatistics } from "../engine/ConvChain.ts"
+import { distillationLoss } from "../engine/Distillation.ts"
 import type { Optimizer, OptimizerState } from "../nn/Optimizer.ts"
 import type { ParameterTree, Variables } from "../nn/ParameterTree.ts"
 import * as Parameters from "../nn/ParameterTree.ts"
@@ -285,6 +286,13 @@ export const step = (
 ): Effect.Effect<readonly [TrainingState, StepReport], StepFailure | DatasetError> =>
   Effect.flatMap(nextBatches(setup, state), (batches) => Effect.uninterruptible(update(setup, state, batches)))
 
+/** The criterion of a path that learns from the outputs of a teacher on the same images. */
+const distilling = (criterion: CriterionShape, teacher: tf.Tensor2D): CriterionShape => ({
+  name: criterion.name,
+  init: criterion.init,
+  loss: (_, outputs) => distillationLoss(teacher, outputs)
+})
+
 /** A step that came to no number. */
 export type StepFailure = TrainingDiverged | Learner.LearningDiverged
 
@@ -305,12 +313,16 @@ export const update = (
     const forwards = setup.forwards(training)
     const parts = partsOf(batch, setup.accumulate)
 
+    /** Outputs of the teacher for each part of the batch. */
+    const taught = training._tag === "Paths" && training.teacher === 0 && setup.classifies
+    const teacher: Array<tf.Tensor2D> = []
     const gradients: Record<string, tf.Tensor> = {}
     let stats = state.variables.stats
     let loss = 0
     let accuracy = 0
     let warning: string | undefined
     const release = () => {
+      tf.dispose(teacher)
       if (learner !== null) Parameters.disposeReplacedUnsafe(learner.tensors, state.learner?.tensors ?? {})
       Parameters.disposeUnsafe(gradients)
       Parameters.disposeReplacedUnsafe(stats, state.variables.stats)
@@ -323,7 +335,7 @@ export const update = (
         const result = setup.agent.step({
           forward,
           variables: { params: state.variables.params, stats },
-          criterion: setup.criterion,
+          criterion: taught && p > 0 ? distilling(setup.criterion, teacher[q]!) : setup.criterion,
           criterionParams: state.criterion,
           images,
           labels,
@@ -335,7 +347,8 @@ export const update = (
         images.dispose()
         labels.dispose()
         result.loss.dispose()
-        result.output.dispose()
+        if (taught && p === 0) teacher.push(result.output as tf.Tensor2D)
+        else result.output.dispose()
         warning ??= result.warning
         const value = lossValues[0] as number
         if (!Number.isFinite(value)) {
@@ -367,6 +380,7 @@ export const update = (
       }
     }
 
+    tf.dispose(teacher)
     const owns = Object.keys(state.criterion).length > 0
     const params = owns
       ? { ...state.variables.params, ...prefixed(criterionPrefix, state.criterion) }
