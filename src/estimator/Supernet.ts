@@ -12,20 +12,26 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { define } from "../component/Component.ts"
 import * as Finding from "../component/Finding.ts"
+import * as OptionKind from "../component/OptionKind.ts"
 import { Criterion } from "../criterion/Criterion.ts"
 import { type Batch, Dataflow, type DataflowShape } from "../dataflow/Dataflow.ts"
 import { Engine } from "../engine/Engine.ts"
 import { recalibrated } from "../nn/Normalisation.ts"
 import { disposeUnsafe, type ParameterTree, type Variables } from "../nn/ParameterTree.ts"
-import { scoped } from "../nn/Scope.ts"
 import * as Key from "../random/Key.ts"
 import { RunKey } from "../random/RunKey.ts"
-import { apply } from "../search-space/Network.ts"
+import type { Applied, Mode } from "../search-space/Network.ts"
 import { type Genotype, SearchSpace } from "../search-space/SearchSpace.ts"
 import type { Score } from "../search-strategy/SearchStrategy.ts"
 import { NonNegativeInt, PositiveInt } from "../support/Numbers.ts"
 import { TrainingAgent } from "../training-agent/TrainingAgent.ts"
-import { EstimationError, oneByOne, PerformanceEstimator, type TrainedSupernet } from "./PerformanceEstimator.ts"
+import {
+  EstimationError,
+  PerformanceEstimator,
+  type ScoreArchitectures,
+  type TrainedSupernet
+} from "./PerformanceEstimator.ts"
+import * as PrefixSharing from "./PrefixSharing.ts"
 
 /** Options of the estimator. */
 export const Options = Schema.Struct({
@@ -41,7 +47,12 @@ export const Options = Schema.Struct({
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed(null))),
   batchSize: PositiveInt.annotate({ description: "Images of a validation batch" }).pipe(
     Schema.withDecodingDefaultKey(Effect.succeed(250))
-  )
+  ),
+  sharedMegabytes: NonNegativeInt.annotate({
+    description:
+      "Memory for activations that candidates with the same first layers share; 0: every candidate computes its own",
+    ...OptionKind.performance
+  }).pipe(Schema.withDecodingDefaultKey(Effect.succeed(512)))
 })
 /** Options of the estimator. */
 export type Options = typeof Options.Type
@@ -130,6 +141,12 @@ const findingsOf = (options: Options, source: DataflowShape): ReadonlyArray<Find
   return found
 }
 
+/** An architecture under evaluation: its path of the supernet, applied to a batch that is known by a name. */
+interface Candidate {
+  readonly genotype: Genotype
+  readonly apply: (batch: string, variables: Variables, images: tf.Tensor, mode: Mode) => Applied
+}
+
 const make = (options: Options) =>
   Effect.gen(function* () {
     const space = yield* SearchSpace
@@ -139,7 +156,7 @@ const make = (options: Options) =>
     const key = Key.derive(yield* RunKey, "estimator", "supernet")
     // The kept tensors live on the run's engine, and must go before it does.
     yield* Engine
-    const { batches, batchSize, recalibration, recalibrationBatchSize } = options
+    const { batches, batchSize, recalibration, recalibrationBatchSize, sharedMegabytes } = options
     const dataflow = keeping(source)
 
     const ready: Array<tf.Tensor4D> = []
@@ -162,43 +179,69 @@ const make = (options: Options) =>
       return ready
     })
 
-    const score = Effect.fn("SupernetEstimator.score")(function* (
-      genotype: Genotype,
-      supernet: TrainedSupernet | undefined
-    ) {
-      const fail = (reason: string) =>
-        new EstimationError({ estimator: "supernet", genotype: space.format(genotype), reason })
-      const valid = space.validate(genotype)
-      if (Result.isFailure(valid)) return yield* fail(valid.failure.reason)
-      if (supernet === undefined) return yield* fail("it is scored with a trained supernet, and none was given")
-      const network = space.network(genotype)
-      const { params, stats } = supernet.variables
+    const fail = (genotype: Genotype, reason: string) =>
+      new EstimationError({ estimator: "supernet", genotype: space.format(genotype), reason })
 
-      const gathered: Array<ParameterTree> = []
-      const own = Effect.gen(function* () {
-        if (recalibration === 0) return stats
-        const images = yield* recalibrationTensors
-        if (images.length === 0) {
-          return yield* fail(recalibrationFault(source, recalibrationBatchSize).join(": "))
-        }
-        const variables: Variables = { params, stats }
-        const collected = []
-        for (const batch of images) {
-          const { statistics } = scoped(() => ({ statistics: apply(network, variables, batch, "train").statistics }))
-          collected.push(statistics)
-          yield* Effect.yieldNow
-        }
-        const fresh = recalibrated(collected)
-        for (const statistics of collected) {
-          for (const { mean, variance } of Object.values(statistics)) tf.dispose([mean, variance])
-        }
-        gathered.push(fresh)
-        return fresh
-      })
-      const evaluate = Effect.gen(function* () {
-        const variables: Variables = { params, stats: yield* own }
-        return yield* agent.evaluate({
-          infer: (images) => apply(network, variables, images, "eval").output as tf.Tensor2D,
+    /** Batch-norm statistics of a candidate's own path, and what disposes them. */
+    const statisticsOf = Effect.fnUntraced(function* (candidate: Candidate, { params, stats }: Variables) {
+      const none: ParameterTree = {}
+      if (recalibration === 0) return { stats, own: none }
+      const images = yield* recalibrationTensors
+      if (images.length === 0) {
+        return yield* fail(candidate.genotype, recalibrationFault(source, recalibrationBatchSize).join(": "))
+      }
+      const collected: Array<Applied["statistics"]> = []
+      for (const [index, batch] of images.entries()) {
+        const { output, statistics } = candidate.apply(`recalibration ${index}`, { params, stats }, batch, "train")
+        output.dispose()
+        collected.push(statistics)
+        yield* Effect.yieldNow
+      }
+      const own = recalibrated(collected)
+      return { stats: own, own }
+    })
+
+    /** The objective that a search minimises. */
+    const objectiveOf = (
+      genotype: Genotype,
+      metrics: Readonly<Record<string, number>>
+    ): Effect.Effect<number, EstimationError> => {
+      const { direction, metric } = agent.objective
+      const value: unknown = metrics[metric]
+      if (typeof value !== "number") {
+        const reason =
+          value === undefined
+            ? `the training agent ${agent.name} names ${metric} as its objective, and its metrics are ${Object.keys(metrics).join(", ") || "none"}`
+            : `the metric ${metric} of the training agent ${agent.name} must be a number, is ${JSON.stringify(value)}`
+        return Effect.fail(fail(genotype, reason))
+      }
+      if (!Number.isFinite(value)) {
+        return Effect.fail(
+          fail(
+            genotype,
+            `its validation ${metric} is ${value}: the supernet has diverged, or the validation split is too small for this metric (for auc it needs two images of one person)`
+          )
+        )
+      }
+      return Effect.succeed(direction === "minimise" ? value : -value)
+    }
+
+    const scoreOne = Effect.fn("SupernetEstimator.score")(function* (candidate: Candidate, supernet: TrainedSupernet) {
+      const { genotype } = candidate
+      const { params } = supernet.variables
+      const { own, stats } = yield* Effect.catchTag(
+        statisticsOf(candidate, supernet.variables),
+        "DatasetError",
+        (error) => Effect.fail(fail(genotype, error.message))
+      )
+      let calls = 0
+      const metrics = yield* agent
+        .evaluate({
+          infer: (images) => {
+            const batch = `evaluation ${calls} ${images.shape.join("x")}`
+            calls += 1
+            return candidate.apply(batch, { params, stats }, images, "eval").output as tf.Tensor2D
+          },
           criterion,
           criterionParams: supernet.criterion,
           dataflow,
@@ -207,29 +250,46 @@ const make = (options: Options) =>
           batches: batches ?? undefined,
           key
         })
-      })
-      const metrics = yield* evaluate.pipe(
-        Effect.catchTag("DatasetError", (error) => Effect.fail(fail(error.message))),
-        Effect.ensuring(Effect.sync(() => gathered.forEach(disposeUnsafe)))
-      )
-      const { direction, metric } = agent.objective
-      const value: unknown = metrics[metric]
-      if (typeof value !== "number") {
-        return yield* fail(
-          value === undefined
-            ? `the training agent ${agent.name} names ${metric} as its objective, and its metrics are ${Object.keys(metrics).join(", ") || "none"}`
-            : `the metric ${metric} of the training agent ${agent.name} must be a number, is ${JSON.stringify(value)}`
+        .pipe(
+          Effect.catchTag("DatasetError", (error) => Effect.fail(fail(genotype, error.message))),
+          Effect.ensuring(Effect.sync(() => disposeUnsafe(own)))
         )
-      }
-      if (!Number.isFinite(value)) {
-        return yield* fail(
-          `its validation ${metric} is ${value}: the supernet has diverged, or the validation split is too small for this metric (for auc it needs two images of one person)`
-        )
-      }
+      const objective = yield* objectiveOf(genotype, metrics)
       const finite = Object.fromEntries(Object.entries(metrics).filter(([, one]) => Number.isFinite(one)))
-      return { objective: direction === "minimise" ? value : -value, metrics: finite } satisfies Score
+      return { objective, metrics: finite } satisfies Score
     })
-    return PerformanceEstimator.of({ name: "supernet", findings: findingsOf(options, source), score: oneByOne(score) })
+
+    const score: ScoreArchitectures = (architectures, scoring) =>
+      Effect.gen(function* () {
+        const supernet = scoring?.supernet
+        for (const genotype of architectures) {
+          const valid = space.validate(genotype)
+          if (Result.isFailure(valid)) return yield* fail(genotype, valid.failure.reason)
+          if (supernet === undefined) {
+            return yield* fail(genotype, "it is scored with a trained supernet, and none was given")
+          }
+        }
+        const networks = architectures.map((genotype) => space.network(genotype))
+        const activations = PrefixSharing.make(sharedMegabytes * 2 ** 20)
+        const scores = new Array<Score>(architectures.length)
+        yield* Effect.forEach(
+          PrefixSharing.plan(networks),
+          ({ index, shared }) => {
+            const candidate: Candidate = {
+              genotype: architectures[index]!,
+              apply: (batch, variables, images, mode) =>
+                activations.apply(batch, shared, networks[index]!, variables, images, mode)
+            }
+            return Effect.flatMap(scoreOne(candidate, supernet!), (one) => {
+              scores[index] = one
+              return scoring?.onScore?.(index, one) ?? Effect.void
+            })
+          },
+          { discard: true }
+        ).pipe(Effect.ensuring(Effect.sync(activations.release)))
+        return scores
+      })
+    return PerformanceEstimator.of({ name: "supernet", findings: findingsOf(options, source), score })
   })
 
 /** The estimator as a Layer, over the run's supernet. */
