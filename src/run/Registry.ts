@@ -48,6 +48,7 @@ export const shipped: { readonly [K in Kind]: Readonly<Record<string, Source<K>>
       import("../training-strategy/DifferentiableTraining.ts").then((module) => bind(module.component))
   },
   searchStrategy: {
+    predictor: () => import("../search-strategy/Predictor.ts").then((module) => bind(module.component)),
     evolution: () => import("../search-strategy/Evolution.ts").then((module) => bind(module.component)),
     random: () => import("../search-strategy/Random.ts").then((module) => bind(module.component)),
     "softmax-differentiable": () =>
