@@ -1,6 +1,6 @@
 /** `osnas compare-runs`: runs side by side. */
 import { existsSync, readdirSync, statSync } from "node:fs"
-import { extname, join, relative, resolve } from "node:path"
+import { extname, join, resolve } from "node:path"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -12,6 +12,7 @@ import type { Input } from "./commands/CompareRuns.ts"
 import { UsageError } from "./Exit.ts"
 import * as OutputFile from "./OutputFile.ts"
 import { writeBeside } from "./Report.ts"
+import { shownPath } from "./ShownPath.ts"
 
 const isRun = (folder: string): boolean => existsSync(join(folder, RunFolder.files.manifest))
 
@@ -29,9 +30,7 @@ const runsAt = (path: string, depth = 4): ReadonlyArray<string> => {
 /** A run's folder as compared. */
 export const read = Effect.fn("CompareRuns.read")(function* (folder: string) {
   const { data, loaded, manifest } = yield* FromFolder.readRun(resolve(folder))
-  const seen = relative(process.cwd(), resolve(folder))
-  const shown = seen === "" || seen.startsWith("..") ? folder : seen
-  return Comparison.comparedRun(shown, data, loaded, manifest.identity)
+  return Comparison.comparedRun(shownPath(folder), data, loaded, manifest.identity)
 })
 
 /** Runs the command. */

@@ -10,6 +10,7 @@ import { root, version } from "../Package.ts"
 import * as Versions from "../run/Versions.ts"
 import { isRecord } from "../support/Records.ts"
 import { decodeText } from "../support/TextFile.ts"
+import { shownPath } from "./ShownPath.ts"
 
 type Section = "dependencies" | "devDependencies"
 
@@ -166,12 +167,6 @@ const install = (needed: ReadonlyArray<Needed>, folder: string): ReadonlyArray<s
     )
     return some.length === 0 ? [] : [`npm install${flag} ${specs.join(" ")}`]
   })
-
-/** A path as the user would type it. */
-const shownPath = (file: string): string => {
-  const seen = relative(process.cwd(), file)
-  return seen.startsWith("..") ? file : seen === "" ? "." : seen
-}
 
 /**
  * Lists what generated files import in the nearest `package.json` upwards, and says so in lines for the user; without one,

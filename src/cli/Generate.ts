@@ -11,6 +11,7 @@ import type { Input } from "./commands/Generate.ts"
 import * as Dependencies from "./Dependencies.ts"
 import { UsageError } from "./Exit.ts"
 import * as OutputFile from "./OutputFile.ts"
+import { shownPath } from "./ShownPath.ts"
 
 /** Refuses a file that is there already, or whose place is taken by something else; null: it can be written. */
 const obstacle = (file: string, force: boolean): string | null => {
@@ -27,11 +28,11 @@ export const writeFiles = Effect.fn("Generate.writeFiles")(function* (
   force: boolean
 ) {
   const fault = OutputFile.folderFault(folder)
-  if (fault !== undefined) return yield* new UsageError({ reason: `${shown(folder)}: ${fault}` })
+  if (fault !== undefined) return yield* new UsageError({ reason: `${shownPath(folder)}: ${fault}` })
   const targets = files.map(({ content, path }) => ({ content, file: join(folder, path) }))
   const reasons = targets.flatMap(({ file }) => {
     const reason = obstacle(file, force)
-    return reason === null ? [] : [`${shown(file)} ${reason}`]
+    return reason === null ? [] : [`${shownPath(file)} ${reason}`]
   })
   if (reasons.length > 0) return yield* new UsageError({ reason: reasons.join("\n") })
   yield* Effect.try({
@@ -44,12 +45,6 @@ export const writeFiles = Effect.fn("Generate.writeFiles")(function* (
     catch: (error) => new UsageError({ reason: error instanceof Error ? error.message : String(error) })
   })
 })
-
-/** A path as the user would type it. */
-export const shown = (file: string): string => {
-  const seen = relative(process.cwd(), file)
-  return seen === "" || seen.startsWith("..") ? file : seen
-}
 
 /** Every kind, what it decides, and what it can start from. */
 const listing = (): string => {
@@ -84,10 +79,10 @@ export const run = Effect.fn("Generate.run")(function* (input: Input) {
   const { files } = generated
   const module = `./${relative(process.cwd(), join(folder, files[0]?.path ?? "")).replaceAll("\\", "/")}`
   if (input.dryRun) {
-    for (const { content, path } of files) yield* Console.log(`--- ${shown(join(folder, path))}\n${content}`)
+    for (const { content, path } of files) yield* Console.log(`--- ${shownPath(join(folder, path))}\n${content}`)
   } else {
     yield* writeFiles(folder, files, input.force)
-    for (const { path } of files) yield* Console.log(`wrote ${shown(join(folder, path))}`)
+    for (const { path } of files) yield* Console.log(`wrote ${shownPath(join(folder, path))}`)
   }
   yield* Console.log(`\nIn a configuration in this folder:\n\n${generated.yaml(module)}`)
   const lines = Dependencies.ensure(folder, files, input.dryRun)

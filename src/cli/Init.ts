@@ -9,8 +9,9 @@ import { neededVersion } from "../run/Versions.ts"
 import type { Input } from "./commands/Init.ts"
 import * as Dependencies from "./Dependencies.ts"
 import { UsageError } from "./Exit.ts"
-import { shown, writeFiles } from "./Generate.ts"
+import { writeFiles } from "./Generate.ts"
 import * as OutputFile from "./OutputFile.ts"
+import { shownPath } from "./ShownPath.ts"
 
 /** Versions that osnas itself was built and tested with. */
 const versions = (): Readonly<Record<string, string>> =>
@@ -51,7 +52,7 @@ export const run = Effect.fn("Init.run")(function* (input: Input) {
     })
   )
   yield* writeFiles(folder, files, input.force)
-  for (const { path } of files) yield* Console.log(`wrote ${shown(join(folder, path))}`)
+  for (const { path } of files) yield* Console.log(`wrote ${shownPath(join(folder, path))}`)
   if (input.install) {
     yield* Console.log("\nInstalling what it needs (npm install) ...")
     const code = yield* npmInstall(folder)
@@ -61,6 +62,6 @@ export const run = Effect.fn("Init.run")(function* (input: Input) {
       })
     }
   }
-  const steps = [`cd ${shown(folder)}`, ...(input.install ? [] : ["npm install"]), "npm test"]
+  const steps = [`cd ${shownPath(folder)}`, ...(input.install ? [] : ["npm install"]), "npm test"]
   yield* Console.log(`\nNext:\n  ${[...steps, "npx osnas run search.yaml --quick"].join("\n  ")}`)
 })

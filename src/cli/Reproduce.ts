@@ -1,6 +1,6 @@
 /** `osnas reproduce`: the paper's comparisons, run after run, each in a folder of its own. */
 import { existsSync } from "node:fs"
-import { join, relative, resolve } from "node:path"
+import { join, resolve } from "node:path"
 import * as Clock from "effect/Clock"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
@@ -23,9 +23,12 @@ import { Disk } from "../support/Disk.ts"
 import { closest } from "../support/Suggestion.ts"
 import * as CompareRuns from "./CompareRuns.ts"
 import type { Input } from "./commands/Reproduce.ts"
+import * as DrawnEvents from "./DrawnEvents.ts"
 import { RunFailed, RunPaused, UsageError } from "./Exit.ts"
+import * as Quick from "./Quick.ts"
 import * as Report from "./Report.ts"
 import * as Run from "./Run.ts"
+import { shownPath } from "./ShownPath.ts"
 import * as StandIn from "./StandIn.ts"
 
 /** One run of a table. */
@@ -103,11 +106,11 @@ const loadedOf = Effect.fnUntraced(function* (
   const limits = Object.entries(quickLimits).flatMap(([key, value]) =>
     key in withData.components.dataflow.options ? [[["dataflow", key], value, "--quick"] as const] : []
   )
-  const scaled = lay(present, [...Run.quickAssignments(withData), ...limits])
+  const scaled = lay(present, [...Quick.assignments(withData), ...limits])
   const again = yield* Effect.fromResult(ConfigFile.override(scaled, input.set))
   return {
     loaded: yield* Load.decode(again, process.cwd()),
-    standIn: absent === undefined ? undefined : StandIn.told(absent, full.config.dataflow.name, withData)
+    standIn: absent === undefined ? undefined : StandIn.notice(absent, full.config.dataflow.name, withData)
   }
 })
 
@@ -209,11 +212,6 @@ const jsonOf = (
   }))
 })
 
-const shownFolder = (folder: string): string => {
-  const seen = relative(process.cwd(), resolve(folder))
-  return seen === "" || seen.startsWith("..") ? folder : seen
-}
-
 // ---------------------------------------------------------------------------------------------------------------------
 
 /** Failures of a row that say nothing of the other rows; the rest end the command. */
@@ -246,7 +244,7 @@ export const run = Effect.fn("Reproduce.run")(function* (input: Input) {
       Effect.gen(function* () {
         const begun = existsSync(join(folder, RunFolder.files.manifest))
         const status = begun ? (yield* FromFolder.readRun(resolve(folder))).data.status : "not begun"
-        return { row: row.name, seed, status, folder: shownFolder(folder) }
+        return { row: row.name, seed, status, folder: shownPath(folder) }
       })
     ).pipe(Effect.provide(Disk.layer))
     if (input.json)
@@ -276,10 +274,10 @@ export const run = Effect.fn("Reproduce.run")(function* (input: Input) {
     const label = `${row.name}, seed ${seed}`
     yield* say(`[${at + 1}/${todo.length}] ${label}${standing === "begun" ? " goes on" : ""}${left}`)
     const began = yield* Clock.currentTimeMillis
-    const events = Layer.merge(Run.drawnEvents(false, `${label}: `), Disk.layer)
+    const events = Layer.merge(DrawnEvents.layer(false, `${label}: `), Disk.layer)
     const ran =
       standing === "begun"
-        ? Run.goOn({ dir: folder, set: [], threads: Option.none(), maxMinutes: Option.none() })
+        ? Run.resumeFolder({ dir: folder, set: [], threads: Option.none(), maxMinutes: Option.none() })
         : Run.begin(loaded, { folder, tableFolder: process.cwd(), overwrite: false, ...noted })
     const outcome = yield* Effect.result(Effect.provide(ran, events))
     spent += ((yield* Clock.currentTimeMillis) - began) / 1000
@@ -292,7 +290,7 @@ export const run = Effect.fn("Reproduce.run")(function* (input: Input) {
     }
     if (outcome.success._tag === "Paused") {
       yield* say("The same command goes on from here.")
-      return yield* new RunPaused({ folder: shownFolder(folder) })
+      return yield* new RunPaused({ folder: shownPath(folder) })
     }
     yield* Report.write(outcome.success.folder).pipe(Effect.provide(Disk.layer))
   }
@@ -311,9 +309,9 @@ export const run = Effect.fn("Reproduce.run")(function* (input: Input) {
     const page = `# ${table.title}\n\n${Comparison.markdownTable(grid)}\n\n${notes.map((line) => `- ${line}`).join("\n")}\n`
     if (input.json) yield* Console.log(JSON.stringify(jsonOf(table, input, results, failed, standIn)))
     else yield* Console.log(`${table.title}\n\n${TextTable.format(grid)}\n\n${notes.join("\n")}`)
-    const file = shownFolder(join(base, "table.md"))
+    const file = shownPath(join(base, "table.md"))
     yield* Report.writeBeside(file, page, "make its folder writable; the same command writes it again")
-    if (!input.json) yield* Console.log(`Runs: ${shownFolder(base)}; the table as Markdown: ${file}`)
+    if (!input.json) yield* Console.log(`Runs: ${shownPath(base)}; the table as Markdown: ${file}`)
   })
   yield* program.pipe(Effect.provide(Disk.layer))
   if (failed.length > 0) {

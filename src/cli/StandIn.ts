@@ -71,8 +71,8 @@ export const assignments = ({
   return [[["dataflow"], section, "--quick"]]
 }
 
-/** What a user is told, and the manifest says. */
-export const told = (place: string, name: string, { components }: Load.LoadedRun): string => {
+/** The notice for the user, which the manifest repeats. */
+export const notice = (place: string, name: string, { components }: Load.LoadedRun): string => {
   const { channels, size } = components.dataflow.options as { readonly channels?: number; readonly size?: number }
   return `the data of ${name} are not here (${place} is missing or empty): --quick takes Fashion-MNIST, which ships with osnas, in their place, at ${size}x${size}x${channels}; its figures say only that all fits together`
 }

@@ -11,8 +11,9 @@ import * as Load from "../run/Load.ts"
 import * as RunVerification from "../run/RunVerification.ts"
 import { Disk } from "../support/Disk.ts"
 import type { Input } from "./commands/Verify.ts"
+import * as DrawnEvents from "./DrawnEvents.ts"
 import { RunFailed, UsageError } from "./Exit.ts"
-import { drawnEvents, ofFolder } from "./Run.ts"
+import { ofFolder } from "./Run.ts"
 
 /** A run that was done again, or a part of it, differs from what its folder holds. */
 export class NotReproduced extends Schema.TaggedError<NotReproduced>()("NotReproduced", {
@@ -117,5 +118,5 @@ export const run = Effect.fn("Verify.run")(function* (input: Input) {
     return yield* new UsageError({ reason: "--steps goes with --from: it counts training steps from a checkpoint" })
   }
   const program = Option.isSome(input.from) ? part(input, input.from.value) : whole(input)
-  yield* Effect.provide(program, Layer.merge(drawnEvents(input.json), Disk.layer))
+  yield* Effect.provide(program, Layer.merge(DrawnEvents.layer(input.json), Disk.layer))
 })

@@ -15,6 +15,7 @@ import * as Key from "../../random/Key.ts"
 import * as Load from "../../run/Load.ts"
 import { RunEvents } from "../../run/RunEvents.ts"
 import { Disk } from "../../support/Disk.ts"
+import * as Quick from "../Quick.ts"
 import * as Run from "../Run.ts"
 import { Signals } from "../Signals.ts"
 import * as StandIn from "../StandIn.ts"
@@ -72,7 +73,7 @@ export const load = (file: string, data?: Readonly<Record<string, unknown>>) =>
           ? StandIn.assignments(asWritten)
           : Object.entries(data).map(([key, value]) => [["dataflow", key], value, flag] as const)
     const withData = yield* Load.file(path, { flags: absent })
-    const quick = [...absent, ...Run.quickAssignments(withData)]
+    const quick = [...absent, ...Quick.assignments(withData)]
     const quickly = yield* Load.file(path, { flags: quick })
     return yield* Load.file(path, { flags: [...quick, ...smaller(quickly)] })
   })
@@ -161,6 +162,8 @@ export const trial = (loaded: Load.LoadedRun, home: string, turn: number): Effec
     const second = yield* life(begin(stopped), stop)
     mkdirSync(dirname(taken), { recursive: true })
     renameSync(stopped, taken)
-    const third = yield* life(Run.goOn({ dir: taken, set: [], maxMinutes: Option.none(), threads: Option.none() }))
+    const third = yield* life(
+      Run.resumeFolder({ dir: taken, set: [], maxMinutes: Option.none(), threads: Option.none() })
+    )
     return { stop, outcomes: [first.exit, second.exit, third.exit].map(outcomeOf), whole, taken }
   })
