@@ -31,6 +31,7 @@ import * as Sgnas from "../src/search-space/Sgnas.ts"
 import * as Spos from "../src/search-space/Spos.ts"
 import * as TorchNames from "../src/search-space/TorchNames.ts"
 import { Disk } from "../src/support/Disk.ts"
+import { median } from "../src/support/Median.ts"
 
 /** What is compared. */
 export const groups = ["logits_eval", "logits_train", "input_gradient", "gradient", "update"] as const
@@ -323,13 +324,6 @@ export const measureFolder = Effect.fn("parity.folder")(
       error._tag === "ParityError" ? error : new ParityError({ folder, reason: error.message })
     )
 )
-
-const median = (values: ReadonlyArray<number>): number => {
-  const sorted = [...values].sort((a, b) => a - b)
-  const middle = Math.floor(sorted.length / 2)
-  const upper = sorted[middle] as number
-  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] as number) + upper) / 2
-}
 
 /** The medians of every space, in the order of their names. */
 export const medians = (measured: ReadonlyArray<Measured>) =>

@@ -23,6 +23,7 @@ import { OptimizerConfig } from "../run/RunConfig.ts"
 import * as Trainer from "../run/Trainer.ts"
 import * as Network from "../search-space/Network.ts"
 import type { Genotype, SearchSpaceShape } from "../search-space/SearchSpace.ts"
+import { upperMedian } from "../support/Median.ts"
 import * as Classification from "../training-agent/Classification.ts"
 import type { Forward } from "../training-agent/TrainingAgent.ts"
 import type { Input } from "./commands/Bench.ts"
@@ -43,8 +44,6 @@ export interface Throughput {
   readonly images_per_s: number
 }
 
-const median = (times: ReadonlyArray<number>): number => [...times].sort((a, b) => a - b)[times.length >> 1] ?? 0
-
 /** A uniform path of the first `n - 1` options of every position: the last one is the skip, where there is one. */
 export const pathWithoutSkip = (space: SearchSpaceShape, key: Key.Key, step: number): Genotype =>
   space.choices.map((choices, position) =>
@@ -62,7 +61,7 @@ const timed = <E, R>(steps: number, step: (index: number) => Effect.Effect<void,
       yield* step(index)
       if (index >= warmUp) times.push((performance.now() - start) / 1000)
     }
-    return median(times)
+    return upperMedian(times)
   })
 
 const measure = Effect.fn("Bench.measure")(function* (input: Input, space: SearchSpaceShape) {

@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as ComponentGenerator from "../../generators/ComponentGenerator.ts"
 import type { GeneratedFile } from "../../generators/Template.ts"
+import * as TextTable from "../report/TextTable.ts"
 import { makeFolders } from "../support/MakeFolders.ts"
 import type { Input } from "./commands/Generate.ts"
 import * as Dependencies from "./Dependencies.ts"
@@ -46,16 +47,16 @@ export const writeFiles = Effect.fn("Generate.writeFiles")(function* (
   })
 })
 
-/** Every kind, what it decides, and what it can start from. */
+/** Every kind, what it decides, and the components that --from takes. */
 const listing = (): string => {
-  const width = Math.max(...ComponentGenerator.kindNames.map((kind) => kind.length))
-  return ComponentGenerator.kindNames
-    .flatMap((kind) => {
-      const starts = ComponentGenerator.starts(kind)
-      const lines = [`${kind.padEnd(width)}  ${ComponentGenerator.descriptions[kind]}`]
-      return starts.length === 0 ? lines : [...lines, `${" ".repeat(width)}    --from ${starts.join(" | ")}`]
-    })
-    .join("\n")
+  const rows = ComponentGenerator.kindNames.flatMap((kind) => {
+    const starts = ComponentGenerator.starts(kind)
+    return [
+      [kind, ComponentGenerator.descriptions[kind]],
+      ...(starts.length === 0 ? [] : [["", `  --from ${starts.join(" | ")}`]])
+    ]
+  })
+  return TextTable.format(rows, { align: ["left", "left"] })
 }
 
 /** Runs the command. */

@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import * as TextTable from "../report/TextTable.ts"
 import * as Load from "../run/Load.ts"
 import * as RunVerification from "../run/RunVerification.ts"
 import { Disk } from "../support/Disk.ts"
@@ -71,13 +72,11 @@ const whole = Effect.fnUntraced(function* (input: Input) {
       layers
     )
   }).pipe(Effect.scoped)
-  const digests = Object.entries(verification.digests)
-  const width = Math.max(...digests.map(([file]) => file.length))
-  const lines = digests.map(([file, digest]) => `  ${file.padEnd(width)}  ${digest}`)
+  const digests = TextTable.format(Object.entries(verification.digests), { align: ["left", "left"], indent: 2 })
   yield* tell(
     input,
     verification,
-    [`${input.dir} comes again, bit for bit, through ${titles[verification.until]}`, ...lines].join("\n")
+    `${input.dir}: reproduced, bit for bit, through ${titles[verification.until]}\n${digests}`
   )
 })
 

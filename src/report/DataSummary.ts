@@ -8,6 +8,7 @@ import { posix, sep } from "node:path"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type { DataflowShape, Split } from "../dataflow/Dataflow.ts"
+import * as Median from "../support/Median.ts"
 import { escapeText } from "./Drawing.ts"
 import { grouped } from "./Format.ts"
 import * as TextTable from "./TextTable.ts"
@@ -195,16 +196,10 @@ export const differences = (before: DataSummary["files"], now: DataSummary["file
   return all.length <= mostNamed ? all : [...all.slice(0, mostNamed), `and ${all.length - mostNamed} more`]
 }
 
-/** Least, middle and most of counts. */
-const spread = (counts: ReadonlyArray<number>): readonly [least: number, middle: number, most: number] => {
-  const sorted = [...counts].sort((a, b) => a - b)
-  return [sorted[0] ?? 0, sorted[sorted.length >> 1] ?? 0, sorted.at(-1) ?? 0]
-}
-
 const perClassWords = (perClass: ReadonlyArray<number> | null): string => {
   if (perClass === null || perClass.length === 0) return ""
-  const [least, middle, most] = spread(perClass)
-  return least === most ? `${least} of each` : `${least} to ${most} of each, median ${middle}`
+  const [least, median, most] = Median.range(perClass)
+  return least === most ? `${least} of each` : `${least} to ${most} of each, median ${median}`
 }
 
 const shortName = (name: string, most = 24): string => (name.length > most ? `${name.slice(0, most - 1)}…` : name)

@@ -6,43 +6,19 @@ import * as Flags from "../Flags.ts"
 
 const flags = {
   space: Flag.String("space").pipe(Flag.withDescription("Search space"), Flag.withDefault("proxylessnas")),
-  size: Flag.Int("size").pipe(
-    Flag.withSchema(Flags.PositiveInt),
-    Flag.withDescription("Side of the images"),
-    Flag.withDefault(32)
-  ),
-  classes: Flag.Int("classes").pipe(
-    Flag.withSchema(Flags.PositiveInt),
-    Flag.withDescription("Classes"),
-    Flag.withDefault(100)
-  ),
-  channels: Flag.Int("channels").pipe(
-    Flag.withSchema(Flags.PositiveInt),
-    Flag.withDescription("Channels"),
-    Flag.withDefault(3)
-  ),
-  batch: Flag.Int("batch").pipe(
-    Flag.withSchema(Flags.PositiveInt),
-    Flag.withDescription("Images a step"),
-    Flag.withDefault(64)
-  ),
-  steps: Flag.Int("steps").pipe(
-    Flag.withSchema(Flags.PositiveInt),
-    Flag.withDescription("Timed steps; their median counts"),
-    Flag.withDefault(12)
-  ),
-  stemStride: Flag.Int("stem-stride").pipe(
-    Flag.withSchema(Flags.PositiveInt),
-    Flag.withDescription("Stride of the first convolution, where the space has that option"),
-    Flag.optional
-  ),
+  size: Flags.size().pipe(Flag.withDefault(32)),
+  classes: Flags.classes().pipe(Flag.withDefault(100)),
+  channels: Flags.channels().pipe(Flag.withDefault(3)),
+  batch: Flags.count("batch", "Images per step").pipe(Flag.withDefault(64)),
+  steps: Flags.count("steps", "Steps to time; the median is reported").pipe(Flag.withDefault(12)),
+  stemStride: Flags.stemStride,
   threads: Flags.threads,
   mode: Flags.mode,
-  engine: Flag.Literals("engine", ["auto", "simd", "cpu", "tensorflow", "tensorflow-gpu"]).pipe(
-    Flag.withDescription("Tensor engine"),
-    Flag.withDefault("auto")
+  engine: Flags.engine("Tensor engine").pipe(Flag.withDefault("auto")),
+  kernels: Flags.given(
+    "kernels",
+    "Measure single kernels instead: GFLOPS, GB/s, share of this machine's measured peak"
   ),
-  kernels: Flags.given("kernels", "Single kernels instead: GFLOPS, GB/s, share of this machine's measured peak"),
   compare: Flag.String("compare").pipe(
     Flag.withMetavar("PYTHON"),
     Flag.withDescription("Alternate with the PyTorch peer run by this interpreter, and print the ratios"),

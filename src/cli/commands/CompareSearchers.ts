@@ -24,11 +24,7 @@ const flags = {
     Flag.withDescription("How many architectures a search may score; each number is a search of its own"),
     Flag.withDefault("10,50,100,300")
   ),
-  seeds: Flag.Int("seeds").pipe(
-    Flag.withSchema(Flags.PositiveInt),
-    Flag.withDescription("Searches of each kind"),
-    Flag.withDefault(100)
-  ),
+  seeds: Flags.count("seeds", "Searches per strategy and number of evaluations").pipe(Flag.withDefault(100)),
   maxFlops: Flag.Finite("max-flops").pipe(
     Flag.withDescription("nas-bench-macro: only architectures of at most so many FLOPs, like 50e6"),
     Flag.optional

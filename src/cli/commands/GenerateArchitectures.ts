@@ -3,7 +3,6 @@ import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
-import * as Schema from "effect/Schema"
 import * as Flags from "../Flags.ts"
 
 const flags = {
@@ -14,11 +13,7 @@ const flags = {
     Flag.withMetavar("MAX,MIN-MAX,..."),
     Flag.withDescription("Budgets in the run's metric, each its upper end (5M) or both ends (4.5M-5M)")
   ),
-  threads: Flag.Int("threads").pipe(
-    Flag.withSchema(Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))),
-    Flag.withDescription("Threads of the engine; 0: all cores"),
-    Flag.optional
-  ),
+  threads: Flags.threads,
   json: Flags.json("Print one JSON line for each budget")
 }
 

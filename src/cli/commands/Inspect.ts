@@ -21,31 +21,13 @@ const flags = {
     ),
     Flag.optional
   ),
-  size: Flag.Int("size").pipe(
-    Flag.withSchema(Flags.PositiveInt),
-    Flag.withDescription("Side of the images in pixels; default 32"),
+  size: Flags.size("Side of the images in pixels; default 32, or that of the published network").pipe(Flag.optional),
+  classes: Flags.classes("Classes of the classifier; default 100, or those of the published network").pipe(
     Flag.optional
   ),
-  classes: Flag.Int("classes").pipe(
-    Flag.withSchema(Flags.PositiveInt),
-    Flag.withDescription("Classes of the classifier; default 100"),
-    Flag.optional
-  ),
-  channels: Flag.Int("channels").pipe(
-    Flag.withSchema(Flags.PositiveInt),
-    Flag.withDescription("Channels of the images"),
-    Flag.withDefault(3)
-  ),
-  embedding: Flag.Int("embedding").pipe(
-    Flag.withSchema(Flags.PositiveInt),
-    Flag.withDescription("End in an embedding of this length instead of a classifier"),
-    Flag.optional
-  ),
-  stemStride: Flag.Int("stem-stride").pipe(
-    Flag.withSchema(Flags.PositiveInt),
-    Flag.withDescription("Stride of the first convolution, where the space has that option"),
-    Flag.optional
-  ),
+  channels: Flags.channels().pipe(Flag.withDefault(3)),
+  embedding: Flags.count("embedding", "End in an embedding of this length instead of a classifier").pipe(Flag.optional),
+  stemStride: Flags.stemStride,
   set: Flags.set("An option of the space (again for more)"),
   json: Flags.json("Print JSON")
 }

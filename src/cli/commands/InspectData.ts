@@ -8,14 +8,10 @@ import * as Flags from "../Flags.ts"
 const flags = {
   config: Argument.String("config").pipe(Argument.withDescription("Configuration (YAML)")),
   set: Flags.set("Override a value of the file: --set dataflow.folder=data/flowers (again for more)"),
-  sample: Flag.Int("sample").pipe(
-    Flag.withSchema(Flags.PositiveInt),
-    Flag.withMetavar("N"),
-    Flag.withDescription(
-      "Images to decode for sizes, formats, mean and deviation; default 2,000, or all where they are in memory"
-    ),
-    Flag.optional
-  ),
+  sample: Flags.count(
+    "sample",
+    "Images to decode for sizes, formats, mean and deviation; default 2,000, or up to 200,000 if they are in memory"
+  ).pipe(Flag.withMetavar("N"), Flag.optional),
   sheet: Flag.String("sheet").pipe(
     Flag.withMetavar("FILE"),
     Flag.withDescription(

@@ -17,11 +17,7 @@ const flags = {
     Flag.withDescription("Only this row (again for more); --list names them"),
     Flag.between(0, 100)
   ),
-  seeds: Flag.Int("seeds").pipe(
-    Flag.withSchema(Flags.PositiveInt),
-    Flag.withDescription("Runs a row, with seeds 1, 2, …; default 3, with --quick 1"),
-    Flag.optional
-  ),
+  seeds: Flags.count("seeds", "Runs per row, with seeds 1, 2, …; default 3, with --quick 1").pipe(Flag.optional),
   data: Flag.String("data").pipe(
     Flag.withMetavar("FOLDER"),
     Flag.withDescription(

@@ -3,6 +3,7 @@ import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
+import { NonNegativeInt } from "../../support/Numbers.ts"
 import { help as exitCodes } from "../Exit.ts"
 import * as Flags from "../Flags.ts"
 
@@ -12,7 +13,7 @@ const flags = {
     Argument.optional
   ),
   seed: Flag.Int("seed").pipe(
-    Flag.withSchema(Flags.NonNegativeInt),
+    Flag.withSchema(NonNegativeInt),
     Flag.withDescription("Root of all randomness; the same seed gives the same bits"),
     Flag.optional
   ),
@@ -21,17 +22,13 @@ const flags = {
   set: Flags.set("Override a value of the file: --set budget.max=27e6 (again for more)"),
   threads: Flags.threads,
   mode: Flags.mode,
-  engine: Flag.Literals("engine", ["auto", "simd", "cpu", "tensorflow", "tensorflow-gpu"]).pipe(
-    Flag.withDescription("Tensor engine, in place of the file's"),
-    Flag.optional
-  ),
+  engine: Flags.engine("Tensor engine, in place of the file's").pipe(Flag.optional),
   quick: Flags.given("quick", "A few steps of every phase, to see that all fits together"),
   maxMinutes: Flags.maxMinutes,
-  maxEvaluations: Flag.Int("max-evaluations").pipe(
-    Flag.withSchema(Flags.PositiveInt),
-    Flag.withDescription("Candidates the search may score, in place of the file's searchStrategy.evaluations"),
-    Flag.optional
-  ),
+  maxEvaluations: Flags.count(
+    "max-evaluations",
+    "Number of architectures the search may score, in place of the file's searchStrategy.evaluations"
+  ).pipe(Flag.optional),
   overwrite: Flags.given("overwrite", "Replace a run that is in the folder already"),
   json: Flags.json("Print events as JSON lines")
 }

@@ -14,9 +14,7 @@ const flags = {
     ),
     Flag.optional
   ),
-  steps: Flag.Int("steps").pipe(
-    Flag.withSchema(Flags.PositiveInt),
-    Flag.withDescription("With --from: training steps to do again; default: to the end of the phase"),
+  steps: Flags.count("steps", "With --from: training steps to repeat; default: to the end of the phase").pipe(
     Flag.optional
   ),
   threads: Flags.threads,

@@ -10,23 +10,13 @@ export const weightFlags = {
     Flag.optional
   ),
   supernet: Flags.given("supernet", "The whole supernet, all options of every layer"),
-  size: Flag.Int("size").pipe(
-    Flag.withSchema(Flags.PositiveInt),
-    Flag.withDescription(
-      "Side of the images; only MobileFaceNet's weights depend on it. Default 32, MobileFaceNet 112"
-    ),
+  size: Flags.size(
+    "Side of the images; only the weights of MobileFaceNet depend on it. Default 32, for MobileFaceNet 112"
+  ).pipe(Flag.optional),
+  channels: Flags.channels("Channels of the images; default: those of the first convolution in the file").pipe(
     Flag.optional
   ),
-  channels: Flag.Int("channels").pipe(
-    Flag.withSchema(Flags.PositiveInt),
-    Flag.withDescription("Channels of the images; default: as many as the file's first weights take"),
-    Flag.optional
-  ),
-  classes: Flag.Int("classes").pipe(
-    Flag.withSchema(Flags.PositiveInt),
-    Flag.withDescription("Classes, or length of the embedding; default: as many as the file has"),
-    Flag.optional
-  ),
+  classes: Flags.classes("Classes, or length of the embedding; default: as in the file").pipe(Flag.optional),
   set: Flags.set("An option of the space (again for more)"),
   out: Flag.String("out").pipe(
     Flag.withAlias("o"),
