@@ -1,4 +1,4 @@
-/** `osnas generate`: writes a component of the user's own, with its tests, and says how a configuration names it. */
+/** `osnas generate`: writes a component of your own with its tests, and shows how a configuration names it. */
 import * as fs from "node:fs"
 import { join, relative, resolve } from "node:path"
 import * as Console from "effect/Console"
@@ -14,15 +14,15 @@ import { UsageError } from "./Exit.ts"
 import * as OutputFile from "./OutputFile.ts"
 import { shownPath } from "./ShownPath.ts"
 
-/** Refuses a file that is there already, or whose place is taken by something else; null: it can be written. */
+/** Why a file cannot be written: it exists, or something else has its name; null if it can. */
 const obstacle = (file: string, force: boolean): string | null => {
   const found = fs.lstatSync(file, { throwIfNoEntry: false })
   if (found === undefined) return null
-  if (!found.isFile()) return "exists, and is no plain file"
+  if (!found.isFile()) return "exists and is not a regular file"
   return force ? null : "exists already; --force overwrites it"
 }
 
-/** Writes files, all of them or none: what stands in the way of any is told before the first is written. */
+/** Writes all files or none: checks every target before it writes the first. */
 export const writeFiles = Effect.fn("Generate.writeFiles")(function* (
   folder: string,
   files: ReadonlyArray<GeneratedFile>,
@@ -67,7 +67,8 @@ export const run = Effect.fn("Generate.run")(function* (input: Input) {
       reason: `name a kind: ${ComponentGenerator.kindNames.join(", ")} (osnas generate --list)`
     })
   }
-  if (Option.isNone(input.name)) return yield* new UsageError({ reason: "--name: how is the component to be called?" })
+  if (Option.isNone(input.name))
+    return yield* new UsageError({ reason: "--name is missing: the name of the component, like my-searcher" })
   const generated = yield* Effect.fromResult(
     ComponentGenerator.generate({
       kind: input.kind.value,

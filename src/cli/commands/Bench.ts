@@ -1,4 +1,4 @@
-/** `osnas bench`: its flags, their types and its help. Loads the work when the command runs, so that help stays quick. */
+/** `osnas bench`: flags, input type and help. Loads the work only when the command runs, so that help is fast. */
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
@@ -21,18 +21,18 @@ const flags = {
   ),
   compare: Flag.String("compare").pipe(
     Flag.withMetavar("PYTHON"),
-    Flag.withDescription("Alternate with the PyTorch peer run by this interpreter, and print the ratios"),
+    Flag.withDescription("Alternate with a PyTorch peer, run by this Python interpreter, and print the ratios"),
     Flag.optional
   ),
   peer: Flag.String("peer").pipe(
     Flag.withMetavar("FILE"),
-    Flag.withDescription("The peer's throughput.py; default: the one in the folder that OSNAS_PEER names"),
+    Flag.withDescription("The peer's throughput.py; default: in the folder that OSNAS_PEER names"),
     Flag.optional
   ),
   json: Flags.json("Print JSON lines")
 }
 
-/** The arguments and flags of the command, as the work gets them. */
+/** The arguments and flags of the command. */
 export type Input = Command.Command.Config.Infer<typeof flags>
 
 /** `osnas bench`. */
@@ -43,9 +43,9 @@ export const bench = Command.make("bench", flags, (input) =>
   )
 ).pipe(
   Command.withDescription(
-    "Measure images/s of supernet training and of candidate evaluation, on uniform paths without skips."
+    "Measure images/s of supernet training and of the evaluation of architectures, on uniform paths without skips."
   ),
-  Command.withShortDescription("Throughput of training and evaluation"),
+  Command.withShortDescription("Measure throughput of training and evaluation"),
   Command.withExamples([
     { command: "osnas bench --space proxylessnas --size 32 --batch 64 --threads 2 --json", description: "JSON lines" },
     { command: "osnas bench --kernels", description: "Kernel by kernel" }
