@@ -29,7 +29,7 @@ const failure = async (flags: Partial<Input>): Promise<string> => {
   return Result.isFailure(result) ? result.failure.message : "no failure"
 }
 
-test("one JSON object: every strategy and number of evaluations, beside the expectation of random search", async () => {
+test("prints one JSON object: every strategy and number of evaluations, and the expectation of random search", async () => {
   const [json = ""] = Result.getOrThrow(await lines({}))
   const compared = JSON.parse(json) as ComparisonTable
   expect([compared.table, compared.architectures, compared.seeds]).toEqual(["nas-bench-macro", 3969, 3])
@@ -43,7 +43,7 @@ test("one JSON object: every strategy and number of evaluations, beside the expe
   expect(compared.rows.every(({ best, mean, worst }) => worst <= mean && mean <= best && best <= 93.13)).toBe(true)
 })
 
-test("text for people, under a budget, with strategies by name", async () => {
+test("prints text, under a budget, with named strategies", async () => {
   const text = Result.getOrThrow(
     await lines({ json: false, maxFlops: Option.some(50e6), strategy: ["evolution"], evaluations: "20" })
   ).join("\n")
@@ -52,8 +52,8 @@ test("text for people, under a budget, with strategies by name", async () => {
   expect(text).toMatch(/\nrandom, expected +\d\d\.\d{3}\n/)
 })
 
-test("what cannot be done is refused, with the reason", async () => {
-  expect(await failure({ evaluations: "10,,5" })).toContain('"" is no number of evaluations')
+test("refuses impossible requests, with the reason", async () => {
+  expect(await failure({ evaluations: "10,,5" })).toContain('"" is not a number of evaluations')
   expect(await failure({ strategy: ["evolutoin"] })).toContain("did you mean evolution")
   expect(await failure({ maxFlops: Option.some(1e6) })).toContain("the smallest has 7713280")
   expect(await failure({ table: "nas-bench-201" })).toContain("give the CSV file")

@@ -18,6 +18,6 @@ export const run = Effect.fn("Engines.run")(function* (input: Input, packages?: 
   const reports = yield* probe({ mode: "strict", threads: 0 }, packages)
   if (input.json) return yield* Console.log(JSON.stringify(reports))
   const rows = reports.map((report) => [`${report.chosenByAuto ? "*" : " "} ${report.name}`, textOf(report)])
-  yield* Console.log(TextTable.format(rows, { align: ["left", "left"] }))
+  for (const line of TextTable.format(rows, { align: ["left", "left"] }).split("\n")) yield* Console.log(line)
   yield* Console.log("\n* marks the engine that `auto` chooses.")
 })

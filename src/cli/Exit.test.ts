@@ -18,7 +18,7 @@ describe("exit codes", () => {
     delete process.env[ExitCode.debugVariable]
   })
 
-  it("an error that nobody expects is one line; its stack is shown on request", () => {
+  it("an unexpected error is shown in one line, its stack on request", () => {
     const error = new TypeError("x is not a function\nand more")
     for (const cause of [Cause.fail(error), Cause.die(error)]) {
       const { code, message } = ExitCode.of(cause)
@@ -41,7 +41,7 @@ describe("exit codes", () => {
     )
   })
 
-  it("what was given is to blame before a run begins (2), and not after (1)", () => {
+  it("the input is blamed before a run begins (2), and not afterwards (1)", () => {
     const error = new DatasetError({ dataset: "mine", file: "/data", reason: "does not exist" })
     assert.strictEqual(caused(error).code, 1)
     assert.deepStrictEqual(caused(ExitCode.atStart(error, "new")), { code: 2, message: error.message })
@@ -52,7 +52,7 @@ describe("exit codes", () => {
     assert.strictEqual(caused(full).code, 1)
   })
 
-  it("a page that cannot be written is named, with why and what to do", async () => {
+  it("names a page that cannot be written, with the reason and what to do", async () => {
     const { disk } = MemoryDisk.make()
     const readOnly = {
       ...disk,
@@ -72,7 +72,7 @@ describe("exit codes", () => {
 })
 
 describe("threads", () => {
-  it("a few more than cores are fine, a thousand are not", () => {
+  it("may exceed the cores by a few, but not by a thousand", () => {
     assert.deepStrictEqual([1, 2, 4, 5, 64].map(most), [16, 16, 16, 20, 256])
     assert.isUndefined(refusal(7, 2))
     assert.isUndefined(refusal(16, 1))
@@ -88,7 +88,7 @@ describe("nohup", () => {
     else process.env["_"] = before
   })
 
-  it("is seen by its name in the environment", () => {
+  it("is recognised by its name in the environment", () => {
     process.env["_"] = "/usr/bin/nohup"
     assert.isTrue(isHangupIgnored())
   })

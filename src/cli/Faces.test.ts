@@ -33,7 +33,7 @@ const run = (example: string, set: ReadonlyArray<string>, folder = example, quic
     return (yield* TestConsole.logLines).join("\n")
   }).pipe(Effect.provide(TestConsole.layer), Effect.runPromise)
 
-// Budget and size make the quick runs of a test quicker.
+// A small budget and image size make the quick runs even shorter.
 const small = [`dataflow.folder=${orl}`, "dataflow.size=16", "budget.max=3e6", "estimator.recalibrationBatchSize=32"]
 
 it.skipIf(!RealData.has(orl, "Faces.test.ts, runs on the ORL faces")).each(["faces-orl", "faces-orl-angular"])(
@@ -50,7 +50,7 @@ it.skipIf(!RealData.has(orl, "Faces.test.ts, runs on the ORL faces")).each(["fac
   }
 )
 
-it("says where faces are missing", async () => {
+it("names the folder of missing faces", async () => {
   await expect(run("faces-orl", ["dataflow.folder=nowhere"], "missing", false)).rejects.toThrow(
     /nowhere: does not exist, nor in .+ \(OSNAS_DATA names where data is looked for\)/
   )

@@ -56,7 +56,7 @@ optim: { optimizer: sgd, lr: 0.045, weight_decay: 0.0004, momentum: 0.9, schedul
 experiment_path: { searched_model_path: ./searched.npy }
 `
 
-/** What numpy's save writes for one row of whole numbers. */
+/** A .npy file as numpy writes it for one row of integers. */
 const npy = (digits: ReadonlyArray<number>, type: "i4" | "i8"): Uint8Array => {
   const header = `{'descr': '<${type}', 'fortran_order': False, 'shape': (${digits.length},), }`.padEnd(117, " ")
   const head = Buffer.concat([Buffer.from([0x93]), Buffer.from(`NUMPY\u0001\u0000v\u0000${header}\n`, "latin1")])
@@ -65,7 +65,7 @@ const npy = (digits: ReadonlyArray<number>, type: "i4" | "i8"): Uint8Array => {
 }
 
 describe("import-config", () => {
-  it.effect("converts a search, and says what it could not", () =>
+  it.effect("converts a search, and lists what it could not convert", () =>
     Effect.gen(function* () {
       const text = yield* printed(at("my search.yml", search))
       const config = Yaml.parse(text)
@@ -128,7 +128,7 @@ describe("import-config", () => {
     })
   )
 
-  it.effect("takes an evaluation's architecture as digits or from numpy's file", () =>
+  it.effect("takes the architecture of an evaluation as digits or from a .npy file", () =>
     Effect.gen(function* () {
       const file = at("evaluate.yml", evaluation)
       const digits = Array.from({ length: 22 }, (_, i) => i % 9)
@@ -138,20 +138,20 @@ describe("import-config", () => {
         assert.strictEqual(config.start.architecture, digits.join(","))
       }
       assert.strictEqual(Yaml.parse(yield* printed(file, "--arch", "1 2 3")).start.architecture, "1,2,3")
-      // Without one it is right as a file, and no run begins with it.
+      // Without an architecture the file is valid, but a run refuses it.
       const open = yield* printed(file)
       assert.strictEqual(Yaml.parse(open).start.architecture, Converter.architectureMissing)
       assert.include(open, "give the digits of ./searched.npy with --arch")
       writeFileSync(at("bad.npy"), "no array")
       assert.include((yield* failure(file, "--arch", at("bad.npy"))).message, "expected a .npy file")
       assert.include((yield* failure(file, "--arch", "a,b")).message, "expected digits like 2,0,6")
-      // A published network's name is one that start.architecture takes.
+      // start.architecture also takes the name of a published network.
       assert.strictEqual(Yaml.parse(yield* printed(file, "--arch", "fbnet-a")).start.architecture, "fbnet-a")
       assert.include((yield* failure(file, "--arch", "fbnet_a")).message, "did you mean fbnet-a?")
     })
   )
 
-  it.effect("overwrites nothing unasked, and refuses what is no such file", () =>
+  it.effect("overwrites only with --force, and refuses other files", () =>
     Effect.gen(function* () {
       const file = at("search.yml", search)
       const out = at("out.yaml")
@@ -167,7 +167,7 @@ describe("import-config", () => {
       const cases: ReadonlyArray<readonly [ReadonlyArray<string>, string]> = [
         [[out], "no configuration of OSNASLib: it has no agent.main_agent"],
         [[at("none.yml")], "none.yml: the file does not exist"],
-        [[file, "--out", folder], "this is no file"],
+        [[file, "--out", folder], "this is not a file"],
         [[file, "--evaluate", file], "--evaluate joins a search with an evaluation"],
         [[at("own.yml", "agent: { main_agent: CFSearchAgent, search_space_agent: MyNAS }")], "searchSpace: missing"]
       ]
@@ -236,7 +236,7 @@ describe("import-config", () => {
 })
 
 describe("the table of keys", () => {
-  it.effect("sets no other path than it names, and the defaults it tells of are those of a configuration", () =>
+  it.effect("sets only the paths it names, and lists the actual defaults", () =>
     Effect.gen(function* () {
       const named = new Set(Keys.keys.flatMap(({ here }) => here))
       assert.strictEqual(new Set(Keys.keys.map(({ key }) => key)).size, Keys.keys.length)
@@ -258,7 +258,7 @@ describe("the table of keys", () => {
     })
   )
 
-  it("is what the page shows", () => {
+  it("is the one that the page shows", () => {
     const page = readFileSync(resolve(import.meta.dirname, "../../docs/from-osnaslib.md"), "utf8")
     const cells = page.split("\n").map((line) => line.split("|")[1]?.trim())
     for (const { key } of Keys.keys) assert.include(cells, `\`${key}\``)
@@ -270,7 +270,7 @@ const hasConfigurations = RealData.has(configurations, "ImportConfig.test.ts, OS
 const files = hasConfigurations ? globSync("*/*.yml", { cwd: configurations }).sort() : []
 
 describe.skipIf(files.length === 0)("OSNASLib's own configurations (skipped where they are absent)", () => {
-  it.each(files)("%s becomes one that passes the check, every key known", async (file) => {
+  it.each(files)("%s converts to one that passes the check, with every key known", async (file) => {
     const old = Yaml.parse(readFileSync(join(configurations, file), "utf8"))
     const { config, notes } = Converter.convert(old, { name: basename(file, ".yml") })
     assert.deepStrictEqual(
@@ -281,7 +281,7 @@ describe.skipIf(files.length === 0)("OSNASLib's own configurations (skipped wher
     assert.strictEqual(loaded.config.name, basename(file, ".yml"))
   })
 
-  it("and the keys that its code reads are all in the table", () => {
+  it("the table has all keys that its code reads", () => {
     const code = globSync("**/*.py", { cwd: resolve(configurations, "..") })
       .map((file) => readFileSync(resolve(configurations, "..", file), "utf8"))
       .join("\n")

@@ -19,7 +19,7 @@ import * as Reproduce from "./Reproduce.ts"
 const dir = mkdtempSync(join(tmpdir(), "osnas-reproduce-"))
 afterAll(() => rmSync(dir, { recursive: true, force: true }))
 
-// The smallest space on a handful of images: the path through the command, not its figures, is what is tested.
+// The smallest space on a few images: these test the command, not its figures.
 const small = [
   "searchSpace={name: tiny}",
   "engine.threads=1",
@@ -88,7 +88,7 @@ describe("reproduce", () => {
     expect(compared).not.toContain("Not fair")
   })
 
-  it("refuses what it cannot do, before anything is run", async () => {
+  it("refuses impossible requests before it runs anything", async () => {
     expect(await failure({ row: ["evoluton"] })).toContain("did you mean evolution?")
     expect(await failure({ table: "table-4", row: [], data: Option.some(join(dir, "none")) })).toContain(
       "does not exist"
@@ -98,7 +98,7 @@ describe("reproduce", () => {
 })
 
 describe("the tables", () => {
-  it.each(Object.values(tables))("$name names components that ship, or says which it waits for", (table) => {
+  it.each(Object.values(tables))("$name names components that ship, or says which it needs", (table) => {
     for (const { name, needs } of table.rows) {
       expect(needs.length, name).toBeGreaterThan(0)
       for (const [kind] of needs) expect(Registry.names(kind).length).toBeGreaterThan(0)
@@ -135,8 +135,8 @@ describe("compare-runs", () => {
     return Result.isFailure(result) ? result.failure.message : "no failure"
   }
 
-  it("refuses what is no run, and endings it cannot write", async () => {
-    expect(await compare({ runs: [join(dir, "nothing")] })).toContain("is no folder of a run")
+  it("refuses other folders, and files it cannot write", async () => {
+    expect(await compare({ runs: [join(dir, "nothing")] })).toContain("is not a run folder")
     expect(await compare({ output: Option.some("table.pdf") })).toContain("must end in .html (a page) or .md")
   })
 })

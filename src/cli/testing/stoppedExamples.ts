@@ -1,4 +1,4 @@
-/** The tests of one half of the examples: each is stopped in a phase of its run, taken up, compared. */
+/** Tests of one half of the examples: each is stopped in a phase of its run, resumed and compared. */
 import { globSync, mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -10,14 +10,14 @@ import * as StoppedExample from "./StoppedExample.ts"
 /** All configurations of `examples/`. */
 export const examples = globSync("**/*.yaml", { cwd: StoppedExample.folder }).sort()
 
-/** Declares the tests of every second example, from the first or the second on. */
+/** Declares the tests of every second example, starting with the first or the second. */
 export const declare = (from: 0 | 1): void => {
   const mine = examples.filter((_, at) => at % 2 === from)
   const home = mkdtempSync(join(tmpdir(), "osnas-stopped-"))
   afterAll(() => rmSync(home, { recursive: true, force: true }))
   const stopped = new Set<string>()
 
-  describe("an example that is stopped and taken up comes to the bytes of its undisturbed run", () => {
+  describe("a stopped and resumed example has the bytes of its uninterrupted run", () => {
     it.each(mine.map((file, turn) => [file, turn] as const))("%s", { timeout: 300_000 }, async (file, turn) => {
       const folder = join(home, String(turn))
       const { outcomes, stop, taken, whole } = await Effect.runPromise(
