@@ -1,8 +1,7 @@
+import { assert, describe, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Layer from "effect/Layer"
-import { afterEach, assert, describe, it } from "vitest"
+import { afterEach } from "vitest"
 import { DatasetError } from "../dataflow/Dataflow.ts"
 import { most, refusal } from "../engine/Threads.ts"
 import * as MemoryDisk from "../run/testing/MemoryDisk.ts"
@@ -52,23 +51,25 @@ describe("exit codes", () => {
     assert.strictEqual(caused(full).code, 1)
   })
 
-  it("names a page that cannot be written, with the reason and what to do", async () => {
-    const { disk } = MemoryDisk.make()
-    const readOnly = {
-      ...disk,
-      open: (file: string) =>
-        Effect.fail(new DiskError({ operation: "open", file, code: "EROFS", reason: "read-only" }))
-    }
-    const exit = await Effect.runPromiseExit(
-      Effect.provide(writeBeside("/runs/a/report.html", "x", "try -o FILE"), Layer.succeed(Disk, readOnly))
-    )
-    assert.isTrue(Exit.isFailure(exit))
-    if (Exit.isSuccess(exit)) return
-    assert.deepStrictEqual(ExitCode.of(exit.cause), {
-      code: 1,
-      message: "/runs/a/report.html could not be written: read-only; try -o FILE"
+  it.effect("names a page that cannot be written, with the reason and what to do", () =>
+    Effect.gen(function* () {
+      const { disk } = MemoryDisk.make()
+      const readOnly = {
+        ...disk,
+        open: (file: string) =>
+          Effect.fail(new DiskError({ operation: "open", file, code: "EROFS", reason: "read-only" }))
+      }
+      const cause = yield* writeBeside("/runs/a/report.html", "x", "try -o FILE").pipe(
+        Effect.provideService(Disk, readOnly),
+        Effect.sandbox,
+        Effect.flip
+      )
+      assert.deepStrictEqual(ExitCode.of(cause), {
+        code: 1,
+        message: "/runs/a/report.html could not be written: read-only; try -o FILE"
+      })
     })
-  })
+  )
 })
 
 describe("threads", () => {

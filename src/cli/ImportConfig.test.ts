@@ -155,8 +155,8 @@ describe("import-config", () => {
     Effect.gen(function* () {
       const file = at("search.yml", search)
       const out = at("out.yaml")
-      const told = yield* printed(file, "--out", out, "--name", "mine")
-      assert.include(told, "Without an equivalent here:")
+      const output = yield* printed(file, "--out", out, "--name", "mine")
+      assert.include(output, "Without an equivalent here:")
       const loaded = yield* Load.file(out)
       assert.strictEqual(loaded.config.name, "mine")
       const again = yield* failure(file, "--out", out)
@@ -165,7 +165,7 @@ describe("import-config", () => {
       yield* printed(file, "--out", out, "--force")
       assert.strictEqual((yield* Load.file(out)).config.name, "search")
       const cases: ReadonlyArray<readonly [ReadonlyArray<string>, string]> = [
-        [[out], "no configuration of OSNASLib: it has no agent.main_agent"],
+        [[out], "not a configuration of OSNASLib: it has no agent.main_agent"],
         [[at("none.yml")], "none.yml: the file does not exist"],
         [[file, "--out", folder], "this is not a file"],
         [[file, "--evaluate", file], "--evaluate joins a search with an evaluation"],
@@ -270,16 +270,18 @@ const hasConfigurations = RealData.has(configurations, "ImportConfig.test.ts, OS
 const files = hasConfigurations ? globSync("*/*.yml", { cwd: configurations }).sort() : []
 
 describe.skipIf(files.length === 0)("OSNASLib's own configurations (skipped where they are absent)", () => {
-  it.each(files)("%s converts to one that passes the check, with every key known", async (file) => {
-    const old = Yaml.parse(readFileSync(join(configurations, file), "utf8"))
-    const { config, notes } = Converter.convert(old, { name: basename(file, ".yml") })
-    assert.deepStrictEqual(
-      notes.filter(({ kind }) => kind === "unknown"),
-      []
-    )
-    const loaded = await Effect.runPromise(Load.decode(ConfigFile.fromValue(file, config), folder))
-    assert.strictEqual(loaded.config.name, basename(file, ".yml"))
-  })
+  it.effect.each(files)("%s converts to one that passes the check, with every key known", (file) =>
+    Effect.gen(function* () {
+      const old = Yaml.parse(readFileSync(join(configurations, file), "utf8"))
+      const { config, notes } = Converter.convert(old, { name: basename(file, ".yml") })
+      assert.deepStrictEqual(
+        notes.filter(({ kind }) => kind === "unknown"),
+        []
+      )
+      const loaded = yield* Load.decode(ConfigFile.fromValue(file, config), folder)
+      assert.strictEqual(loaded.config.name, basename(file, ".yml"))
+    })
+  )
 
   it("the table has all keys that its code reads", () => {
     const code = globSync("**/*.py", { cwd: resolve(configurations, "..") })
