@@ -137,6 +137,17 @@ export const component = define({
     })
   )
 
+  it.effect("warns if test has more images than train", () =>
+    Effect.gen(function* () {
+      const swapped = config("swapped", "{ name: fashion-mnist, trainLimit: 40, testLimit: 60, prefetch: 0 }")
+      const warning = "test has more images than train (60 and 40): are they swapped?"
+      assert.include(yield* printed(swapped, "--no-sheet"), `\nwarning: ${warning}\n`)
+      assert.deepStrictEqual(JSON.parse(yield* printed(swapped, "--no-sheet", "--json")).warnings, [warning])
+      const usual = config("usual", "{ name: fashion-mnist, trainLimit: 60, testLimit: 40, prefetch: 0 }")
+      assert.notInclude(yield* printed(usual, "--no-sheet"), "warning:")
+    })
+  )
+
   it.effect("refuses impossible requests before it reads anything", () =>
     Effect.gen(function* () {
       const file = config("refused", "{ name: fashion-mnist }")

@@ -31,6 +31,8 @@ export interface Found {
   /** Figures of normalised pixels, for a dataflow without an inventory. */
   readonly normalised: Inspection.PixelFigures | undefined
   readonly speed: Inspection.Speed | undefined
+  /** Signs that the splits are wrong. */
+  readonly warnings: ReadonlyArray<string>
 }
 
 /** Shows progress on stderr for work that takes longer than two seconds. */
@@ -88,12 +90,15 @@ export const inspect = Effect.fn("InspectData.inspect")(function* (
     }
   }
   const limit = sample ?? (inventory?.file === undefined ? mostInMemory : defaultSample)
+  const sampled = inventory === undefined ? undefined : yield* Inspection.sampled(flow, inventory, limit, report)
+  const duplicates = inventory === undefined ? undefined : yield* Inspection.duplicates(flow, inventory, report)
   const found: Found = {
     summary,
-    sampled: inventory === undefined ? undefined : yield* Inspection.sampled(flow, inventory, limit, report),
-    duplicates: inventory === undefined ? undefined : yield* Inspection.duplicates(flow, inventory, report),
+    sampled,
+    duplicates,
     normalised,
-    speed: yield* Inspection.speed(flow, batchSize)
+    speed: yield* Inspection.speed(flow, batchSize),
+    warnings: Inspection.warnings(flow, duplicates)
   }
   return found
 })
@@ -149,8 +154,9 @@ const pixelWords = ({ normalised, sampled, summary }: Found): ReadonlyArray<stri
 
 /** The findings as text. */
 export const text = (flow: DataflowShape, found: Found, width: number): string => {
-  const { duplicates, sampled, speed, summary } = found
+  const { duplicates, sampled, speed, summary, warnings } = found
   const out: Array<string> = [DataSummary.text(summary)]
+  if (warnings.length > 0) out.push(warnings.map((warning) => `warning: ${warning}`).join("\n"))
   const training = DataSummary.bars(summary, "train", width)
   if (training !== "")
     out.push(`Training images per ${summary.verification === null ? "class" : "person"}\n${training}`)

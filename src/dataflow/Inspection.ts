@@ -249,6 +249,23 @@ export const duplicates = Effect.fnUntraced(function* (flow: DataflowShape, inve
   return found("files", all.length - (alike.length - read.length))
 })
 
+/**
+ * Warnings about splits that look wrong: a test split larger than the training split, and test images that are all in training,
+ * too. `duplicates` are those of the same dataflow.
+ */
+export const warnings = (
+  flow: Pick<DataflowShape, "count">,
+  duplicates: Pick<Duplicates, "across"> | undefined
+): ReadonlyArray<string> => {
+  const [train, test] = [flow.count("train"), flow.count("test")]
+  const found: Array<string> = []
+  if (test > train) found.push(`test has more images than train (${test} and ${train}): are they swapped?`)
+  if (test > 0 && duplicates?.across === test) {
+    found.push(`all ${test} test images are also in training: do train and test read the same files?`)
+  }
+  return found
+}
+
 /** How fast training batches come. */
 export interface Speed {
   readonly batchSize: number
