@@ -103,10 +103,10 @@ describe("import-config", () => {
       })
       for (const line of [
         "# Without an equivalent here:",
-        "#   train.ngpu: one run works on one engine",
+        "#   train.ngpu: a run uses one engine",
         "#   search_utility.random_iteration: only RandomSearcher reads it, and EvolutionSearcher is chosen",
-        "# Unknown keys, left out:\n#   train.colour: OSNASLib itself does not know it",
-        "#   train.epochs: 0 epochs: no training",
+        "# Unknown keys, left out:\n#   train.colour: OSNASLib does not know this key either",
+        "#   train.epochs: 0 epochs mean no training",
         "osnas import-weights FILE --space NAME --supernet --out ./checkpoints/search_99.safetensors",
         "#   estimator.recalibration: 4 here; in OSNASLib 0"
       ]) {
@@ -141,7 +141,7 @@ describe("import-config", () => {
       // Without an architecture the file is valid, but a run refuses it.
       const open = yield* printed(file)
       assert.strictEqual(Yaml.parse(open).start.architecture, Converter.architectureMissing)
-      assert.include(open, "give the digits of ./searched.npy with --arch")
+      assert.include(open, "pass the digits of ./searched.npy, or the file itself, with --arch")
       writeFileSync(at("bad.npy"), "no array")
       assert.include((yield* failure(file, "--arch", at("bad.npy"))).message, "expected a .npy file")
       assert.include((yield* failure(file, "--arch", "a,b")).message, "expected digits like 2,0,6")

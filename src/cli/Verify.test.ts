@@ -49,7 +49,7 @@ describe("osnas verify", () => {
     assert.strictEqual(readFileSync(join(folder, "A/search.jsonl"), "utf8").trim().split("\n").length, 3)
     const ended = await osnas("verify", "A")
     assert.strictEqual(ended.code, 0, ended.err)
-    assert.include(ended.out, "A reproduced, bit for bit, through evaluation")
+    assert.include(ended.out, "A: reproduced, bit for bit, through evaluation")
     for (const file of ["checkpoints/supernet.safetensors", "search.jsonl", "network.safetensors", "metrics.json"])
       assert.match(ended.out, new RegExp(`${file} +[0-9a-f]{64}`))
     assert.include(ended.err, "Supernet   epoch 2/2")
