@@ -53,16 +53,15 @@ export const pathWithoutSkip = (space: SearchSpaceShape, key: Key.Key, step: num
 /** Steps before timing starts: they compile kernels and allocate memory. */
 const warmUp = 2
 
-const timed = <E, R>(steps: number, step: (index: number) => Effect.Effect<void, E, R>) =>
-  Effect.gen(function* () {
-    const times: Array<number> = []
-    for (let index = 0; index < warmUp + steps; index++) {
-      const start = performance.now()
-      yield* step(index)
-      if (index >= warmUp) times.push((performance.now() - start) / 1000)
-    }
-    return upperMedian(times)
-  })
+const timed = Effect.fnUntraced(function* <E, R>(steps: number, step: (index: number) => Effect.Effect<void, E, R>) {
+  const times: Array<number> = []
+  for (let index = 0; index < warmUp + steps; index++) {
+    const start = performance.now()
+    yield* step(index)
+    if (index >= warmUp) times.push((performance.now() - start) / 1000)
+  }
+  return upperMedian(times)
+})
 
 const measure = Effect.fn("Bench.measure")(function* (input: Input, space: SearchSpaceShape) {
   const engine = yield* Engine

@@ -246,8 +246,9 @@ export const run = Effect.fn("Reproduce.run")(function* (input: Input) {
   const place: Tables.DataPlace = input.list ? { folder: null } : yield* placeOf(table, input)
 
   if (input.list) {
-    const listed = yield* Effect.forEach(planned, ({ folder, row, seed }) =>
-      Effect.gen(function* () {
+    const listed = yield* Effect.forEach(
+      planned,
+      Effect.fnUntraced(function* ({ folder, row, seed }) {
         const begun = existsSync(join(folder, RunFolder.files.manifest))
         const status = begun ? (yield* FromFolder.readRun(resolve(folder))).data.status : "not begun"
         return { row: row.name, seed, status, folder: shownPath(folder) }
@@ -263,8 +264,9 @@ export const run = Effect.fn("Reproduce.run")(function* (input: Input) {
   }
 
   // Check all rows before the first run starts.
-  const work = yield* Effect.forEach(planned, (one) =>
-    Effect.gen(function* () {
+  const work = yield* Effect.forEach(
+    planned,
+    Effect.fnUntraced(function* (one) {
       const { loaded, standIn } = yield* loadedOf(table, one, place, input)
       return { ...one, loaded, standIn, status: yield* statusOf(one.folder, loaded) }
     })

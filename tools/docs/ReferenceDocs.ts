@@ -196,15 +196,15 @@ export const commands = Effect.gen(function* () {
       printed.push(lines.join(" "))
     }
   }
-  const help = (args: ReadonlyArray<string>) =>
-    Effect.gen(function* () {
+  const help = Effect.fnUntraced(
+    function* (args: ReadonlyArray<string>) {
       printed.length = 0
       yield* Effect.ignore(Command.runWith(osnas, { version: "" })([...args, "--help"]))
       return `\`\`\`text\n${printed.join("\n").trim()}\n\`\`\``
-    }).pipe(
-      Effect.provideService(Console.Console, collecting),
-      Effect.provide(Layer.merge(NodeServices.layer, CliOutput.layer(CliOutput.defaultFormatter({ colors: false }))))
-    )
+    },
+    Effect.provideService(Console.Console, collecting),
+    Effect.provide(Layer.merge(NodeServices.layer, CliOutput.layer(CliOutput.defaultFormatter({ colors: false }))))
+  )
   const names = osnas.subcommands.flatMap((group) => group.commands.map((command) => command.name))
   const sections: Array<string> = ["# Commands", yield* help([])]
   for (const name of names) sections.push(`## \`osnas ${name}\``, yield* help([name]))

@@ -85,14 +85,17 @@ const renewed = (disk: DiskShape): DiskShape => {
   }
 }
 
-const onDisk = <A, E>(bytes: Uint8Array, name: string, use: (memory: MemoryDisk.MemoryDisk) => Effect.Effect<A, E>) =>
-  Effect.gen(function* () {
-    const memory = MemoryDisk.make()
-    yield* memory.disk.makeFolder("/run")
-    const handle = yield* memory.disk.open(`/run/${name}`, "create")
-    yield* memory.disk.write(handle, bytes)
-    return yield* use(memory)
-  })
+const onDisk = Effect.fnUntraced(function* <A, E>(
+  bytes: Uint8Array,
+  name: string,
+  use: (memory: MemoryDisk.MemoryDisk) => Effect.Effect<A, E>
+) {
+  const memory = MemoryDisk.make()
+  yield* memory.disk.makeFolder("/run")
+  const handle = yield* memory.disk.open(`/run/${name}`, "create")
+  yield* memory.disk.write(handle, bytes)
+  return yield* use(memory)
+})
 
 /** Text as PowerShell writes it: UTF-16 with a byte order mark. */
 const utf16 = (bytes: Uint8Array): Uint8Array =>
@@ -318,18 +321,17 @@ export const fuzzers: Effect.Effect<Readonly<Record<string, Fuzzer>>, unknown> =
       good: [utf8(CanonicalJson.stringify(snapshot.snapshot))],
       names: /^fuzzed\.bin/,
       traps: deepJson,
-      parse: (bytes) =>
-        Effect.gen(function* () {
-          const fail = (reason: string) => new RunFolder.SnapshotError({ file: "fuzzed.bin", reason })
-          const value = yield* Effect.mapError(Effect.fromResult(SafeJson.parse(textOf(bytes))), fail)
-          yield* Effect.mapError(Snapshot.check(value), (error) => fail(error.message))
-          const input = {
-            start: { supernet: null, architecture: null, network: null },
-            needsSupernet: true,
-            stopAfter: "searching" as const
-          }
-          createActor(agentMachine, { input, snapshot: value as XStateSnapshot<unknown> }).getSnapshot()
-        })
+      parse: Effect.fnUntraced(function* (bytes: Uint8Array) {
+        const fail = (reason: string) => new RunFolder.SnapshotError({ file: "fuzzed.bin", reason })
+        const value = yield* Effect.mapError(Effect.fromResult(SafeJson.parse(textOf(bytes))), fail)
+        yield* Effect.mapError(Snapshot.check(value), (error) => fail(error.message))
+        const input = {
+          start: { supernet: null, architecture: null, network: null },
+          needsSupernet: true,
+          stopAfter: "searching" as const
+        }
+        createActor(agentMachine, { input, snapshot: value as XStateSnapshot<unknown> }).getSnapshot()
+      })
     },
     manifest: {
       good: [file("manifest.json")],
@@ -373,23 +375,21 @@ export const fuzzers: Effect.Effect<Readonly<Record<string, Fuzzer>>, unknown> =
       good: examples,
       names: /^fuzzed\.yaml: /,
       traps: [utf8(Array.from({ length: 4000 }, (_, index) => `k${index}: 1`).join("\n"))],
-      parse: (bytes) =>
-        Effect.gen(function* () {
-          const source = yield* Effect.fromResult(ConfigFile.fromBytes("fuzzed.yaml", bytes))
-          return yield* Load.decode(source, "/nowhere")
-        })
+      parse: Effect.fnUntraced(function* (bytes: Uint8Array) {
+        const source = yield* Effect.fromResult(ConfigFile.fromBytes("fuzzed.yaml", bytes))
+        return yield* Load.decode(source, "/nowhere")
+      })
     },
     "OSNASLib's configuration": {
       good: [osnaslibSearch, osnaslibEvaluation].map(utf8),
       names: /^fuzzed\.yaml: /,
       traps: yamlTraps.map(utf8),
-      parse: (bytes) =>
-        Effect.gen(function* () {
-          const { value } = yield* Effect.fromResult(ConfigFile.fromBytes("fuzzed.yaml", bytes))
-          if (!Converter.isOsnaslib(value)) return yield* new UsageError({ reason: "fuzzed.yaml: none of OSNASLib's" })
-          const { config } = Converter.convert(value, { name: "fuzzed" })
-          return yield* Load.decode(ConfigFile.fromValue("fuzzed.yaml", config), "/nowhere")
-        })
+      parse: Effect.fnUntraced(function* (bytes: Uint8Array) {
+        const { value } = yield* Effect.fromResult(ConfigFile.fromBytes("fuzzed.yaml", bytes))
+        if (!Converter.isOsnaslib(value)) return yield* new UsageError({ reason: "fuzzed.yaml: none of OSNASLib's" })
+        const { config } = Converter.convert(value, { name: "fuzzed" })
+        return yield* Load.decode(ConfigFile.fromValue("fuzzed.yaml", config), "/nowhere")
+      })
     },
     "numpy's digits": {
       good: [
@@ -412,13 +412,12 @@ export const fuzzers: Effect.Effect<Readonly<Record<string, Fuzzer>>, unknown> =
     "PyTorch's weights": {
       good: [Checkpoint.encode({ tensors: torchTensors, metadata: {} }).bytes],
       names: /fuzzed\.bin/,
-      parse: (bytes) =>
-        Effect.gen(function* () {
-          const { tensors } = yield* Checkpoint.decode(bytes, "fuzzed.bin")
-          return yield* Effect.fromResult(
-            TorchState.fromTorch("fuzzed.bin", "a network of tiny", torchEntries, "network", tensors)
-          )
-        })
+      parse: Effect.fnUntraced(function* (bytes: Uint8Array) {
+        const { tensors } = yield* Checkpoint.decode(bytes, "fuzzed.bin")
+        return yield* Effect.fromResult(
+          TorchState.fromTorch("fuzzed.bin", "a network of tiny", torchEntries, "network", tensors)
+        )
+      })
     },
     "--set": {
       good: ["budget.max=27e6", "searchSpace.first=[{a: 1}, {b: [2, x]}]", 'name="a b"'].map(utf8),

@@ -62,21 +62,20 @@ const smaller = ({ components, config }: Load.LoadedRun): NonNullable<Load.Overr
 }
 
 /** Loads an example with shipped images instead of its data, or with the dataflow section `data`. */
-export const load = (file: string, data?: Readonly<Record<string, unknown>>) =>
-  Effect.gen(function* () {
-    const path = join(folder, file)
-    const asWritten = yield* Load.file(path)
-    const absent =
-      asWritten.config.dataflow.name === "fashion-mnist"
-        ? []
-        : data === undefined
-          ? StandIn.assignments(asWritten)
-          : Object.entries(data).map(([key, value]) => [["dataflow", key], value, flag] as const)
-    const withData = yield* Load.file(path, { flags: absent })
-    const quick = [...absent, ...Quick.assignments(withData)]
-    const quickly = yield* Load.file(path, { flags: quick })
-    return yield* Load.file(path, { flags: [...quick, ...smaller(quickly)] })
-  })
+export const load = Effect.fnUntraced(function* (file: string, data?: Readonly<Record<string, unknown>>) {
+  const path = join(folder, file)
+  const asWritten = yield* Load.file(path)
+  const absent =
+    asWritten.config.dataflow.name === "fashion-mnist"
+      ? []
+      : data === undefined
+        ? StandIn.assignments(asWritten)
+        : Object.entries(data).map(([key, value]) => [["dataflow", key], value, flag] as const)
+  const withData = yield* Load.file(path, { flags: absent })
+  const quick = [...absent, ...Quick.assignments(withData)]
+  const quickly = yield* Load.file(path, { flags: quick })
+  return yield* Load.file(path, { flags: [...quick, ...smaller(quickly)] })
+})
 
 /** When and how to stop a run. */
 export interface Stop {
@@ -89,44 +88,43 @@ export interface Stop {
 type Program = Effect.Effect<unknown, unknown, Disk | RunEvents>
 
 /** Runs a program, counts the events of every phase, and stops it as `stop` says. */
-const life = (program: Program, stop?: Stop) =>
-  Effect.gen(function* () {
-    const signals = Signals.make()
-    const reached = yield* Deferred.make<void>()
-    const events = new Map<Phase, number>()
-    let phase: Phase | undefined
-    const watched = Layer.effect(
-      RunEvents,
-      Effect.map(RunEvents, (inner) =>
-        RunEvents.of({
-          ...inner,
-          publish: (event) =>
-            Effect.tap(inner.publish(event), () => {
-              if (event._tag === "PhaseStarted") phase = event.phase
-              if (phase === undefined) return Effect.void
-              const seen = events.get(phase) ?? 0
-              const isNow = phase === stop?.phase && (seen === stop.event || event._tag === "PhaseEnded")
-              events.set(phase, seen + 1)
-              if (event._tag === "PhaseEnded") phase = undefined
-              if (!isNow) return Effect.void
-              if (stop.how === "pause") return Effect.sync(() => signals.pause("SIGINT"))
-              return Effect.andThen(Deferred.succeed(reached, undefined), Effect.never)
-            })
-        })
-      )
-    ).pipe(Layer.provide(RunEvents.layer))
-    const fiber = yield* program.pipe(
-      Effect.provide(Layer.merge(watched, Disk.layer)),
-      Effect.provideService(Signals, signals),
-      Effect.forkChild
+const life = Effect.fnUntraced(function* (program: Program, stop?: Stop) {
+  const signals = Signals.make()
+  const reached = yield* Deferred.make<void>()
+  const events = new Map<Phase, number>()
+  let phase: Phase | undefined
+  const watched = Layer.effect(
+    RunEvents,
+    Effect.map(RunEvents, (inner) =>
+      RunEvents.of({
+        ...inner,
+        publish: (event) =>
+          Effect.tap(inner.publish(event), () => {
+            if (event._tag === "PhaseStarted") phase = event.phase
+            if (phase === undefined) return Effect.void
+            const seen = events.get(phase) ?? 0
+            const isNow = phase === stop?.phase && (seen === stop.event || event._tag === "PhaseEnded")
+            events.set(phase, seen + 1)
+            if (event._tag === "PhaseEnded") phase = undefined
+            if (!isNow) return Effect.void
+            if (stop.how === "pause") return Effect.sync(() => signals.pause("SIGINT"))
+            return Effect.andThen(Deferred.succeed(reached, undefined), Effect.never)
+          })
+      })
     )
-    if (stop?.how === "interrupt") {
-      yield* Effect.raceFirst(Deferred.await(reached), Effect.asVoid(Fiber.await(fiber)))
-      yield* Fiber.interrupt(fiber)
-    }
-    const exit = yield* Fiber.await(fiber)
-    return { exit, events }
-  })
+  ).pipe(Layer.provide(RunEvents.layer))
+  const fiber = yield* program.pipe(
+    Effect.provide(Layer.merge(watched, Disk.layer)),
+    Effect.provideService(Signals, signals),
+    Effect.forkChild
+  )
+  if (stop?.how === "interrupt") {
+    yield* Effect.raceFirst(Deferred.await(reached), Effect.asVoid(Fiber.await(fiber)))
+    yield* Fiber.interrupt(fiber)
+  }
+  const exit = yield* Fiber.await(fiber)
+  return { exit, events }
+})
 
 /** The tag of a run's outcome, or its failure as text. */
 const outcomeOf = (exit: Exit.Exit<unknown, unknown>): string => {
@@ -148,22 +146,21 @@ export interface Trial {
  * Runs an example uninterrupted, and again with a stop at a random event of its `turn`-th phase; moves the folder before it
  * resumes.
  */
-export const trial = (loaded: Load.LoadedRun, home: string, turn: number): Effect.Effect<Trial> =>
-  Effect.gen(function* () {
-    const [whole, stopped, taken] = [join(home, "whole"), join(home, "stopped"), join(home, "moved", "deeper", "taken")]
-    const begin = (folder: string) => Run.begin(loaded, { folder, tableFolder: loaded.folder, overwrite: false })
-    const first = yield* life(begin(whole))
-    const phases = [...first.events.keys()]
-    const phase = phases[turn % phases.length] ?? "supernetTraining"
-    const key = Key.derive(Key.make(1), "stopped examples", loaded.config.name, phase)
-    // Evaluation is a single piece of work: a pause can only stop it at its beginning.
-    const event = phase === "evaluating" ? 0 : Key.integer(key, Math.max((first.events.get(phase) ?? 0) - 1, 1))
-    const stop: Stop = { phase, event, how: Key.integer(Key.derive(key, "how"), 2) === 0 ? "pause" : "interrupt" }
-    const second = yield* life(begin(stopped), stop)
-    mkdirSync(dirname(taken), { recursive: true })
-    renameSync(stopped, taken)
-    const third = yield* life(
-      Run.resumeFolder({ dir: taken, set: [], maxMinutes: Option.none(), threads: Option.none() })
-    )
-    return { stop, outcomes: [first.exit, second.exit, third.exit].map(outcomeOf), whole, taken }
-  })
+export const trial = Effect.fnUntraced(function* (loaded: Load.LoadedRun, home: string, turn: number) {
+  const [whole, stopped, taken] = [join(home, "whole"), join(home, "stopped"), join(home, "moved", "deeper", "taken")]
+  const begin = (folder: string) => Run.begin(loaded, { folder, tableFolder: loaded.folder, overwrite: false })
+  const first = yield* life(begin(whole))
+  const phases = [...first.events.keys()]
+  const phase = phases[turn % phases.length] ?? "supernetTraining"
+  const key = Key.derive(Key.make(1), "stopped examples", loaded.config.name, phase)
+  // Evaluation is a single piece of work: a pause can only stop it at its beginning.
+  const event = phase === "evaluating" ? 0 : Key.integer(key, Math.max((first.events.get(phase) ?? 0) - 1, 1))
+  const stop: Stop = { phase, event, how: Key.integer(Key.derive(key, "how"), 2) === 0 ? "pause" : "interrupt" }
+  const second = yield* life(begin(stopped), stop)
+  mkdirSync(dirname(taken), { recursive: true })
+  renameSync(stopped, taken)
+  const third = yield* life(
+    Run.resumeFolder({ dir: taken, set: [], maxMinutes: Option.none(), threads: Option.none() })
+  )
+  return { stop, outcomes: [first.exit, second.exit, third.exit].map(outcomeOf), whole, taken }
+})
