@@ -17,8 +17,8 @@ import * as Ranking from "../ranking/Ranking.ts"
 import * as ScoreLog from "../ranking/ScoreLog.ts"
 import * as TrainedTruth from "../ranking/TrainedTruth.ts"
 import * as Truth from "../ranking/Truth.ts"
-import * as Charts from "../report/Charts.ts"
 import { duration } from "../report/Format.ts"
+import * as RankingPage from "../report/RankingPage.ts"
 import * as RankingText from "../report/RankingText.ts"
 import * as Checkpoint from "../run/Checkpoint.ts"
 import * as Load from "../run/Load.ts"
@@ -35,11 +35,12 @@ import * as CanonicalJson from "../support/CanonicalJson.ts"
 import { Disk, writeTextAtomic } from "../support/Disk.ts"
 import { readText } from "../support/TextFile.ts"
 import type { Input } from "./commands/Rank.ts"
+import * as DrawnEvents from "./DrawnEvents.ts"
 import { RunPaused, UsageError } from "./Exit.ts"
 import * as OutputFile from "./OutputFile.ts"
 import * as Progress from "./Progress.ts"
 import { writeBeside } from "./Report.ts"
-import { drawnEvents, engineOf, ofFolder, pauseOnSignal } from "./Run.ts"
+import { engineOf, ofFolder, pauseOnSignal } from "./Run.ts"
 
 /** A run or a configuration with weights, as the flags name it. */
 interface Source {
@@ -61,7 +62,7 @@ const sourceOf = Effect.fnUntraced(function* (input: Input) {
       return yield* new UsageError({ reason: "--supernet goes with a configuration; a run has a supernet of its own" })
     }
     const { layers, loaded } = yield* ofFolder(run, threads, input.set)
-    const folder = Option.getOrElse(dir, () => join(run, "ranking"))
+    const folder = Option.getOrElse(dir, () => join(run, RunFolder.files.rankingFolder))
     return { loaded, layers, supernet: undefined, run: resolve(run), folder } satisfies Source
   }
   if (Option.isNone(supernet)) {
@@ -201,7 +202,7 @@ const trained = Effect.fnUntraced(function* (
       pause
     }
     const metrics = yield* TrainedTruth.train(options, genotype).pipe(
-      Effect.provide(drawnEvents(false, `[${index + 1}/${architectures.length}] `))
+      Effect.provide(DrawnEvents.layer(false, `[${index + 1}/${architectures.length}] `))
     )
     if (metrics === undefined) return yield* new RunPaused({ folder: source.folder })
     accuracies.set(all.space.format(genotype), percentOf(metrics, all.agent.headline))
@@ -247,7 +248,7 @@ const rankAll = Effect.fnUntraced(function* (input: Input, source: Source) {
   if (architectures.length < 2) {
     return yield* new UsageError({ reason: `${truth.name}: it knows fewer than two of the architectures drawn` })
   }
-  const log = yield* ScoreLog.open(disk, join(resolve(source.folder), "scores.jsonl"))
+  const log = yield* ScoreLog.open(disk, join(resolve(source.folder), RunFolder.files.rankingScores))
   const setup = { space, estimator, supernet, identity: identityOf(all, source) }
   const scores = yield* log.score(setup, architectures, yield* progressOf("Scored", architectures.length))
   const predictions = predictionsOf(all)
@@ -270,27 +271,12 @@ const rankAll = Effect.fnUntraced(function* (input: Input, source: Source) {
   })
 })
 
-/** The picture of a ranking as an SVG file. */
-const pictureOf = (ranking: Ranking.Ranking): Promise<string> => {
-  const { baseline, predictor } = ranking.verdict ?? {
-    predictor: ranking.predictors[0]?.name ?? "",
-    baseline: "layers"
-  }
-  const values = ranking.rows.map((row) => ({ truth: row.truth, predicted: row.scores[predictor] ?? 0 }))
-  const tau = ranking.predictors.find(({ name }) => name === predictor)?.quality.tau
-  const title = `${predictor} by the supernet, better to the right (tau ${tau === undefined ? "-" : RankingText.figureText(tau)}; ${baseline} is the best baseline)`
-  const colour = "var(--c1)"
-  return Charts.rankingScatter(values, { id: "ranking", title, colour }, { width: 640, height: 400 }).then(
-    Charts.standalone
-  )
-}
-
 /** Writes `ranking.json` and the picture. */
 const write = Effect.fnUntraced(function* (input: Input, folder: string, ranking: Ranking.Ranking) {
   const disk = yield* Disk
   yield* writeTextAtomic(disk, join(resolve(folder), RunFolder.files.ranking), CanonicalJson.pretty(ranking))
   if (Option.isNone(input.picture)) return
-  const svg = yield* Effect.promise(() => pictureOf(ranking))
+  const svg = yield* Effect.promise(() => RankingPage.picture(ranking))
   yield* writeBeside(input.picture.value, svg, "write the picture to another place: --picture FILE")
 })
 
@@ -310,5 +296,5 @@ export const run = Effect.fn("Rank.run")(
     yield* write(input, source.folder, ranking)
     yield* Console.log(input.json ? JSON.stringify(ranking) : RankingText.text(ranking))
   },
-  Effect.provide(Layer.merge(drawnEvents(false), Disk.layer))
+  Effect.provide(Layer.merge(DrawnEvents.layer(false), Disk.layer))
 )

@@ -1,12 +1,13 @@
 /**
- * The report as one HTML page that needs nothing else: no script, no font, no network. Light or dark as the reader's
- * system asks.
+ * The report as one self-contained HTML page without scripts, fonts or network access. Light or dark, as the reader's system
+ * prefers.
  */
 import * as Charts from "./Charts.ts"
 import * as DataSummary from "./DataSummary.ts"
 import { choiceLabels, colourOf, escapeText, networkSvg, pathSvg, shapeText } from "./Drawing.ts"
 import { cost, duration, figures, grouped, metric, percent, reviewWords, si } from "./Format.ts"
 import * as Learning from "./Learning.ts"
+import * as RankingPage from "./RankingPage.ts"
 import { type CurvePoint, type FoundArchitecture, paretoFront, type ReportData } from "./ReportData.ts"
 
 const style = `
@@ -126,7 +127,7 @@ const training = (id: string, title: string, points: ReadonlyArray<CurvePoint>, 
 
 const search = (data: ReportData): Promise<string> => {
   if (data.search.length === 0) return Promise.resolve("")
-  // Most tasks rank by a metric that is recorded beside the objective: its name says more.
+  // Most tasks rank by a metric that is recorded with the objective: its name says more.
   const named = Object.keys(data.search[0]?.metrics ?? {}).find((name) =>
     data.search.every((c) => c.metrics[name] === c.objective)
   )
@@ -265,7 +266,7 @@ const results = (data: ReportData): string => {
   return card("Test", "the retrained network on images no phase before it has seen", `<table>${rows.join("")}</table>`)
 }
 
-/** A page of the house's look around a body of HTML. */
+/** A page in the style of the report around a body of HTML. */
 export const page = (title: string, body: string): string => `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
 <title>${escapeText(title)} - osnas</title><style>${style}</style></head><body><main>
@@ -281,8 +282,11 @@ export const html = (data: ReportData): Promise<string> =>
     search(data),
     review(data),
     training("retraining", "Retraining", data.retraining, "var(--c1)"),
-    learning(data)
-  ]).then(([supernet, searching, reviewed, retraining, learned]) => {
+    learning(data),
+    data.ranking === undefined
+      ? ""
+      : RankingPage.html(data.ranking).then(({ body, sub }) => card("How well the supernet ranks", sub, body))
+  ]).then(([supernet, searching, reviewed, retraining, learned, ranked]) => {
     const facts: ReadonlyArray<readonly [string, string]> = [
       ["search space", `${data.space.name}, ${grouped(data.space.size)} architectures`],
       ["data", data.dataset],
@@ -298,7 +302,7 @@ export const html = (data: ReportData): Promise<string> =>
     return page(
       data.name,
       `<header><h1>${escapeText(data.name)}</h1><span class="badge ${data.status}">${data.status}</span><p class="sub">${escapeText(data.space.name)} on ${escapeText(data.dataset)}, ${escapeText(data.strategies.search)} search, seed ${data.seed}${data.failure === undefined ? "" : ` - ${escapeText(data.failure)}`}</p></header>
-${tiles(data)}${phases(data)}${data.found === undefined ? "" : architecture(data.found)}${searching}${reviewed}${learned}${supernet}${retraining}${results(data)}
+${tiles(data)}${phases(data)}${data.found === undefined ? "" : architecture(data.found)}${searching}${reviewed}${learned}${supernet}${ranked}${retraining}${results(data)}
 ${data.data === undefined ? "" : card("Data", escapeText(DataSummary.line(data.data)), DataSummary.html(data.data))}${card("The run", "what it was made of", table)}
 <details class="card"><summary>Configuration</summary><pre>${escapeText(data.config)}</pre></details>`
     )

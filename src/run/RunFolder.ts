@@ -103,8 +103,10 @@ export const files = {
   network: "network.safetensors",
   metrics: "metrics.json",
   report: "report.html",
+  rankingFolder: "ranking",
   /** In the folder of a ranking. */
-  ranking: "ranking.json"
+  ranking: "ranking.json",
+  rankingScores: "scores.jsonl"
 } as const
 
 /** The name of a training checkpoint. */

@@ -4,6 +4,7 @@ import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import { NonNegativeInt, PositiveInt } from "../../support/Numbers.ts"
 import * as Flags from "../Flags.ts"
 
 const flags = {
@@ -38,7 +39,7 @@ const flags = {
     Flag.optional
   ),
   epochs: Flag.Int("epochs").pipe(
-    Flag.withSchema(Flags.PositiveInt),
+    Flag.withSchema(PositiveInt),
     Flag.withDescription("With --train: epochs of each training; default: those of the configuration's retraining"),
     Flag.optional
   ),
@@ -48,7 +49,7 @@ const flags = {
     Flag.withDefault(100)
   ),
   seed: Flag.Int("seed").pipe(
-    Flag.withSchema(Flags.NonNegativeInt),
+    Flag.withSchema(NonNegativeInt),
     Flag.withDescription("Seed of the draw and of the bootstrap"),
     Flag.withDefault(1)
   ),
