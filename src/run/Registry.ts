@@ -60,6 +60,7 @@ export const shipped: { readonly [K in Kind]: Readonly<Record<string, Source<K>>
   },
   estimator: {
     supernet: () => import("../estimator/Supernet.ts").then((module) => bind(module.component)),
+    "zero-cost": () => import("../estimator/ZeroCost.ts").then((module) => bind(module.component)),
     tabular: () => import("../estimator/Tabular.ts").then((module) => bind(module.component))
   }
 }
