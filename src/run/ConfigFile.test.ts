@@ -67,8 +67,8 @@ describe("parse", () => {
     assert.include(failure("a: &a\n  b: 1\n  <<: *a"), "merged into itself")
     const level = (name: string, of: string) => `${name}: &${name}\n  <<: [${Array(9).fill(`*${of}`).join(", ")}]`
     const bomb = ["a: &a { x: 1 }", ..."bcdefghij".split("").map((name, at) => level(name, "abcdefghij"[at]!))]
-    assert.include(failure(bomb.join("\n")), "merge keys that stand for more than 10000 keys")
-    // Quoted, it is a key like any other.
+    assert.include(failure(bomb.join("\n")), "merge keys that add more than 10000 keys")
+    // A quoted << is an ordinary key.
     assert.deepStrictEqual(Result.getOrThrow(ConfigFile.parse("a.yaml", '"<<": 1')).value, { "<<": 1 })
   })
 
@@ -90,7 +90,7 @@ describe("parse", () => {
     )
   })
 
-  it("does not let a key reach the prototype", () => {
+  it("does not let a key change the prototype", () => {
     const source = Result.getOrThrow(ConfigFile.parse("a.yaml", "__proto__: { polluted: 1 }\na: 1"))
     assert.isUndefined(({} as { polluted?: number }).polluted)
     assert.strictEqual(source.value["a"], 1)
@@ -162,7 +162,7 @@ describe("override", () => {
     assert.strictEqual(set.value["name"], "b=c")
     assert.deepStrictEqual(set.origin(["budget", "max"]), { line: null, origin: "--set budget.max" })
     assert.strictEqual(set.origin(["seed"]).line, null)
-    assert.deepStrictEqual(source.value["budget"], { max: 27e6 }, "the source is as it was")
+    assert.deepStrictEqual(source.value["budget"], { max: 27e6 }, "the source is unchanged")
   })
 
   it("refuses what is no assignment, all at once", () => {
