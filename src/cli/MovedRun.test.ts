@@ -108,4 +108,17 @@ describe("a run with a module of the user's own", () => {
       assert.include(text, "does not exist")
     })
   )
+
+  it.live("that throws while its Layer is built is bad input: nothing is written, the exit code is 2", () =>
+    Effect.gen(function* () {
+      const own = fs.readFileSync(at("parts/searcher.ts"), "utf8")
+      fs.writeFileSync(at("parts/throws.ts"), `${own}component.layer = () => { throw new Error("no table") }\n`)
+      const set = ["--set", "searchStrategy.name=./parts/throws.ts"]
+      const begun = yield* run("run", at("search.yaml"), "--dir", at("c"), ...set)
+      assert.strictEqual(begun.code, 2, begun.text)
+      assert.include(begun.text, "searchStrategy: the module failed while its component was built: no table")
+      assert.include(begun.text, at("parts/throws.ts"))
+      assert.isFalse(fs.existsSync(at("c")))
+    })
+  )
 })

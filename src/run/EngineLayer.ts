@@ -6,14 +6,15 @@ import * as Engines from "../engine/Engines.ts"
 import type { RunConfig } from "../run/RunConfig.ts"
 import type { ComponentFailure } from "./BoundComponent.ts"
 import * as Load from "./Load.ts"
+import * as UserModule from "./UserModule.ts"
 
 /** The Layer of a configuration's engine; `folder` is what a module's path is relative to. */
 export const layer = ({ engine }: Pick<RunConfig, "engine">, folder: string): Layer.Layer<Engine, ComponentFailure> => {
   const { mode, name, threads } = engine
-  if (!Load.isModulePath(name)) return Engines.layer(name as "auto" | EngineName, { mode, threads })
+  if (!UserModule.isPath(name)) return Engines.layer(name as "auto" | EngineName, { mode, threads })
   return Layer.unwrap(
     Effect.gen(function* () {
-      const component = yield* Load.fromModule("engine", name, folder)
+      const component = yield* UserModule.load("engine", name, folder)
       return (yield* Effect.fromResult(component.choose(Load.engineOptions(engine, component)))).layer
     })
   )

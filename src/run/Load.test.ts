@@ -310,7 +310,7 @@ export const component = {
       write("number.mjs", "export const component = 5")
       const expected: Readonly<Record<string, string>> = {
         "./absent.ts": "does not exist",
-        "./wrong-kind.mjs": "is a dataflow, and a criterion belongs here",
+        "./wrong-kind.mjs": "is a dataflow; expected a criterion",
         "./empty.mjs": "exports no `component` (it exports other)",
         "./broken.mjs": "cannot be loaded",
         "./throws.mjs": "on purpose",

@@ -8,8 +8,8 @@ import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import { Disk } from "../support/Disk.ts"
 import * as ConfigFile from "./ConfigFile.ts"
-import * as Load from "./Load.ts"
 import * as RunFolder from "./RunFolder.ts"
+import * as UserModule from "./UserModule.ts"
 
 /**
  * The modules that a run's configuration does not lead to any more, each at the place that its manifest notes, as values
@@ -36,8 +36,8 @@ export const found = Effect.fn("MovedModules.found")(function* (folder: string) 
   return Object.entries(noted).flatMap(([kind, place]) => {
     const section = source.value[kind]
     const name = Predicate.hasProperty(section, "name") ? section.name : undefined
-    if (typeof name !== "string" || typeof place !== "string" || !Load.isModulePath(name)) return []
-    const isLost = !existsSync(Load.modulePath(name, folder)) && existsSync(place)
+    if (typeof name !== "string" || typeof place !== "string" || !UserModule.isPath(name)) return []
+    const isLost = !existsSync(UserModule.pathOf(name, folder)) && existsSync(place)
     return isLost ? [[[kind, "name"], place, RunFolder.files.manifest] as const] : []
   })
 })

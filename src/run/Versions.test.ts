@@ -40,12 +40,12 @@ const needed = Versions.neededVersion("effect")!
 
 /** Loads modules as osnas does, in a process of its own: the test runner resolves packages in its own way. */
 const reasons = (modules: ReadonlyArray<string>): ReadonlyArray<string> => {
-  const load = JSON.stringify(new URL("Load.ts", import.meta.url).href)
+  const load = JSON.stringify(new URL("UserModule.ts", import.meta.url).href)
   const effect = JSON.stringify(import.meta.resolve("effect/Effect"))
   const program = `
 import * as Effect from ${effect}
-import * as Load from ${load}
-const reason = (module) => Effect.map(Effect.flip(Load.fromModule("criterion", module, "/")), (error) => error.message)
+import * as UserModule from ${load}
+const reason = (module) => Effect.map(Effect.flip(UserModule.load("criterion", module, "/")), (error) => error.message)
 console.log(JSON.stringify(await Effect.runPromise(Effect.all(${JSON.stringify(modules)}.map(reason)))))
 `
   const printed = execFileSync(process.execPath, ["--input-type=module", "--eval", program], { encoding: "utf8" })
