@@ -309,6 +309,7 @@ export const begin = (loaded: Load.LoadedRun, beginning: Beginning) => {
         // Before data is read and costs are measured; the folder itself is checked again when it is made.
         const fault = Check.placeFault(folder, overwrite)
         if (fault !== undefined) return yield* new UsageError({ reason: `run folder ${folder}: ${fault}` })
+        yield* RunFolder.refuseNested(yield* Disk, folder)
         const components = yield* Check.approve(loaded, tableFolder, machine)
         return yield* Effect.provideContext(program, components)
       })
