@@ -81,6 +81,14 @@ describe("a run with a module of the user's own", () => {
     60_000
   )
 
+  it.live("its resume with a budget that no architecture meets names the key and what is feasible", () =>
+    Effect.gen(function* () {
+      const { code, text } = yield* run("resume", at("deep/er/b"), "--set", "budget.max=5")
+      assert.strictEqual(code, 2, text)
+      assert.match(text, /budget\.max: no architecture of tiny has flops between 0 and 5: .*; expected at least 390016/)
+    })
+  )
+
   it.live("its supernet is checked against the space of the next run, before that begins", () =>
     Effect.gen(function* () {
       const supernet = `start.supernet=${at("deep/er/b/checkpoints/supernet.safetensors")}`

@@ -5,7 +5,7 @@
 import * as Result from "effect/Result"
 import { type Phase, phases } from "../../machines/RunState.ts"
 import * as Finding from "../component/Finding.ts"
-import type { CostModelShape } from "../cost/CostModel.ts"
+import type { BudgetInfeasible, CostModelShape } from "../cost/CostModel.ts"
 import * as FeasibleSet from "../cost/FeasibleSet.ts"
 import type { DataflowShape, Split } from "../dataflow/Dataflow.ts"
 import type { EngineShape } from "../engine/Engine.ts"
@@ -134,14 +134,34 @@ const classesWithoutImages = ({ dataflow }: Examined, planned: ReadonlyArray<Pha
   })
 }
 
-/** A budget that no architecture fits is refused by its own error where the search is made; here it is one of many. */
+/**
+ * The finding about a budget that no architecture meets: the key to change, and which values are feasible.
+ *
+ * **Example** (A maximum that is too low)
+ *
+ * ```ts
+ * import { BudgetInfeasible } from "../cost/CostModel.ts"
+ * import * as Preflight from "./Preflight.ts"
+ *
+ * const costs = { space: "tiny", metric: "flops", smallest: 900, largest: 5000 } as const
+ * const { key, message } = Preflight.ofBudget(new BudgetInfeasible({ ...costs, min: 0, max: 10 }))
+ * key // => "budget.max"
+ * message.endsWith("; expected at least 900") // => true
+ * Preflight.ofBudget(new BudgetInfeasible({ ...costs, min: 6000, max: 9000 })).key // => "budget.min"
+ * ```
+ */
+export const ofBudget = ({ largest, max, message, min, smallest }: BudgetInfeasible): Finding.Finding => {
+  if (smallest > max) return Finding.error("budget.max", `${message}; expected at least ${smallest}`)
+  if (largest < min) return Finding.error("budget.min", `${message}; expected at most ${largest}`)
+  return Finding.error("budget", `${message}; expected a wider range`)
+}
+
+/** The search's own Layer refuses an infeasible budget, too; here it is reported beside all other findings. */
 const budget = ({ config, costs, space }: Examined): Findings => {
   if (space === undefined || costs === undefined) return []
   const { metric } = config.budget
   const made = FeasibleSet.make(space, costs.entries(metric), config.budget)
-  if (Result.isSuccess(made)) return []
-  const { largest, max, message, min, smallest } = made.failure
-  return [Finding.error(smallest > max ? "budget.max" : largest < min ? "budget.min" : "budget", message)]
+  return Result.isSuccess(made) ? [] : [ofBudget(made.failure)]
 }
 
 const architecture = ({ config, space }: Examined): Findings => {

@@ -5,6 +5,7 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import { PreflightError } from "../component/Finding.ts"
 import { type CostMetric, CostModel } from "../cost/CostModel.ts"
 import * as Latency from "../cost/Latency.ts"
 import * as LookupTable from "../cost/LookupTable.ts"
@@ -19,6 +20,7 @@ import { SearchSpace, type SearchSpaceShape, TaskInterface } from "../search-spa
 import { Disk, readText } from "../support/Disk.ts"
 import { TrainingAgent } from "../training-agent/TrainingAgent.ts"
 import type { ChosenComponents } from "./Load.ts"
+import * as Preflight from "./Preflight.ts"
 
 /** What data and task ask of a network. */
 export const taskInterface: Layer.Layer<TaskInterface, never, Dataflow | TrainingAgent> = Layer.effect(
@@ -116,6 +118,14 @@ export const latencyNotes = (
     return metric !== "latency" || whose === undefined ? {} : { latency: whose }
   })
 
+/** The budget of a run. If no architecture meets it, the error names the key to change and the feasible values. */
+export const budget = (
+  config: RunConfig["budget"]
+): Layer.Layer<SearchBudget.SearchBudget, PreflightError, SearchSpace | CostModel> =>
+  Layer.catchTag(SearchBudget.layer(config), "BudgetInfeasible", (error) =>
+    Layer.effect(SearchBudget.SearchBudget, Effect.fail(new PreflightError({ findings: [Preflight.ofBudget(error)] })))
+  )
+
 /** Everything of a run but its events and its disk. */
 export const layers = <E>(
   config: Pick<RunConfig, "budget" | "seed">,
@@ -124,7 +134,7 @@ export const layers = <E>(
   table: TableSource
 ) =>
   Layer.mergeAll(components.trainingStrategy.layer, components.searchStrategy.layer, components.estimator.layer).pipe(
-    Layer.provideMerge(SearchBudget.layer(config.budget)),
+    Layer.provideMerge(budget(config.budget)),
     Layer.provideMerge(costs(config.budget.metric, table)),
     Layer.provideMerge(taskLayers(config, components)),
     Layer.provideMerge(engine)
