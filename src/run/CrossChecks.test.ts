@@ -243,6 +243,21 @@ const cases: ReadonlyArray<Case> = [
     name: "balanced batches of one person",
     sections: { dataflow: { name: "face-folder", folder: "x", perIdentity: 2, peopleLimit: 1 } },
     mistakes: ["dataflow.peopleLimit: got 1; expected 2 or more, because balanced batches (perIdentity) mix people"]
+  },
+  ...[{ name: "face-folder", folder: "x" }, { name: "fashion-mnist" }].map((dataflow) => ({
+    name: `triplets of ${dataflow.name} with one image of each person`,
+    sections: { dataflow: { ...dataflow, perIdentity: 1 }, criterion: { name: "triplet" } },
+    mistakes: [
+      "dataflow.perIdentity: got 1; expected 2 or more, or 0 for shuffled batches: a triplet needs two images of one person, and each batch would have one per person"
+    ]
+  })),
+  ...[0, 2].map((perIdentity) => ({
+    name: `triplets with perIdentity ${perIdentity}`,
+    sections: { dataflow: { name: "face-folder", folder: "x", perIdentity }, criterion: { name: "triplet" } }
+  })),
+  {
+    name: "one image of each person with a criterion that classifies",
+    sections: { dataflow: { name: "face-folder", folder: "x", perIdentity: 1 } }
   }
 ]
 

@@ -337,9 +337,27 @@ const architectureGenerator: ComponentRule = (notes, options, { budget }) => {
   optimizer(notes, path("optimizer"), options["optimizer"] as OptimizerConfig)
 }
 
+/** Balanced batches that the criterion cannot compare anything in. */
+const balanced = (notes: Notes, options: Options, criterion: string): void => {
+  const [people, perIdentity] = [numberAt(options, "peopleLimit"), numberAt(options, "perIdentity") ?? 0]
+  if (people === 1 && perIdentity > 0) {
+    notes.mistake(
+      ["dataflow", "peopleLimit"],
+      "got 1; expected 2 or more, because balanced batches (perIdentity) mix people"
+    )
+  }
+  if (perIdentity === 1 && criterion === "triplet") {
+    notes.mistake(
+      ["dataflow", "perIdentity"],
+      "got 1; expected 2 or more, or 0 for shuffled batches: a triplet needs two images of one person, and each batch would have one per person"
+    )
+  }
+}
+
 /** Augmentation that leaves nothing of an image. */
-const images: ComponentRule = (notes, options) => {
+const images: ComponentRule = (notes, options, { criterion }) => {
   const path = (key: string): Path => ["dataflow", key]
+  balanced(notes, options, criterion.name)
   const size = numberAt(options, "size")
   if (size === undefined) return
   const [crop, cutout] = [numberAt(options, "crop") ?? 0, numberAt(options, "cutout") ?? 0]
@@ -360,10 +378,6 @@ const images: ComponentRule = (notes, options) => {
   const side = numberAt(options, "evaluationSide")
   if (side !== undefined && side < size) {
     notes.mistake(path("evaluationSide"), `got ${side}; expected at least dataflow.size, which is ${size}`)
-  }
-  const [people, perIdentity] = [numberAt(options, "peopleLimit"), numberAt(options, "perIdentity") ?? 0]
-  if (people === 1 && perIdentity > 0) {
-    notes.mistake(path("peopleLimit"), "got 1; expected 2 or more, because balanced batches (perIdentity) mix people")
   }
 }
 
