@@ -1,7 +1,7 @@
 /**
- * Rules of a configuration that join several values, which no single Schema can state: a warm-up longer than its phase, a
- * momentum that the optimiser does not have, a phase whose section is missing. What would do the wrong thing is a mistake
- * and is refused; what has no effect although it was written down is a warning.
+ * Rules about several values of a configuration, which a single Schema cannot state: a warm-up longer than its phase, a
+ * momentum that the optimizer does not have, a phase whose section is missing. A value that would do the wrong thing is a
+ * mistake and is refused; a given value without effect is a warning.
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
@@ -11,7 +11,7 @@ import { OptimizerConfig, type RunConfig, ScheduleConfig, type TrainingConfig } 
 import { isRecord } from "../support/Records.ts"
 import type { Kind } from "./BoundComponent.ts"
 
-/** What is wrong with a configuration, and what of it has no effect. */
+/** Mistakes in a configuration, and given values that have no effect. */
 export interface Findings {
   readonly mistakes: ReadonlyArray<ConfigFile.ConfigIssue>
   readonly warnings: ReadonlyArray<ConfigFile.ConfigIssue>
@@ -20,11 +20,11 @@ export interface Findings {
 type Path = ReadonlyArray<string>
 type Add = (path: Path, message: string) => void
 
-/** What the rules add to, and what of the configuration was written down. */
+/** Collects what the rules find, and knows which values were given. */
 interface Notes {
   readonly mistake: Add
   readonly warning: Add
-  /** Whether the user wrote this key, with another value than its default. */
+  /** Whether the key was given, with a value that is not one of its defaults. */
   readonly isGiven: (path: Path, value: unknown, defaults: ReadonlyArray<unknown>) => boolean
 }
 
@@ -51,7 +51,7 @@ const count = (value: number, unit: string): string => `${value} ${unit}${value 
 const optimizerDefaults = Effect.runSync(Schema.decodeUnknownEffect(OptimizerConfig)({}).pipe(Effect.orDie))
 const scheduleDefaults = Effect.runSync(Schema.decodeUnknownEffect(ScheduleConfig)({}).pipe(Effect.orDie))
 
-/** Fields that only some optimisers have, and which. */
+/** Fields that only some optimizers have, and these optimizers. */
 const optimizerFields = {
   momentum: ["sgd", "rmsprop"],
   nesterov: ["sgd"],
@@ -61,7 +61,7 @@ const optimizerFields = {
   epsilon: ["adam", "rmsprop"]
 } as const satisfies Partial<Readonly<Record<keyof OptimizerConfig, ReadonlyArray<OptimizerConfig["name"]>>>>
 
-/** The defaults that searchers' own optimisers have beside those of training. */
+/** Other defaults, those of searchers' optimizers. */
 const otherDefaults: Readonly<Record<string, ReadonlyArray<unknown>>> = { beta1: [0.5] }
 
 const optimizer = (notes: Notes, path: Path, config: OptimizerConfig): void => {
@@ -81,7 +81,7 @@ const optimizer = (notes: Notes, path: Path, config: OptimizerConfig): void => {
   }
   for (const key of ["beta1", "beta2", "alpha"] as const) {
     if ((optimizerFields[key] as ReadonlyArray<string>).includes(config.name) && config[key] === 1) {
-      notes.mistake([...path, key], "got 1; expected less than 1, because at 1 the average never takes in a gradient")
+      notes.mistake([...path, key], "got 1; expected less than 1, because at 1 the average ignores every gradient")
     }
   }
   if (config.name !== "adam" && config.momentum === 1) {
@@ -124,7 +124,7 @@ const schedule = (notes: Notes, path: Path, config: ScheduleConfig, epochs: numb
   } else if (config.decay === 0) {
     notes.warning(
       [...path, "decay"],
-      `got 0: after ${count(config.stepEpochs, "epoch")} the rate is 0, nothing is learned`
+      `got 0: after ${count(config.stepEpochs, "epoch")} the rate is 0 and nothing is learned`
     )
   }
 }
@@ -180,14 +180,14 @@ const firstPhase = (keys: PhaseKeys): readonly [Phase, string] => {
   return ["supernetTraining", "nothing is given to start from"]
 }
 
-/** Whether a run has a phase; a supernet's training also where only the estimator knows it is not needed. */
+/** Whether a run may have a phase: only the estimator may know that it needs no supernet. */
 const has = (keys: PhaseKeys, phase: Phase): boolean =>
   phases.indexOf(phase) >= phases.indexOf(firstPhase(keys)[0]) &&
   phases.indexOf(phase) <= phases.indexOf(keys.stopAfter)
 
 /**
- * The training sections that a configuration must have and has not, from its undecoded form, so that they are reported
- * beside all other mistakes.
+ * The training sections that a configuration needs and does not have. It reads the undecoded form, so that they are reported
+ * together with all other mistakes.
  */
 export const missingSections = (source: ConfigFile.ConfigSource): ReadonlyArray<ConfigFile.ConfigIssue> =>
   gather(source, ({ mistake }) => {
@@ -195,7 +195,7 @@ export const missingSections = (source: ConfigFile.ConfigSource): ReadonlyArray<
     const [first, why] = firstPhase(keys)
     for (const phase of ["supernetTraining", "retraining"] as const) {
       if (source.value[phase] !== undefined || !has(keys, phase)) continue
-      // Only the module of an estimator of the user's own says whether it needs a supernet: the run itself asks it.
+      // Only a user's estimator itself knows whether it needs a supernet; the run checks it later.
       if (phase === "supernetTraining" && keys.needsSupernet === undefined) continue
       const otherwise =
         phase === "supernetTraining"
@@ -211,7 +211,7 @@ export const missingSections = (source: ConfigFile.ConfigSource): ReadonlyArray<
 const flow = (notes: Notes, config: RunConfig): void => {
   const { start, stopAfter } = config
   if (start.network !== null && start.architecture === null) {
-    notes.mistake(["start", "network"], "weights alone are no network; expected start.architecture beside it")
+    notes.mistake(["start", "network"], "weights alone do not make a network; give start.architecture as well")
     return
   }
   const [first, why] = firstPhase(keysOf(config))
@@ -226,7 +226,7 @@ const flow = (notes: Notes, config: RunConfig): void => {
   }
 }
 
-/** Rules between the sections of a decoded configuration. */
+/** Rules about the sections of a decoded configuration. */
 export const ofRun = (config: RunConfig, source: ConfigFile.ConfigSource): Findings =>
   gather(source, (notes) => {
     const { budget } = config
@@ -241,14 +241,14 @@ export const ofRun = (config: RunConfig, source: ConfigFile.ConfigSource): Findi
     if (!/^[\w][\w .-]*$/.test(config.name)) {
       notes.mistake(
         ["name"],
-        `got ${ConfigFile.show(config.name)}; expected letters, digits, blanks, dots, hyphens and underscores`
+        `got ${ConfigFile.show(config.name)}; expected letters, digits, spaces, dots, hyphens and underscores`
       )
     }
   })
 
 type Options = Readonly<Record<string, unknown>>
 
-/** A component's rules: its options, decoded, and the configuration's other sections. */
+/** A rule about a component's decoded options and the other sections of the configuration. */
 type ComponentRule = (notes: Notes, options: Options, config: RunConfig) => void
 
 const numberAt = (options: Options, key: string): number | undefined => {
@@ -337,7 +337,7 @@ const architectureGenerator: ComponentRule = (notes, options, { budget }) => {
   optimizer(notes, path("optimizer"), options["optimizer"] as OptimizerConfig)
 }
 
-/** Balanced batches that the criterion cannot compare anything in. */
+/** Balanced batches in which there is nothing to compare. */
 const balanced = (notes: Notes, options: Options, criterion: string): void => {
   const [people, perIdentity] = [numberAt(options, "peopleLimit"), numberAt(options, "perIdentity") ?? 0]
   if (people === 1 && perIdentity > 0) {
@@ -354,7 +354,7 @@ const balanced = (notes: Notes, options: Options, criterion: string): void => {
   }
 }
 
-/** Augmentation that leaves nothing of an image. */
+/** Augmentation that leaves nothing of an image, or sizes that do not fit. */
 const images: ComponentRule = (notes, options, { criterion }) => {
   const path = (key: string): Path => ["dataflow", key]
   balanced(notes, options, criterion.name)
@@ -397,7 +397,7 @@ const rules: { readonly [K in Kind]?: Readonly<Record<string, ReadonlyArray<Comp
   }
 }
 
-/** Rules of the shipped components' options, and of these with other sections. */
+/** Rules about the options of a component that ships. */
 export const ofComponent = (
   kind: Kind,
   name: string,

@@ -1,6 +1,6 @@
 /**
- * The modules of the user's own after a run's folder was moved: its configuration names them relative to itself, and its
- * manifest notes where they were when the run began.
+ * Finds a user's modules after a run's folder was moved: its configuration names them by relative paths, and its manifest
+ * records where they were when the run began.
  */
 import { existsSync } from "node:fs"
 import { join } from "node:path"
@@ -12,8 +12,8 @@ import * as RunFolder from "./RunFolder.ts"
 import * as UserModule from "./UserModule.ts"
 
 /**
- * The modules that a run's configuration does not lead to any more, each at the place that its manifest notes, as values
- * to lay over the configuration. A module that is at neither place is left to the error of loading it.
+ * The modules that are no longer where a run's configuration says, with the paths that its manifest records, as overrides of
+ * the configuration. Loading reports a module that is at neither place.
  *
  * **Example** (A folder that is not a run)
  *

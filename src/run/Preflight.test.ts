@@ -72,7 +72,10 @@ describe("Preflight", () => {
         budget ?? "",
         /no architecture of tiny has flops between 0 and 5: the smallest has 390016, .*; expected at least 390016$/
       )
-      assert.strictEqual(batch, "got 500: the training images (100 images) hold no batch of 500; expected at most 100")
+      assert.strictEqual(
+        batch,
+        "got 500: the training images (100 images) do not fill a batch of 500; expected at most 100"
+      )
       assert.match(recalibration ?? "", /^got 128: the supernet's 80 training images hold no batch of 128/)
     })
   )
@@ -125,10 +128,7 @@ describe("Preflight", () => {
       assert.match(tight[0]?.message ?? "", /takes about 0\.0\d GiB of memory, and this machine has 0\.00 GiB/)
       const large = ["dataflow.trainLimit=8000", "supernetTraining.batchSize=6000"]
       const [beyond] = yield* examined(quickstart, [...set, ...large, "engine.name=simd"])
-      assert.match(
-        beyond?.message ?? "",
-        /a step of 6000 images takes about \d\.\d\d GiB.*the embedded engine can hold/
-      )
+      assert.match(beyond?.message ?? "", /a step of 6000 images takes about \d\.\d\d GiB.*the embedded engine can use/)
       assert.deepStrictEqual(
         yield* examined(quickstart, [...set, ...large, "supernetTraining.accumulate=100", "engine.name=simd"]),
         []
@@ -174,13 +174,16 @@ describe("Preflight", () => {
       const memory = MemoryDisk.make()
       const wrong = { ...Trials.shortConfig, retraining: { ...Trials.shortConfig.retraining, batchSize: 64 } }
       const error = yield* Effect.flip(Trials.begin(memory.disk, wrong))
-      assert.include(error.message, "retraining.batchSize: got 64: the training images (36 images) hold no batch of 64")
+      assert.include(
+        error.message,
+        "retraining.batchSize: got 64: the training images (36 images) do not fill a batch of 64"
+      )
       assert.strictEqual(memory.files().size, 0)
       // Nor may a run be resumed with such a value.
       yield* Trials.begin(memory.disk, { ...Trials.shortConfig, stopAfter: "searching" })
       const before = [...memory.files()].filter(([file]) => /(config|manifest|snapshot)/.test(file))
       const resumed = yield* Effect.flip(Trials.resume(memory.disk, wrong, { configText: "not written" }))
-      assert.include(resumed.message, "hold no batch of 64")
+      assert.include(resumed.message, "do not fill a batch of 64")
       for (const [file, bytes] of before) assert.deepStrictEqual(memory.files().get(file), bytes, file)
     })
   )

@@ -119,7 +119,7 @@ describe("RunFolder", () => {
         Effect.andThen(RunFolder.open("/runs/a"), Effect.flip(on(memory)(RunFolder.open("/runs/a"))))
       )
       assert.instanceOf(error, RunLocked)
-      assert.match(error.message, new RegExp(`in use by process ${process.pid} .*since 0 s: wait for it or stop it`))
+      assert.match(error.message, new RegExp(`in use by process ${process.pid} .*for 0 s: wait for it or stop it`))
       const overwriting = yield* on(memory)(
         Effect.andThen(
           RunFolder.open("/runs/a"),

@@ -97,7 +97,7 @@ describe("the table of a run that resumes", () => {
       assert.include(missing, `SnapshotError: ${file}: it is missing, with the latencies that the run began with`)
       assert.include(missing, "put a good copy in its place, or begin a new run")
       write(LookupTable.encode(counted))
-      assert.include(yield* refusal("latency"), "it has no latency, and the run's budget is one of latency")
+      assert.include(yield* refusal("latency"), "it has no latency, and the budget of the run is one of latency")
       assert.deepStrictEqual((yield* tableOf("flops", { given: file })).table, counted)
     })
   )
@@ -105,10 +105,7 @@ describe("the table of a run that resumes", () => {
   it.effect("damage and another space are named, with what to do", () =>
     Effect.gen(function* () {
       write(LookupTable.encode(counted).replace('"base": ', '"base": 1'))
-      assert.match(
-        yield* refusal("flops"),
-        /its digest is .*; delete it, and it is counted again from the search space/
-      )
+      assert.match(yield* refusal("flops"), /its digest is .*; delete it to count it again from the search space/)
       const other = Result.getOrThrow(Tiny.make({ stemStride: 1 }, task))
       write(LookupTable.encode(LookupTable.fromSpace(other)))
       assert.include(
