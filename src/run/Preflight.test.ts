@@ -76,7 +76,7 @@ describe("Preflight", () => {
         batch,
         "got 500: the training images (100 images) do not fill a batch of 500; expected at most 100"
       )
-      assert.match(recalibration ?? "", /^got 128: the supernet's 80 training images hold no batch of 128/)
+      assert.match(recalibration ?? "", /^got 128: the supernet's 80 training images do not fill a batch of 128/)
     })
   )
 
@@ -112,7 +112,7 @@ describe("Preflight", () => {
       const few = ["estimator.recalibration=50", "estimator.batches=9"]
       const findings = yield* examined(quickstart, [...small, ...fitting, ...few])
       assert.deepStrictEqual(keys(findings), ["warning estimator.recalibration", "warning estimator.batches"])
-      assert.include(findings[0]?.message, "hold 5 batches of 16, all of which are used")
+      assert.include(findings[0]?.message, "fill 5 batches of 16; all are used")
     })
   )
 
