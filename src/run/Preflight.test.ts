@@ -16,7 +16,7 @@ import * as Trials from "./testing/Trials.ts"
 
 const plenty: Preflight.Machine = { freeBytes: 1e15, memoryBytes: 1e15 }
 
-/** What the examination of a shipped configuration finds, with values laid over it. */
+/** The findings about a configuration that ships, with overrides. */
 const examined = (file: string, set: ReadonlyArray<string>, machine: Preflight.Machine = plenty) =>
   Effect.gen(function* () {
     const loaded = yield* Load.file(file, { set })
@@ -80,7 +80,7 @@ describe("Preflight", () => {
     })
   )
 
-  it.effect("balanced batches that the people do not fill are refused with what would fit", () =>
+  it.effect("balanced batches that the people do not fill are refused, with what would be right", () =>
     Effect.gen(function* () {
       const balanced = ["dataflow.perIdentity=4", ...small, ...fitting]
       assert.deepStrictEqual(yield* examined(quickstart, balanced), [])
@@ -92,7 +92,7 @@ describe("Preflight", () => {
     })
   )
 
-  it.effect("phases that are skipped are not examined", () =>
+  it.effect("skipped phases are not examined", () =>
     Effect.gen(function* () {
       const tooLarge = [...small, ...fitting, "supernetTraining.batchSize=500"]
       const given = "start={ architecture: '0,0,0,0,0,0' }"
@@ -107,7 +107,7 @@ describe("Preflight", () => {
     })
   )
 
-  it.effect("fewer batches than asked for are a warning", () =>
+  it.effect("fewer batches than requested are a warning", () =>
     Effect.gen(function* () {
       const few = ["estimator.recalibration=50", "estimator.batches=9"]
       const findings = yield* examined(quickstart, [...small, ...fitting, ...few])
@@ -136,7 +136,7 @@ describe("Preflight", () => {
     })
   )
 
-  it("classes without an image are told by their names, empty splits are refused", () => {
+  it("classes without an image are named, empty splits are refused", () => {
     const labels: Readonly<Record<Split, ReadonlyArray<number>>> = {
       supernet: [0, 1, 2],
       validation: [0, 0, 2],
@@ -169,7 +169,7 @@ describe("Preflight", () => {
     assert.deepStrictEqual(keys(empty), ["error dataflow"])
   })
 
-  it.live("the runner refuses what would train nothing, and writes no file", () =>
+  it.live("a run refuses a phase that would train nothing, and writes no file", () =>
     Effect.gen(function* () {
       const memory = MemoryDisk.make()
       const wrong = { ...Trials.shortConfig, retraining: { ...Trials.shortConfig.retraining, batchSize: 64 } }
