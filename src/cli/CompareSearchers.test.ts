@@ -56,5 +56,5 @@ test("what cannot be done is refused, with the reason", async () => {
   expect(await failure({ evaluations: "10,,5" })).toContain('"" is no number of evaluations')
   expect(await failure({ strategy: ["evolutoin"] })).toContain("did you mean evolution")
   expect(await failure({ maxFlops: Option.some(1e6) })).toContain("the smallest has 7713280")
-  expect(await failure({ table: "nas-bench-201" })).toContain("give the CSV file")
+  expect(await failure({ table: "nas-bench-201" })).toContain("give its CSV file")
 })
