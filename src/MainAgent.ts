@@ -169,6 +169,25 @@ const surroundings = (options: Options) => Layer.merge(events(options), Disk.lay
 
 const folderOf = (agent: MainAgent, options: Options): string => options.folder ?? join("runs", agent.config.name)
 
+const begin = Effect.fnUntraced(function* (agent: MainAgent, options: StartOptions) {
+  const table = yield* RunLayers.RunTable
+  const notes = yield* RunLayers.latencyNotes(agent.config.budget.metric)
+  return yield* Lifecycle.run({
+    config: agent.config,
+    kinds: Load.kindsOf(agent.components),
+    folder: folderOf(agent, options),
+    baseFolder: agent.folder,
+    pause: options.pause,
+    inspect: options.inspect,
+    overwrite: options.overwrite,
+    notes,
+    files: {
+      [RunFolder.files.lookupTable]: LookupTable.encode(table),
+      [RunFolder.files.data]: DataSummary.encode(DataSummary.of(yield* Dataflow))
+    }
+  })
+})
+
 /** All errors of a run. */
 export type MainAgentError = RunError | ComponentFailure
 
@@ -214,24 +233,7 @@ export type MainAgentError = RunError | ComponentFailure
  * ```
  */
 export const run = (agent: MainAgent, options: StartOptions = {}): Effect.Effect<RunOutcome, MainAgentError> =>
-  Effect.gen(function* () {
-    const table = yield* RunLayers.RunTable
-    const notes = yield* RunLayers.latencyNotes(agent.config.budget.metric)
-    return yield* Lifecycle.run({
-      config: agent.config,
-      kinds: Load.kindsOf(agent.components),
-      folder: folderOf(agent, options),
-      baseFolder: agent.folder,
-      pause: options.pause,
-      inspect: options.inspect,
-      overwrite: options.overwrite,
-      notes,
-      files: {
-        [RunFolder.files.lookupTable]: LookupTable.encode(table),
-        [RunFolder.files.data]: DataSummary.encode(DataSummary.of(yield* Dataflow))
-      }
-    })
-  }).pipe(Effect.provide(layer(agent)), Effect.provide(surroundings(options)))
+  begin(agent, options).pipe(Effect.provide(layer(agent)), Effect.provide(surroundings(options)))
 
 /** Resumes the run in a folder. Make the agent as that which began the run. */
 export const resume = (agent: MainAgent, options: Options = {}): Effect.Effect<RunOutcome, MainAgentError> => {

@@ -47,7 +47,7 @@ const isIdentity: OptionKind = { kind: "identity" }
 /** Annotations of an option that decides results; only needed in a section with another annotation. */
 export const identity = annotate(isIdentity)
 
-/** Annotations of an option that is the path of a file or folder; null where it is optional. */
+/** Annotations of an option that is the path of a file or folder; null if it is optional and not given. */
 export const path = annotate({ kind: "place", isPath: true })
 
 /** Annotations of an option that says where something comes from and is not a path: an address, whether to download. */

@@ -7,7 +7,7 @@ import * as Schema from "effect/Schema"
 export const ConfigIssue = Schema.Struct({
   /** The key, `searchStrategy.parents`; empty for the file as a whole. */
   path: Schema.String,
-  /** Line in the file, from 1; null where the value came from elsewhere. */
+  /** Line in the file, from 1; null if the value came from elsewhere. */
   line: Schema.NullOr(Schema.Int),
   /** Where the value came from: `line 12`, `--set`. */
   origin: Schema.String,

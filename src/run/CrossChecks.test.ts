@@ -232,7 +232,9 @@ const cases: ReadonlyArray<Case> = [
   {
     name: "a square as large as the image",
     sections: { dataflow: { name: "fashion-mnist", cutout: 28 } },
-    warnings: ["dataflow.cutout: got 28, the whole side of the images: a quarter or more of each is left at best"]
+    warnings: [
+      "dataflow.cutout: got 28, the side of the images: the square covers at least a quarter of each image, and up to all of it"
+    ]
   },
   {
     name: "evaluation images smaller than their crop",

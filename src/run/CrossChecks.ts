@@ -153,7 +153,7 @@ export interface PhaseKeys {
   readonly supernet: boolean
   readonly architecture: boolean
   readonly network: boolean
-  /** Whether the search needs a supernet; undefined where only the estimator itself knows. */
+  /** Whether the search needs a supernet; undefined if only the estimator itself knows. */
   readonly needsSupernet: boolean | undefined
 }
 
@@ -372,7 +372,7 @@ const images: ComponentRule = (notes, options, { criterion }) => {
   } else if (cutout === size) {
     notes.warning(
       path("cutout"),
-      `got ${cutout}, the whole side of the images: a quarter or more of each is left at best`
+      `got ${cutout}, the side of the images: the square covers at least a quarter of each image, and up to all of it`
     )
   }
   const side = numberAt(options, "evaluationSide")

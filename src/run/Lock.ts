@@ -76,7 +76,7 @@ const readOr = <A>(read: () => A, otherwise: A): A => {
   }
 }
 
-/** State and start of a process on Linux; undefined where the system does not show it. */
+/** State and start of a process on Linux; undefined if the system does not show it. */
 const statOf = (pid: number): { readonly state: string; readonly started: string } | undefined =>
   readOr(() => {
     const text = fs.readFileSync(`/proc/${pid}/stat`, "utf8")
