@@ -9,7 +9,6 @@ import { type Phase, phases } from "../../machines/RunState.ts"
 import * as ConfigFile from "../run/ConfigFile.ts"
 import { OptimizerConfig, type RunConfig, ScheduleConfig, type TrainingConfig } from "../run/RunConfig.ts"
 import { isRecord } from "../support/Records.ts"
-import type { Kind } from "./BoundComponent.ts"
 
 /** Mistakes in a configuration, and given values that have no effect. */
 export interface Findings {
@@ -17,11 +16,12 @@ export interface Findings {
   readonly warnings: ReadonlyArray<ConfigFile.ConfigIssue>
 }
 
-type Path = ReadonlyArray<string>
+/** Keys from the top of a configuration to a value. */
+export type Path = ReadonlyArray<string>
 type Add = (path: Path, message: string) => void
 
 /** Collects what the rules find, and knows which values were given. */
-interface Notes {
+export interface Notes {
   readonly mistake: Add
   readonly warning: Add
   /** Whether the key was given, with a value that is not one of its defaults. */
@@ -31,7 +31,8 @@ interface Notes {
 const at = (value: unknown, path: Path): unknown =>
   path.reduce<unknown>((inner, key) => (isRecord(inner) && Object.hasOwn(inner, key) ? inner[key] : undefined), value)
 
-const gather = (source: ConfigFile.ConfigSource, rules: (notes: Notes) => void): Findings => {
+/** Applies rules to a configuration and collects what they find. */
+export const gather = (source: ConfigFile.ConfigSource, rules: (notes: Notes) => void): Findings => {
   const [mistakes, warnings]: [Array<ConfigFile.ConfigIssue>, Array<ConfigFile.ConfigIssue>] = [[], []]
   const into =
     (list: Array<ConfigFile.ConfigIssue>): Add =>
@@ -46,7 +47,8 @@ const gather = (source: ConfigFile.ConfigSource, rules: (notes: Notes) => void):
   return { mistakes, warnings }
 }
 
-const count = (value: number, unit: string): string => `${value} ${unit}${value === 1 ? "" : "s"}`
+/** A number with its unit: `1 epoch`, `2 epochs`. */
+export const count = (value: number, unit: string): string => `${value} ${unit}${value === 1 ? "" : "s"}`
 
 const optimizerDefaults = Effect.runSync(Schema.decodeUnknownEffect(OptimizerConfig)({}).pipe(Effect.orDie))
 const scheduleDefaults = Effect.runSync(Schema.decodeUnknownEffect(ScheduleConfig)({}).pipe(Effect.orDie))
@@ -64,7 +66,8 @@ const optimizerFields = {
 /** Other defaults, those of searchers' optimizers. */
 const otherDefaults: Readonly<Record<string, ReadonlyArray<unknown>>> = { beta1: [0.5] }
 
-const optimizer = (notes: Notes, path: Path, config: OptimizerConfig): void => {
+/** Rules about an optimizer. */
+export const optimizer = (notes: Notes, path: Path, config: OptimizerConfig): void => {
   for (const [key, names] of Object.entries(optimizerFields) as ReadonlyArray<
     readonly [keyof typeof optimizerFields, ReadonlyArray<string>]
   >) {
@@ -185,6 +188,9 @@ const has = (keys: PhaseKeys, phase: Phase): boolean =>
   phases.indexOf(phase) >= phases.indexOf(firstPhase(keys)[0]) &&
   phases.indexOf(phase) <= phases.indexOf(keys.stopAfter)
 
+/** Whether a run with this configuration may have a phase. */
+export const mayHave = (config: RunConfig, phase: Phase): boolean => has(keysOf(config), phase)
+
 /**
  * The training sections that a configuration needs and does not have. It reads the undecoded form, so that they are reported
  * together with all other mistakes.
@@ -244,168 +250,4 @@ export const ofRun = (config: RunConfig, source: ConfigFile.ConfigSource): Findi
         `got ${ConfigFile.show(config.name)}; expected letters, digits, spaces, dots, hyphens and underscores`
       )
     }
-  })
-
-type Options = Readonly<Record<string, unknown>>
-
-/** A rule about a component's decoded options and the other sections of the configuration. */
-type ComponentRule = (notes: Notes, options: Options, config: RunConfig) => void
-
-const numberAt = (options: Options, key: string): number | undefined => {
-  const value = options[key]
-  return typeof value === "number" ? value : undefined
-}
-
-const evolution: ComponentRule = (notes, options) => {
-  const evaluations = numberAt(options, "evaluations") ?? Number.POSITIVE_INFINITY
-  const [initial, offspring, parents] = ["initial", "offspring", "parents"].map((key) => numberAt(options, key))
-  const path = (key: string): Path => ["searchStrategy", key]
-  if (initial !== undefined && initial >= evaluations) {
-    notes.warning(
-      path("initial"),
-      `got ${initial}, and only ${count(evaluations, "architecture")} are scored (evaluations): all are random, none evolves`
-    )
-  } else if (offspring !== undefined && initial !== undefined && offspring > evaluations - initial) {
-    notes.warning(
-      path("offspring"),
-      `got ${offspring}, and ${count(evaluations - initial, "evaluation")} are left after the first generation: there is one later generation, of ${evaluations - initial}`
-    )
-  }
-  if (parents !== undefined && parents > evaluations) {
-    notes.warning(
-      path("parents"),
-      `got ${parents}, and only ${count(evaluations, "architecture")} are scored (evaluations): all become parents`
-    )
-  }
-  const crossover = numberAt(options, "crossover") ?? 0
-  if (parents === 1 && crossover > 0 && notes.isGiven(path("crossover"), crossover, [])) {
-    notes.warning(
-      path("crossover"),
-      `got ${crossover}, which has no effect: a crossover needs 2 parents, and parents is 1`
-    )
-  }
-}
-
-const differentiable: ComponentRule = (notes, options, config) => {
-  const path = (...keys: Path): Path => ["searchStrategy", ...keys]
-  const warm = numberAt(options, "warmupEpochs") ?? 0
-  const epochs = config.supernetTraining?.epochs
-  if (options["learn"] === "training") {
-    if (epochs !== undefined && warm >= epochs && has(keysOf(config), "supernetTraining")) {
-      notes.mistake(
-        path("warmupEpochs"),
-        `got ${warm}; expected less than supernetTraining.epochs, which is ${epochs}: the search would never learn`
-      )
-    }
-    if (notes.isGiven(path("epochs"), options["epochs"], [10])) {
-      notes.warning(path("epochs"), `got ${options["epochs"]}, which has no effect with learn: training`)
-    }
-  } else {
-    for (const key of ["warmupEpochs", "everySteps"]) {
-      if (notes.isGiven(path(key), options[key], [1])) {
-        notes.warning(path(key), `got ${options[key]}, which has no effect with learn: searching`)
-      }
-    }
-  }
-  const temperature = options["temperature"]
-  const [initial, final] = isRecord(temperature)
-    ? [numberAt(temperature, "initial") ?? 0, numberAt(temperature, "final") ?? 0]
-    : [0, 0]
-  if (final > initial) {
-    notes.warning(
-      path("temperature", "final"),
-      `got ${final}: the temperature rises, from ${initial}; it is meant to fall`
-    )
-  }
-  optimizer(notes, path("optimizer"), options["optimizer"] as OptimizerConfig)
-}
-
-const architectureGenerator: ComponentRule = (notes, options, { budget }) => {
-  const path = (key: string): Path => ["searchStrategy", key]
-  const [lowest, highest] = [numberAt(options, "lowest"), numberAt(options, "highest")]
-  if (lowest !== undefined && highest !== undefined && lowest > highest) {
-    notes.mistake(path("lowest"), `got ${lowest}; expected at most searchStrategy.highest, which is ${highest}`)
-  } else if (lowest !== undefined && lowest > budget.max) {
-    notes.warning(path("lowest"), `got ${lowest}: it learns only targets above budget.max, which is ${budget.max}`)
-  } else if (highest !== undefined && highest < budget.min) {
-    notes.warning(path("highest"), `got ${highest}: it learns only targets below budget.min, which is ${budget.min}`)
-  }
-  const [first, last] = [numberAt(options, "temperature") ?? 0, numberAt(options, "finalTemperature") ?? 0]
-  if (last > first) {
-    notes.warning(path("finalTemperature"), `got ${last}: the temperature rises, from ${first}; it is meant to fall`)
-  }
-  optimizer(notes, path("optimizer"), options["optimizer"] as OptimizerConfig)
-}
-
-/** Balanced batches in which there is nothing to compare. */
-const balanced = (notes: Notes, options: Options, criterion: string): void => {
-  const [people, perIdentity] = [numberAt(options, "peopleLimit"), numberAt(options, "perIdentity") ?? 0]
-  if (people === 1 && perIdentity > 0) {
-    notes.mistake(
-      ["dataflow", "peopleLimit"],
-      "got 1; expected 2 or more, because balanced batches (perIdentity) mix people"
-    )
-  }
-  if (perIdentity === 1 && criterion === "triplet") {
-    notes.mistake(
-      ["dataflow", "perIdentity"],
-      "got 1; expected 2 or more, or 0 for shuffled batches: a triplet needs two images of one person, and each batch would have one per person"
-    )
-  }
-}
-
-/** Augmentation that leaves nothing of an image, or sizes that do not fit. */
-const images: ComponentRule = (notes, options, { criterion }) => {
-  const path = (key: string): Path => ["dataflow", key]
-  balanced(notes, options, criterion.name)
-  const size = numberAt(options, "size")
-  if (size === undefined) return
-  const [crop, cutout] = [numberAt(options, "crop") ?? 0, numberAt(options, "cutout") ?? 0]
-  if (crop >= size) {
-    notes.mistake(
-      path("crop"),
-      `got ${crop}; expected less than dataflow.size, which is ${size}: a crop could miss the image altogether`
-    )
-  }
-  if (cutout > size) {
-    notes.mistake(path("cutout"), `got ${cutout}; expected at most dataflow.size, which is ${size}`)
-  } else if (cutout === size) {
-    notes.warning(
-      path("cutout"),
-      `got ${cutout}, the side of the images: the square covers at least a quarter of each image, and up to all of it`
-    )
-  }
-  const side = numberAt(options, "evaluationSide")
-  if (side !== undefined && side < size) {
-    notes.mistake(path("evaluationSide"), `got ${side}; expected at least dataflow.size, which is ${size}`)
-  }
-}
-
-const rules: { readonly [K in Kind]?: Readonly<Record<string, ReadonlyArray<ComponentRule>>> } = {
-  searchStrategy: {
-    evolution: [evolution],
-    "softmax-differentiable": [differentiable],
-    "gumbel-softmax-differentiable": [differentiable],
-    "architecture-generator": [architectureGenerator]
-  },
-  dataflow: {
-    "fashion-mnist": [images],
-    cifar10: [images],
-    cifar100: [images],
-    "image-folder": [images],
-    "face-folder": [images]
-  }
-}
-
-/** Rules about the options of a component that ships. */
-export const ofComponent = (
-  kind: Kind,
-  name: string,
-  options: Options,
-  config: RunConfig,
-  source: ConfigFile.ConfigSource
-): Findings =>
-  gather(source, (notes) => {
-    const found = rules[kind] ?? {}
-    for (const rule of Object.hasOwn(found, name) ? (found[name] ?? []) : []) rule(notes, options, config)
   })

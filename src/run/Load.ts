@@ -17,6 +17,7 @@ import * as DataFolders from "../support/DataFolders.ts"
 import { isRecord } from "../support/Records.ts"
 import { closest } from "../support/Suggestion.ts"
 import { type BoundComponent, type Chosen, type Kind, kinds, optionNames } from "./BoundComponent.ts"
+import * as ComponentChecks from "./ComponentChecks.ts"
 import * as CrossChecks from "./CrossChecks.ts"
 import * as Registry from "./Registry.ts"
 import * as UserModule from "./UserModule.ts"
@@ -258,7 +259,7 @@ export const decode = Effect.fn("Load.decode")(function* (
     issues.push(...part.issues)
     const options = part.chosen[kind]?.options
     if (options !== undefined && Result.isSuccess(whole)) {
-      add(CrossChecks.ofComponent(kind, part.chosen[kind]?.name ?? "", options, whole.success, source))
+      add(ComponentChecks.ofComponent(kind, part.chosen[kind]?.name ?? "", options, whole.success, source))
     }
   }
   const engine = yield* chooseEngine(source, folder)
