@@ -15,14 +15,7 @@ import { globSync } from "node:fs"
 import * as VoiceMarks from "./VoiceMarks.ts"
 
 /** Folders that are not checked yet, because their text is being rewritten. To be emptied. */
-export const notYetChecked: ReadonlyArray<string> = [
-  "generators/",
-  "src/cli/",
-  "src/dataflow/",
-  "src/osnaslib/",
-  "src/run/",
-  "tools/"
-]
+export const notYetChecked: ReadonlyArray<string> = ["src/dataflow/", "src/run/"]
 
 /** Files that are never checked: made by a program, a record of the past, or about the phrases themselves. */
 const skipped: ReadonlyArray<RegExp> = [

@@ -38,7 +38,7 @@ stopAfter: supernetTraining
 `
 )
 
-/** Runs a command in this process; its exit code, and what it printed. */
+/** Runs a command in this process; returns its exit code and what it prints. */
 const run = (...args: ReadonlyArray<string>) =>
   Effect.gen(function* () {
     const lines: Array<string> = []
@@ -59,7 +59,7 @@ const manifest = (name: string) => JSON.parse(fs.readFileSync(at(name, "manifest
 
 describe("a run with a module of the user's own", () => {
   it.live(
-    "is resumed where its folder was moved to, and after the module was mended",
+    "resumes after its folder has moved and the module was edited",
     () =>
       Effect.gen(function* () {
         assert.deepStrictEqual((yield* run("run", at("search.yaml"), "--dir", at("a"))).code, 0)
@@ -74,7 +74,7 @@ describe("a run with a module of the user's own", () => {
         const [change] = manifest("deep/er/b").changes
         assert.strictEqual(change.key, "modules.searchStrategy")
         assert.notStrictEqual(change.was, change.is)
-        // It is that run from now on, and ends in the same bits when it is done again.
+        // The run is now recorded with the edited module, and verify reproduces it.
         const verified = yield* run("verify", at("deep/er/b"))
         assert.strictEqual(verified.code, 0, verified.text)
       }),
@@ -89,7 +89,7 @@ describe("a run with a module of the user's own", () => {
     })
   )
 
-  it.live("its supernet is checked against the space of the next run, before that begins", () =>
+  it.live("its supernet is checked against the space of the next run before that begins", () =>
     Effect.gen(function* () {
       const supernet = `start.supernet=${at("deep/er/b/checkpoints/supernet.safetensors")}`
       const check = (...set: ReadonlyArray<string>) =>
@@ -106,7 +106,7 @@ describe("a run with a module of the user's own", () => {
     })
   )
 
-  it.live("names the module that is gone, and where it was looked for", () =>
+  it.live("names the missing module and where it looked for it", () =>
     Effect.gen(function* () {
       fs.renameSync(at("parts/searcher.ts"), at("parts/gone.ts"))
       const { code, text } = yield* run("resume", at("deep/er/b"))

@@ -61,11 +61,11 @@ export const afterDivergence = (divergence: Divergence): string => {
  * ```ts
  * import * as Advice from "./Advice.ts"
  *
- * Advice.afterThrow("no labels", "/me/loss.ts:3", "runs/a") // => "no labels (thrown in /me/loss.ts:3); correct it, then continue with: osnas resume runs/a"
+ * Advice.afterThrow("no labels", "/me/loss.ts:3", "runs/a") // => "no labels (thrown in /me/loss.ts:3); correct it, then resume with: osnas resume runs/a"
  * Advice.afterThrow("no space on disk", undefined, "runs/a") // => "no space on disk"
  * ```
  */
 export const afterThrow = (message: string, place: string | undefined, folder: string): string =>
   place === undefined
     ? message
-    : `${message} (thrown in ${place}); correct it, then continue with: osnas resume ${quoted(folder)}`
+    : `${message} (thrown in ${place}); correct it, then resume with: osnas resume ${quoted(folder)}`

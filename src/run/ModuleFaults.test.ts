@@ -54,7 +54,7 @@ describe("a user's training agent that fails in the last phase", () => {
         throw error
       })
       assert.deepStrictEqual(found, [
-        `no labels (thrown in /home/me/agent.ts:7); correct it, then continue with: osnas resume ${Trials.folder}`,
+        `no labels (thrown in /home/me/agent.ts:7); correct it, then resume with: osnas resume ${Trials.folder}`,
         "Done"
       ])
     })

@@ -56,7 +56,7 @@ describe("RunFolder", () => {
       yield* memory.disk.makeFolder("/home")
       yield* writeTextAtomic(memory.disk, "/home/thesis.txt", "years of work")
       const home = yield* Effect.flip(on(memory)(RunFolder.create({ ...options, folder: "/home", overwrite: true })))
-      assert.match(home.message, /it contains files and is not a run/)
+      assert.match(home.message, /it contains files but is not a run/)
       assert.isDefined(memory.files().get("/home/thesis.txt"))
       assert.match((yield* Effect.flip(on(memory)(RunFolder.open("/home")))).message, /is not a run/)
       assert.match((yield* Effect.flip(on(memory)(RunFolder.open("/nowhere")))).message, /the folder does not exist/)

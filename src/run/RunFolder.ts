@@ -160,7 +160,7 @@ const makeRoom = Effect.fnUntraced(function* (disk: Disk.DiskShape, folder: stri
   if (!existing.includes(files.manifest)) {
     return yield* new RunFolderError({
       folder,
-      reason: "it contains files and is not a run; choose another folder with --dir or another `name`"
+      reason: "it contains files but is not a run; choose another folder with --dir or another `name`"
     })
   }
   if (options.overwrite !== true) {
