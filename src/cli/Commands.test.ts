@@ -317,11 +317,18 @@ describe("run, resume, report", () => {
       writeFileSync(file, "mine")
       mkdirSync(full)
       writeFileSync(join(full, "notes.txt"), "mine")
+      const other = join(folder, "other")
+      mkdirSync(other)
+      for (const name of ["config.yaml", "manifest.json"]) writeFileSync(join(other, name), "")
       const before = readdirSync(folder)
       const cases = [
         [file, "it is a file; expected a folder"],
         [join(file, "a", "b"), `${file} is a file`],
         [full, "it contains files but is not a run"],
+        [
+          join(other, "inner"),
+          `it is inside the folder of another run, ${other}; choose a folder outside it with --dir`
+        ],
         [join(folder, "new", "a".repeat(300)), "has 300 bytes; at most"]
       ] as const
       for (const [dir, expected] of cases) {
@@ -333,6 +340,7 @@ describe("run, resume, report", () => {
       }
       assert.deepStrictEqual(readdirSync(folder), before)
       assert.isFalse(existsSync(join(folder, "new")))
+      assert.deepStrictEqual(readdirSync(other), ["config.yaml", "manifest.json"])
       for (const args of [
         ["init", join(file, "a"), "--no-install"],
         ["init", file]

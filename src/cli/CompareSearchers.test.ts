@@ -59,6 +59,6 @@ it.effect("refuses impossible requests, with the reason", () =>
     assert.include(yield* failure({ evaluations: "10,,5" }), '"" is not a number of evaluations')
     assert.include(yield* failure({ strategy: ["evolutoin"] }), "did you mean evolution")
     assert.include(yield* failure({ maxFlops: Option.some(1e6) }), "the smallest has 7713280")
-    assert.include(yield* failure({ table: "nas-bench-201" }), "give the CSV file")
+    assert.include(yield* failure({ table: "nas-bench-201" }), "give its CSV file")
   })
 )

@@ -81,6 +81,14 @@ describe("a run with a module of the user's own", () => {
     60_000
   )
 
+  it.live("its resume with a budget that no architecture meets names the key and what is feasible", () =>
+    Effect.gen(function* () {
+      const { code, text } = yield* run("resume", at("deep/er/b"), "--set", "budget.max=5")
+      assert.strictEqual(code, 2, text)
+      assert.match(text, /budget\.max: no architecture of tiny has flops between 0 and 5: .*; expected at least 390016/)
+    })
+  )
+
   it.live("its supernet is checked against the space of the next run before that begins", () =>
     Effect.gen(function* () {
       const supernet = `start.supernet=${at("deep/er/b/checkpoints/supernet.safetensors")}`
@@ -106,6 +114,19 @@ describe("a run with a module of the user's own", () => {
       assert.strictEqual(code, 2)
       assert.include(text, "searchStrategy.name: the module")
       assert.include(text, "does not exist")
+    })
+  )
+
+  it.live("that throws while its Layer is built is bad input: nothing is written, the exit code is 2", () =>
+    Effect.gen(function* () {
+      const own = fs.readFileSync(at("parts/searcher.ts"), "utf8")
+      fs.writeFileSync(at("parts/throws.ts"), `${own}component.layer = () => { throw new Error("no table") }\n`)
+      const set = ["--set", "searchStrategy.name=./parts/throws.ts"]
+      const begun = yield* run("run", at("search.yaml"), "--dir", at("c"), ...set)
+      assert.strictEqual(begun.code, 2, begun.text)
+      assert.include(begun.text, "searchStrategy: the module failed while its component was built: no table")
+      assert.include(begun.text, at("parts/throws.ts"))
+      assert.isFalse(fs.existsSync(at("c")))
     })
   )
 })

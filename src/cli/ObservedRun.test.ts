@@ -115,7 +115,7 @@ describe("a run", () => {
         assert.strictEqual(resumed.code, 1)
         assert.match(
           resumed.err,
-          new RegExp(`in use by process ${running} .*since \\d+ s: it is suspended; let it continue`)
+          new RegExp(`in use by process ${running} .*for \\d+ s: it is suspended; let it continue`)
         )
         const replaced = await osnas(run("B", "--overwrite"))
         assert.strictEqual(replaced.code, 1)

@@ -8,8 +8,9 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as FeasibleSet from "../cost/FeasibleSet.ts"
-import type { TrainedSupernet } from "../estimator/PerformanceEstimator.ts"
+import { PerformanceEstimator, type TrainedSupernet } from "../estimator/PerformanceEstimator.ts"
 import * as Tabular from "../estimator/Tabular.ts"
+import * as ZeroCost from "../estimator/ZeroCost.ts"
 import { disposeUnsafe } from "../nn/ParameterTree.ts"
 import * as Key from "../random/Key.ts"
 import * as Baselines from "../ranking/Baselines.ts"
@@ -174,6 +175,10 @@ const progressOf = (title: string, total: number) =>
 const percentOf = (metrics: Readonly<Record<string, number>>, headline: string): number =>
   (metrics[headline] ?? 0) * 100
 
+/** Where networks are trained for the truth: beside a run, since no run may be inside another. */
+const networksFolder = ({ folder, run }: Source, epochs: number): string =>
+  resolve(run === undefined ? folder : `${run}-networks`, `${epochs}-epochs`)
+
 /** Trains every architecture alone, resumable; the first Ctrl-C pauses. */
 const trained = Effect.fnUntraced(function* (
   source: Source,
@@ -198,7 +203,7 @@ const trained = Effect.fnUntraced(function* (
       config,
       kinds: source.loaded.kinds,
       modules: Load.moduleDigests(source.loaded),
-      folder: join(source.folder, `networks-${epochs}`),
+      folder: networksFolder(source, epochs),
       pause
     }
     const metrics = yield* TrainedTruth.train(options, genotype).pipe(
@@ -235,6 +240,25 @@ const identityOf = ({ dataflow, engine }: Services, { loaded: { config } }: Sour
   return { ...sections, seed, data: dataflow.digest, engine: [engine.name, engine.version, engine.mode] }
 }
 
+/** Scores of the zero-cost proxies by name, for each architecture. */
+const proxyScores = Effect.fnUntraced(function* (
+  { space }: Services,
+  log: ScoreLog.ScoreLog,
+  identity: Schema.Json,
+  architectures: ReadonlyArray<Genotype>
+) {
+  const scores = architectures.map((): Record<string, number> => ({}))
+  for (const proxy of ZeroCost.proxies) {
+    const estimator = yield* Effect.provide(PerformanceEstimator, ZeroCost.layer({ proxy, batchSize: 64 }))
+    const setup = { space, estimator, supernet: undefined, identity: { of: identity, proxy } }
+    const progress = yield* progressOf(`Scored by ${proxy}`, architectures.length)
+    for (const [index, score] of (yield* log.score(setup, architectures, progress)).entries()) {
+      scores[index]![proxy] = -score.objective
+    }
+  }
+  return scores
+})
+
 const rankAll = Effect.fnUntraced(function* (input: Input, source: Source) {
   const all = yield* services
   const { costs, disk, estimator, space } = all
@@ -249,14 +273,16 @@ const rankAll = Effect.fnUntraced(function* (input: Input, source: Source) {
     return yield* new UsageError({ reason: `${truth.name}: it knows fewer than two of the architectures drawn` })
   }
   const log = yield* ScoreLog.open(disk, join(resolve(source.folder), RunFolder.files.rankingScores))
-  const setup = { space, estimator, supernet, identity: identityOf(all, source) }
+  const identity = identityOf(all, source)
+  const proxies = yield* proxyScores(all, log, identity, architectures)
+  const setup = { space, estimator, supernet, identity }
   const scores = yield* log.score(setup, architectures, yield* progressOf("Scored", architectures.length))
   const predictions = predictionsOf(all)
   const rows = architectures.map((genotype, index) => ({
     architecture: space.format(genotype),
     truth: truth.accuracy(genotype)!,
     baselines: Baselines.of(space, costs, genotype),
-    scores: predictions.of(scores[index]!)
+    scores: { ...predictions.of(scores[index]!), ...proxies[index]! }
   }))
   return Ranking.make({
     name: source.loaded.config.name,
@@ -266,7 +292,7 @@ const rankAll = Effect.fnUntraced(function* (input: Input, source: Source) {
     truth: { name: truth.name, noise: truth.noise, digest: truth.digest },
     seed: input.seed,
     predictions: predictions.names.filter((name) => rows.every((row) => name in row.scores)),
-    zeroCost: [],
+    zeroCost: ZeroCost.proxies,
     rows
   })
 })

@@ -111,6 +111,7 @@ export const begin = Effect.fn("Run.begin")(
     // Fail before data is read and costs are measured; creating the folder checks it again.
     const fault = Check.placeFault(folder, overwrite)
     if (fault !== undefined) return yield* new UsageError({ reason: `run folder ${folder}: ${fault}` })
+    yield* RunFolder.refuseNested(yield* Disk, folder)
     const machine = Check.machine(folder)
     const components = yield* Check.approve(loaded, tableFolder, machine)
     const moved = Load.relocate(loaded, join(resolve(folder), RunFolder.files.config))

@@ -1,9 +1,9 @@
 /**
- * Scores a candidate by the trained supernet: its path is evaluated on the validation split, after the statistics of its
- * batch normalisations were gathered anew on its own path. A supernet's running statistics mix all paths and say little
- * about one (Guo et al. 2020, "Single Path One-Shot", section 3.4); ranking by them is a known fault.
+ * Scores an architecture with the trained supernet: its path is evaluated on the validation split after recalibration. The
+ * supernet's running statistics mix all paths and say little about one (Guo et al. 2020, "Single Path One-Shot", section 3.4),
+ * so ranking with them is a known mistake.
  *
- * The objective is what the training agent ranks by: for classification the validation loss, with accuracy beside it.
+ * The objective is that of the training agent: for classification the validation loss; accuracy is one of the metrics.
  */
 import * as tf from "@tensorflow/tfjs-core"
 import * as Effect from "effect/Effect"
@@ -24,7 +24,7 @@ import type { Applied, Mode } from "../search-space/Network.ts"
 import { type Genotype, SearchSpace } from "../search-space/SearchSpace.ts"
 import type { Score } from "../search-strategy/SearchStrategy.ts"
 import { NonNegativeInt, PositiveInt } from "../support/Numbers.ts"
-import { TrainingAgent } from "../training-agent/TrainingAgent.ts"
+import { TrainingAgent, type TrainingAgentShape } from "../training-agent/TrainingAgent.ts"
 import {
   EstimationError,
   PerformanceEstimator,
@@ -37,32 +37,32 @@ import * as PrefixSharing from "./PrefixSharing.ts"
 export const Options = Schema.Struct({
   recalibration: NonNegativeInt.annotate({
     description:
-      "Batches of the supernet's training images that gather batch-norm statistics for each candidate; 0: take the supernet's"
+      "Recalibration: batches of the supernet's training images to gather the batch statistics of each architecture; 0: use the supernet's running statistics"
   }).pipe(Schema.withDecodingDefaultKey(Effect.succeed(4))),
-  recalibrationBatchSize: PositiveInt.annotate({ description: "Images of such a batch" }).pipe(
+  recalibrationBatchSize: PositiveInt.annotate({ description: "Images per batch of the recalibration" }).pipe(
     Schema.withDecodingDefaultKey(Effect.succeed(128))
   ),
   batches: Schema.NullOr(PositiveInt)
-    .annotate({ description: "Validation batches a candidate is scored on; null: all of them" })
+    .annotate({ description: "Validation batches to score an architecture on; null: all" })
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed(null))),
-  batchSize: PositiveInt.annotate({ description: "Images of a validation batch" }).pipe(
+  batchSize: PositiveInt.annotate({ description: "Images per validation batch" }).pipe(
     Schema.withDecodingDefaultKey(Effect.succeed(250))
   ),
   sharedMegabytes: NonNegativeInt.annotate({
     description:
-      "Memory for activations that candidates with the same first layers share; 0: every candidate computes its own",
+      "Memory for activations that architectures with the same first layers share; 0: each is computed on its own",
     ...OptionKind.performance
   }).pipe(Schema.withDecodingDefaultKey(Effect.succeed(512)))
 })
 /** Options of the estimator. */
 export type Options = typeof Options.Type
 
-/** Images are kept ready up to so many bytes for recalibration, and as many for validation. */
+/** Largest size of the images that are kept in memory for recalibration, and again for validation. */
 const keptBytes = 256 * 1024 * 1024
 
 /**
- * The same dataflow, with batches read once and kept up to `limit` bytes. Only for requests that repeat; whoever gets
- * a batch gets a copy.
+ * The same dataflow, with batches read once and kept in memory up to `limit` bytes. Only useful for requests that repeat.
+ * Returns copies of the batches.
  *
  * **Example** (A batch is read once)
  *
@@ -113,13 +113,13 @@ export const keeping = (dataflow: DataflowShape, limit: number = keptBytes): Dat
   }
 }
 
-/** The key and the reason where the data hold no batch for recalibration. */
+/** The key and the reason if the data do not fill a batch for recalibration. */
 const recalibrationFault = (source: DataflowShape, batchSize: number): readonly [key: string, message: string] => {
   const request = { split: "supernet", epoch: 0, step: 0, batchSize, training: true } as const
   const count = source.count("supernet")
   const reason =
     (count < batchSize ? undefined : source.refusal?.(request)) ??
-    `the supernet's ${count} training images hold no batch of ${batchSize} to gather batch-norm statistics; expected at most ${count}`
+    `the supernet's ${count} training images do not fill a batch of ${batchSize} for recalibration; expected at most ${count}`
   return ["estimator.recalibrationBatchSize", `got ${batchSize}: ${reason}`]
 }
 
@@ -130,169 +130,164 @@ const findingsOf = (options: Options, source: DataflowShape): ReadonlyArray<Find
   if (recalibration > 0 && available === 0) {
     found.push(Finding.error(...recalibrationFault(source, recalibrationBatchSize)))
   } else if (available < recalibration) {
-    const what = `got ${recalibration}, and the supernet's training images hold ${available} batches of ${recalibrationBatchSize}, all of which are used`
+    const what = `got ${recalibration}, and the supernet's training images fill ${available} batches of ${recalibrationBatchSize}; all are used`
     found.push(Finding.warning("estimator.recalibration", what))
   }
   const validation = source.steps("validation", batchSize, false)
   if (batches !== null && validation < batches) {
-    const what = `got ${batches}, and the validation split holds ${validation} batches of ${batchSize}, all of which are used`
+    const what = `got ${batches}, and the validation split has ${validation} batches of ${batchSize}; all are used`
     found.push(Finding.warning("estimator.batches", what))
   }
   return found
 }
 
-/** An architecture under evaluation: its path of the supernet, applied to a batch that is known by a name. */
+/** The recalibration's batches as tensors: read when first needed, and kept until the scope closes. */
+const recalibrationImages = Effect.fnUntraced(function* (
+  source: DataflowShape,
+  { recalibration, recalibrationBatchSize: batchSize }: Options
+) {
+  const ready: Array<tf.Tensor4D> = []
+  yield* Effect.addFinalizer(() => Effect.sync(() => tf.dispose(ready)))
+  return Effect.gen(function* () {
+    const available = source.steps("supernet", batchSize, true)
+    let bytes = 0
+    for (let step = ready.length; step < Math.min(recalibration, available); step += 1) {
+      const batch = yield* source.batch({ split: "supernet", epoch: 0, step, batchSize, training: true })
+      bytes += batch.images.byteLength
+      if (step > 0 && bytes > keptBytes) break
+      ready.push(tf.tensor4d(batch.images, [batch.size, ...source.image]))
+    }
+    return ready
+  })
+})
+
+/** An architecture being scored: its path of the supernet, applied to a batch that is known by a name. */
 interface Candidate {
   readonly genotype: Genotype
   readonly apply: (batch: string, variables: Variables, images: tf.Tensor, mode: Mode) => Applied
 }
 
-const make = (options: Options) =>
-  Effect.gen(function* () {
-    const space = yield* SearchSpace
-    const source = yield* Dataflow
-    const agent = yield* TrainingAgent
-    const criterion = yield* Criterion
-    const key = Key.derive(yield* RunKey, "estimator", "supernet")
-    // The kept tensors live on the run's engine, and must go before it does.
-    yield* Engine
-    const { batches, batchSize, recalibration, recalibrationBatchSize, sharedMegabytes } = options
-    const dataflow = keeping(source)
+/** Running statistics of a path, gathered from these images; the caller disposes of them. */
+const recalibrate = Effect.fnUntraced(function* (
+  candidate: Candidate,
+  variables: Variables,
+  images: ReadonlyArray<tf.Tensor4D>
+) {
+  const collected: Array<Applied["statistics"]> = []
+  for (const [index, batch] of images.entries()) {
+    const { output, statistics } = candidate.apply(`recalibration ${index}`, variables, batch, "train")
+    output.dispose()
+    collected.push(statistics)
+    yield* Effect.yieldNow
+  }
+  return recalibrated(collected)
+})
 
-    const ready: Array<tf.Tensor4D> = []
-    yield* Effect.addFinalizer(() => Effect.sync(() => tf.dispose(ready)))
-    const recalibrationTensors = Effect.gen(function* () {
-      const available = source.steps("supernet", recalibrationBatchSize, true)
-      let bytes = 0
-      for (let step = ready.length; step < Math.min(recalibration, available); step += 1) {
-        const batch = yield* source.batch({
-          split: "supernet",
-          epoch: 0,
-          step,
-          batchSize: recalibrationBatchSize,
-          training: true
-        })
-        bytes += batch.images.byteLength
-        if (step > 0 && bytes > keptBytes) break
-        ready.push(tf.tensor4d(batch.images, [batch.size, ...source.image]))
-      }
-      return ready
-    })
+/** The score of an evaluation's metrics, or why they do not have one. */
+const scoreOf = (
+  { name, objective }: TrainingAgentShape,
+  metrics: Readonly<Record<string, number>>
+): Result.Result<Score, string> => {
+  const { direction, metric } = objective
+  const value: unknown = metrics[metric]
+  if (value === undefined) {
+    const names = Object.keys(metrics).join(", ") || "none"
+    return Result.fail(`the objective of the training agent ${name} is ${metric}, and its metrics are ${names}`)
+  }
+  if (typeof value !== "number") {
+    return Result.fail(
+      `the metric ${metric} of the training agent ${name} must be a number, got ${JSON.stringify(value)}`
+    )
+  }
+  if (!Number.isFinite(value)) {
+    return Result.fail(
+      `its validation ${metric} is ${value}: the supernet has diverged, or the validation split is too small for this metric (for auc it needs two images of one person)`
+    )
+  }
+  const finite = Object.fromEntries(Object.entries(metrics).filter(([, one]) => Number.isFinite(one)))
+  return Result.succeed({ objective: direction === "minimise" ? value : -value, metrics: finite })
+}
 
-    const fail = (genotype: Genotype, reason: string) =>
-      new EstimationError({ estimator: "supernet", genotype: space.format(genotype), reason })
+const make = Effect.fnUntraced(function* (options: Options) {
+  const space = yield* SearchSpace
+  const source = yield* Dataflow
+  const agent = yield* TrainingAgent
+  const criterion = yield* Criterion
+  const key = Key.derive(yield* RunKey, "estimator", "supernet")
+  // The kept tensors are on the run's engine: release them before it.
+  yield* Engine
+  const { batches, batchSize, recalibration, recalibrationBatchSize, sharedMegabytes } = options
+  const dataflow = keeping(source)
+  const kept = yield* recalibrationImages(source, options)
+  const failOf = (genotype: Genotype) => (reason: string) =>
+    new EstimationError({ estimator: "supernet", genotype: space.format(genotype), reason })
 
-    /** Batch-norm statistics of a candidate's own path, and what disposes them. */
-    const statisticsOf = Effect.fnUntraced(function* (candidate: Candidate, { params, stats }: Variables) {
-      const none: ParameterTree = {}
-      if (recalibration === 0) return { stats, own: none }
-      const images = yield* recalibrationTensors
-      if (images.length === 0) {
-        return yield* fail(candidate.genotype, recalibrationFault(source, recalibrationBatchSize).join(": "))
+  const scoreOne = Effect.fn("SupernetEstimator.score")(function* (candidate: Candidate, supernet: TrainedSupernet) {
+    const fail = failOf(candidate.genotype)
+    const { params } = supernet.variables
+    const gathered: Array<ParameterTree> = []
+    const evaluate = Effect.gen(function* () {
+      let { stats } = supernet.variables
+      if (recalibration > 0) {
+        const images = yield* kept
+        if (images.length === 0) return yield* fail(recalibrationFault(source, recalibrationBatchSize).join(": "))
+        stats = yield* recalibrate(candidate, supernet.variables, images)
+        gathered.push(stats)
       }
-      const collected: Array<Applied["statistics"]> = []
-      for (const [index, batch] of images.entries()) {
-        const { output, statistics } = candidate.apply(`recalibration ${index}`, { params, stats }, batch, "train")
-        output.dispose()
-        collected.push(statistics)
-        yield* Effect.yieldNow
-      }
-      const own = recalibrated(collected)
-      return { stats: own, own }
-    })
-
-    /** The objective that a search minimises. */
-    const objectiveOf = (
-      genotype: Genotype,
-      metrics: Readonly<Record<string, number>>
-    ): Effect.Effect<number, EstimationError> => {
-      const { direction, metric } = agent.objective
-      const value: unknown = metrics[metric]
-      if (typeof value !== "number") {
-        const reason =
-          value === undefined
-            ? `the training agent ${agent.name} names ${metric} as its objective, and its metrics are ${Object.keys(metrics).join(", ") || "none"}`
-            : `the metric ${metric} of the training agent ${agent.name} must be a number, is ${JSON.stringify(value)}`
-        return Effect.fail(fail(genotype, reason))
-      }
-      if (!Number.isFinite(value)) {
-        return Effect.fail(
-          fail(
-            genotype,
-            `its validation ${metric} is ${value}: the supernet has diverged, or the validation split is too small for this metric (for auc it needs two images of one person)`
-          )
-        )
-      }
-      return Effect.succeed(direction === "minimise" ? value : -value)
-    }
-
-    const scoreOne = Effect.fn("SupernetEstimator.score")(function* (candidate: Candidate, supernet: TrainedSupernet) {
-      const { genotype } = candidate
-      const { params } = supernet.variables
-      const { own, stats } = yield* Effect.catchTag(
-        statisticsOf(candidate, supernet.variables),
-        "DatasetError",
-        (error) => Effect.fail(fail(genotype, error.message))
-      )
       let calls = 0
-      const metrics = yield* agent
-        .evaluate({
-          infer: (images) => {
-            const batch = `evaluation ${calls} ${images.shape.join("x")}`
-            calls += 1
-            return candidate.apply(batch, { params, stats }, images, "eval").output as tf.Tensor2D
-          },
-          criterion,
-          criterionParams: supernet.criterion,
-          dataflow,
-          split: "validation",
-          batchSize,
-          batches: batches ?? undefined,
-          key
-        })
-        .pipe(
-          Effect.catchTag("DatasetError", (error) => Effect.fail(fail(genotype, error.message))),
-          Effect.ensuring(Effect.sync(() => disposeUnsafe(own)))
-        )
-      const objective = yield* objectiveOf(genotype, metrics)
-      const finite = Object.fromEntries(Object.entries(metrics).filter(([, one]) => Number.isFinite(one)))
-      return { objective, metrics: finite } satisfies Score
-    })
-
-    const score: ScoreArchitectures = (architectures, scoring) =>
-      Effect.gen(function* () {
-        const supernet = scoring?.supernet
-        for (const genotype of architectures) {
-          const valid = space.validate(genotype)
-          if (Result.isFailure(valid)) return yield* fail(genotype, valid.failure.reason)
-          if (supernet === undefined) {
-            return yield* fail(genotype, "it is scored with a trained supernet, and none was given")
-          }
-        }
-        const networks = architectures.map((genotype) => space.network(genotype))
-        const activations = PrefixSharing.make(sharedMegabytes * 2 ** 20)
-        const scores = new Array<Score>(architectures.length)
-        yield* Effect.forEach(
-          PrefixSharing.plan(networks),
-          ({ index, shared }) => {
-            const candidate: Candidate = {
-              genotype: architectures[index]!,
-              apply: (batch, variables, images, mode) =>
-                activations.apply(batch, shared, networks[index]!, variables, images, mode)
-            }
-            return Effect.flatMap(scoreOne(candidate, supernet!), (one) => {
-              scores[index] = one
-              return scoring?.onScore?.(index, one) ?? Effect.void
-            })
-          },
-          { discard: true }
-        ).pipe(Effect.ensuring(Effect.sync(activations.release)))
-        return scores
+      return yield* agent.evaluate({
+        infer: (images) => {
+          const batch = `evaluation ${calls} ${images.shape.join("x")}`
+          calls += 1
+          return candidate.apply(batch, { params, stats }, images, "eval").output as tf.Tensor2D
+        },
+        criterion,
+        criterionParams: supernet.criterion,
+        dataflow,
+        split: "validation",
+        batchSize,
+        batches: batches ?? undefined,
+        key
       })
-    return PerformanceEstimator.of({ name: "supernet", findings: findingsOf(options, source), score })
+    })
+    const metrics = yield* evaluate.pipe(
+      Effect.catchTag("DatasetError", (error) => Effect.fail(fail(error.message))),
+      Effect.ensuring(Effect.sync(() => gathered.forEach(disposeUnsafe)))
+    )
+    return yield* Effect.mapError(Effect.fromResult(scoreOf(agent, metrics)), fail)
   })
 
-/** The estimator as a Layer, over the run's supernet. */
+  const score: ScoreArchitectures = Effect.fnUntraced(function* (architectures, scoring) {
+    const supernet = scoring?.supernet
+    for (const genotype of architectures) {
+      const valid = space.validate(genotype)
+      if (Result.isFailure(valid)) return yield* failOf(genotype)(valid.failure.reason)
+      if (supernet === undefined) return yield* failOf(genotype)("it needs a trained supernet, and none was given")
+    }
+    const networks = architectures.map((genotype) => space.network(genotype))
+    const activations = PrefixSharing.make(sharedMegabytes * 2 ** 20)
+    const scores = new Array<Score>(architectures.length)
+    const scoreAll = Effect.forEach(
+      PrefixSharing.plan(networks),
+      Effect.fnUntraced(function* ({ index, shared }: PrefixSharing.Planned) {
+        const candidate: Candidate = {
+          genotype: architectures[index]!,
+          apply: (batch, variables, images, mode) =>
+            activations.apply(batch, shared, networks[index]!, variables, images, mode)
+        }
+        const one = yield* scoreOne(candidate, supernet!)
+        scores[index] = one
+        if (scoring?.onScore !== undefined) yield* scoring.onScore(index, one)
+      }),
+      { discard: true }
+    )
+    yield* Effect.ensuring(scoreAll, Effect.sync(activations.release))
+    return scores
+  })
+  return PerformanceEstimator.of({ name: "supernet", findings: findingsOf(options, source), score })
+})
+
+/** The estimator as a Layer. */
 export const layer = (options: Options) => Layer.effect(PerformanceEstimator, make(options))
 
 /**
@@ -314,7 +309,7 @@ export const layer = (options: Options) => Layer.effect(PerformanceEstimator, ma
 export const component = define({
   kind: "estimator",
   name: "supernet",
-  description: "Validation loss of the candidate's path in the trained supernet, on batch-norm statistics of its own",
+  description: "Validation loss of the architecture's path in the trained supernet, after recalibration",
   options: Options,
   layer
 })

@@ -36,13 +36,14 @@ const dataflow: DataflowShape = {
     }),
   digest: ""
 }
+const engine = Engines.layer("simd", { threads: 1, mode: "strict" })
 const surroundings = Layer.mergeAll(
   Layer.succeed(SearchSpace, space),
   Layer.succeed(Dataflow, dataflow),
   Layer.succeed(TrainingAgent, Classification.agent),
   Layer.succeed(Criterion, CrossEntropy.make({ labelSmoothing: 0 })),
   Layer.succeed(RunKey, Key.make(1)),
-  Engines.layer({ name: "simd", threads: 1, mode: "strict" })
+  engine
 )
 
 describe("the estimator", () => {
@@ -52,16 +53,11 @@ describe("the estimator", () => {
       () =>
         Effect.gen(function* () {
           const { score } = yield* PerformanceEstimator
-          const [a, b] = [
-            [0, 1, 2, 0, 1, 2],
-            [2, 2, 2, 2, 2, 2]
-          ].map((digits) => digits.map((digit, at) => Math.min(digit, space.choices[at]!.length - 1))) as [
-            ReadonlyArray<number>,
-            ReadonlyArray<number>
-          ]
+          const clipped = (digit: number) => space.choices.map((names) => Math.min(digit, names.length - 1))
+          const [a, b] = [clipped(0), clipped(2)] as const
           yield* score([a])
           const before = tf.memory().numTensors
-          const [one, two] = yield* score([a, b])
+          const scores = yield* score([a, b])
           assert.deepStrictEqual(yield* score([b, a]), [two, one])
           assert.strictEqual(tf.memory().numTensors, before)
           assert.notStrictEqual(one!.objective, two!.objective)
@@ -98,7 +94,7 @@ describe("the proxies, by what they mean", () => {
       }
       // Two convolutions, two scales of a normalisation, a linear layer.
       assert.closeTo(ZeroCost.synapticFlow(network, variables), Math.log(5 * through(1e-3)), 1e-3)
-    }).pipe(Effect.provide(Engines.layer({ name: "simd", threads: 1, mode: "strict" })), Effect.scoped)
+    }).pipe(Effect.provide(engine), Effect.scoped)
   )
 
   it("the determinant of a kernel of identical images is that of a singular matrix", () => {
@@ -120,10 +116,12 @@ describe("the proxies, by what they mean", () => {
     )
   })
 
-  it("gradient norm and SNIP are what they are by definition", () => {
-    const params = { a: tf.tensor1d([1, -2]), b: tf.tensor1d([3]) }
-    const gradients = { a: tf.tensor1d([2, 1]), b: tf.tensor1d([-2]) }
-    assert.strictEqual(ZeroCost.gradientNorm(gradients), 3)
-    assert.strictEqual(ZeroCost.saliency(params, gradients), 2 + 2 + 6)
-  })
+  it.effect("gradient norm and SNIP are what they are by definition", () =>
+    Effect.sync(() => {
+      const params = { a: tf.tensor1d([1, -2]), b: tf.tensor1d([3]) }
+      const gradients = { a: tf.tensor1d([2, 1]), b: tf.tensor1d([-2]) }
+      assert.strictEqual(ZeroCost.gradientNorm(gradients), 3)
+      assert.strictEqual(ZeroCost.saliency(params, gradients), 2 + 2 + 6)
+    }).pipe(Effect.provide(engine), Effect.scoped)
+  )
 })
