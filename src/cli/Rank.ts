@@ -243,14 +243,17 @@ const identityOf = ({ dataflow, engine }: Services, { loaded: { config } }: Sour
 /** Scores of the zero-cost proxies by name, for each architecture. */
 const proxyScores = Effect.fnUntraced(function* (
   { space }: Services,
+  { config }: Load.LoadedRun,
   log: ScoreLog.ScoreLog,
   identity: Schema.Json,
   architectures: ReadonlyArray<Genotype>
 ) {
   const scores = architectures.map((): Record<string, number> => ({}))
+  // A batch size that the data is known to allow.
+  const batchSize = (config.supernetTraining ?? config.retraining)?.batchSize ?? 64
   for (const proxy of ZeroCost.proxies) {
-    const estimator = yield* Effect.provide(PerformanceEstimator, ZeroCost.layer({ proxy, batchSize: 64 }))
-    const setup = { space, estimator, supernet: undefined, identity: { of: identity, proxy } }
+    const estimator = yield* Effect.provide(PerformanceEstimator, ZeroCost.layer({ proxy, batchSize }))
+    const setup = { space, estimator, supernet: undefined, identity: { of: identity, proxy, batchSize } }
     const progress = yield* progressOf(`Scored by ${proxy}`, architectures.length)
     for (const [index, score] of (yield* log.score(setup, architectures, progress)).entries()) {
       scores[index]![proxy] = -score.objective
@@ -274,7 +277,7 @@ const rankAll = Effect.fnUntraced(function* (input: Input, source: Source) {
   }
   const log = yield* ScoreLog.open(disk, join(resolve(source.folder), RunFolder.files.rankingScores))
   const identity = identityOf(all, source)
-  const proxies = yield* proxyScores(all, log, identity, architectures)
+  const proxies = yield* proxyScores(all, source.loaded, log, identity, architectures)
   const setup = { space, estimator, supernet, identity }
   const scores = yield* log.score(setup, architectures, yield* progressOf("Scored", architectures.length))
   const predictions = predictionsOf(all)

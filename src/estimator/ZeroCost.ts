@@ -167,9 +167,12 @@ const make = (options: Options) =>
         new EstimationError({ estimator: `zero-cost ${proxy}`, genotype: space.format(genotype), reason })
       const valid = space.validate(genotype)
       if (Result.isFailure(valid)) return yield* fail(valid.failure.reason)
-      const batch = yield* Effect.mapError(dataflow.batch(request), (error) => fail(error.message))
       const network = space.network(genotype)
       const variables = Network.initialise(network, Key.derive(key, "initialise"))
+      const batch =
+        proxy === "synflow"
+          ? { images: new Float32Array(0), labels: new Int32Array(0), size: 0 }
+          : yield* Effect.mapError(dataflow.batch(request), (error) => fail(error.message))
       const images = tf.tensor4d(batch.images, [batch.size, ...dataflow.image])
       const labels = tf.tensor1d(batch.labels, "int32")
       const value = ((): number => {
@@ -192,8 +195,12 @@ const make = (options: Options) =>
       if (!Number.isFinite(value)) return yield* fail(`its ${proxy} is ${value}`)
       return { objective: -value, metrics: { [proxy]: value } } satisfies Score
     })
-    const reason = dataflow.refusal?.(request)
-    const findings = reason === undefined ? [] : [Finding.error("estimator.batchSize", `got ${batchSize}: ${reason}`)]
+    const count = dataflow.count("supernet")
+    const reason =
+      (count < batchSize ? undefined : dataflow.refusal?.(request)) ??
+      `the supernet's ${count} training images do not fill a batch of ${batchSize}; expected at most ${count}`
+    const isRefused = proxy !== "synflow" && dataflow.steps("supernet", batchSize, true) === 0
+    const findings = isRefused ? [Finding.error("estimator.batchSize", `got ${batchSize}: ${reason}`)] : []
     return PerformanceEstimator.of({ name: "zero-cost", needsSupernet: false, findings, score: oneByOne(scoreOne) })
   })
 
