@@ -29,6 +29,7 @@ import type { TrainingStep } from "../training-strategy/TrainingStrategy.ts"
 import * as Forwards from "./Forwards.ts"
 import { OptimizerConfig } from "./RunConfig.ts"
 import * as Trainer from "./Trainer.ts"
+import * as TrainingState from "./TrainingState.ts"
 
 const engines = [1, 2, 3, 7].map((threads) => {
   const name = `osnas-simd-determinism-${threads}`
@@ -134,7 +135,7 @@ const train = async (space: SearchSpaceShape, engine: string, steps: number, nex
   let state = Trainer.init(setup, start, {})
   for (let step = 0; step < steps; step++) {
     const [after] = await Effect.runPromise(Trainer.step(setup, state))
-    Trainer.disposeReplacedUnsafe(state, after)
+    TrainingState.disposeReplacedUnsafe(state, after)
     state = after
   }
   const hash = createHash("sha256")
@@ -147,7 +148,7 @@ const train = async (space: SearchSpaceShape, engine: string, steps: number, nex
       hash.update(name).update(new Uint8Array(tensor.dataSync<"float32">().buffer))
     }
   }
-  Trainer.disposeUnsafe(state)
+  TrainingState.disposeUnsafe(state)
   return { changed, digest: hash.digest("hex") }
 }
 

@@ -12,6 +12,8 @@ import * as ResidentWeights from "./ResidentWeights.ts"
 import type { RunError } from "./RunError.ts"
 import { type RunServices, services } from "./RunServices.ts"
 import * as Trainer from "./Trainer.ts"
+import * as TrainingCheckpoint from "./TrainingCheckpoint.ts"
+import type { TrainingState } from "./TrainingState.ts"
 
 /** What {@link replay} takes. */
 export interface ReplayOptions extends Pick<Lifecycle.RunOptions, "config" | "folder" | "kinds" | "modules"> {
@@ -52,7 +54,7 @@ export const replay = (options: ReplayOptions): Effect.Effect<Replayed, RunError
       }
       const setup = Training.setupOf(all, options.config, input)
       const resident = yield* ResidentWeights.make
-      let state = yield* Trainer.fromCheckpoint(file, checkpoint, shapesOf(Training.networkOf(all, input)))
+      let state = yield* TrainingCheckpoint.toState(file, checkpoint, shapesOf(Training.networkOf(all, input)))
       resident.put("training", state)
       const from = state.step
       const last = Math.min(Trainer.totalSteps(setup), from + (options.steps ?? Number.POSITIVE_INFINITY))
@@ -62,11 +64,11 @@ export const replay = (options: ReplayOptions): Effect.Effect<Replayed, RunError
           from: state,
           steps: last,
           isBoundary: (report: Trainer.StepReport) => report.epochDone !== undefined,
-          step: (before: Trainer.TrainingState) => Training.step(setup, resident, before),
+          step: (before: TrainingState) => Training.step(setup, resident, before),
           show: () => Effect.void,
           ...PieceLoop.uninterrupted
         })
-        const [, weights] = yield* Trainer.noteWeights(setup, state)
+        const [, weights] = yield* TrainingCheckpoint.recordWeightsDigest(setup, state)
         digests.push({ step: state.step, weights })
       }
       return { phase, from, stepsPerEpoch: setup.stepsPerEpoch, digests }

@@ -3,7 +3,7 @@ import * as tf from "@tensorflow/tfjs-core"
 import "@tensorflow/tfjs-backend-cpu"
 import * as Effect from "effect/Effect"
 import * as ResidentWeights from "./ResidentWeights.ts"
-import type { TrainingState } from "./Trainer.ts"
+import type { TrainingState } from "./TrainingState.ts"
 
 const stateOf = (step: number, tensors: Readonly<Record<string, tf.Tensor>>): TrainingState => {
   const pick = (name: string) => (tensors[name] === undefined ? {} : { [name]: tensors[name] })

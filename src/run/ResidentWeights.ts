@@ -41,14 +41,14 @@ import type { Tensor } from "@tensorflow/tfjs-core"
 import * as Effect from "effect/Effect"
 import type { Scope } from "effect/Scope"
 import type { LearnerState } from "../search-strategy/SearchStrategy.ts"
-import * as Trainer from "./Trainer.ts"
+import * as TrainingState from "./TrainingState.ts"
 
 /** What each slot contains. */
 export interface Contents {
   /** The state of the training phase under way. */
-  readonly training: Trainer.TrainingState
+  readonly training: TrainingState.TrainingState
   /** The weights of a trained supernet or of a trained stand-alone network. */
-  readonly network: Trainer.Weights
+  readonly network: TrainingState.Weights
   /** What a gradient-based searcher has learned on the trained supernet. */
   readonly searcher: LearnerState
 }
@@ -67,7 +67,7 @@ export interface ResidentWeights {
 }
 
 const tensorsOf: { readonly [S in Slot]: (value: Contents[S]) => ReadonlyArray<Tensor> } = {
-  training: (state) => Object.values(Trainer.trees(state)).flatMap((tree) => Object.values(tree)),
+  training: (state) => Object.values(TrainingState.trees(state)).flatMap((tree) => Object.values(tree)),
   network: ({ criterion, variables: { params, stats } }) => [params, stats, criterion].flatMap(Object.values<Tensor>),
   searcher: ({ tensors }) => Object.values(tensors)
 }

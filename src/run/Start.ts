@@ -17,7 +17,7 @@ import { lackingSection, type RunConfig } from "./RunConfig.ts"
 import { RunFailure } from "./RunError.ts"
 import * as RunFolder from "./RunFolder.ts"
 import type { Services } from "./RunServices.ts"
-import * as Trainer from "./Trainer.ts"
+import * as TrainingCheckpoint from "./TrainingCheckpoint.ts"
 
 /** The phase that a run begins with. */
 const firstPhase = ({ needsSupernet, start: { architecture, network, supernet } }: AgentInput): Phase => {
@@ -59,7 +59,7 @@ const readWeights = Effect.fnUntraced(function* (
   })
   const isLearned = services.searchStrategy.gradient?.plan._tag === "WithSupernet" && architecture === null
   if (isLearned && name === RunFolder.files.supernet) yield* Searching.learnedState(services, absolute, checkpoint)
-  const { criterion, variables } = yield* Trainer.weightsFromCheckpoint(absolute, checkpoint, shapesOf(network))
+  const { criterion, variables } = yield* TrainingCheckpoint.toWeights(absolute, checkpoint, shapesOf(network))
   for (const tree of [variables.params, variables.stats, criterion]) Parameters.disposeUnsafe(tree)
   const { bytes, digest } = Checkpoint.encode(checkpoint)
   return { ref: { file: name, digest }, files: { [name]: bytes } }

@@ -19,6 +19,8 @@ import * as Checkpoint from "./Checkpoint.ts"
 import * as Forwards from "./Forwards.ts"
 import { OptimizerConfig } from "./RunConfig.ts"
 import * as Trainer from "./Trainer.ts"
+import * as TrainingCheckpoint from "./TrainingCheckpoint.ts"
+import * as TrainingState from "./TrainingState.ts"
 import * as SmallRun from "./testing/SmallRun.ts"
 
 beforeAll(async () => {
@@ -59,7 +61,9 @@ const fresh = (using: Trainer.TrainerSetup) =>
     using.criterion.init(Key.make(2), { outputs: 3, classes: 3 })
   )
 
-const shapes: Trainer.Shapes = new Map(Network.parameterSpecs(space.supernet).map((spec) => [spec.name, spec.shape]))
+const shapes: TrainingCheckpoint.Shapes = new Map(
+  Network.parameterSpecs(space.supernet).map((spec) => [spec.name, spec.shape])
+)
 
 const only = (...paths: ReadonlyArray<Genotype>): Trainer.TrainerSetup["sampler"] => ({
   init: () => ({}),
@@ -70,19 +74,19 @@ const values = (tree: ParameterTree): Readonly<Record<string, ReadonlyArray<numb
   Object.fromEntries(Object.entries(tree).map(([name, tensor]) => [name, Array.from(tensor.dataSync())]))
 
 /** So many steps, freeing what each replaces. */
-const steps = (using: Trainer.TrainerSetup, from: Trainer.TrainingState, count: number) =>
+const steps = (using: Trainer.TrainerSetup, from: TrainingState.TrainingState, count: number) =>
   Effect.gen(function* () {
     let state = from
     for (let index = 0; index < count; index++) {
       const [next] = yield* Trainer.step(using, state)
-      Trainer.disposeReplacedUnsafe(state, next)
+      TrainingState.disposeReplacedUnsafe(state, next)
       state = next
     }
     return state
   })
 
-const digest = (state: Trainer.TrainingState) =>
-  Effect.map(Trainer.toCheckpoint(state, {}), (checkpoint) => Checkpoint.encode(checkpoint).digest)
+const digest = (state: TrainingState.TrainingState) =>
+  Effect.map(TrainingCheckpoint.fromState(state, {}), (checkpoint) => Checkpoint.encode(checkpoint).digest)
 
 const closeTo = (got: ReadonlyArray<number>, expected: ReadonlyArray<number>, tolerance: number, what: string) => {
   got.forEach((value, index) => {
@@ -106,8 +110,8 @@ describe("Trainer", () => {
       assert.strictEqual(next.step, 1)
       assert.isAbove(report.loss, 0)
       assert.strictEqual(report.learningRate, 0.05)
-      Trainer.disposeReplacedUnsafe(state, next)
-      Trainer.disposeUnsafe(next)
+      TrainingState.disposeReplacedUnsafe(state, next)
+      TrainingState.disposeUnsafe(next)
     })
   )
 
@@ -120,7 +124,7 @@ describe("Trainer", () => {
           const before = values(state.variables.params)
           const next = yield* steps(using, state, 1)
           const after = values(next.variables.params)
-          Trainer.disposeUnsafe(next)
+          TrainingState.disposeUnsafe(next)
           return Object.fromEntries(
             Object.entries(after).map(([name, list]) => [name, list.map((v, i) => v - (before[name]?.[i] ?? 0))])
           )
@@ -150,7 +154,7 @@ describe("Trainer", () => {
           const start = { params: { w: tf.tensor2d(Key.normals(Key.make(8), 192), [64, 3]) }, stats: {} }
           const next = yield* steps(using, Trainer.init(using, start, {}), 3)
           const out = values(next.variables.params)["w"] ?? []
-          Trainer.disposeUnsafe(next)
+          TrainingState.disposeUnsafe(next)
           return out
         })
       const whole = yield* trained(1)
@@ -164,15 +168,15 @@ describe("Trainer", () => {
         const using = setup({ optimizer: optimizerOf({ name, learningRate: 0.01, nesterov: name === "sgd" }) })
         const straight = yield* steps(using, fresh(using), 7)
         const half = yield* steps(using, fresh(using), 3)
-        const { bytes } = Checkpoint.encode(yield* Trainer.toCheckpoint(half, { note: "x" }))
-        Trainer.disposeUnsafe(half)
+        const { bytes } = Checkpoint.encode(yield* TrainingCheckpoint.fromState(half, { note: "x" }))
+        TrainingState.disposeUnsafe(half)
         const read = yield* Checkpoint.decode(bytes, "half")
-        const again = yield* steps(using, yield* Trainer.fromCheckpoint("half", read, shapes), 4)
+        const again = yield* steps(using, yield* TrainingCheckpoint.toState("half", read, shapes), 4)
         assert.strictEqual(yield* digest(again), yield* digest(straight))
         assert.strictEqual(again.history.length, 3)
         assert.deepStrictEqual(again.history, straight.history)
-        Trainer.disposeUnsafe(again)
-        Trainer.disposeUnsafe(straight)
+        TrainingState.disposeUnsafe(again)
+        TrainingState.disposeUnsafe(straight)
       })
     )
   }
@@ -198,7 +202,7 @@ describe("Trainer", () => {
       assert.match(error.message, /supernetTraining diverged in epoch 3, step 1: the loss is NaN/)
       assert.strictEqual(tf.memory().numTensors, settled)
       const after = yield* steps(using, later, 1)
-      Trainer.disposeUnsafe(after)
+      TrainingState.disposeUnsafe(after)
       assert.strictEqual(tf.memory().numTensors, before)
     })
   )
@@ -216,9 +220,9 @@ describe("Trainer", () => {
       const scale = values(state.criterion)["scale"]?.[0] ?? 2
       assert.notStrictEqual(scale, 2)
       assert.isFalse(Object.keys(state.variables.params).some((name) => name.includes("scale")))
-      const checkpoint = yield* Trainer.toCheckpoint(state, {}, true)
+      const checkpoint = yield* TrainingCheckpoint.fromState(state, {}, true)
       assert.isFalse([...checkpoint.tensors.keys()].some((name) => name.startsWith("optimizer.")))
-      const weights = yield* Trainer.weightsFromCheckpoint("w", checkpoint, shapes)
+      const weights = yield* TrainingCheckpoint.toWeights("w", checkpoint, shapes)
       assert.deepStrictEqual(values(weights.criterion), { scale: [scale] })
       assert.deepStrictEqual(values(weights.variables.params), values(state.variables.params))
     })
@@ -228,24 +232,24 @@ describe("Trainer", () => {
     Effect.gen(function* () {
       const using = setup()
       const state = fresh(using)
-      const checkpoint = yield* Trainer.toCheckpoint(state, {})
-      Trainer.disposeUnsafe(state)
+      const checkpoint = yield* TrainingCheckpoint.fromState(state, {})
+      TrainingState.disposeUnsafe(state)
       const before = tf.memory().numTensors
       const refusal = (change: (shapes: Map<string, ReadonlyArray<number>>) => void) =>
         Effect.gen(function* () {
           const expected = new Map(shapes)
           change(expected)
-          return (yield* Effect.flip(Trainer.fromCheckpoint("f", checkpoint, expected))).message
+          return (yield* Effect.flip(TrainingCheckpoint.toState("f", checkpoint, expected))).message
         })
       const [name] = shapes.keys()
       assert.match(yield* refusal((s) => s.delete(name as string)), /the network has no tensor of this name/)
       assert.match(yield* refusal((s) => s.set("more", [1])), /tensor more: it is missing/)
       assert.match(yield* refusal((s) => s.set(name as string, [9])), /its shape is \[.*\]; the network's is \[9\]/)
       const { metadata: _, tensors } = checkpoint
-      const noState = Trainer.fromCheckpoint("f", { tensors, metadata: {} }, shapes)
+      const noState = TrainingCheckpoint.toState("f", { tensors, metadata: {} }, shapes)
       assert.match((yield* Effect.flip(noState)).message, /osnas\.state is not a training state/)
       const doubles = new Map(tensors).set(name as string, { dtype: "F64", shape: [0], data: new Uint8Array(0) })
-      const other = Trainer.weightsFromCheckpoint("f", { tensors: doubles, metadata: {} }, shapes)
+      const other = TrainingCheckpoint.toWeights("f", { tensors: doubles, metadata: {} }, shapes)
       assert.match((yield* Effect.flip(other)).message, /its type is F64; weights are F32/)
       assert.strictEqual(tf.memory().numTensors, before, "what was read before the error is freed")
     })

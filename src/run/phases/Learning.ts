@@ -16,10 +16,12 @@ import * as CanonicalJson from "../../support/CanonicalJson.ts"
 import * as SafeJson from "../../support/SafeJson.ts"
 import * as Checkpoint from "../Checkpoint.ts"
 import * as Learner from "../Learner.ts"
+import * as MetricSums from "../MetricSums.ts"
 import * as PieceLoop from "../PieceLoop.ts"
 import * as RunFolder from "../RunFolder.ts"
 import type { Services } from "../RunServices.ts"
 import type * as Trainer from "../Trainer.ts"
+import type { Weights } from "../TrainingState.ts"
 import * as Divergence from "./Divergence.ts"
 import { hasFiniteValues, networkWeights, type PhaseContext } from "./PhaseContext.ts"
 
@@ -39,23 +41,13 @@ export const probabilitiesOf = (gradient: GradientSearch, state: LearnerState) =
 
 /** Metadata key of the metrics of an unfinished pass, summed over its steps. */
 const sumsKey = "osnas.learning"
-const Sums = Schema.Struct({ steps: Schema.Int, metrics: Schema.Record(Schema.String, Schema.Finite) })
-const decodeSums = Schema.decodeUnknownOption(Sums)
-const noSums: typeof Sums.Type = { steps: 0, metrics: {} }
-
-const addTo = (sums: typeof Sums.Type, metrics: LearningMetrics): typeof Sums.Type => ({
-  steps: sums.steps + 1,
-  metrics: Object.fromEntries(Object.entries(metrics).map(([name, value]) => [name, (sums.metrics[name] ?? 0) + value]))
-})
-
-const meansOf = ({ metrics, steps }: typeof Sums.Type): Readonly<Record<string, number>> =>
-  Object.fromEntries(Object.entries(metrics).map(([name, sum]) => [name, sum / steps]))
+const decodeSums = Schema.decodeUnknownOption(MetricSums.MetricSums)
 
 /** Learning after `step` steps: the searcher's state, the sums of the pass under way, the means of the passes done. */
 interface State {
   readonly step: number
   readonly searcher: LearnerState
-  readonly sums: typeof Sums.Type
+  readonly sums: MetricSums.MetricSums
   readonly history: LearningPosition["history"]
 }
 
@@ -68,7 +60,7 @@ interface Piece {
   readonly context: PhaseContext
   readonly setup: Setup
   readonly steps: number
-  readonly weights: Trainer.Weights
+  readonly weights: Weights
 }
 
 /** The state that a piece begins with, with the sums of the pass it continues. */
@@ -80,13 +72,14 @@ const stateFor = Effect.fnUntraced(function* (
   const digest = position?.checkpoint.digest
   const known = resident.find("searcher", digest)
   if (known === undefined) resident.release("searcher")
-  if (position === null) return { step: 0, searcher: Learner.init(setup), sums: noSums, history: [] } satisfies State
+  if (position === null)
+    return { step: 0, searcher: Learner.init(setup), sums: MetricSums.empty, history: [] } satisfies State
   const file = folder.path(position.checkpoint.file)
   const checkpoint = yield* Checkpoint.read(folder.disk, file, digest)
   const searcher = known ?? (yield* Learner.fromCheckpoint(file, checkpoint))
   const sums = Option.getOrElse(
     Option.flatMap(Result.getSuccess(SafeJson.parse(checkpoint.metadata[sumsKey] ?? "")), decodeSums),
-    () => noSums
+    () => MetricSums.empty
   )
   return { step: position.step, searcher, sums, history: position.history } satisfies State
 })
@@ -96,8 +89,8 @@ const endPass = Effect.fnUntraced(function* ({ context: { resident }, setup, wei
   const pass = state.history.length + 1
   const [searcher, figures] = yield* Learner.judge(setup, state.searcher, pass, weights, PieceLoop.breathe)
   resident.put("searcher", searcher)
-  const means = { ...meansOf(state.sums), ...figures }
-  return [{ ...state, searcher, sums: noSums, history: [...state.history, means] }, means] as const
+  const means = { ...MetricSums.means(state.sums), ...figures }
+  return [{ ...state, searcher, sums: MetricSums.empty, history: [...state.history, means] }, means] as const
 })
 
 const step = Effect.fnUntraced(function* (piece: Piece, state: State) {
@@ -110,7 +103,7 @@ const step = Effect.fnUntraced(function* (piece: Piece, state: State) {
       return updated
     })
   )
-  const next: State = { ...state, step: state.step + 1, searcher, sums: addTo(state.sums, metrics) }
+  const next: State = { ...state, step: state.step + 1, searcher, sums: MetricSums.add(state.sums, metrics) }
   context.progress.reach({ unit: "step", done: next.step, total: steps })
   const isPassDone = next.step % Learner.stepsPerPass(setup) === 0 || next.step === steps
   if (!isPassDone) return [next, { metrics, isPassDone } satisfies Report] as const

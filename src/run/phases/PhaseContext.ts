@@ -10,7 +10,7 @@ import type { ResidentWeights } from "../ResidentWeights.ts"
 import type { RunConfig } from "../RunConfig.ts"
 import type { RunFolderShape } from "../RunFolder.ts"
 import type { Services } from "../RunServices.ts"
-import * as Trainer from "../Trainer.ts"
+import * as TrainingCheckpoint from "../TrainingCheckpoint.ts"
 
 /** What a phase is given. */
 export interface PhaseContext {
@@ -25,7 +25,7 @@ export interface PhaseContext {
 }
 
 /** The shapes of a network's parameters and statistics by name. */
-export const shapesOf = (network: Network.Network): Trainer.Shapes =>
+export const shapesOf = (network: Network.Network): TrainingCheckpoint.Shapes =>
   new Map(Network.parameterSpecs(network).map((spec) => [spec.name, spec.shape]))
 
 /** The criterion's own weights before training, for the outputs and classes of this run. */
@@ -49,7 +49,7 @@ export const networkWeights = Effect.fnUntraced(function* (
   resident.release("training", "network")
   const file = folder.path(ref.file)
   const checkpoint = yield* Checkpoint.read(folder.disk, file, ref.digest)
-  const weights = yield* Trainer.weightsFromCheckpoint(file, checkpoint, shapesOf(network))
+  const weights = yield* TrainingCheckpoint.toWeights(file, checkpoint, shapesOf(network))
   resident.put("network", weights, ref.digest)
   return weights
 })

@@ -20,6 +20,8 @@ import { type RunConfig, trainingOf } from "../RunConfig.ts"
 import * as RunFolder from "../RunFolder.ts"
 import type { Services } from "../RunServices.ts"
 import * as Trainer from "../Trainer.ts"
+import * as TrainingCheckpoint from "../TrainingCheckpoint.ts"
+import type { TrainingState } from "../TrainingState.ts"
 import * as Divergence from "./Divergence.ts"
 import * as Learning from "./Learning.ts"
 import { hasFiniteValues, initialCriterion, type PhaseContext, shapesOf } from "./PhaseContext.ts"
@@ -65,7 +67,7 @@ export const setupOf = (services: Services, config: RunConfig, input: TrainingIn
 export const step = Effect.fnUntraced(function* (
   setup: Trainer.TrainerSetup,
   resident: ResidentWeights,
-  state: Trainer.TrainingState
+  state: TrainingState
 ) {
   const batches = yield* Trainer.nextBatches(setup, state)
   return yield* Effect.uninterruptible(
@@ -92,7 +94,7 @@ const stateFor = Effect.fnUntraced(function* (
   }
   const file = folder.path(input.position.checkpoint.file)
   const checkpoint = yield* Checkpoint.read(folder.disk, file, input.position.checkpoint.digest)
-  return yield* Trainer.fromCheckpoint(file, checkpoint, shapesOf(network))
+  return yield* TrainingCheckpoint.toState(file, checkpoint, shapesOf(network))
 })
 
 /** The epoch whose warning was reported last: an epoch reports one warning, however many pieces it has. */
@@ -107,7 +109,7 @@ interface Piece {
 
 const emitLearned = Effect.fnUntraced(function* (
   { context: { progress }, input, setup, steps }: Piece,
-  state: Trainer.TrainingState,
+  state: TrainingState,
   { epochDone, learned }: Trainer.StepReport,
   journal: boolean
 ) {
@@ -129,7 +131,7 @@ const emitLearned = Effect.fnUntraced(function* (
 
 const show = Effect.fnUntraced(function* (
   piece: Piece,
-  state: Trainer.TrainingState,
+  state: TrainingState,
   report: Trainer.StepReport,
   { journal, millisecondsPerStep }: PieceLoop.Moment
 ) {
@@ -170,15 +172,15 @@ const showWarning = Effect.fnUntraced(function* (
 })
 
 /** Writes the checkpoint of a state; a phase that is complete leaves its weights resident as a trained network. */
-const save = Effect.fnUntraced(function* ({ context, input, setup, steps }: Piece, reached: Trainer.TrainingState) {
+const save = Effect.fnUntraced(function* ({ context, input, setup, steps }: Piece, reached: TrainingState) {
   const { config, folder, progress, resident, services } = context
-  const [state, weights] = yield* Trainer.noteWeights(setup, reached)
+  const [state, weights] = yield* TrainingCheckpoint.recordWeightsDigest(setup, reached)
   const isComplete = state.step >= steps
   const finalName = input.phase === "supernetTraining" ? RunFolder.files.supernet : RunFolder.files.network
   const file = isComplete ? finalName : RunFolder.checkpointName(input.phase, state.step)
   const owner = { space: services.space, section: config.searchSpace, architecture: input.architecture }
   const metadata = { format: "osnas", phase: input.phase, ...Provenance.metadata(owner) }
-  const checkpoint = yield* Trainer.toCheckpoint(state, metadata, isComplete)
+  const checkpoint = yield* TrainingCheckpoint.fromState(state, metadata, isComplete)
   if (!hasFiniteValues(checkpoint.tensors)) {
     return yield* new Trainer.TrainingDiverged({
       phase: input.phase,
@@ -219,7 +221,7 @@ const trainPiece = Effect.fnUntraced(function* (
     cadence: config.checkpoint,
     pausing,
     isBoundary: (report: Trainer.StepReport) => report.epochDone !== undefined,
-    step: Effect.fnUntraced(function* (state: Trainer.TrainingState) {
+    step: Effect.fnUntraced(function* (state: TrainingState) {
       const stepped = yield* step(setup, resident, state)
       const [next, { warning }] = stepped
       progress.reach({ unit: "step", done: next.step, total: steps })
