@@ -3,6 +3,7 @@
  * step worth telling. A pure fold over events; whoever draws keeps the state.
  */
 import type { Phase } from "../../machines/RunState.ts"
+import { phaseTitles } from "../component/Phase.ts"
 import { duration, metric, reviewWords, si } from "../report/Format.ts"
 import type { RunEvent, Stamped } from "../run/RunEvents.ts"
 
@@ -33,12 +34,8 @@ export interface Drawn {
 /** Seconds between two lines where there is no terminal and an epoch takes long. */
 const lineEvery = 10
 
-const titles: Readonly<Record<Phase, string>> = {
-  supernetTraining: "Supernet",
-  searching: "Search",
-  retraining: "Retraining",
-  evaluating: "Evaluation"
-}
+/** Titles of at most ten columns. */
+const titles: Readonly<Record<Phase, string>> = { ...phaseTitles, supernetTraining: "Supernet" }
 
 /**
  * A bar of eighths.

@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import { phaseNouns } from "../component/Phase.ts"
 import * as Load from "../run/Load.ts"
 import * as RunVerification from "../run/RunVerification.ts"
 import { Disk } from "../support/Disk.ts"
@@ -33,13 +34,6 @@ const temporaryFolder = Effect.acquireRelease(
   Effect.sync(() => mkdtempSync(join(tmpdir(), "osnas-verify-"))),
   (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
 )
-
-const titles: Readonly<Record<RunVerification.Verification["until"], string>> = {
-  supernetTraining: "supernet training",
-  searching: "the search",
-  retraining: "retraining",
-  evaluating: "evaluation"
-}
 
 /** The outcome in words or as JSON; a difference is a failure. */
 const tell = (
@@ -76,7 +70,7 @@ const whole = Effect.fnUntraced(function* (input: Input) {
   yield* tell(
     input,
     verification,
-    [`${input.dir} comes again, bit for bit, through ${titles[verification.until]}`, ...lines].join("\n")
+    [`${input.dir} comes again, bit for bit, through ${phaseNouns[verification.until]}`, ...lines].join("\n")
   )
 })
 
@@ -98,7 +92,7 @@ const part = Effect.fnUntraced(function* (input: Input, checkpoint: string) {
     steps: Option.getOrUndefined(input.steps)
   }).pipe(Effect.provide(layers))
   const { compared, phase, to } = verification
-  const steps = `steps ${verification.from} to ${to} of ${titles[phase]}`
+  const steps = `steps ${verification.from} to ${to} of ${phaseNouns[phase]}`
   if (compared.length === 0) {
     return yield* new RunFailed({
       reason: `${steps}: nothing to compare with; weights are recorded at the end of every epoch, so do more steps`

@@ -1,5 +1,6 @@
 /** What a report shows of a run, whether it has ended or not. Plain data, read from the run's folder. */
 
+import type { Phase } from "../component/Phase.ts"
 import type { LearningReview } from "../search-strategy/SearchStrategy.ts"
 import type { DataSummary } from "./DataSummary.ts"
 
@@ -66,7 +67,7 @@ export interface FoundArchitecture {
 
 /** A phase of the run and how long it took. */
 export interface PhaseTime {
-  readonly phase: string
+  readonly phase: Phase
   /** `paused` and `failed`: it began, and the run stopped in it. */
   readonly state: "done" | "running" | "paused" | "failed" | "waiting" | "skipped"
   readonly seconds: number

@@ -6,6 +6,7 @@ import * as Predicate from "effect/Predicate"
 import type * as Schema from "effect/Schema"
 import { type Phase, phases } from "../../machines/RunState.ts"
 import * as OptionKind from "../component/OptionKind.ts"
+import { phaseNouns } from "../component/Phase.ts"
 import * as Identity from "./Identity.ts"
 
 /** What a run has recorded so far: whether anything of a phase, or of the scoring of candidates, is. */
@@ -71,13 +72,6 @@ export interface JudgeOptions {
 
 const section = "config."
 
-const phaseNames: Readonly<Record<Phase, string>> = {
-  supernetTraining: "supernet training",
-  searching: "the search",
-  retraining: "retraining",
-  evaluating: "evaluation"
-}
-
 const whyRefused = (path: string, { kinds, learnsWithSupernet, recorded }: JudgeOptions): string | undefined => {
   const kind = OptionKind.at(kinds, path)
   if (kind.kind !== "later") return "another value makes another run"
@@ -85,7 +79,7 @@ const whyRefused = (path: string, { kinds, learnsWithSupernet, recorded }: Judge
   if (top === "estimator") return recorded.scored ? "candidates were scored with it" : undefined
   const withSupernet = learnsWithSupernet && (top === "searchStrategy" || top === "budget")
   const phase = withSupernet ? "supernetTraining" : kind.phase
-  return recorded.phases.has(phase) ? `${phaseNames[phase]} has recorded results with it` : undefined
+  return recorded.phases.has(phase) ? `${phaseNouns[phase]} has recorded results with it` : undefined
 }
 
 /** The digests of an identity's data: of what the dataflow read, and of paths and sizes, where it has both. */
@@ -116,6 +110,7 @@ const haveSameListing = (began: Schema.Json, now: Schema.Json): boolean => {
  *
  * ```ts
  * import * as OptionKind from "../component/OptionKind.ts"
+import { phaseNouns } from "../component/Phase.ts"
  * import * as Resumption from "./Resumption.ts"
  * import { RunConfig } from "./RunConfig.ts"
  *
