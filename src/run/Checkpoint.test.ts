@@ -42,7 +42,7 @@ const withHeader = (header: unknown, dataLength: number): Uint8Array => {
 const entry = (dtype: unknown, shape: unknown, offsets: unknown) => ({ dtype, shape, data_offsets: offsets })
 
 describe("Checkpoint", () => {
-  it("reads what it wrote, whatever it holds", () => {
+  it("reads back what it wrote, for any tensors and metadata", () => {
     const name = fc.string({ maxLength: 12 }).filter((text) => text !== "__metadata__" && text !== "__proto__")
     const tensor = fc
       .array(fc.integer({ min: 0, max: 4 }), { maxLength: 3 })
@@ -74,13 +74,13 @@ describe("Checkpoint", () => {
     )
   })
 
-  it("does not depend on the order tensors were added in", () => {
+  it("does not depend on the order in which tensors are added", () => {
     const reversed = { ...sample, tensors: new Map([...sample.tensors].reverse()) }
     assert.deepStrictEqual(Checkpoint.encode(reversed).bytes, bytes)
     assert.strictEqual(Checkpoint.digestOf(reversed.tensors), Checkpoint.digestOf(sample.tensors))
   })
 
-  it("names file and tensor whichever byte of the data is flipped", () => {
+  it("names file and tensor when any byte of the data is flipped", () => {
     const data = bytes.length - [...sample.tensors.values()].reduce((sum, { data }) => sum + data.length, 0)
     for (let at = data; at < bytes.length; at++) {
       const flipped = bytes.slice()
@@ -90,7 +90,7 @@ describe("Checkpoint", () => {
     }
   })
 
-  it("is refused whichever bit of the header is flipped, also where it would read as another header", () => {
+  it("is refused when any bit of the header is flipped, even if the result is a valid header", () => {
     const data = [...sample.tensors.values()].reduce((sum, { data }) => sum + data.length, 0)
     for (let at = 0; at < bytes.length - data; at++) {
       for (let bit = 0; bit < 8; bit++) {
@@ -110,7 +110,7 @@ describe("Checkpoint", () => {
     assert.include(refusal(renamed).message, "its header is damaged")
   })
 
-  it("never crashes on a changed, cut or made-up file", () => {
+  it("does not crash on a changed, truncated or random file", () => {
     const mutated = fc.tuple(fc.nat(bytes.length - 1), fc.nat(255)).map(([at, value]) => {
       const out = bytes.slice()
       out[at] = value
@@ -130,32 +130,36 @@ describe("Checkpoint", () => {
 
   const refusals: ReadonlyArray<readonly [what: string, data: Uint8Array, message: RegExp]> = [
     ["an empty file", new Uint8Array(0), /too few/],
-    ["a header longer than the file", new Uint8Array(8).fill(0xff), /its header is said to have/],
-    ["a header that is no JSON", withHeader("{]", 0), /its header is not JSON/],
+    ["a header longer than the file", new Uint8Array(8).fill(0xff), /its header should have/],
+    ["a header that is not JSON", withHeader("{]", 0), /its header is not JSON/],
     ["a header that is a list", withHeader([], 0), /not a JSON object/],
     ["deep nesting", withHeader("[".repeat(100_000), 0), /not JSON/],
-    ["metadata that is no text", withHeader({ __metadata__: { a: 1 } }, 0), /not an object of strings/],
+    ["metadata that is not text", withHeader({ __metadata__: { a: 1 } }, 0), /not an object of strings/],
     ["an unknown type", withHeader({ a: entry("F31", [1], [0, 4]) }, 4), /tensor a: its dtype is "F31"/],
     ["a negative side", withHeader({ a: entry("F32", [-1], [0, 4]) }, 4), /its shape is not/],
     ["a fractional side", withHeader({ a: entry("F32", [0.5], [0, 2]) }, 2), /its shape is not/],
-    ["a side beyond all numbers", withHeader('{"a":{"dtype":"F32","shape":[1e300],"data_offsets":[0,4]}}', 4), /shape/],
+    [
+      "a side larger than any safe integer",
+      withHeader('{"a":{"dtype":"F32","shape":[1e300],"data_offsets":[0,4]}}', 4),
+      /shape/
+    ],
     ["a product beyond memory", withHeader({ a: entry("F32", [2 ** 40, 2 ** 40], [0, 4]) }, 4), /needs/],
-    ["a place outside the file", withHeader({ a: entry("F32", [2], [0, 8]) }, 4), /leave the 4 bytes/],
-    ["a place backwards", withHeader({ a: entry("F32", [1], [4, 0]) }, 4), /leave the 4 bytes/],
+    ["an offset outside the file", withHeader({ a: entry("F32", [2], [0, 8]) }, 4), /are outside the 4 bytes/],
+    ["offsets in reverse", withHeader({ a: entry("F32", [1], [4, 0]) }, 4), /are outside the 4 bytes/],
     ["a size that is not the shape's", withHeader({ a: entry("F32", [1], [0, 2]) }, 2), /takes 2 bytes/],
     [
       "an overlap",
       withHeader({ a: entry("F32", [1], [0, 4]), b: entry("F32", [1], [2, 6]) }, 6),
       /tensor b: it overlaps/
     ],
-    ["a hole", withHeader({ a: entry("F32", [1], [4, 8]) }, 8), /4 bytes before it/],
+    ["a gap", withHeader({ a: entry("F32", [1], [4, 8]) }, 8), /4 bytes before it/],
     ["bytes left over", withHeader({ a: entry("F32", [1], [0, 4]) }, 6), /2 bytes at the end/],
     [
       "the name __proto__",
       withHeader('{"__proto__":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}', 4),
       /this name/
     ],
-    ["digests that are no digests", withHeader({ __metadata__: { "osnas.sha256": "[]" } }, 0), /osnas\.sha256/]
+    ["digests that are not an object", withHeader({ __metadata__: { "osnas.sha256": "[]" } }, 0), /osnas\.sha256/]
   ]
   for (const [what, data, message] of refusals) {
     it(`refuses ${what}`, () => assert.match(refusal(data).message, message))

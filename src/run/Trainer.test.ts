@@ -73,17 +73,20 @@ const only = (...paths: ReadonlyArray<Genotype>): Trainer.TrainerSetup["sampler"
 const values = (tree: ParameterTree): Readonly<Record<string, ReadonlyArray<number>>> =>
   Object.fromEntries(Object.entries(tree).map(([name, tensor]) => [name, Array.from(tensor.dataSync())]))
 
-/** So many steps, freeing what each replaces. */
-const steps = (using: Trainer.TrainerSetup, from: TrainingState.TrainingState, count: number) =>
-  Effect.gen(function* () {
-    let state = from
-    for (let index = 0; index < count; index++) {
-      const [next] = yield* Trainer.step(using, state)
-      TrainingState.disposeReplacedUnsafe(state, next)
-      state = next
-    }
-    return state
-  })
+/** A number of steps, freeing what each replaces. */
+const steps = Effect.fnUntraced(function* (
+  using: Trainer.TrainerSetup,
+  from: TrainingState.TrainingState,
+  count: number
+) {
+  let state = from
+  for (let index = 0; index < count; index++) {
+    const [next] = yield* Trainer.step(using, state)
+    TrainingState.disposeReplacedUnsafe(state, next)
+    state = next
+  }
+  return state
+})
 
 const digest = (state: TrainingState.TrainingState) =>
   Effect.map(TrainingCheckpoint.fromState(state, {}), (checkpoint) => Checkpoint.encode(checkpoint).digest)
@@ -95,7 +98,7 @@ const closeTo = (got: ReadonlyArray<number>, expected: ReadonlyArray<number>, to
 }
 
 describe("Trainer", () => {
-  it.effect("changes what the trained path holds and nothing else", () =>
+  it.effect("changes the tensors of the trained path and no others", () =>
     Effect.gen(function* () {
       const using = setup({ sampler: only([0, 1, 2, 0]) })
       const state = fresh(using)
@@ -117,18 +120,17 @@ describe("Trainer", () => {
 
   it.effect("sums the gradients of several paths into one update", () =>
     Effect.gen(function* () {
-      const change = (...paths: ReadonlyArray<Genotype>) =>
-        Effect.gen(function* () {
-          const using = setup({ sampler: only(...paths) })
-          const state = fresh(using)
-          const before = values(state.variables.params)
-          const next = yield* steps(using, state, 1)
-          const after = values(next.variables.params)
-          TrainingState.disposeUnsafe(next)
-          return Object.fromEntries(
-            Object.entries(after).map(([name, list]) => [name, list.map((v, i) => v - (before[name]?.[i] ?? 0))])
-          )
-        })
+      const change = Effect.fnUntraced(function* (...paths: ReadonlyArray<Genotype>) {
+        const using = setup({ sampler: only(...paths) })
+        const state = fresh(using)
+        const before = values(state.variables.params)
+        const next = yield* steps(using, state, 1)
+        const after = values(next.variables.params)
+        TrainingState.disposeUnsafe(next)
+        return Object.fromEntries(
+          Object.entries(after).map(([name, list]) => [name, list.map((v, i) => v - (before[name]?.[i] ?? 0))])
+        )
+      })
       const [one, two] = [yield* change([0, 0, 0, 0]), yield* change([1, 1, 1, 1])]
       const both = yield* change([0, 0, 0, 0], [1, 1, 1, 1])
       for (const [name, list] of Object.entries(both)) {
@@ -142,21 +144,20 @@ describe("Trainer", () => {
     })
   )
 
-  it.effect("computes a batch in parts to the same gradient where nothing normalises over the batch", () =>
+  it.effect("gives the same gradient for a batch in parts, if nothing normalises over the batch", () =>
     Effect.gen(function* () {
       const linear: Forward = (variables, images) => ({
         output: tf.matMul(tf.reshape(images, [-1, 64]), variables.params["w"] as tf.Tensor2D),
         statistics: {}
       })
-      const trained = (accumulate: number) =>
-        Effect.gen(function* () {
-          const using = setup({ accumulate, forwards: () => [linear] })
-          const start = { params: { w: tf.tensor2d(Key.normals(Key.make(8), 192), [64, 3]) }, stats: {} }
-          const next = yield* steps(using, Trainer.init(using, start, {}), 3)
-          const out = values(next.variables.params)["w"] ?? []
-          TrainingState.disposeUnsafe(next)
-          return out
-        })
+      const trained = Effect.fnUntraced(function* (accumulate: number) {
+        const using = setup({ accumulate, forwards: () => [linear] })
+        const start = { params: { w: tf.tensor2d(Key.normals(Key.make(8), 192), [64, 3]) }, stats: {} }
+        const next = yield* steps(using, Trainer.init(using, start, {}), 3)
+        const out = values(next.variables.params)["w"] ?? []
+        TrainingState.disposeUnsafe(next)
+        return out
+      })
       const whole = yield* trained(1)
       for (const parts of [2, 3, 5, 12, 50]) closeTo(yield* trained(parts), whole, 1e-5, `in ${parts} parts`)
     })
@@ -181,7 +182,7 @@ describe("Trainer", () => {
     )
   }
 
-  it.effect("leaves no tensor behind, whether a step succeeds or diverges", () =>
+  it.effect("leaks no tensor, whether a step succeeds or diverges", () =>
     Effect.gen(function* () {
       const using = setup({
         accumulate: 2,
@@ -235,12 +236,11 @@ describe("Trainer", () => {
       const checkpoint = yield* TrainingCheckpoint.fromState(state, {})
       TrainingState.disposeUnsafe(state)
       const before = tf.memory().numTensors
-      const refusal = (change: (shapes: Map<string, ReadonlyArray<number>>) => void) =>
-        Effect.gen(function* () {
-          const expected = new Map(shapes)
-          change(expected)
-          return (yield* Effect.flip(TrainingCheckpoint.toState("f", checkpoint, expected))).message
-        })
+      const refusal = Effect.fnUntraced(function* (change: (shapes: Map<string, ReadonlyArray<number>>) => void) {
+        const expected = new Map(shapes)
+        change(expected)
+        return (yield* Effect.flip(TrainingCheckpoint.toState("f", checkpoint, expected))).message
+      })
       const [name] = shapes.keys()
       assert.match(yield* refusal((s) => s.delete(name as string)), /the network has no tensor of this name/)
       assert.match(yield* refusal((s) => s.set("more", [1])), /tensor more: it is missing/)
@@ -251,11 +251,11 @@ describe("Trainer", () => {
       const doubles = new Map(tensors).set(name as string, { dtype: "F64", shape: [0], data: new Uint8Array(0) })
       const other = TrainingCheckpoint.toWeights("f", { tensors: doubles, metadata: {} }, shapes)
       assert.match((yield* Effect.flip(other)).message, /its type is F64; weights are F32/)
-      assert.strictEqual(tf.memory().numTensors, before, "what was read before the error is freed")
+      assert.strictEqual(tf.memory().numTensors, before, "tensors read before the error are freed")
     })
   )
 
-  it("a mixture with all weight on one path is that path; halves are the mean of what they mix", () => {
+  it("a mixture with all weight on one path equals that path; halves give the mean of both", () => {
     const variables = Network.initialise(space.supernet, Key.make(1))
     const images = tf.tensor4d(Key.normals(Key.make(4), 5 * 64), [5, 8, 8, 1])
     const path: Genotype = [1, 0, 2, 1]

@@ -1,7 +1,6 @@
 /**
- * The learning of a gradient-based searcher on the trained supernet, before it proposes architectures. A piece of work is
- * a pass over the validation split, or the part of one up to the next checkpoint that is due; it ends with a checkpoint of
- * what the searcher has learned.
+ * A gradient-based searcher learns on the trained supernet, before it proposes architectures. A piece of work is a pass over
+ * the validation split, or a part of one that ends where a checkpoint is due; it ends with a checkpoint of the searcher.
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -27,7 +26,7 @@ import { hasFiniteValues, networkWeights, type PhaseContext } from "./PhaseConte
 
 type Setup = NonNullable<Trainer.TrainerSetup["learner"]>
 
-/** How the searcher learns; undefined where it does not learn by gradient at this time. */
+/** How the searcher learns; undefined if it does not learn at this time. */
 export const setupOf = (services: Services, when: GradientSearch["plan"]["_tag"]): Setup | undefined => {
   const { criterion, dataflow, key, searchStrategy, space } = services
   const { gradient, name } = searchStrategy
@@ -43,7 +42,7 @@ export const probabilitiesOf = (gradient: GradientSearch, state: LearnerState) =
 const sumsKey = "osnas.learning"
 const decodeSums = Schema.decodeUnknownOption(MetricSums.MetricSums)
 
-/** Learning after `step` steps: the searcher's state, the sums of the pass under way, the means of the passes done. */
+/** Learning after `step` steps: the searcher's state, the sums of the current pass, the means of the completed ones. */
 interface State {
   readonly step: number
   readonly searcher: LearnerState
@@ -84,7 +83,7 @@ const stateFor = Effect.fnUntraced(function* (
   return { step: position.step, searcher, sums, history: position.history } satisfies State
 })
 
-/** Ends a pass: the searcher judges what it came to, and the pass's means join the history. */
+/** Ends a pass: the searcher decides whether to keep it, and its means are added to the history. */
 const endPass = Effect.fnUntraced(function* ({ context: { resident }, setup, weights }: Piece, state: State) {
   const pass = state.history.length + 1
   const [searcher, figures] = yield* Learner.judge(setup, state.searcher, pass, weights, PieceLoop.breathe)
@@ -129,7 +128,7 @@ const show = (
     { journal }
   )
 
-/** Writes the checkpoint of what the searcher has learned. */
+/** Writes the checkpoint of the searcher. */
 const save = Effect.fnUntraced(function* ({ context, setup, steps }: Piece, state: State) {
   const { folder, progress, resident, services } = context
   const { history, searcher, step, sums } = state
@@ -196,7 +195,7 @@ const learnPiece = Effect.fnUntraced(function* (
   return yield* save(piece, reached)
 })
 
-/** Learns one piece and writes its checkpoint; null: the searcher does not learn here, or has learned enough. */
+/** Learns one piece and writes its checkpoint. Null: the searcher does not learn in this phase, or has finished. */
 export const learn = (context: PhaseContext, input: LearnPiece, pausing: () => boolean) =>
   Effect.catchTag(learnPiece(context, input, pausing), "LearningDiverged", (error) =>
     Effect.fail(Divergence.ofLearning(context, error, { phase: "searching", recorded: input.position !== null }))

@@ -1,4 +1,4 @@
-/** What a phase is given: the run's services and configuration, the files it may read and write, the tensors in memory. */
+/** The context of a phase: services and configuration of the run, files it may read and write, tensors in memory. */
 import * as Effect from "effect/Effect"
 import type { CheckpointRef } from "../../../machines/RunState.ts"
 import type { ParameterTree } from "../../nn/ParameterTree.ts"
@@ -12,7 +12,7 @@ import type { RunFolderShape } from "../RunFolder.ts"
 import type { Services } from "../RunServices.ts"
 import * as TrainingCheckpoint from "../TrainingCheckpoint.ts"
 
-/** What a phase is given. */
+/** The context of a phase. */
 export interface PhaseContext {
   readonly services: Services
   readonly config: RunConfig
@@ -37,7 +37,7 @@ export const initialCriterion = ({ criterion, dataflow, space }: Services, key: 
   })
 }
 
-/** The weights of a trained network: those in memory if they equal the file, else read from it. */
+/** The weights of a trained network: from memory if they equal the file, otherwise read from it. */
 export const networkWeights = Effect.fnUntraced(function* (
   { folder, resident }: Pick<PhaseContext, "folder" | "resident">,
   ref: CheckpointRef,
@@ -45,7 +45,7 @@ export const networkWeights = Effect.fnUntraced(function* (
 ) {
   const known = resident.find("network", ref.digest)
   if (known !== undefined) return known
-  // Before reading, so that two networks are never in memory at once.
+  // Before reading, so that memory never has two networks at once.
   resident.release("training", "network")
   const file = folder.path(ref.file)
   const checkpoint = yield* Checkpoint.read(folder.disk, file, ref.digest)
