@@ -62,7 +62,7 @@ const bytesOf = (state: ReadonlyMap<string, Checkpoint.TensorEntry>) =>
       .map(([name, { data, dtype, shape }]) => [name, [dtype, shape, Buffer.from(data).toString("hex")]])
   )
 
-/** In and out again. */
+/** Imports and exports. */
 const roundTrip = (
   state: Tensors,
   entries: ReadonlyArray<TorchNames.TorchEntry>,
@@ -74,7 +74,7 @@ const roundTrip = (
 }
 
 describe("a PyTorch state", () => {
-  it("comes back bit for bit, counters included", () => {
+  it("is imported and exported bit for bit, counters included", () => {
     const state = stateOf(supernet)
     expect(bytesOf(roundTrip(state, supernet, "supernet"))).toEqual(bytesOf(state))
     const network = TorchNames.entries(space.network([0, 1]).blocks, "network")
@@ -82,7 +82,7 @@ describe("a PyTorch state", () => {
     expect(bytesOf(roundTrip(alone, network, "network"))).toEqual(bytesOf(alone))
   })
 
-  it("keeps what no network here has: SGNAS's seventh normalisation, parameters of architectures", () => {
+  it("keeps tensors that our networks lack: SGNAS's seventh normalisation, parameters of architectures", () => {
     const sgnas = Result.getOrThrow(Sgnas.make({ stemStride: 2, minimum: 1 }, task))
     const blocks = sgnas.supernet.blocks.filter(({ name }) => name === "search.0")
     const entries = TorchNames.entries(blocks, "supernet")
@@ -92,7 +92,7 @@ describe("a PyTorch state", () => {
     }
     state.set("search_stages.0.arch_param", Checkpoint.float32([1, 4], Float32Array.from(fill("alpha", 4))))
     expect(bytesOf(roundTrip(state, entries, "supernet"))).toEqual(bytesOf(state))
-    // A supernet that was trained here gets that of a fresh network, as load_state_dict asks for it.
+    // A supernet trained here gets an initial one, because load_state_dict requires it.
     const { tensors } = Result.getOrThrow(read(state, "supernet", entries))
     const exported = Result.getOrThrow(
       TorchState.toTorch("ours.safetensors", "the supernet", entries, { tensors, metadata: {} })
@@ -104,16 +104,16 @@ describe("a PyTorch state", () => {
     expect(exported.has("search_stages.0.arch_param")).toBe(false)
   })
 
-  it("is read from within DataParallel", () => {
+  it("is read without the prefix of DataParallel", () => {
     const wrapped: Tensors = new Map([...stateOf(supernet)].map(([name, entry]) => [`module.${name}`, entry]))
     const { prefixed, tensors } = Result.getOrThrow(read(wrapped))
     expect(prefixed).toBe(true)
     expect(tensors.get("first.0.conv.weight")?.shape).toEqual([3, 3, 3, 4])
     wrapped.set("first_stages.0.conv.weight", wrapped.get("module.first_stages.0.conv.weight")!)
-    expect(message(read(wrapped))).toContain("first_stages.0.conv.weight (beside first_stages.0.conv.weight)")
+    expect(message(read(wrapped))).toContain("first_stages.0.conv.weight (duplicate of first_stages.0.conv.weight)")
   })
 
-  it("is converted from other types of numbers, and refused where it holds none", () => {
+  it("is converted from other types of numbers, and refused if it contains NaN or infinity", () => {
     const state = stateOf(supernet)
     const name = "last_stages.1.bias"
     const expectValues = (dtype: string, data: Uint8Array<ArrayBuffer>, values: ReadonlyArray<number>) => {
@@ -131,12 +131,12 @@ describe("a PyTorch state", () => {
       `1 tensor that cannot be weights:\n    ${name} (I32; weights are F32, or F64, F16, BF16, which are converted)`
     )
     const none = Checkpoint.float32([3], Float32Array.of(1, Number.NaN, 2))
-    expect(message(read(new Map(state).set(name, none)))).toContain(`${name} (holds values that are no finite numbers)`)
+    expect(message(read(new Map(state).set(name, none)))).toContain(`${name} (contains NaN or infinity)`)
     const large = { dtype: "F64", shape: [3], data: new Uint8Array(Float64Array.of(1e300, 0, 0).buffer) }
-    expect(message(read(new Map(state).set(name, large)))).toContain("no finite numbers as float32")
+    expect(message(read(new Map(state).set(name, large)))).toContain("contains NaN or infinity as float32")
   })
 
-  it("is refused with everything that is missing, too many or misshapen", () => {
+  it("is refused with every tensor that is missing, unknown or of a wrong shape", () => {
     const state = stateOf(supernet)
     for (const name of [...state.keys()]) if (name.includes("search_stages.1.")) state.delete(name)
     state.set("last_stages.1.weight", Checkpoint.float32([5, 6], new Float32Array(30)))
@@ -147,29 +147,29 @@ describe("a PyTorch state", () => {
     expect(lines[1]).toBe(`  ${missing} tensors missing:`)
     expect(lines[7]).toBe(`    and ${missing - 5} more`)
     expect(lines).toContain("    last_stages.1.weight (the file: [5, 6], here: [3, 6])")
-    expect(lines.slice(-2)).toEqual(["  1 tensor that it has no place for:", "    aux.weight"])
-    // Of another form than asked for: said, with what to do.
+    expect(lines.slice(-2)).toEqual(["  1 unknown tensor:", "    aux.weight"])
+    // A network in place of a supernet, or the reverse: the error says so, with advice.
     const network = stateOf(TorchNames.entries(space.network([0, 0]).blocks, "network"))
     expect(message(read(network))).toContain("It has the names of a single network (stages.…): give --arch")
     const alone = TorchNames.entries(space.network([0, 0]).blocks, "network")
     expect(message(read(stateOf(supernet), "network", alone))).toContain("give --supernet")
   })
 
-  it("without running statistics gets those of a fresh network, and comes back without", () => {
+  it("without running statistics gets initial ones, and is exported without", () => {
     const state = stateOf(supernet)
     for (const name of [...state.keys()]) if (/running_|num_batches/.test(name)) state.delete(name)
     const imported = Result.getOrThrow(read(state))
     expect(imported.withoutStatistics).toBe(true)
     expect([...Checkpoint.toFloat32(imported.tensors.get("first.0.conv.norm.variance")!)]).toEqual([1, 1, 1, 1])
     expect(bytesOf(roundTrip(state, supernet, "supernet"))).toEqual(bytesOf(state))
-    // A single network is evaluated by its statistics, so there they are asked for.
+    // A single network is evaluated with its statistics, so it must have them.
     const network = TorchNames.entries(space.network([1, 1]).blocks, "network")
     const alone = stateOf(network)
     alone.delete("first_stages.0.bn.running_mean")
     expect(message(read(alone, "network", network))).toContain("first_stages.0.bn.running_mean")
   })
 
-  it("brings the weights of the angular criterion along", () => {
+  it("includes the weights of the angular criterion", () => {
     const identities = Checkpoint.float32([3, 9], Float32Array.from(fill("identities", 27)))
     const state = stateOf(supernet).set("criterion.module.identity_weights", identities)
     const imported = Result.getOrThrow(read(state))
@@ -178,7 +178,7 @@ describe("a PyTorch state", () => {
     expect(back.get("criterion.identity_weights")).toEqual(identities)
   })
 
-  it("that was trained here is exported, or refused by name", () => {
+  it("that was trained here is exported, or refused with the names of the tensors", () => {
     const { tensors } = Result.getOrThrow(read(stateOf(supernet)))
     const metadata = { format: "osnas" }
     const write = (changed: ReadonlyMap<string, Checkpoint.TensorEntry>, kept: Readonly<Record<string, string>> = {}) =>
@@ -203,7 +203,7 @@ describe("a PyTorch state", () => {
 })
 
 describe("PyTorch's own files", () => {
-  it("are known by their first bytes or their names", () => {
+  it("are recognised by their first bytes or their names", () => {
     const zip = Uint8Array.of(0x50, 0x4b, 3, 4, 0, 0, 0, 0, 0)
     const header = Uint8Array.of(0x50, 0x4b, 0, 0, 0, 0, 0, 0, 0x7b)
     expect(TorchState.isPickle("a.safetensors", zip)).toBe(true)
