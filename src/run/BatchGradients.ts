@@ -1,6 +1,6 @@
 /**
- * The gradients of one optimizer step: every forward function of the step on every part of the batch, added up. Forward
- * functions come first, then parts, each in order, so the bits of the sum do not depend on anything else.
+ * The gradients of one optimizer step, summed over the forward functions of the step and over the parts of the batch. The
+ * order of additions is fixed, and so are the bits: function by function, and within each part by part.
  */
 import * as tf from "@tensorflow/tfjs-core"
 import * as Effect from "effect/Effect"

@@ -1,4 +1,4 @@
-/** How `resume` and `verify` respond when one bit of a finished run is flipped, in every file in turn. */
+/** How `resume` and `verify` respond when one bit of one file of a finished run is flipped. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"

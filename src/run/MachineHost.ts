@@ -121,14 +121,16 @@ const makeHost = Effect.fnUntraced(function* (
 })
 
 /** Persists a snapshot of the machine as the state of the run. */
-const persist = ({ folder, options, search }: Host, snapshot: () => unknown) =>
-  Effect.gen(function* () {
+const persist = Effect.fnUntraced(
+  function* ({ folder, options }: Host, snapshot: () => unknown) {
     const persisted = JSON.parse(JSON.stringify(snapshot())) as Schema.Json
     // Before the snapshot, which counts on the lines of its candidates.
     yield* folder.search.sync
     yield* folder.saveSnapshot(persisted)
     yield* folder.prune(options.config.checkpoint.keep, Snapshot.checkpointsIn(persisted))
-  }).pipe(search.progress.saving)
+  },
+  (effect, { search }) => search.progress.saving(effect)
+)
 
 /** The machine with its holes filled. `snapshot` returns the persisted snapshot of the actor that runs it. */
 const machineOf = (host: Host, runtime: Runtime<never>, snapshot: () => unknown) => {

@@ -24,7 +24,7 @@ export class RunFailure extends Schema.TaggedError<RunFailure>()("RunFailure", {
   }
 }
 
-/** The configuration, data or engine differs from what a run began with: what differs, and what to do. */
+/** Configuration, data or engine differ from those that a run began with. Lists what differs, and says what to do. */
 export class RunMismatch extends Schema.TaggedError<RunMismatch>()("RunMismatch", {
   folder: Schema.String,
   differences: Schema.Array(

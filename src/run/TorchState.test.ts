@@ -30,7 +30,7 @@ const space = Result.getOrThrow(
 
 type Tensors = Map<string, Checkpoint.TensorEntry>
 
-/** A state as PyTorch writes it: all the tensors, and a counter beside every running mean. */
+/** A state as PyTorch writes it: all tensors, and a counter for every running mean. */
 const stateOf = (entries: ReadonlyArray<TorchNames.TorchEntry>): Tensors => {
   const ours = Object.fromEntries(
     entries.map(({ ours: { name, shape } }) => [name, { shape, data: fill(name, sizeOf(shape)) }])

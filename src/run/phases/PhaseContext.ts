@@ -45,7 +45,7 @@ export const networkWeights = Effect.fnUntraced(function* (
 ) {
   const known = resident.find("network", ref.digest)
   if (known !== undefined) return known
-  // Before reading, so that memory never has two networks at once.
+  // Before reading: two networks must not be in memory at the same time.
   resident.release("training", "network")
   const file = folder.path(ref.file)
   const checkpoint = yield* Checkpoint.read(folder.disk, file, ref.digest)

@@ -31,7 +31,7 @@ const makeJournal = (lines: ReadonlyArray<Line> = []) => {
   return { journal, added }
 }
 
-/** One process over a disk: what a run gives its phases, and the events they reported. */
+/** A context for the phases over a disk, as after a start or resume, with the events that they report. */
 const makeLife = Effect.fnUntraced(function* (memory: MemoryDisk.MemoryDisk, logged: ReadonlyArray<Line> = []) {
   const all = yield* services
   const events = makeJournal()

@@ -29,7 +29,7 @@ export interface SearchContext extends PhaseContext {
 
 const keyOf = ({ key }: Pick<Services, "key">): Key.Key => Key.derive(key, "searching")
 
-/** The searcher's initial state from the checkpoint of what it has learned by gradient. */
+/** The initial state of the search, from the checkpoint of a gradient-based searcher. */
 export const learnedState = Effect.fnUntraced(function* (
   services: Pick<Services, "key" | "searchStrategy">,
   file: string,
@@ -72,7 +72,7 @@ export const ask = Effect.fnUntraced(function* (context: SearchContext, question
   return { candidates, state }
 })
 
-/** Logs and reports scores in the order of the architectures, in whatever order they arrive. */
+/** Logs and reports scores in the order of the architectures, whatever the order in which they arrive. */
 interface Scoring {
   readonly scored: () => ReadonlyArray<CostAndScore>
   /** Takes the scores of the generation from the log. */
