@@ -1,5 +1,5 @@
 /**
- * The phases of a run, in their order: what options and events name, below the machines that go through them.
+ * The phases of a run, in order. Options and events name them; the machines in `machines/` go through them.
  *
  * **Example** (The first and the last)
  *
@@ -16,7 +16,7 @@
  */
 import * as Schema from "effect/Schema"
 
-/** The phases of a run, in their order. */
+/** The phases of a run, in order. */
 export const Phase = Schema.Literals(["supernetTraining", "searching", "retraining", "evaluating"])
 /** A phase's name. */
 export type Phase = typeof Phase.Type

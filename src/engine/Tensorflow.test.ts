@@ -94,7 +94,7 @@ describe("packages without their native library", () => {
     const lines = await printed(Cli.run({ json: false }, packages))
     expect(lines.map(([key]) => key)).toEqual(["log", "log", "log", "log", "log"])
     expect(lines[2]![1]).toBe(`  tensorflow      not present: ${advice("@tensorflow/tfjs-node")}`)
-    expect(lines[4]![1].trim()).toBe("* is what `auto` takes.")
+    expect(lines[4]![1].trim()).toBe("* marks the engine that `auto` chooses.")
   })
 
   it("`osnas engines --json` prints JSON and nothing else", async () => {

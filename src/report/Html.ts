@@ -1,6 +1,6 @@
 /**
- * The report as one HTML page that needs nothing else: no script, no font, no network. Light or dark as the reader's
- * system asks.
+ * The report as one self-contained HTML page without scripts, fonts or network access. Light or dark, as the reader's system
+ * prefers.
  */
 import { phaseTitles } from "../component/Phase.ts"
 import * as Charts from "./Charts.ts"
@@ -120,7 +120,7 @@ const training = (id: string, title: string, points: ReadonlyArray<CurvePoint>, 
 
 const search = (data: ReportData): Promise<string> => {
   if (data.search.length === 0) return Promise.resolve("")
-  // Most tasks rank by a metric that is recorded beside the objective: its name says more.
+  // Most tasks rank by a metric that is recorded with the objective: its name says more.
   const named = Object.keys(data.search[0]?.metrics ?? {}).find((name) =>
     data.search.every((c) => c.metrics[name] === c.objective)
   )
@@ -259,7 +259,7 @@ const results = (data: ReportData): string => {
   return card("Test", "the retrained network on images no phase before it has seen", `<table>${rows.join("")}</table>`)
 }
 
-/** A page of the house's look around a body of HTML. */
+/** A page in the style of the report around a body of HTML. */
 export const page = (title: string, body: string): string => `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
 <title>${escapeText(title)} - osnas</title><style>${style}</style></head><body><main>

@@ -89,12 +89,12 @@ describe("a finished run with one bit changed", () => {
       const files = yield* finished
       const old = [...files.keys()].find((file) => /retraining-0+1\.safetensors/.test(file))!
       const memory = yield* diskOf(flipped(files, old, files.get(old)!.length - 1, 0))
-      assert.match(yield* messageOf(Trials.resume(memory.disk, config)), /the run goes on without it.*remove it/)
+      assert.match(yield* messageOf(Trials.resume(memory.disk, config)), /the run does not need it.*remove it/)
       yield* memory.disk.remove(old)
       assert.strictEqual(yield* messageOf(Trials.resume(memory.disk, config)), "")
       const network = `${Trials.folder}/network.safetensors`
       const needed = yield* diskOf(flipped(files, network, files.get(network)!.length - 1, 0))
-      assert.match(yield* messageOf(Trials.resume(needed.disk, config)), /put a good copy of it in its place/)
+      assert.match(yield* messageOf(Trials.resume(needed.disk, config)), /replace it with a good copy/)
     })
   )
 
@@ -180,7 +180,7 @@ describe("a finished run with one bit changed", () => {
         const memory = yield* diskOf(new Map([...files, [log, cut]]))
         assert.match(
           yield* messageOf(Trials.resume(memory.disk, config)),
-          /search\.jsonl, line 6: the line is damaged or missing: the run has recorded 6 scored candidates, and 5/
+          /search\.jsonl, line 6: the line is damaged or missing: the run has recorded 6 scores, and the file has 5 intact lines/
         )
         const without = yield* diskOf(
           new Map([...files].filter(([file]) => !/(metrics|architecture)\.json$/.test(file)))

@@ -148,7 +148,7 @@ describe("RunVerification", () => {
       memory.flip(at("network.safetensors"), size - 5)
       const other = yield* Effect.flip(verify(memory, { config: { ...config, seed: 9 } }))
       assert.match(other.message, /seed: the run began with 7, now it is 9/)
-      assert.match((yield* Effect.flip(verify(memory, { folder: "/nowhere" }))).message, /is no run/)
+      assert.match((yield* Effect.flip(verify(memory, { folder: "/nowhere" }))).message, /is not a run/)
     })
   )
 })
