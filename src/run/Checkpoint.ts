@@ -12,6 +12,7 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as CanonicalJson from "../support/CanonicalJson.ts"
 import { type DiskError, type DiskShape, writeAtomic } from "../support/Disk.ts"
+import { isRecord } from "../support/Records.ts"
 
 /** An invalid or damaged checkpoint: which file, which tensor (null: the header), and why. */
 export class CheckpointError extends Schema.TaggedError<CheckpointError>()("CheckpointError", {
@@ -172,9 +173,6 @@ interface Place {
   readonly end: number
 }
 
-const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
-
 const isCount = (value: unknown): value is number =>
   typeof value === "number" && Number.isSafeInteger(value) && value >= 0
 
@@ -188,7 +186,7 @@ const places = (
   for (const [name, field] of Object.entries(fields)) {
     if (name === metadataKey) continue
     if (name === "__proto__") return fail(name, "no tensor may have this name")
-    if (!isObject(field)) return fail(name, "its header entry is not an object")
+    if (!isRecord(field)) return fail(name, "its header entry is not an object")
     const { data_offsets: offsets, dtype, shape } = field
     const itemSize = typeof dtype === "string" ? itemSizes.get(dtype) : undefined
     if (typeof dtype !== "string" || itemSize === undefined) {
@@ -228,7 +226,7 @@ const parseDigests = (text: string | undefined): ReadonlyMap<string, string> | u
   if (text === undefined) return undefined
   try {
     const value: unknown = JSON.parse(text)
-    if (!isObject(value)) return undefined
+    if (!isRecord(value)) return undefined
     const entries = Object.entries(value)
     return entries.every((entry): entry is [string, string] => typeof entry[1] === "string")
       ? new Map(entries)
@@ -259,9 +257,9 @@ const readSource = Effect.fnUntraced(function* (
     try: (): unknown => JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(head)),
     catch: () => fail(null, "its header is not JSON")
   })
-  if (!isObject(parsed)) return yield* fail(null, "its header is not a JSON object")
+  if (!isRecord(parsed)) return yield* fail(null, "its header is not a JSON object")
   const rawMetadata = Object.hasOwn(parsed, metadataKey) ? parsed[metadataKey] : {}
-  if (!isObject(rawMetadata) || !Object.values(rawMetadata).every((value) => typeof value === "string")) {
+  if (!isRecord(rawMetadata) || !Object.values(rawMetadata).every((value) => typeof value === "string")) {
     return yield* fail(null, `its ${metadataKey} is not an object of strings`)
   }
   const metadata = { ...rawMetadata } as Record<string, string>

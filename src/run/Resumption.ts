@@ -2,11 +2,11 @@
  * What may change when a run is resumed. An option may change as long as no recorded result depends on it, and so may a
  * user's module; all other options, the data and the engine must be those that the run began with.
  */
-import * as Predicate from "effect/Predicate"
 import type * as Schema from "effect/Schema"
 import { type Phase, phases } from "../../machines/RunState.ts"
 import * as OptionKind from "../component/OptionKind.ts"
 import { phaseNouns } from "../component/Phase.ts"
+import { valueAt } from "../support/Records.ts"
 import * as Identity from "./Identity.ts"
 
 /** What a run has recorded so far. */
@@ -16,9 +16,6 @@ export interface Recorded {
   /** Whether an architecture was scored: the results then depend on the estimator's options. */
   readonly scored: boolean
 }
-
-const at = (value: unknown, ...keys: ReadonlyArray<string>): unknown =>
-  keys.reduce<unknown>((inner, key) => (Predicate.hasProperty(inner, key) ? inner[key] : undefined), value)
 
 const present = (value: unknown): boolean => value !== undefined && value !== null
 
@@ -36,18 +33,19 @@ const present = (value: unknown): boolean => value !== undefined && value !== nu
  * ```
  */
 export const recordedIn = (snapshot: Schema.Json, scoredLines: number): Recorded => {
-  const context = (phase: Phase) => at(snapshot, "children", phase, "snapshot", "context")
-  const results = at(snapshot, "context", "results")
+  const context = (phase: Phase) => valueAt(snapshot, "children", phase, "snapshot", "context")
+  const results = valueAt(snapshot, "context", "results")
   const scored = scoredLines > 0
   const uses: Readonly<Record<Phase, boolean>> = {
-    supernetTraining: present(at(results, "supernetTraining")) || present(at(context("supernetTraining"), "position")),
+    supernetTraining:
+      present(valueAt(results, "supernetTraining")) || present(valueAt(context("supernetTraining"), "position")),
     searching:
       scored ||
-      present(at(results, "search", "evaluations")) ||
-      present(at(context("searching"), "state")) ||
-      present(at(context("searching"), "learning")),
-    retraining: present(at(results, "retraining")) || present(at(context("retraining"), "position")),
-    evaluating: present(at(results, "evaluation"))
+      present(valueAt(results, "search", "evaluations")) ||
+      present(valueAt(context("searching"), "state")) ||
+      present(valueAt(context("searching"), "learning")),
+    retraining: present(valueAt(results, "retraining")) || present(valueAt(context("retraining"), "position")),
+    evaluating: present(valueAt(results, "evaluation"))
   }
   return { phases: new Set(phases.filter((phase) => uses[phase])), scored }
 }

@@ -9,7 +9,7 @@ import * as Schema from "effect/Schema"
 import { type Phase, phases, type TrainingPhase, TrainingPosition } from "../../machines/RunState.ts"
 import * as CanonicalJson from "../support/CanonicalJson.ts"
 import { Disk, type DiskError, type DiskShape, readText } from "../support/Disk.ts"
-import { isRecord } from "../support/Records.ts"
+import { isRecord, valueAt } from "../support/Records.ts"
 import * as SafeJson from "../support/SafeJson.ts"
 import * as Checkpoint from "./Checkpoint.ts"
 import * as Journal from "./Journal.ts"
@@ -233,9 +233,6 @@ export const verify = Effect.fn("RunVerification.verify")(function* (
 
 const decodePosition = Schema.decodeUnknownOption(TrainingPosition)
 
-const at = (value: unknown, ...keys: ReadonlyArray<string>): unknown =>
-  keys.reduce<unknown>((inner, key) => (isRecord(inner) ? inner[key] : undefined), value)
-
 /** The digests of weights that a run recorded in a training phase, by step. */
 const recordedWeights = (
   snapshot: unknown,
@@ -244,8 +241,8 @@ const recordedWeights = (
 ): ReadonlyMap<number, string> => {
   const out = new Map<number, string>()
   const positions = [
-    at(snapshot, "children", phase, "snapshot", "context", "position"),
-    at(snapshot, "context", "results", phase)
+    valueAt(snapshot, "children", phase, "snapshot", "context", "position"),
+    valueAt(snapshot, "context", "results", phase)
   ]
   for (const value of positions) {
     const position = decodePosition(value)

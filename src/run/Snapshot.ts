@@ -3,7 +3,6 @@
  * without its actors would wait forever.
  */
 import * as Effect from "effect/Effect"
-import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import type { AnyStateMachine } from "xstate"
 import { AgentContext, agentMachine } from "../../machines/AgentMachine.ts"
@@ -11,6 +10,7 @@ import { EvaluatingContext, evaluatingMachine } from "../../machines/Evaluating.
 import { type CheckpointRef, phases } from "../../machines/RunState.ts"
 import { SearchingContext, searchingMachine } from "../../machines/Searching.ts"
 import { TrainingContext, trainingMachine } from "../../machines/Training.ts"
+import { valueAt } from "../support/Records.ts"
 
 const persisted = <Context>(machine: AnyStateMachine, context: Schema.Codec<Context, unknown>) =>
   Schema.Struct({
@@ -80,16 +80,13 @@ export const checkpointsIn = (snapshot: unknown): ReadonlyArray<CheckpointRef> =
   return Object.values(snapshot).flatMap(checkpointsIn)
 }
 
-const at = (value: unknown, ...keys: ReadonlyArray<string>): unknown =>
-  keys.reduce<unknown>((inner, key) => (Predicate.hasProperty(inner, key) ? inner[key] : undefined), value)
-
 /** Number of scored candidates that a snapshot counts; the log of the search must have at least as many lines. */
 export const evaluationsIn = (snapshot: unknown): number => {
   const searching = ["children", "searching", "snapshot", "context"]
-  const scored = at(snapshot, ...searching, "scored")
+  const scored = valueAt(snapshot, ...searching, "scored")
   const counts = [
-    at(snapshot, "context", "results", "search", "evaluations"),
-    at(snapshot, ...searching, "evaluations")
+    valueAt(snapshot, "context", "results", "search", "evaluations"),
+    valueAt(snapshot, ...searching, "evaluations")
   ].map((count) => (typeof count === "number" ? count : 0))
   return Math.max(counts[0] ?? 0, (counts[1] ?? 0) + (Array.isArray(scored) ? scored.length : 0))
 }
