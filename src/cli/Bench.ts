@@ -21,6 +21,7 @@ import * as Key from "../random/Key.ts"
 import { si } from "../report/Format.ts"
 import { OptimizerConfig } from "../run/RunConfig.ts"
 import * as Trainer from "../run/Trainer.ts"
+import * as TrainingState from "../run/TrainingState.ts"
 import * as Network from "../search-space/Network.ts"
 import type { Genotype, SearchSpaceShape } from "../search-space/SearchSpace.ts"
 import { upperMedian } from "../support/Median.ts"
@@ -129,7 +130,7 @@ const measure = Effect.fn("Bench.measure")(function* (input: Input, space: Searc
   })
   const trained = yield* timed(input.steps, () =>
     Effect.map(Trainer.step(setup, state), ([next]) => {
-      Trainer.disposeReplacedUnsafe(state, next)
+      TrainingState.disposeReplacedUnsafe(state, next)
       state = next
     })
   )

@@ -3,6 +3,7 @@
  * fold over events; the caller keeps the state and writes.
  */
 import type { Phase } from "../../machines/RunState.ts"
+import { phaseTitles } from "../component/Phase.ts"
 import { duration, metric, reviewWords, si } from "../report/Format.ts"
 import type { RunEvent, Stamped } from "../run/RunEvents.ts"
 
@@ -33,12 +34,8 @@ export interface Drawn {
 /** Seconds between two lines within an epoch if there is no terminal. */
 const lineEvery = 10
 
-const titles: Readonly<Record<Phase, string>> = {
-  supernetTraining: "Supernet",
-  searching: "Search",
-  retraining: "Retraining",
-  evaluating: "Evaluation"
-}
+/** Titles of at most ten columns. */
+const titles: Readonly<Record<Phase, string>> = { ...phaseTitles, supernetTraining: "Supernet" }
 
 /**
  * A progress bar of `width` characters.

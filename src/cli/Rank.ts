@@ -28,7 +28,7 @@ import * as RunFolder from "../run/RunFolder.ts"
 import * as RunLayers from "../run/RunLayers.ts"
 import { type Services, services } from "../run/RunServices.ts"
 import * as Snapshot from "../run/Snapshot.ts"
-import * as Trainer from "../run/Trainer.ts"
+import * as TrainingCheckpoint from "../run/TrainingCheckpoint.ts"
 import type { Genotype } from "../search-space/SearchSpace.ts"
 import type { Score } from "../search-strategy/SearchStrategy.ts"
 import { drawManyUnseen } from "../search-strategy/Unseen.ts"
@@ -101,7 +101,7 @@ const supernetOf = Effect.fnUntraced(function* ({ disk, estimator, space }: Serv
   if (estimator.needsSupernet === false) return undefined
   const { digest, file } = yield* weightsFile(disk, source)
   const checkpoint = yield* Checkpoint.read(disk, file, digest)
-  const read = Trainer.weightsFromCheckpoint(file, checkpoint, shapesOf(space.supernet))
+  const read = TrainingCheckpoint.toWeights(file, checkpoint, shapesOf(space.supernet))
   const weights = yield* Effect.acquireRelease(read, ({ criterion, variables }) =>
     Effect.sync(() => [variables.params, variables.stats, criterion].forEach(disposeUnsafe))
   )

@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import { phaseNouns } from "../component/Phase.ts"
 import * as TextTable from "../report/TextTable.ts"
 import * as Load from "../run/Load.ts"
 import * as RunVerification from "../run/RunVerification.ts"
@@ -35,13 +36,6 @@ const temporaryFolder = Effect.acquireRelease(
   Effect.sync(() => mkdtempSync(join(tmpdir(), "osnas-verify-"))),
   (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
 )
-
-const titles: Readonly<Record<RunVerification.Verification["until"], string>> = {
-  supernetTraining: "supernet training",
-  searching: "the search",
-  retraining: "retraining",
-  evaluating: "evaluation"
-}
 
 /** Prints the outcome as text or JSON; fails on a difference. */
 const report = Effect.fnUntraced(function* (
@@ -75,7 +69,7 @@ const whole = Effect.fnUntraced(function* (input: Input) {
   yield* report(
     input,
     verification,
-    `${input.dir}: reproduced, bit for bit, through ${titles[verification.until]}\n${digests}`
+    `${input.dir}: reproduced, bit for bit, through ${phaseNouns[verification.until]}\n${digests}`
   )
 })
 
@@ -97,7 +91,7 @@ const part = Effect.fnUntraced(function* (input: Input, checkpoint: string) {
     steps: Option.getOrUndefined(input.steps)
   }).pipe(Effect.provide(layers))
   const { compared, phase, to } = verification
-  const steps = `steps ${verification.from} to ${to} of ${titles[phase]}`
+  const steps = `steps ${verification.from} to ${to} of ${phaseNouns[phase]}`
   if (compared.length === 0) {
     return yield* new RunFailed({
       reason: `${steps}: nothing to compare with; weights are recorded at the end of every epoch, so use more --steps`

@@ -16,7 +16,7 @@ import * as RealData from "../../tools/RealData.ts"
 import * as Engines from "../engine/Engines.ts"
 import { sizeOf } from "../engine/Shape.ts"
 import * as Checkpoint from "../run/Checkpoint.ts"
-import * as Trainer from "../run/Trainer.ts"
+import * as TrainingCheckpoint from "../run/TrainingCheckpoint.ts"
 import * as MobileFaceNet from "../search-space/MobileFaceNet.ts"
 import * as Network from "../search-space/Network.ts"
 import * as Presets from "../search-space/Presets.ts"
@@ -275,7 +275,7 @@ save_file({"x": x, "y": y}, sys.argv[3])
         )
         const shapes = new Map(Network.parameterSpecs(space.supernet).map(({ name, shape }) => [name, shape]))
         const ours = yield* readFile(at("sgnas.safetensors"))
-        const { variables } = yield* Trainer.weightsFromCheckpoint("sgnas", ours, shapes)
+        const { variables } = yield* TrainingCheckpoint.toWeights("sgnas", ours, shapes)
         const arrays = yield* readFile(at("arrays.safetensors"))
         const values = (name: string) => Checkpoint.toFloat32(arrays.tensors.get(name)!)
         const path = space.network(space.canonical(Array.from({ length: 21 }, () => [0, 1, 2, 3, 0, 1]).flat()))

@@ -10,6 +10,8 @@
  * Phase.phases[0] // => "supernetTraining"
  * Schema.is(Phase.Phase)("evaluating") // => true
  * Schema.is(Phase.TrainingPhase)("searching") // => false
+ * Phase.phaseTitles.evaluating // => "Evaluation"
+ * Phase.phaseNouns.searching // => "the search"
  * ```
  */
 import * as Schema from "effect/Schema"
@@ -25,3 +27,19 @@ export const phases: ReadonlyArray<Phase> = Phase.literals
 export const TrainingPhase = Schema.Literals(["supernetTraining", "retraining"])
 /** A training phase's name. */
 export type TrainingPhase = typeof TrainingPhase.Type
+
+/** The phases as titles. */
+export const phaseTitles: Readonly<Record<Phase, string>> = {
+  supernetTraining: "Supernet training",
+  searching: "Search",
+  retraining: "Retraining",
+  evaluating: "Evaluation"
+}
+
+/** The phases within a sentence. */
+export const phaseNouns: Readonly<Record<Phase, string>> = {
+  supernetTraining: "supernet training",
+  searching: "the search",
+  retraining: "retraining",
+  evaluating: "evaluation"
+}

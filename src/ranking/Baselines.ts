@@ -11,7 +11,7 @@ export const names = ["layers", "flops", "params"] as const
 /** The name of a free prediction. */
 export type BaselineName = (typeof names)[number]
 
-/** Kinds of block that are no layer of their own. */
+/** Kinds of block that do not count as a layer. */
 const empty: ReadonlySet<string> = new Set(["Skip", "Zero"])
 
 /**

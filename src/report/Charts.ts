@@ -340,7 +340,7 @@ export const rankingScatter = (
   )
 }
 
-/** The colours of the page's light theme, for a drawing that stands alone. */
+/** The colours of the page's light theme, for a drawing outside a page. */
 const lightTheme: Readonly<Record<string, string>> = {
   card: "#fff",
   ink: "#1b2030",

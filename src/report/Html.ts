@@ -2,6 +2,7 @@
  * The report as one self-contained HTML page without scripts, fonts or network access. Light or dark, as the reader's system
  * prefers.
  */
+import { phaseTitles } from "../component/Phase.ts"
 import * as Charts from "./Charts.ts"
 import * as DataSummary from "./DataSummary.ts"
 import { choiceLabels, colourOf, escapeText, networkSvg, pathSvg, shapeText } from "./Drawing.ts"
@@ -49,13 +50,6 @@ footer{color:var(--muted);font-size:12.5px;margin-top:26px}
 @media print{body{background:#fff}.card,.tile{break-inside:avoid}}
 `
 
-const phaseNames: Readonly<Record<string, string>> = {
-  supernetTraining: "Supernet training",
-  searching: "Search",
-  retraining: "Retraining",
-  evaluating: "Evaluation"
-}
-
 const tile = (value: string, label: string, lead = false): string =>
   `<div class="tile${lead ? " lead" : ""}"><b>${escapeText(value)}</b><span>${escapeText(label)}</span></div>`
 
@@ -89,7 +83,7 @@ const phases = (data: ReportData): string =>
       const { seconds, state } = phase
       const began = state !== "waiting" && state !== "skipped"
       const words = state === "done" ? duration(seconds) : began ? `${state}, ${duration(seconds)}` : state
-      return `<div class="phase ${state}">${escapeText(phaseNames[phase.phase] ?? phase.phase)}<span>${words}</span></div>`
+      return `<div class="phase ${state}">${escapeText(phaseTitles[phase.phase])}<span>${words}</span></div>`
     })
     .join("")}</div>`
 

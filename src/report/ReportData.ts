@@ -1,5 +1,6 @@
 /** The data of a report, of a run in any state. Plain data, read from the run folder. */
 
+import type { Phase } from "../component/Phase.ts"
 import type { Ranking } from "../ranking/Ranking.ts"
 import type { LearningReview } from "../search-strategy/SearchStrategy.ts"
 import type { DataSummary } from "./DataSummary.ts"
@@ -67,7 +68,7 @@ export interface FoundArchitecture {
 
 /** A phase of the run and how long it took. */
 export interface PhaseTime {
-  readonly phase: string
+  readonly phase: Phase
   /** `paused` and `failed`: it began, and the run stopped in it. */
   readonly state: "done" | "running" | "paused" | "failed" | "waiting" | "skipped"
   readonly seconds: number

@@ -2,10 +2,11 @@
  * What may change when a run is resumed. An option may change as long as no recorded result depends on it, and so may a
  * user's module; all other options, the data and the engine must be those that the run began with.
  */
-import * as Predicate from "effect/Predicate"
 import type * as Schema from "effect/Schema"
 import { type Phase, phases } from "../../machines/RunState.ts"
 import * as OptionKind from "../component/OptionKind.ts"
+import { phaseNouns } from "../component/Phase.ts"
+import { valueAt } from "../support/Records.ts"
 import * as Identity from "./Identity.ts"
 
 /** What a run has recorded so far. */
@@ -15,9 +16,6 @@ export interface Recorded {
   /** Whether an architecture was scored: the results then depend on the estimator's options. */
   readonly scored: boolean
 }
-
-const at = (value: unknown, ...keys: ReadonlyArray<string>): unknown =>
-  keys.reduce<unknown>((inner, key) => (Predicate.hasProperty(inner, key) ? inner[key] : undefined), value)
 
 const present = (value: unknown): boolean => value !== undefined && value !== null
 
@@ -35,18 +33,19 @@ const present = (value: unknown): boolean => value !== undefined && value !== nu
  * ```
  */
 export const recordedIn = (snapshot: Schema.Json, scoredLines: number): Recorded => {
-  const context = (phase: Phase) => at(snapshot, "children", phase, "snapshot", "context")
-  const results = at(snapshot, "context", "results")
+  const context = (phase: Phase) => valueAt(snapshot, "children", phase, "snapshot", "context")
+  const results = valueAt(snapshot, "context", "results")
   const scored = scoredLines > 0
   const uses: Readonly<Record<Phase, boolean>> = {
-    supernetTraining: present(at(results, "supernetTraining")) || present(at(context("supernetTraining"), "position")),
+    supernetTraining:
+      present(valueAt(results, "supernetTraining")) || present(valueAt(context("supernetTraining"), "position")),
     searching:
       scored ||
-      present(at(results, "search", "evaluations")) ||
-      present(at(context("searching"), "state")) ||
-      present(at(context("searching"), "learning")),
-    retraining: present(at(results, "retraining")) || present(at(context("retraining"), "position")),
-    evaluating: present(at(results, "evaluation"))
+      present(valueAt(results, "search", "evaluations")) ||
+      present(valueAt(context("searching"), "state")) ||
+      present(valueAt(context("searching"), "learning")),
+    retraining: present(valueAt(results, "retraining")) || present(valueAt(context("retraining"), "position")),
+    evaluating: present(valueAt(results, "evaluation"))
   }
   return { phases: new Set(phases.filter((phase) => uses[phase])), scored }
 }
@@ -72,13 +71,6 @@ export interface JudgeOptions {
 
 const section = "config."
 
-const phaseNames: Readonly<Record<Phase, string>> = {
-  supernetTraining: "supernet training",
-  searching: "the search",
-  retraining: "retraining",
-  evaluating: "evaluation"
-}
-
 const whyRefused = (path: string, { kinds, learnsWithSupernet, recorded }: JudgeOptions): string | undefined => {
   const kind = OptionKind.at(kinds, path)
   if (kind.kind !== "later") return "another value makes another run"
@@ -86,7 +78,7 @@ const whyRefused = (path: string, { kinds, learnsWithSupernet, recorded }: Judge
   if (top === "estimator") return recorded.scored ? "architectures were scored with it" : undefined
   const withSupernet = learnsWithSupernet && (top === "searchStrategy" || top === "budget")
   const phase = withSupernet ? "supernetTraining" : kind.phase
-  return recorded.phases.has(phase) ? `${phaseNames[phase]} has recorded results with it` : undefined
+  return recorded.phases.has(phase) ? `${phaseNouns[phase]} has recorded results with it` : undefined
 }
 
 /** The digests of an identity's data: of what the dataflow has read, and of paths and sizes. */
@@ -117,6 +109,7 @@ const haveSameListing = (began: Schema.Json, now: Schema.Json): boolean => {
  *
  * ```ts
  * import * as OptionKind from "../component/OptionKind.ts"
+import { phaseNouns } from "../component/Phase.ts"
  * import * as Resumption from "./Resumption.ts"
  * import { RunConfig } from "./RunConfig.ts"
  *
