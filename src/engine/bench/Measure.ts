@@ -1,4 +1,4 @@
-/** Measurements of the embedded engine's kernels: one piece of work, or a block with the kernels it is made of. */
+/** Measures the embedded engine's kernels: one piece of work, or a block with its kernels. */
 import * as tf from "@tensorflow/tfjs-core"
 import type { ConvStage } from "../ConvChain.ts"
 import { convChain, outputSide, weightShape } from "../ConvChainOps.ts"
@@ -9,10 +9,10 @@ import { numbers, type Work } from "./Works.ts"
 
 const median = (values: ReadonlyArray<number>): number => [...values].sort((a, b) => a - b)[values.length >> 1] ?? 0
 
-/** Repetitions at least. */
+/** Minimum number of repetitions. */
 const REPETITIONS = 5
 
-/** Measures a piece of work for about `seconds`: only the time inside kernels counts, from where the work starts to count. */
+/** Measures a piece of work for about `seconds`: only time inside kernels counts, and only after the work calls `start`. */
 export const measure = (backend: SimdBackend, work: Work, machine: Limits, seconds: number): KernelMeasurement => {
   const { runtime } = backend
   let inside = 0
@@ -76,7 +76,7 @@ class BlockTimes {
     this.#products.clear()
   }
 
-  /** Ends a pass; the first repetition, which warms up, is not kept. */
+  /** Ends a pass; drops the first repetition, which warms up. */
   end(pass: Pass, keep: boolean): void {
     const add = (name: string, milliseconds: number): void => {
       if (keep) this.times[pass].set(name, [...(this.times[pass].get(name) ?? []), milliseconds / 1000])
@@ -143,7 +143,7 @@ const runBlock = (backend: SimdBackend, block: BlockCase, batch: number, seconds
   return found
 }
 
-/** Measures a block forward and backward: its whole, and each of its kernels. */
+/** Measures a block forward and backward: as a whole, and each of its kernels. */
 export const measureBlock = (
   backend: SimdBackend,
   block: BlockCase,
