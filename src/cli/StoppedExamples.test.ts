@@ -41,7 +41,7 @@ describe("examples on folders of images", () => {
         return { folder: train, testFolder: test }
       }
     ]
-  ] as const)("%s is taken up, and verified", { timeout: 300_000 }, async (file, make) => {
+  ] as const)("%s is resumed and verified", { timeout: 300_000 }, async (file, make) => {
     const folder = join(home, file.replaceAll("/", "-"))
     const data = await make(join(folder, "data"))
     const { outcomes, stop, taken, whole } = await Effect.runPromise(
