@@ -1,4 +1,4 @@
-/** Every command that the README and the pages print is run as it is printed, or stands in a list that says why not. */
+/** Every command that the README and the pages print is run as it is printed, or is in a list that says why not. */
 import { cpSync, globSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join, resolve } from "node:path"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
@@ -41,6 +41,8 @@ const shortened = (line: string): string =>
     .replaceAll("runs/NAME", "runs/quickstart")
     .replace("runs/quickstart --set retraining.epochs=60", "runs/searched --set retraining.epochs=2")
     .replace(/^(osnas run\b(?!.*--quick).*)$/, "$1 --quick")
+    .replace(/^(osnas run\b(?!.*--max-evaluations).*)$/, "$1 --max-evaluations 3")
+    .replace(/^(osnas compare-searchers\b.*?)(?: --seeds \d+)?$/, "$1 --seeds 5")
     .replace(/^(osnas init\b(?!.*--no-install).*)$/, "$1 --no-install")
     .replace(/^(osnas bench\b.*)--batch 64(.*)$/, "$1--batch 4 --steps 1$2")
 
