@@ -17,12 +17,15 @@ import * as StoppedExample from "./StoppedExample.ts"
 const elsewhere: ReadonlySet<string> = new Set([
   "osnaslib/face-triplet-evolution.yaml",
   "osnaslib/imagenet.yaml",
+  "cifar100.yaml",
   "osnaslib/faces-fbnet-l.yaml",
   "osnaslib/faces-mobilefacenet.yaml",
   "osnaslib/faces-proxylessnas.yaml",
   "osnaslib/faces-spos.yaml",
   "osnaslib/fbnet-l-cifar100.yaml",
-  "osnaslib/sgnas-cifar100.yaml"
+  "osnaslib/mobilefacenet-cifar100.yaml",
+  "osnaslib/sgnas-cifar100.yaml",
+  "osnaslib/uniform-evolution.yaml"
 ])
 
 const all = globSync("**/*.yaml", { cwd: StoppedExample.folder }).sort()
