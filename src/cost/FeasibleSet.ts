@@ -86,6 +86,33 @@ const roundedScale = (layers: ReadonlyArray<ReadonlyArray<number>>, min: number,
   }
 }
 
+/** The costs of a space in integers, and the architectures of the band counted in them. */
+type Counted = readonly [Scale, Counting.Counting]
+
+const countBand = (layers: ReadonlyArray<ReadonlyArray<number>>, min: number, max: number): Counted => {
+  const exact = exactScale(layers, min, max)
+  if (exact !== undefined) return [exact, Counting.make(exact.layers, exact.min, exact.max)]
+  for (const cells of [2 ** 14, 2 ** 17]) {
+    const scale = roundedScale(layers, min, max, cells)
+    const counting = Counting.make(scale.layers, scale.min, scale.max)
+    if (counting.count > 0n) return [scale, counting]
+  }
+  const scale = roundedScale(layers, min, max, 2 ** 20)
+  return [scale, Counting.make(scale.layers, scale.min, scale.max)]
+}
+
+/**
+ * The latest count. A run needs the same set when it is checked, assembled and searched, and counting a large space takes
+ * seconds. The search keeps its set anyway, so remembering one count costs no memory of its own.
+ */
+let latest: { readonly band: string; readonly counted: Counted } | undefined
+
+const countOnce = (layers: ReadonlyArray<ReadonlyArray<number>>, min: number, max: number): Counted => {
+  const band = [min, max, ...layers.map((layer) => layer.join())].join(";")
+  if (latest?.band !== band) latest = { band, counted: countBand(layers, min, max) }
+  return latest.counted
+}
+
 const uniform = (counting: Counting.Counting, genotype: (choice: Array<number>) => Genotype): ArchitectureSet => {
   const at = (rank: bigint) => genotype(counting.at(rank))
   return { count: counting.count, at, sample: (key) => at(Key.bigint(key, counting.count)) }
@@ -127,18 +154,7 @@ export const make = (
   const infeasible = () => Result.fail(new BudgetInfeasible({ space: space.name, ...budget, smallest, largest }))
   if (!(budget.min <= budget.max && budget.min <= largest && budget.max >= smallest)) return infeasible()
 
-  const count = (): readonly [Scale, Counting.Counting] => {
-    const exact = exactScale(layers, min, max)
-    if (exact !== undefined) return [exact, Counting.make(exact.layers, exact.min, exact.max)]
-    for (const cells of [2 ** 14, 2 ** 17]) {
-      const scale = roundedScale(layers, min, max, cells)
-      const counting = Counting.make(scale.layers, scale.min, scale.max)
-      if (counting.count > 0n) return [scale, counting]
-    }
-    const scale = roundedScale(layers, min, max, 2 ** 20)
-    return [scale, Counting.make(scale.layers, scale.min, scale.max)]
-  }
-  const [scale, counting] = count()
+  const [scale, counting] = countOnce(layers, min, max)
   if (counting.count === 0n) return infeasible()
 
   const cost = (genotype: Genotype) =>

@@ -169,7 +169,12 @@ export const load = Effect.fn("FashionMnist.load")(function* (folder: string | n
 /** Every grey byte three times. */
 const inThreeChannels = ({ labels, pixels }: ImageBytes): ImageBytes => {
   const out = InMemory.sharedBytes(3 * pixels.length)
-  for (let at = 0; at < pixels.length; at += 1) out.fill(pixels[at]!, 3 * at, 3 * at + 3)
+  for (let at = 0; at < pixels.length; at += 1) {
+    const value = pixels[at]!
+    out[3 * at] = value
+    out[3 * at + 1] = value
+    out[3 * at + 2] = value
+  }
   return { labels, pixels: out }
 }
 
