@@ -93,7 +93,7 @@ describe("every configuration of examples/", () => {
     const { code, output } = await sandbox.shell(`npx osnas run ${example} --quick`)
     sandbox.remove()
     if (code !== 0) throw new Error(output)
-    expect(output).toContain("the data of cifar100 are not here")
+    expect(output).toContain("Dataset cifar100 not found")
     expect(output).toMatch(/Found architecture 2,1,0,1[\s\S]*top1/)
   })
 })

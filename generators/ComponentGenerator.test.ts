@@ -29,7 +29,7 @@ describe("names", () => {
     ["naïve", "letters and digits"],
     ["-x", "letters and digits"],
     ["x.ts", "letters and digits"],
-    ["a".repeat(65), "are enough"]
+    ["a".repeat(65), "expected at most"]
   ])("refuses %j: %s", (given, reason) => {
     const made = Names.make(given, undefined)
     expect(Result.isFailure(made) && made.failure.message).toContain(reason)
@@ -43,7 +43,7 @@ describe("names", () => {
     expect(Result.isFailure(Names.make("mynas", given))).toBe(true)
   })
 
-  it("never lets anything through that is no plain name", () => {
+  it("accepts only plain names", () => {
     fc.assert(
       fc.property(fc.oneof(fc.string(), fc.string({ unit: "grapheme" }), name), (given) => {
         const made = Names.make(given, undefined)
@@ -75,7 +75,7 @@ describe("requests", () => {
   })
 
   it.each(Object.entries(ComponentGenerator.kinds).filter(([, kind]) => kind !== "engine"))(
-    "starts from every %s that ships (a new one belongs into Derived.ts)",
+    "starts from every %s that ships (add new ones to Derived.ts)",
     (kindName, kind) => {
       const starts = ComponentGenerator.starts(kindName as ComponentGenerator.KindName)
       const others = Object.keys(Derived.notStarted[kind] ?? {})
@@ -83,13 +83,13 @@ describe("requests", () => {
     }
   )
 
-  it("says why a space in YAML is nothing to start from", () => {
+  it("says why it does not start from a space in YAML", () => {
     const made = ComponentGenerator.generate({ kind: "search-space", name: "mine", from: "macro" })
     expect(Result.isFailure(made) && made.failure.message).toContain("leave --from out")
   })
 })
 
-describe("what is made", () => {
+describe("generated files", () => {
   let sandbox: Sandbox.Sandbox
   beforeAll(() => {
     sandbox = Sandbox.make()

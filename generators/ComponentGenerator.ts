@@ -1,8 +1,8 @@
 /**
- * The generator: from a kind and names to the files of a component. Pure; who calls it writes the files.
+ * Generates the files of a component from its kind and names. Pure: the caller writes the files.
  *
- * A template may bind names of its own in the files it makes. An identifier that meant something there already is
- * refused, so that what is made always compiles.
+ * The generated files bind names of their own. An identifier that they use already is refused, so that generated files always
+ * compile.
  */
 import * as Result from "effect/Result"
 import type { ComponentKind } from "../src/component/Component.ts"
@@ -33,26 +33,26 @@ const minimal: { readonly [K in ComponentKind]: Template.Template } = {
 
 export { descriptions, type KindName, kindNames, kinds } from "./Kinds.ts"
 
-/** What is asked of the generator. */
+/** What to generate. */
 export interface Request {
   readonly kind: KindName
   readonly name: string
-  /** The namespace that tests import the component as; default: the name in one word. */
+  /** The namespace that tests import the component as; default: made from the name. */
   readonly identifier?: string | undefined
   /** A shipped component to start from; default: a minimal one. */
   readonly from?: string | undefined
 }
 
-/** What it gives. */
+/** The generated files. */
 export interface Generated {
   readonly names: Names.Names
-  /** Paths relative to where components live. The first is the component's module. */
+  /** Paths relative to the folder of the components. The first is the component's module. */
   readonly files: ReadonlyArray<Template.GeneratedFile>
-  /** How a configuration names it; `path` is the module's, from there. */
+  /** The section of a configuration that names it; `path` is the module's, relative to the configuration. */
   readonly yaml: (path: string) => string
 }
 
-/** Shipped components of a kind that can be started from. */
+/** Shipped components of a kind that --from takes. */
 export const starts = (kind: KindName): ReadonlyArray<string> => Object.keys(Derived.shipped[kinds[kind]])
 
 const templateOf = ({ from, kind }: Request): Result.Result<Template.Template, Names.NameError> => {
@@ -68,16 +68,16 @@ const templateOf = ({ from, kind }: Request): Result.Result<Template.Template, N
     why !== undefined
       ? why
       : known.length === 0
-        ? `no shipped ${kind} can be started from`
-        : `no ${kind} of that name can be started from${guess === undefined ? "" : `; did you mean ${guess}?`} (there are ${known.join(", ")})`
+        ? `--from does not take a shipped ${kind}`
+        : `there is no ${kind} of that name to start from${guess === undefined ? "" : `; did you mean ${guess}?`} (there are ${known.join(", ")})`
   return Result.fail(new Names.NameError({ flag: "--from", name: from, reason }))
 }
 
-/** The name that no component has: files made with it show what a template itself binds. */
+/** A name that no component has: files generated with it show which names the template itself binds. */
 const nobody: Names.Names = { name: "nobody", identifier: "Nobody0" }
 
 /**
- * Makes the files of a component.
+ * Generates the files of a component.
  *
  * **Example** (A searcher's files)
  *
@@ -100,7 +100,7 @@ export const generate = (request: Request): Result.Result<Generated, Names.NameE
         new Names.NameError({
           flag: "--class",
           name: names.identifier,
-          reason: "the files that are made use that name already; choose another with --class"
+          reason: "the generated files use that name already; choose another with --class"
         })
       )
     }

@@ -1,6 +1,6 @@
 /**
- * Components that start from a shipped one. A search space that is data is written out as data; anything else wraps the
- * shipped component, whose functions are replaced one by one.
+ * Templates that start from a shipped component. A search space that is data is written out as data; for any other component
+ * the template wraps the shipped one, and you replace its functions one by one.
  */
 import type { ComponentKind } from "../src/component/Component.ts"
 import * as FbNet from "../src/search-space/FbNet.ts"
@@ -12,29 +12,29 @@ import * as Tiny from "../src/search-space/Tiny.ts"
 import { section, type Template } from "./Template.ts"
 import * as SearchSpaceTemplate from "./templates/SearchSpace.ts"
 
-/** Where a shipped component is in the public interface: its namespace, and its export there. */
+/** A shipped component in the public interface: its namespace, and its export there. */
 export interface Shipped {
   readonly namespace: string
   readonly member: string
-  /** The description of a search space that is data. */
+  /** The spec of a search space that is data. */
   readonly macro?: (() => MacroSpec) | undefined
-  /** Options that its tests give it, as code, where the defaults of its kind would not do. */
+  /** Options in its tests, as code, if the defaults of its kind do not suit it. */
   readonly options?: string | undefined
-  /** Data that its tests write, as code that binds `folder`, where none ship. */
+  /** Data that its tests write, as code that uses `folder`, if it needs data that do not ship. */
   readonly sample?: Sample | undefined
-  /** Sections of its tests' configuration that are not those of every kind, as code by key. */
+  /** More sections for the configuration of its tests, as code by key. */
   readonly sections?: Readonly<Record<string, string>> | undefined
 }
 
-/** Code that writes data to test with into a new folder, `folder`; `options` are those of a dataflow that reads it. */
+/** Code that writes test data into the new folder `folder`, and the options of a dataflow that reads it. */
 interface Sample {
-  /** What it takes of `node:fs`. */
+  /** Functions of `node:fs` that it uses. */
   readonly uses: ReadonlyArray<string>
   readonly write: string
   readonly options: string
 }
 
-/** Grey images of 16 x 16 pixels, no two alike: `groups` are folders of so many each. */
+/** Different grey images of 16 x 16 pixels, `each` of them per folder in `groups`. */
 const images = (groups: ReadonlyArray<string>, each: number, options: string): Sample => ({
   uses: ["mkdirSync"],
   write: `const groups = ${JSON.stringify(groups).replaceAll(",", ", ")}
@@ -48,7 +48,7 @@ groups.forEach((group, place) => {
   options
 })
 
-/** Records of CIFAR's binary files, with so many label bytes. */
+/** Records of CIFAR's binary files, with the given number of label bytes. */
 const records = (labelBytes: 1 | 2): Sample => ({
   uses: [],
   write: `const record = ${3072 + labelBytes}
@@ -64,13 +64,13 @@ const people = images(
   10,
   'folder, testPeople: ["emil", "fred"], size: 16, channels: 1, supernetFraction: 0.5, prefetch: 0'
 )
-const byGradient = { searchStrategy: '{ name: "softmax-differentiable", warmupEpochs: 0 }' }
+const gradientBased = { searchStrategy: '{ name: "softmax-differentiable", warmupEpochs: 0 }' }
 const faceAgent = { trainingAgent: '{ name: "face-recognition" }' }
 
 const at = (namespace: string, more: Partial<Shipped> = {}): Shipped => ({ namespace, member: "component", ...more })
 const stem = { stemStride: 2 } as const
 
-/** Every shipped component that can be started from, by kind and name. */
+/** Every shipped component that --from takes, by kind and name. */
 export const shipped: { readonly [K in ComponentKind]: Readonly<Record<string, Shipped>> } = {
   searchSpace: {
     tiny: at("Tiny", { macro: () => Tiny.macro(stem) }),
@@ -91,7 +91,7 @@ export const shipped: { readonly [K in ComponentKind]: Readonly<Record<string, S
   trainingStrategy: {
     uniform: at("Uniform"),
     fair: at("Fair"),
-    differentiable: at("DifferentiableTraining", { sections: byGradient })
+    differentiable: at("DifferentiableTraining", { sections: gradientBased })
   },
   searchStrategy: {
     evolution: at("Evolution"),
@@ -112,7 +112,7 @@ export const shipped: { readonly [K in ComponentKind]: Readonly<Record<string, S
     "cross-entropy": at("CrossEntropy"),
     focal: at("Focal"),
     angular: at("Angular"),
-    // A wide margin: the loss has a kink where a triplet begins to violate it, and differences there are no gradients.
+    // A wide margin: where a triplet begins to violate it, the loss has a kink and finite differences are not gradients.
     triplet: at("Triplet", { options: "{ margin: 60, normalise: false }" })
   },
   dataflow: {
@@ -139,22 +139,22 @@ export const shipped: { readonly [K in ComponentKind]: Readonly<Record<string, S
   engine: {}
 }
 
-/** Components that ship and cannot be started from, and what serves instead. */
+/** Shipped components that --from does not take, and the reason. */
 export const notStarted: { readonly [K in ComponentKind]?: Readonly<Record<string, string>> } = {
-  searchSpace: { macro: "it is a space written in YAML, with nothing of its own to change: leave --from out" }
+  searchSpace: { macro: "it is a space written in YAML and has nothing to change: leave --from out" }
 }
 
-/** What a wrapped component of a kind is made of. */
+/** The parts of a wrapped component, by kind. */
 interface Contract {
-  /** Namespace of the contract, and name of its service in there. */
+  /** Namespace of the contract, and the name of its service there. */
   readonly service: string
-  /** An override that changes nothing, as code. */
+  /** An override without effect, as code. */
   readonly override: string
   /** The check of its laws, as code; `service` is the component. */
   readonly laws: string
-  /** Options that the tests give it, as code, so that they take no time; default none. */
+  /** Options that keep its tests fast, as code; default none. */
   readonly options?: string | undefined
-  /** More that the law test imports from `osnas`. */
+  /** Further imports of the law test from `osnas`. */
   readonly imports?: ReadonlyArray<string> | undefined
 }
 
@@ -203,7 +203,7 @@ const contracts: { readonly [K in Exclude<ComponentKind, "engine">]: Contract } 
   }
 }
 
-/** What the law test reads of the run besides the component itself. */
+/** Lines of the law test that get other services of the run. */
 const reads = (kind: Exclude<ComponentKind, "engine">): ReadonlyArray<string> => {
   switch (kind) {
     case "trainingStrategy":
@@ -232,7 +232,7 @@ const wrapped = (kind: Exclude<ComponentKind, "engine">, from: string, found: Sh
   const { sample } = found
   const ofSample = kind === "dataflow" && sample !== undefined ? `{ ${sample.options} }` : undefined
   const given = ofSample ?? found.options ?? contracts[kind].options ?? "{}"
-  // As the formatter would have it: what is too long for a line stands in a line of its own.
+  // As the formatter has it: options that do not fit into one line are broken, one per line.
   const options =
     given.length > 60 ? given.replace(/^\{ (.*) \}$/, "{\n  $1\n}").replaceAll(/, (?=\w+:)/g, ",\n  ") : given
   const sections: Readonly<Record<string, string>> = {
@@ -252,7 +252,7 @@ import { join } from "node:path"
   const data =
     sample === undefined
       ? ""
-      : `/** A little data to test with. */
+      : `/** Some test data. */
 const folder = mkdtempSync(join(tmpdir(), "${from}-"))
 afterAll(() => rmSync(folder, { recursive: true }))
 ${sample.write}
@@ -264,7 +264,7 @@ ${sample.write}
     identifier: string
   ) => `${data}const options = Schema.decodeUnknownSync(${identifier}.Options)(${options})
 
-/** A whole run that the component is part of. */
+/** A run that uses the component. */
 const agent = MainAgent.make(
   {
     name: "test",
@@ -279,7 +279,7 @@ ${Object.entries(sections)
   return {
     kind,
     module: ({ name }) => `/**
- * The component \`${name}\`, made from \`${from}\`: replace any of its functions; what is left out stays as it was.
+ * The component \`${name}\`, made from \`${from}\`: replace any of its functions and keep the rest.
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -290,14 +290,14 @@ export const Options = ${namespace}.${member}.options
 /** Options beside \`name\` in a configuration. */
 export type Options = typeof Options.Type
 
-/** The shipped component with functions of your own in the place of its. */
+/** The shipped component with functions of your own in place of its own. */
 export const derive = (base: ${service}.${service}Shape): ${service}.${service}Shape => ({
   ...base,
   name: "${name}",
   ${override}
 })
 
-/** The component, as configurations name it. */
+/** The component that configurations name. */
 export const component = define({
   kind: "${kind}",
   name: "${name}",
@@ -317,7 +317,7 @@ import * as ${identifier} from "./${name}.ts"
 
 ${agent(identifier)}
 
-it("is part of a run in the place of ${from}", async () => {
+it("is part of a run in place of ${from}", async () => {
   const made = await Effect.runPromise(agent)
   const found = await Effect.runPromise(
     Effect.map(${service}.${service}, (service) => service.name).pipe(Effect.provide(MainAgent.layer(made)))
@@ -349,7 +349,7 @@ ${reads(kind)
   }
 }
 
-/** The template that starts from a shipped component; undefined where none of that name can be started from. */
+/** The template that starts from a shipped component; undefined if --from does not take the name. */
 export const template = (kind: ComponentKind, from: string): Template | undefined => {
   const found = Object.hasOwn(shipped[kind], from) ? shipped[kind][from] : undefined
   if (found === undefined || kind === "engine") return undefined

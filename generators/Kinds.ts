@@ -1,4 +1,4 @@
-/** The kinds of component there are, as the command line writes them. */
+/** The kinds of components, as the command line writes them. */
 import type { ComponentKind } from "../src/component/Component.ts"
 
 /** Kinds as the command line writes them. */
@@ -18,14 +18,14 @@ export type KindName = keyof typeof kinds
 /** Kinds as the command line writes them, in the order they are listed. */
 export const kindNames = Object.keys(kinds) as ReadonlyArray<KindName>
 
-/** What each kind decides, in a line. */
+/** What each kind of component decides, in one line. */
 export const descriptions: Readonly<Record<KindName, string>> = {
-  "search-space": "the candidate networks, and how supernet and stand-alone network are built",
+  "search-space": "the set of architectures, and how its supernet and networks are built",
   "training-strategy": "which paths of the supernet a training step trains",
-  "search-strategy": "which architectures to look at, and which one wins under the budget",
+  "search-strategy": "which architectures to evaluate, and which one is the best under the budget",
   criterion: "the loss",
   dataflow: "images in, batches out",
-  "training-agent": "what a task is: its training step and its metrics",
-  estimator: "how a candidate is scored",
-  engine: "what tensors are computed by"
+  "training-agent": "the task: its training step and its metrics",
+  estimator: "how an architecture is scored",
+  engine: "how tensors are computed"
 }

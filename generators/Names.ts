@@ -1,11 +1,11 @@
 /**
- * The names of a component that is to be: as configurations write it, as its module's file, as programs import it.
- * Whatever is no plain identifier is refused with the reason, so that a name never becomes a path or a broken program.
+ * The names of a new component: in configurations, of its file, and as programs import it. Anything but a plain identifier is
+ * refused with the reason, so that a name never becomes a path or a broken program.
  */
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 
-/** A name that cannot be one, and what would be right. */
+/** An invalid name, and what would be right. */
 export class NameError extends Schema.TaggedError<NameError>()("NameError", {
   flag: Schema.String,
   name: Schema.String,
@@ -18,13 +18,13 @@ export class NameError extends Schema.TaggedError<NameError>()("NameError", {
 
 /** The names of a component. */
 export interface Names {
-  /** `my-searcher`: in configurations, and its module's file without the ending. */
+  /** `my-searcher`: the name in configurations, and of its file without the ending. */
   readonly name: string
   /** `MySearcher`: the namespace that tests and programs import it as. */
   readonly identifier: string
 }
 
-/** Words that mean something to JavaScript or TypeScript already, in lower case. */
+/** Reserved words of JavaScript and TypeScript, in lower case. */
 export const reservedWords: ReadonlySet<string> = new Set(
   `abstract any arguments as async await bigint boolean break case catch class const constructor continue debugger
   declare default delete do else enum eval export extends false finally for from function get global globalthis if
@@ -70,15 +70,15 @@ export const make = (name: string, identifier: string | undefined): Result.Resul
     )
   }
   if (name.length > longest)
-    return refuse("--name", name, `it has ${name.length} characters, and ${longest} are enough`)
+    return refuse("--name", name, `it has ${name.length} characters; expected at most ${longest}`)
   if (reservedWords.has(name.toLowerCase())) return refuse("--name", name, "it is a reserved word of the language")
-  if (devices.test(name.toLowerCase())) return refuse("--name", name, "Windows keeps that name for a device")
+  if (devices.test(name.toLowerCase())) return refuse("--name", name, "Windows reserves that name for a device")
   const chosen = identifier ?? pascal(name)
   if (!/^[A-Z][A-Za-z0-9]*$/.test(chosen)) {
     return refuse("--class", chosen, "expected letters and digits, beginning with a capital letter, as MySearcher")
   }
   if (chosen.length > longest) {
-    return refuse("--class", chosen, `it has ${chosen.length} characters, and ${longest} are enough`)
+    return refuse("--class", chosen, `it has ${chosen.length} characters; expected at most ${longest}`)
   }
   if (identifier !== undefined && reservedWords.has(chosen.toLowerCase())) {
     return refuse("--class", chosen, "it is a reserved word of the language")

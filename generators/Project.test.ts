@@ -14,7 +14,7 @@ describe("osnas init", () => {
   afterAll(() => sandbox.remove())
   const init = (...args: ReadonlyArray<string>) => sandbox.run(Sandbox.scripts.osnas, ["init", ...args, "--no-install"])
 
-  it.each(kindNames)("makes a project with %s whose configuration is right", { timeout: 60_000 }, async (kind) => {
+  it.each(kindNames)("creates a project with %s whose configuration is valid", { timeout: 60_000 }, async (kind) => {
     const versions = { effect: "4.1.0" }
     const files = Project.files({ name: "demo", kind, osnas: "0.1.0", versions })
     for (const { content, path } of Result.getOrThrow(files)) sandbox.write(`made-${kind}/${path}`, content)
@@ -24,7 +24,7 @@ describe("osnas init", () => {
     expect(code).toBe(0)
   })
 
-  it("makes a project that passes its tests, its types and a quick run", { timeout: 300_000 }, async () => {
+  it("creates a project that passes its tests, its type check and a quick run", { timeout: 300_000 }, async () => {
     const made = await init("demo", "--with", "search-strategy")
     expect(made.output).toContain("npx osnas run search.yaml --quick")
     expect(made.code).toBe(0)
@@ -42,7 +42,7 @@ describe("osnas init", () => {
     expect(existsSync(join(folder, "runs/demo-quick/network.safetensors"))).toBe(true)
   })
 
-  it("writes into no folder that holds something", async () => {
+  it("does not write into a folder that is not empty", async () => {
     sandbox.write("full/file.txt", "mine")
     const { code, output } = await init("full")
     expect(code).toBe(2)
@@ -51,7 +51,7 @@ describe("osnas init", () => {
     expect((await init("full/file.txt")).output).toContain("file.txt is a file; expected a folder")
   })
 
-  it("names the package after its folder, as npm allows", () => {
+  it("names the package after its folder, with a name that npm accepts", () => {
     expect(Project.packageName("My Search (2)")).toBe("my-search-2")
     expect(Project.packageName("...")).toBe("search")
   })
@@ -75,7 +75,7 @@ describe("osnas generate", () => {
     expect(existsSync(join(sandbox.folder, "src"))).toBe(false)
   })
 
-  it("overwrites nothing without --force, not even a part", async () => {
+  it("overwrites nothing without --force, and then writes no file", async () => {
     sandbox.write("src/mine.laws.test.ts", "mine")
     const refused = await generate("criterion", "--name", "mine")
     expect(refused.code).toBe(2)
@@ -87,14 +87,14 @@ describe("osnas generate", () => {
     expect(readFileSync(join(sandbox.folder, "src/mine.laws.test.ts"), "utf8")).toContain("CriterionLaws")
   })
 
-  it("shows without writing", async () => {
+  it("prints the files without writing", async () => {
     const { code, output } = await generate("search-space", "--name", "mynas", "--class", "MyNAS", "--dry-run")
     expect(code).toBe(0)
     expect(output).toContain('import * as MyNAS from "./mynas.ts"')
     expect(existsSync(join(sandbox.folder, "src/mynas.ts"))).toBe(false)
   })
 
-  it("lists what there is", async () => {
+  it("lists the kinds and starting points", async () => {
     const { output } = await generate("--list")
     for (const kind of kindNames) expect(output).toContain(kind)
     expect(output).toContain("proxylessnas")

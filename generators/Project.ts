@@ -1,10 +1,10 @@
-/** A project from nothing: the files of a folder that searches with one component of its own. Pure. */
+/** The files of a new project that searches with one component of its own. Pure. */
 import * as Result from "effect/Result"
 import * as ComponentGenerator from "./ComponentGenerator.ts"
 import type { NameError } from "./Names.ts"
 import type { GeneratedFile } from "./Template.ts"
 
-/** What a project is made from. */
+/** What a project is generated from. */
 export interface ProjectRequest {
   /** Name of the package. */
   readonly name: string
@@ -12,11 +12,11 @@ export interface ProjectRequest {
   readonly kind: ComponentGenerator.KindName
   /** Where npm finds osnas: a version, or `file:…`. */
   readonly osnas: string
-  /** Versions of what osnas stands on, by package: those it was tested with. */
+  /** Versions of the packages that osnas was tested with, by package. */
   readonly versions: Readonly<Record<string, string>>
 }
 
-/** Packages a component imports beside osnas. */
+/** Packages that a component imports besides osnas. */
 const dependencies = ["@tensorflow/tfjs-backend-cpu", "@tensorflow/tfjs-core", "effect"]
 
 /** Packages for types and tests. */
@@ -27,7 +27,7 @@ export const packages: ReadonlyArray<string> = [...dependencies, ...devDependenc
 
 const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`
 
-/** A name that npm accepts, made from a folder's. */
+/** A name that npm accepts, made from the name of a folder. */
 export const packageName = (folder: string): string => {
   const plain = folder
     .toLowerCase()
@@ -53,7 +53,7 @@ const packageJson = ({ name, osnas, versions }: ProjectRequest): string => {
   })
 }
 
-/** The settings that osnas itself is checked with. */
+/** The compiler settings of osnas itself. */
 export const tsconfig = {
   compilerOptions: {
     target: "ES2024",
@@ -80,17 +80,17 @@ export const tsconfig = {
   include: ["src"]
 }
 
-/** The sections of the configuration, in the order a run goes through them. */
+/** The sections of the configuration, in the order in which a run uses them. */
 const sections: Readonly<Record<string, string>> = {
-  dataflow: `# A balanced subset of Fashion-MNIST that ships with osnas: 28 x 28 pixels, grey, ten kinds of clothes.
+  dataflow: `# A balanced subset of Fashion-MNIST that ships with osnas: 28 x 28 pixels, grey, ten classes of clothes.
 dataflow:
   name: fashion-mnist
   trainLimit: 2000
   testLimit: 500`,
-  searchSpace: `# Six layers, each an inverted residual or skipped.
+  searchSpace: `# Six layers, each an inverted residual or a skip.
 searchSpace:
   name: tiny`,
-  budget: `# At most so many multiply-accumulates.
+  budget: `# At most this many multiply-accumulates.
 budget:
   metric: flops
   max: 2.5e6`,
@@ -124,21 +124,21 @@ ${Object.values(parts).join("\n\n")}
 
 const readme = ({ kind, name }: ProjectRequest, component: string): string => `# ${name}
 
-A neural architecture search with a component of its own: the ${kind.replaceAll("-", " ")} in \`src/${component}.ts\` decides ${ComponentGenerator.descriptions[kind]}.
+A neural architecture search with its own component: the ${kind.replaceAll("-", " ")} in \`src/${component}.ts\` decides ${ComponentGenerator.descriptions[kind]}.
 
     npm test                             # its unit tests, and the laws of its kind
     npm run types                        # the strict type check
-    npx osnas run search.yaml --quick    # does it all fit together?
+    npx osnas run search.yaml --quick    # a smoke test
     npx osnas run search.yaml            # the search; its folder is runs/${name}
 
 \`search.yaml\` names the component by its path. \`npx osnas config search.yaml\` prints the configuration with every default
-filled in, \`npx osnas generate --list\` what else can be made.
+filled in; \`npx osnas generate --list\` lists what else you can generate.
 `
 
 /**
  * The files of a project, paths relative to its folder.
  *
- * **Example** (What there is)
+ * **Example** (The first files)
  *
  * ```ts
  * import * as Result from "effect/Result"

@@ -1,14 +1,14 @@
-/** What templates share: a template is a pure function from names to files. */
+/** Templates of components: pure functions from names to files. */
 import type { ComponentKind } from "../src/component/Component.ts"
 import type { Names } from "./Names.ts"
 
-/** A file to be written: its path, relative to where components live, and its content. */
+/** A file to write: its path, relative to the folder of the components, and its content. */
 export interface GeneratedFile {
   readonly path: string
   readonly content: string
 }
 
-/** The texts that one kind of component is made of. */
+/** The files of one kind of component. */
 export interface Template {
   readonly kind: ComponentKind
   /** Content of the component's module. */
@@ -17,7 +17,7 @@ export interface Template {
   readonly test: (names: Names) => string
   /** Content of its law test. */
   readonly laws: (names: Names) => string
-  /** How a configuration names it; `path` is the module's, from there. */
+  /** The section of a configuration that names it; `path` is the module's, relative to the configuration. */
   readonly yaml: (path: string) => string
 }
 
@@ -28,7 +28,7 @@ export const files = (template: Template, names: Names): ReadonlyArray<Generated
   { path: `${names.name}.laws.test.ts`, content: template.laws(names) }
 ]
 
-/** Identifiers that a file binds at its top: what its imports and declarations name. */
+/** Identifiers that a file binds at its top level, by imports and declarations. */
 export const bindings = (content: string): ReadonlySet<string> => {
   const found = new Set<string>()
   for (const [, namespace] of content.matchAll(/^import (?:type )?\* as (\w+)/gm)) found.add(namespace ?? "")

@@ -1,10 +1,10 @@
 /**
- * The machine of the main agent: supernet training, search, retraining and evaluation, each a machine of its own; what a phase brought is
- * recorded before the next begins. Phases are skipped by what the run is given: a supernet, an architecture, a trained
- * network.
+ * The machine of the main agent: supernet training, search, retraining and evaluation, each a machine of its own. The
+ * results of a phase are recorded before the next phase begins. A run that starts with a supernet, an architecture or a
+ * trained network skips the phases that would produce it.
  *
- * The machine is pure data. `src/run/MachineHost.ts` fills the holes of the phases, and the persisted snapshot it takes
- * after every piece of work is the state of the run.
+ * The machine is pure data. `src/run/MachineHost.ts` fills the holes of the phases and persists the machine's snapshot
+ * after every piece of work; that snapshot is the state of the run.
  *
  * **Example** (Which phase comes first)
  *
@@ -28,44 +28,45 @@ import * as Schema from "effect/Schema"
 import { assign, sendTo, setup } from "xstate"
 import { evaluatingMachine } from "./Evaluating.ts"
 import { hole } from "./fromEffect.ts"
-import { CheckpointRef, Failure, noResults, Phase, phases, type RecordResults, Results, toFailure } from "./RunState.ts"
+import { onError } from "./OnError.ts"
+import { CheckpointRef, Failure, noResults, Phase, phases, type RecordResults, Results } from "./RunState.ts"
 import { searchingMachine } from "./Searching.ts"
 import { trainingMachine } from "./Training.ts"
 
-/** What a run is given, and where it ends. */
+/** What a run starts with, and its last phase. */
 export const AgentInput = Schema.Struct({
   start: Schema.Struct({
     /** A trained supernet: its training is skipped. */
     supernet: Schema.NullOr(CheckpointRef),
-    /** An architecture: training of the supernet and search are skipped. */
+    /** An architecture: supernet training and search are skipped. */
     architecture: Schema.NullOr(Schema.Array(Schema.Int)),
-    /** The architecture's trained network: evaluation alone. */
+    /** The architecture's trained network: only the evaluation runs. */
     network: Schema.NullOr(CheckpointRef)
   }),
-  /** Whether candidates are scored by a supernet, so that one must be trained first. */
+  /** Whether a supernet scores the candidates, so that one must be trained first. */
   needsSupernet: Schema.Boolean,
   /** The last phase to run. */
   stopAfter: Phase
 })
-/** What a run is given, and where it ends. */
+/** What a run starts with, and its last phase. */
 export type AgentInput = typeof AgentInput.Type
 
-/** What the agent remembers. */
+/** The context of the agent. */
 export const AgentContext = Schema.Struct({
   needsSupernet: Schema.Boolean,
   stopAfter: Phase,
-  /** The last phase that is complete; null: none was run. */
+  /** The last completed phase; null before the first. */
   completed: Schema.NullOr(Phase),
   results: Results,
   pausing: Schema.Boolean,
   failure: Schema.NullOr(Failure)
 })
-/** What the agent remembers. */
+/** The context of the agent. */
 export type AgentContext = typeof AgentContext.Type
 
 /**
- * `pause`: finish the current step, save and end. `resume`: what a host sends to a restored agent first: it forgets a
- * pause of an earlier life, and may move the end.
+ * `pause`: finish the current step, save and end. `resume`: the host sends it to a restored agent before anything else; it
+ * clears a pause from before the restart, and sets the last phase.
  */
 export type AgentEvent = { readonly type: "pause" } | { readonly type: "resume"; readonly stopAfter: Phase }
 
@@ -75,7 +76,7 @@ export type AgentOutput =
   | { readonly _tag: "Paused"; readonly results: Results }
   | { readonly _tag: "Failed"; readonly failure: Failure; readonly results: Results }
 
-/** The phase a run comes to next, given what it has; undefined: nothing is left to do. */
+/** The next phase of a run, given its results; undefined if nothing is left to do. */
 export const nextPhase = (
   context: Pick<AgentContext, "completed" | "needsSupernet" | "results" | "stopAfter">
 ): Phase | undefined => {
@@ -96,37 +97,30 @@ export const nextPhase = (
 
 type PhaseOutput = { readonly _tag: string }
 
-// What the states of all phases share. Their types are the least that these handlers ask of an event.
+// What the states of all phases share. These types are the fields of an event that the handlers read.
 
-type Asked = { readonly event: { readonly stopAfter: Phase } }
-type Ended = { readonly event: { readonly output: PhaseOutput } }
-type Broken = { readonly event: { readonly error: unknown } }
+type ResumeArgs = { readonly event: { readonly stopAfter: Phase } }
+type DoneArgs = { readonly event: { readonly output: PhaseOutput } }
 
 /** Action on restore: clear the pause flag and set the final phase. */
-const goOn = { type: "goOn", params: ({ event }: Asked) => ({ stopAfter: event.stopAfter }) } as const
+const clearPause = { type: "clearPause", params: ({ event }: ResumeArgs) => ({ stopAfter: event.stopAfter }) } as const
 
-/** A request while a phase is at work, which is handed on to it. */
+/** Forwards requests to the running phase. */
 const requests = <P extends Phase>(phase: P) =>
   ({
-    pause: { actions: ["askToPause", { type: "forward", params: { phase, type: "pause" } }] },
-    resume: { actions: [goOn, { type: "forward", params: { phase, type: "resume" } }] }
+    pause: { actions: ["requestPause", { type: "forward", params: { phase, type: "pause" } }] },
+    resume: { actions: [clearPause, { type: "forward", params: { phase, type: "resume" } }] }
   }) as const
 
-/** A phase that ended before its end. */
-const early = [
-  { guard: { type: "hasPaused", params: ({ event }: Ended) => ({ output: event.output }) }, target: "paused" },
+/** A phase that was paused or failed. */
+const stopped = [
+  { guard: { type: "hasPaused", params: ({ event }: DoneArgs) => ({ output: event.output }) }, target: "paused" },
   {
-    guard: { type: "hasFailed", params: ({ event }: Ended) => ({ output: event.output }) },
+    guard: { type: "hasFailed", params: ({ event }: DoneArgs) => ({ output: event.output }) },
     target: "failed",
-    actions: { type: "recordFailure", params: ({ event }: Ended) => ({ failure: failureOf(event.output) }) }
+    actions: { type: "recordFailure", params: ({ event }: DoneArgs) => ({ failure: failureOf(event.output) }) }
   }
 ] as const
-
-/** Work that threw. */
-const broken = {
-  target: "failed",
-  actions: { type: "recordFailure", params: ({ event }: Broken) => ({ failure: toFailure(event.error) }) }
-} as const
 
 /** The main agent. */
 export const agentMachine = setup({
@@ -148,7 +142,7 @@ export const agentMachine = setup({
     searching: searchingMachine,
     retraining: trainingMachine,
     evaluating: evaluatingMachine,
-    /** Writes what the phases have brought so far, and makes the agent's snapshot the state of the run on disk. */
+    /** Writes the result files, then persists the agent's snapshot. */
     record: hole<void, RecordResults>("record")
   },
   guards: {
@@ -159,8 +153,8 @@ export const agentMachine = setup({
     hasFailed: (_, params: { output: PhaseOutput }) => params.output._tag === "Failed"
   },
   actions: {
-    askToPause: assign({ pausing: true }),
-    goOn: assign((_, params: { stopAfter: Phase }) => ({ pausing: false, stopAfter: params.stopAfter })),
+    requestPause: assign({ pausing: true }),
+    clearPause: assign((_, params: { stopAfter: Phase }) => ({ pausing: false, stopAfter: params.stopAfter })),
     forward: sendTo(
       (_, params: { phase: Phase; type: "pause" | "resume" }) => params.phase,
       (_, params: { phase: Phase; type: "pause" | "resume" }) => ({ type: params.type })
@@ -191,8 +185,8 @@ export const agentMachine = setup({
   }),
   initial: "deciding",
   on: {
-    pause: { actions: "askToPause" },
-    resume: { actions: goOn }
+    pause: { actions: "requestPause" },
+    resume: { actions: clearPause }
   },
   output: ({ context }) =>
     context.failure !== null
@@ -218,7 +212,7 @@ export const agentMachine = setup({
         src: "supernetTraining",
         input: { phase: "supernetTraining", architecture: null },
         onDone: [
-          ...early,
+          ...stopped,
           {
             target: "recording",
             actions: {
@@ -233,7 +227,7 @@ export const agentMachine = setup({
             }
           }
         ],
-        onError: broken
+        onError
       }
     },
     searching: {
@@ -243,7 +237,7 @@ export const agentMachine = setup({
         src: "searching",
         input: ({ context }) => ({ supernet: context.results.supernet }),
         onDone: [
-          ...early,
+          ...stopped,
           {
             target: "recording",
             actions: {
@@ -255,7 +249,7 @@ export const agentMachine = setup({
             }
           }
         ],
-        onError: broken
+        onError
       }
     },
     retraining: {
@@ -268,7 +262,7 @@ export const agentMachine = setup({
           architecture: context.results.search?.architecture ?? null
         }),
         onDone: [
-          ...early,
+          ...stopped,
           {
             target: "recording",
             actions: {
@@ -283,7 +277,7 @@ export const agentMachine = setup({
             }
           }
         ],
-        onError: broken
+        onError
       }
     },
     evaluating: {
@@ -296,7 +290,7 @@ export const agentMachine = setup({
           network: context.results.network ?? { file: "", digest: "" }
         }),
         onDone: [
-          ...early,
+          ...stopped,
           {
             target: "recording",
             actions: {
@@ -308,7 +302,7 @@ export const agentMachine = setup({
             }
           }
         ],
-        onError: broken
+        onError
       }
     },
     recording: {
@@ -317,7 +311,7 @@ export const agentMachine = setup({
         src: "record",
         input: ({ context: { completed, results } }) => ({ completed, results }),
         onDone: { target: "deciding" },
-        onError: broken
+        onError
       }
     },
     done: { type: "final" },

@@ -1,4 +1,4 @@
-/** Pictures of machines, made from the machines: text in Mermaid's language, which many sites and editors draw. */
+/** Diagrams of machines in Mermaid's language, which many sites and editors render. */
 import type { AnyStateMachine } from "xstate"
 
 const readable = (event: string): string => {
@@ -15,7 +15,7 @@ interface Arrow {
   readonly label: string
 }
 
-/** The one arrow of each pair of states, its labels joined. */
+/** One arrow per pair of states, its labels joined. */
 const joined = (arrows: ReadonlyArray<Arrow>): ReadonlyArray<Arrow> => {
   const labels = new Map<string, { readonly arrow: Arrow; readonly texts: Set<string> }>()
   for (const arrow of arrows) {
@@ -50,7 +50,7 @@ const arrowsOf = (node: StateNode): ReadonlyArray<Arrow> => [
 ]
 
 /**
- * A machine as a Mermaid state diagram: its states, the arrows between them with events and guards, its ends.
+ * A machine as a Mermaid state diagram: states, transitions with events and guards, final states.
  *
  * **Example** (The evaluation)
  *

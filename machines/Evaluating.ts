@@ -1,6 +1,6 @@
 /**
- * The machine of the evaluation on the test set. It has nothing to save on the way: a pause ends it at once, and a
- * resumed run evaluates again.
+ * The machine of the evaluation on the test split. It saves nothing on the way: a pause ends it at once, and a resumed run
+ * evaluates again.
  *
  * **Example** (From its beginning to its end, stepped by hand)
  *
@@ -24,25 +24,26 @@
 import * as Schema from "effect/Schema"
 import { assign, setup } from "xstate"
 import { hole } from "./fromEffect.ts"
-import { CheckpointRef, Failure, toFailure } from "./RunState.ts"
+import { onError } from "./OnError.ts"
+import { CheckpointRef, Failure } from "./RunState.ts"
 
-/** What an evaluation starts with. */
+/** Input of an evaluation. */
 export const EvaluatingInput = Schema.Struct({
   architecture: Schema.Array(Schema.Int),
   network: CheckpointRef
 })
-/** What an evaluation starts with. */
+/** Input of an evaluation. */
 export type EvaluatingInput = typeof EvaluatingInput.Type
 
 const Metrics = Schema.Record(Schema.String, Schema.Finite)
 
-/** What the machine remembers. */
+/** The context of the machine. */
 export const EvaluatingContext = Schema.Struct({
   ...EvaluatingInput.fields,
   metrics: Schema.NullOr(Metrics),
   failure: Schema.NullOr(Failure)
 })
-/** What the machine remembers. */
+/** The context of the machine. */
 export type EvaluatingContext = typeof EvaluatingContext.Type
 
 /** `pause` ends it at once. */
@@ -67,7 +68,7 @@ export const evaluatingMachine = setup({
   },
   actions: {
     recordMetrics: assign((_, params: { metrics: Readonly<Record<string, number>> }) => ({ metrics: params.metrics })),
-    recordFailure: assign((_, params: { error: unknown }) => ({ failure: toFailure(params.error) }))
+    recordFailure: assign((_, params: { readonly failure: Failure }) => ({ failure: params.failure }))
   }
 }).createMachine({
   id: "evaluating",
@@ -90,10 +91,7 @@ export const evaluatingMachine = setup({
           target: "evaluated",
           actions: { type: "recordMetrics", params: ({ event }) => ({ metrics: event.output }) }
         },
-        onError: {
-          target: "failed",
-          actions: { type: "recordFailure", params: ({ event }) => ({ error: event.error }) }
-        }
+        onError
       }
     },
     evaluated: { type: "final" },

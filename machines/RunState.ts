@@ -1,7 +1,6 @@
 /**
- * The data that the machines pass around and that a run's snapshot holds: JSON all of it, tensors by reference to a
- * checkpoint file and its digest. Every type is a Schema, because a snapshot read from disk is decoded before it is
- * used.
+ * The data that the machines exchange and that a run's snapshot contains. All of it is JSON; tensors are references to a
+ * checkpoint file by name and digest. Every type is a Schema, because a snapshot from disk is decoded before use.
  *
  * **Example** (Parts of a snapshot)
  *
@@ -35,28 +34,28 @@ export const CheckpointRef = Schema.Struct({ file: Schema.String, digest: Schema
 /** Tensors on disk. */
 export type CheckpointRef = typeof CheckpointRef.Type
 
-/** What an epoch of training looked like: means over its steps. */
+/** A completed epoch of training: means over its steps. */
 export const EpochRecord = Schema.Struct({
   /** From 1. */
   epoch: Count,
   loss: Schema.Finite,
-  /** Fraction of training images classified right while training; null where the task has no classes. */
+  /** Fraction of training images classified correctly during training; null if the task has no classes. */
   accuracy: Schema.NullOr(Schema.Finite),
   /** Learning rate of the epoch's last step. */
   learningRate: Schema.Finite,
-  /** Digest of the weights at its end (SHA-256, hex), by which a part of a run can be verified; null: not taken. */
+  /** Digest of the weights at its end (SHA-256, hex), to verify a part of a run; null: not computed. */
   weights: Schema.NullOr(Schema.String),
-  /** Means over what the search strategy learned in it, where it learns while the supernet is trained. */
+  /** Means of the metrics of a gradient-based searcher that learns during supernet training. */
   learned: Schema.optionalKey(Schema.Record(Schema.String, Schema.Finite))
 })
-/** What an epoch of training looked like. */
+/** A completed epoch of training. */
 export type EpochRecord = typeof EpochRecord.Type
 
 /** Position of a training phase. */
 export const TrainingPosition = Schema.Struct({
-  /** Optimiser steps done. */
+  /** Optimizer steps done. */
   step: Count,
-  /** Optimiser steps of the whole phase. */
+  /** Optimizer steps of the whole phase. */
   steps: Count,
   checkpoint: CheckpointRef,
   /** Digest of the weights alone (SHA-256, hex), which a run of the same seed must reach again. */
@@ -73,24 +72,24 @@ export const LearningPosition = Schema.Struct({
   /** Steps of learning in all. */
   steps: Count,
   checkpoint: CheckpointRef,
-  /** Pass by pass over the validation split: means over its steps. */
+  /** One entry per pass over the validation split: means over its steps. */
   history: Schema.Array(Schema.Record(Schema.String, Schema.Finite)),
-  /** When learning is over, where the strategy judges it. */
+  /** The searcher's own review, once learning is complete. */
   review: Schema.optionalKey(LearningReview)
 })
 /** Position of the learning of a searcher on the trained supernet. */
 export type LearningPosition = typeof LearningPosition.Type
 
-/** The winner of a search. */
+/** The result of a search. */
 export const SearchResult = Schema.Struct({
   architecture: Schema.Array(Count),
-  /** How many candidates were scored. Null: the architecture was given, not searched. */
+  /** Number of scored candidates. Null: the architecture was given, not searched. */
   evaluations: Schema.NullOr(Count),
   best: Schema.NullOr(Scored),
-  /** Where the search strategy learned on the trained supernet before it asked: what came of it. */
+  /** Final position of a searcher that learned on the trained supernet. */
   learning: Schema.optionalKey(LearningPosition)
 })
-/** The winner of a search. */
+/** The result of a search. */
 export type SearchResult = typeof SearchResult.Type
 
 /** Why a run failed, in JSON: the tag of the error and its message. */
@@ -98,33 +97,33 @@ export const Failure = Schema.Struct({ tag: Schema.String, message: Schema.Strin
 /** Why a run failed. */
 export type Failure = typeof Failure.Type
 
-/** Everything the phases have brought so far. */
+/** The results of all phases so far. */
 export const Results = Schema.Struct({
   /** The trained supernet: weights and running statistics. */
   supernet: Schema.NullOr(CheckpointRef),
   supernetTraining: Schema.NullOr(TrainingPosition),
   search: Schema.NullOr(SearchResult),
-  /** The winner's own trained weights. */
+  /** The trained weights of the found architecture. */
   network: Schema.NullOr(CheckpointRef),
   retraining: Schema.NullOr(TrainingPosition),
-  /** Metrics on the test set, by name. */
+  /** Metrics on the test split, by name. */
   evaluation: Schema.NullOr(Schema.Record(Schema.String, Schema.Finite))
 })
-/** Everything the phases have brought so far. */
+/** The results of all phases so far. */
 export type Results = typeof Results.Type
 
-/** Input of the hole `save`: whose snapshot it is. */
+/** Input of the hole `save`: the phase whose snapshot is saved. */
 export interface SavePiece {
   readonly phase: Phase
 }
 
-/** Input of the hole `record`: what is complete, and what it has brought. */
+/** Input of the hole `record`: the last completed phase, and all results. */
 export interface RecordResults {
   readonly completed: Phase | null
   readonly results: Results
 }
 
-/** Nothing yet. */
+/** The results of a run that has not begun. */
 export const noResults: Results = {
   supernet: null,
   supernetTraining: null,
@@ -135,9 +134,9 @@ export const noResults: Results = {
 }
 
 /**
- * The JSON form of anything that was thrown or failed with.
+ * Any thrown or failed value as JSON.
  *
- * **Example** (An error of JavaScript's own)
+ * **Example** (A JavaScript error)
  *
  * ```ts
  * import { toFailure } from "./RunState.ts"

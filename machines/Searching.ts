@@ -1,8 +1,8 @@
 /**
- * The machine of the search: the searcher learns on the supernet, piece after piece, if it is gradient-based; then ask
- * for a generation of architectures, score it in one piece of work, report the scores to the searcher, save; generation by
- * generation until the searcher asks for nothing more. A generation whose scoring was paused is continued from the scores
- * it has.
+ * The machine of the search. A gradient-based searcher first learns on the supernet, piece by piece. Then, generation by
+ * generation: ask the searcher for architectures, score them in one piece of work, report the scores to the searcher,
+ * save. The search ends when the searcher proposes no more architectures. A generation whose scoring was paused continues
+ * with the architectures that have no score yet.
  *
  * **Example** (Before the first question)
  *
@@ -23,6 +23,7 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { assign, sendTo, setup } from "xstate"
 import { hole } from "./fromEffect.ts"
+import { onError } from "./OnError.ts"
 import {
   CheckpointRef,
   Failure,
@@ -37,38 +38,38 @@ import {
 const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 const Digits = Schema.Array(Count)
 
-/** What a search starts with. */
+/** Input of a search. */
 export const SearchingInput = Schema.Struct({
-  /** The supernet that scores candidates; null where the estimator needs none. */
+  /** The supernet that scores candidates; null if the estimator does not need one. */
   supernet: Schema.NullOr(CheckpointRef)
 })
-/** What a search starts with. */
+/** Input of a search. */
 export type SearchingInput = typeof SearchingInput.Type
 
-/** What the machine remembers. */
+/** The context of the machine. */
 export const SearchingContext = Schema.Struct({
   ...SearchingInput.fields,
-  /** Position of learning; null before its first piece, and of a strategy that does not learn here. */
+  /** Position of learning; null before its first piece, and for a searcher that does not learn in this phase. */
   learning: Schema.NullOr(LearningPosition).pipe(Schema.withDecodingDefaultKey(Effect.succeed(null))),
-  /** The strategy's own state; null before the first question. */
+  /** The searcher's own state; null before the first generation. */
   state: Schema.NullOr(Schema.Json),
   generation: Count,
-  /** Candidates of this generation, all of them. */
+  /** All candidates of this generation. */
   candidates: Schema.Array(Digits),
-  /** Those scored so far, in the candidates' order. */
+  /** The candidates scored so far, in the same order. */
   scored: Schema.Array(Scored),
-  /** Candidates scored in the generations before. */
+  /** Number of candidates scored in earlier generations. */
   evaluations: Count,
   best: Schema.NullOr(Scored),
-  /** Whether the strategy has nothing more to ask. */
+  /** Whether the searcher proposes no more candidates. */
   exhausted: Schema.Boolean,
   pausing: Schema.Boolean,
   failure: Schema.NullOr(Failure)
 })
-/** What the machine remembers. */
+/** The context of the machine. */
 export type SearchingContext = typeof SearchingContext.Type
 
-/** `pause`: end after the scores under way; `resume`: forget a pause requested in an earlier life. */
+/** `pause`: end after the next score; `resume`: clear a pause from before the restart. */
 export type SearchingEvent = { readonly type: "pause" } | { readonly type: "resume" }
 
 /** How the search ended. */
@@ -77,16 +78,16 @@ export type SearchingOutput =
   | { readonly _tag: "Paused" }
   | { readonly _tag: "Failed"; readonly failure: Failure }
 
-/** Input of the hole `learn`: continue from `position` (null: from the beginning) to the end of a piece. */
+/** Input of the hole `learn`: continue from `position` (null: from the start) to the end of a piece. */
 export interface LearnPiece extends SearchingInput {
   readonly position: LearningPosition | null
 }
 
 /** Input of the hole `ask`. */
 export interface AskCandidates extends SearchingInput {
-  /** What was learned on the supernet; null: nothing. */
+  /** What the searcher learned on the supernet; null: nothing. */
   readonly learning: LearningPosition | null
-  /** Null: the strategy has not begun. */
+  /** Null: the search has not begun. */
   readonly state: Schema.Json | null
 }
 
@@ -100,7 +101,7 @@ export interface TellScores {
 /** Input of the hole `score`: the architectures of a generation that have no score yet. */
 export interface ScoreGeneration {
   readonly supernet: CheckpointRef | null
-  /** The place of the first one among all architectures of the search, from 0. */
+  /** Index of the first one among all evaluations of the search, from 0. */
   readonly evaluation: number
   /** From 0. */
   readonly generation: number
@@ -113,7 +114,7 @@ export interface CostAndScore {
   readonly score: Score
 }
 
-/** The error of a search that ends without a single scored candidate. */
+/** A search that ended without a scored candidate. */
 export class NothingFound extends Schema.TaggedError<NothingFound>()("NothingFound", {}) {
   override get message(): string {
     return "the search ended without scoring a single architecture"
@@ -129,17 +130,14 @@ export const searchingMachine = setup({
     output: {} as SearchingOutput
   },
   actors: {
-    /**
-     * A piece of the strategy's learning, with its checkpoint; ends early when asked to pause. Null: there is nothing (more)
-     * to learn.
-     */
+    /** Learns one piece and writes its checkpoint; ends early on a pause. Null: there is nothing left to learn. */
     learn: hole<LearningPosition | null, LearnPiece>("learn"),
-    /** The next generation's candidates; state null: from the strategy's beginning. */
+    /** The candidates of the next generation, and the searcher's next state. */
     ask: hole<
       { readonly candidates: ReadonlyArray<ReadonlyArray<number>>; readonly state: Schema.Json },
       AskCandidates
     >("ask"),
-    /** Costs and scores in the order of the architectures; ends early, with at least one, when it is asked to pause. */
+    /** Costs and scores in the order of the architectures; on a pause it ends early, with at least one. */
     score: hole<ReadonlyArray<CostAndScore>, ScoreGeneration>("score"),
     tell: hole<{ readonly state: Schema.Json; readonly best: Scored | null }, TellScores>("tell"),
     save: hole<void, SavePiece>("save")
@@ -177,13 +175,13 @@ export const searchingMachine = setup({
       scored: []
     })),
     exhaust: assign({ exhausted: true }),
-    askToPause: assign({ pausing: true }),
-    forgetPause: assign({ pausing: false }),
+    requestPause: assign({ pausing: true }),
+    clearPause: assign({ pausing: false }),
     forwardPause: sendTo(
       (_, params: { actor: "learn" | "score" }) => params.actor,
       () => ({ type: "pause" }) as const
     ),
-    recordFailure: assign((_, params: { error: unknown }) => ({ failure: toFailure(params.error) })),
+    recordFailure: assign((_, params: { readonly failure: Failure }) => ({ failure: params.failure })),
     recordNothingFound: assign({ failure: toFailure(new NothingFound()) })
   }
 }).createMachine({
@@ -203,8 +201,8 @@ export const searchingMachine = setup({
   }),
   initial: "learning",
   on: {
-    pause: { actions: "askToPause" },
-    resume: { actions: "forgetPause" }
+    pause: { actions: "requestPause" },
+    resume: { actions: "clearPause" }
   },
   output: ({ context }) =>
     context.failure !== null
@@ -222,7 +220,7 @@ export const searchingMachine = setup({
         : { _tag: "Paused" },
   states: {
     learning: {
-      on: { pause: { actions: ["askToPause", { type: "forwardPause", params: { actor: "learn" } }] } },
+      on: { pause: { actions: ["requestPause", { type: "forwardPause", params: { actor: "learn" } }] } },
       invoke: {
         id: "learn",
         src: "learn",
@@ -237,10 +235,7 @@ export const searchingMachine = setup({
             actions: { type: "advanceLearning", params: ({ event }) => ({ position: event.output }) }
           }
         ],
-        onError: {
-          target: "failed",
-          actions: { type: "recordFailure", params: ({ event }) => ({ error: event.error }) }
-        }
+        onError
       }
     },
     savingLearned: {
@@ -249,10 +244,7 @@ export const searchingMachine = setup({
         src: "save",
         input: { phase: "searching" },
         onDone: [{ guard: "isPausing", target: "paused" }, { target: "learning" }],
-        onError: {
-          target: "failed",
-          actions: { type: "recordFailure", params: ({ event }) => ({ error: event.error }) }
-        }
+        onError
       }
     },
     asking: {
@@ -274,14 +266,11 @@ export const searchingMachine = setup({
             }
           }
         ],
-        onError: {
-          target: "failed",
-          actions: { type: "recordFailure", params: ({ event }) => ({ error: event.error }) }
-        }
+        onError
       }
     },
     scoring: {
-      on: { pause: { actions: ["askToPause", { type: "forwardPause", params: { actor: "score" } }] } },
+      on: { pause: { actions: ["requestPause", { type: "forwardPause", params: { actor: "score" } }] } },
       invoke: {
         id: "score",
         src: "score",
@@ -308,10 +297,7 @@ export const searchingMachine = setup({
             actions: { type: "addScores", params: ({ event }) => ({ scores: event.output }) }
           }
         ],
-        onError: {
-          target: "failed",
-          actions: { type: "recordFailure", params: ({ event }) => ({ error: event.error }) }
-        }
+        onError
       }
     },
     telling: {
@@ -326,10 +312,7 @@ export const searchingMachine = setup({
             params: ({ event }) => ({ state: event.output.state, best: event.output.best })
           }
         },
-        onError: {
-          target: "failed",
-          actions: { type: "recordFailure", params: ({ event }) => ({ error: event.error }) }
-        }
+        onError
       }
     },
     saving: {
@@ -342,10 +325,7 @@ export const searchingMachine = setup({
           { guard: "hasCandidates", target: "scoring" },
           { target: "asking" }
         ],
-        onError: {
-          target: "failed",
-          actions: { type: "recordFailure", params: ({ event }) => ({ error: event.error }) }
-        }
+        onError
       }
     },
     choosing: {

@@ -1,6 +1,6 @@
 /**
- * The machine of a training phase: piece after piece, each saved before the next begins. A piece is an epoch or, where
- * checkpoints are asked for more often, a part of one; who fills the hole `train` decides.
+ * The machine of a training phase: piece by piece, each saved before the next begins. A piece is an epoch, or a part of one
+ * if checkpoints are due more often; the code that fills the hole `train` decides.
  *
  * **Example** (The first piece of a phase, stepped by hand)
  *
@@ -20,29 +20,30 @@
 import * as Schema from "effect/Schema"
 import { assign, sendTo, setup } from "xstate"
 import { hole } from "./fromEffect.ts"
-import { Failure, type SavePiece, TrainingPhase, TrainingPosition, toFailure } from "./RunState.ts"
+import { onError } from "./OnError.ts"
+import { Failure, type SavePiece, TrainingPhase, TrainingPosition } from "./RunState.ts"
 
-/** What a training phase starts with. */
+/** Input of a training phase. */
 export const TrainingInput = Schema.Struct({
   phase: TrainingPhase,
-  /** The architecture that is trained; null: the supernet. */
+  /** The architecture to train; null: the supernet. */
   architecture: Schema.NullOr(Schema.Array(Schema.Int))
 })
-/** What a training phase starts with. */
+/** Input of a training phase. */
 export type TrainingInput = typeof TrainingInput.Type
 
-/** What the machine remembers. */
+/** The context of the machine. */
 export const TrainingContext = Schema.Struct({
   ...TrainingInput.fields,
-  /** Null: nothing is trained yet. */
+  /** Null before the first piece. */
   position: Schema.NullOr(TrainingPosition),
   pausing: Schema.Boolean,
   failure: Schema.NullOr(Failure)
 })
-/** What the machine remembers. */
+/** The context of the machine. */
 export type TrainingContext = typeof TrainingContext.Type
 
-/** `pause`: end after the current step; `resume`: forget a pause asked for in an earlier life. */
+/** `pause`: end after the current step; `resume`: clear a pause from before the restart. */
 export type TrainingEvent = { readonly type: "pause" } | { readonly type: "resume" }
 
 /** How the phase ended. */
@@ -69,9 +70,9 @@ export const trainingMachine = setup({
     output: {} as TrainingOutput
   },
   actors: {
-    /** Trains a piece and writes its checkpoint; ends early when asked to pause. */
+    /** Trains a piece and writes its checkpoint; ends early on a pause. */
     train: hole<TrainingPosition, TrainPiece>("train"),
-    /** Makes the machine's snapshot the state of the run on disk. */
+    /** Persists the machine's snapshot. */
     save: hole<void, SavePiece>("save")
   },
   guards: {
@@ -80,18 +81,18 @@ export const trainingMachine = setup({
   },
   actions: {
     advance: assign((_, params: { position: TrainingPosition }) => ({ position: params.position })),
-    askToPause: assign({ pausing: true }),
-    forgetPause: assign({ pausing: false }),
+    requestPause: assign({ pausing: true }),
+    clearPause: assign({ pausing: false }),
     forwardPause: sendTo("train", { type: "pause" }),
-    recordFailure: assign((_, params: { error: unknown }) => ({ failure: toFailure(params.error) }))
+    recordFailure: assign((_, params: { readonly failure: Failure }) => ({ failure: params.failure }))
   }
 }).createMachine({
   id: "training",
   context: ({ input }) => ({ ...input, position: null, pausing: false, failure: null }),
   initial: "training",
   on: {
-    pause: { actions: "askToPause" },
-    resume: { actions: "forgetPause" }
+    pause: { actions: "requestPause" },
+    resume: { actions: "clearPause" }
   },
   output: ({ context }) =>
     context.failure !== null
@@ -101,7 +102,7 @@ export const trainingMachine = setup({
         : { _tag: "Paused" },
   states: {
     training: {
-      on: { pause: { actions: ["askToPause", "forwardPause"] } },
+      on: { pause: { actions: ["requestPause", "forwardPause"] } },
       invoke: {
         id: "train",
         src: "train",
@@ -110,10 +111,7 @@ export const trainingMachine = setup({
           target: "saving",
           actions: { type: "advance", params: ({ event }) => ({ position: event.output }) }
         },
-        onError: {
-          target: "failed",
-          actions: { type: "recordFailure", params: ({ event }) => ({ error: event.error }) }
-        }
+        onError
       }
     },
     saving: {
@@ -126,10 +124,7 @@ export const trainingMachine = setup({
           { guard: "isPausing", target: "paused" },
           { target: "training" }
         ],
-        onError: {
-          target: "failed",
-          actions: { type: "recordFailure", params: ({ event }) => ({ error: event.error }) }
-        }
+        onError
       }
     },
     trained: { type: "final" },

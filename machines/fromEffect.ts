@@ -2,10 +2,10 @@
  * Joins Effects to machines: an Effect as the logic of an invoked actor. A machine declares *typed holes*
  * ({@link hole}) and stays pure; the code that runs it fills them with {@link fromEffect} through `machine.provide`.
  *
- * What the actor keeps in its persisted snapshot is its input alone, so a restored actor starts its Effect again from
- * that input: an Effect given to a machine must be safe to repeat.
+ * The persisted snapshot of the actor contains only its input, and a restored actor starts its Effect again from that
+ * input. So an Effect given to a machine must be safe to repeat.
  *
- * **Example** (An Effect as an actor, in the place of a hole)
+ * **Example** (An Effect fills a hole)
  *
  * ```ts
  * import * as Effect from "effect/Effect"
@@ -36,7 +36,7 @@ import type { ActorLogic, ActorSystem, EventObject, Snapshot } from "xstate"
 
 /** The actor's state. */
 export type EffectSnapshot<Output, Input> = Snapshot<Output> & {
-  /** What it was started with; gone once it has ended. */
+  /** The input it was started with; undefined once it has ended. */
   readonly input: Input | undefined
 }
 
@@ -59,13 +59,13 @@ export type EffectLogic<Output, Input> = ActorLogic<
   EventObject
 >
 
-/** What a running Effect may ask of its actor. */
+/** What a running Effect can read from its actor. */
 export interface Tools {
-  /** Whether the machine has asked it to end early, at the next good moment. */
+  /** Whether a pause is requested: end early, at the next safe point. */
   readonly pausing: () => boolean
 }
 
-/** Whatever starts fibers: `yield* FiberSet.makeRuntime()` inside a scope, so that the scope owns them all. */
+/** Starts fibers. Use `yield* FiberSet.makeRuntime()` inside a scope, so that the scope owns them all. */
 export interface Runtime<R> {
   readonly runFork: <A, E>(effect: Effect.Effect<A, E, R>) => Fiber.Fiber<A, E>
 }
@@ -117,8 +117,8 @@ const makeLogic = <Output, Input>(
  *
  * **Details**
  *
- * The Effect begins a turn of the event loop later, when the transition that invoked it is complete: a persisted
- * snapshot taken by the Effect is that of the state which invoked it.
+ * The Effect starts one turn of the event loop later, after the transition that invoked it is complete. A snapshot that
+ * the Effect persists is therefore that of the invoking state.
  */
 export const fromEffect = <Output, Input, R = never>(
   runtime: Runtime<R>,
@@ -134,7 +134,7 @@ export const fromEffect = <Output, Input, R = never>(
   )
 
 /**
- * A typed hole: an actor that a machine invokes but does not have yet. Run unfilled, it fails the machine.
+ * A typed hole: an actor that a machine invokes and that its host must provide. Unfilled, it fails the machine.
  */
 export const hole = <Output, Input>(name: string): EffectLogic<Output, Input> =>
   fromEffect<Output, Input>(Effect, () => Effect.die(new Error(`the machine's actor ${name} was not provided`)))

@@ -1,4 +1,4 @@
-/** The machines of a run, as data: for diagrams, tests and hosts of one's own. */
+/** The machines of a run, as data: for diagrams, tests and hosts of your own. */
 
 export * from "./AgentMachine.ts"
 export * as Diagram from "./Diagram.ts"

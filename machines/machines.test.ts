@@ -2,12 +2,12 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as fc from "fast-check"
-import { type AnyStateMachine, createActor, initialTransition, type Snapshot, transition } from "xstate"
+import { type AnyActor, type AnyStateMachine, createActor, initialTransition, type Snapshot, transition } from "xstate"
 import { getAdjacencyMap, getShortestPaths, TestModel } from "xstate/graph"
 import { AgentContext, type AgentInput, agentMachine, nextPhase } from "./AgentMachine.ts"
 import * as Diagram from "./Diagram.ts"
 import { EvaluatingContext, evaluatingMachine } from "./Evaluating.ts"
-import { fromEffect } from "./fromEffect.ts"
+import { fromEffect, type Tools } from "./fromEffect.ts"
 import { noResults, type Phase, phases, type TrainingPosition } from "./RunState.ts"
 import { SearchingContext, searchingMachine } from "./Searching.ts"
 import { TrainingContext, trainingMachine } from "./Training.ts"
@@ -34,7 +34,7 @@ interface Case {
   readonly input: unknown
   readonly context: Schema.Codec<unknown, unknown>
   readonly events: ReadonlyArray<Event>
-  /** What distinguishes states; contexts grow for ever. */
+  /** The part of a context that distinguishes states; whole contexts grow without bound. */
   readonly key: (context: never) => unknown
   readonly states: ReadonlyArray<string>
   readonly ends: ReadonlyArray<string>
@@ -177,7 +177,7 @@ for (const [name, { context, ends, events, input, key, machine, states }] of Obj
       }
     })
 
-    it("says how it ended in every final state", () => {
+    it("has an output in every final state that says how it ended", () => {
       const tags = new Set(
         paths.flatMap(({ state }) => (state.status === "done" ? [(state.output as { _tag: string })._tag] : []))
       )
@@ -208,7 +208,7 @@ for (const [name, { context, ends, events, input, key, machine, states }] of Obj
       })
     }
 
-    it("stays sane under any sequence of events", () => {
+    it("stays valid under any sequence of events", () => {
       fc.assert(
         fc.property(fc.array(fc.constantFrom(...events), { maxLength: 40 }), (sequence) => {
           let [snapshot] = initialTransition(machine, input as never)
@@ -225,7 +225,14 @@ for (const [name, { context, ends, events, input, key, machine, states }] of Obj
   })
 }
 
-/** A machine that has ended hears nothing, and an actor that is not there cannot end. */
+/** Completes when an actor has ended. */
+function completed(actor: AnyActor): Effect.Effect<void> {
+  return Effect.callback((resume) => {
+    actor.subscribe({ complete: () => resume(Effect.void) })
+  })
+}
+
+/** A machine that has ended takes no events, and an actor that does not run cannot end. */
 function isPossible(state: Snapshot<unknown>, event: Event): boolean {
   const { children } = state as unknown as { readonly children: Readonly<Record<string, unknown>> }
   const { actorId } = event as { readonly actorId?: string }
@@ -252,7 +259,7 @@ describe("the main agent", () => {
   }
   const start = (given: Partial<AgentInput["start"]>) => ({ ...agentInput().start, ...given })
 
-  it("goes through all phases, or skips those before what it is given", () => {
+  it("runs all phases, or skips those whose result is given", () => {
     assert.deepStrictEqual(pathOf(agentInput()), [...phases])
     assert.deepStrictEqual(pathOf(agentInput({ start: start({ supernet: ref }) })), phases.slice(1))
     assert.deepStrictEqual(pathOf(agentInput({ needsSupernet: false })), phases.slice(1))
@@ -260,7 +267,7 @@ describe("the main agent", () => {
     assert.deepStrictEqual(pathOf(agentInput({ start: start({ architecture: [0], network: ref }) })), ["evaluating"])
   })
 
-  it("ends after the asked phase", () => {
+  it("ends after the requested phase", () => {
     for (const [index, stopAfter] of phases.entries()) {
       assert.deepStrictEqual(pathOf(agentInput({ stopAfter })), phases.slice(0, index + 1))
     }
@@ -274,7 +281,7 @@ describe("the main agent", () => {
     assert.isUndefined(nextPhase({ ...completed, completed: "evaluating" }))
   })
 
-  it("passes a pause on to the phase, and forgets it when resumed", () => {
+  it("forwards a pause to the phase, and clears it when resumed", () => {
     const actor = createActor(agentMachine, { input: agentInput() }).start()
     actor.send({ type: "pause" })
     const child = actor.getSnapshot().children.supernetTraining
@@ -289,55 +296,60 @@ describe("the main agent", () => {
     again.stop()
   })
 
-  it("a hole that nobody filled fails the run with its name", async () => {
-    const actor = createActor(agentMachine, { input: agentInput() }).start()
-    await new Promise<void>((resolve) => actor.subscribe({ complete: resolve }))
-    const { output } = actor.getSnapshot()
-    assert.strictEqual(output?._tag, "Failed")
-    assert.match(output?._tag === "Failed" ? output.failure.message : "", /actor train was not provided/)
-  })
+  it.live("an unfilled hole fails the run with its name", () =>
+    Effect.gen(function* () {
+      const actor = createActor(agentMachine, { input: agentInput() }).start()
+      yield* completed(actor)
+      const { output } = actor.getSnapshot()
+      assert.strictEqual(output?._tag, "Failed")
+      assert.match(output?._tag === "Failed" ? output.failure.message : "", /actor train was not provided/)
+    })
+  )
 })
 
 describe("fromEffect", () => {
   const runtime = { runFork: Effect.runFork }
 
-  it("interrupts its Effect when the state that invoked it is left", async () => {
-    let interrupted = false
-    const never = fromEffect(runtime, (_: unknown) =>
-      Effect.never.pipe(
-        Effect.onInterrupt(() =>
+  it.live("interrupts its Effect when the state that invoked it is left", () =>
+    Effect.gen(function* () {
+      let interrupted = false
+      const never = fromEffect(runtime, (_: unknown) =>
+        Effect.onInterrupt(Effect.never, () =>
           Effect.sync(() => {
             interrupted = true
           })
         )
       )
-    )
-    const actor = createActor(evaluatingMachine.provide({ actors: { evaluate: never as never } }), {
-      input: { architecture: [], network: ref }
-    }).start()
-    await new Promise((resolve) => setTimeout(resolve, 20))
-    actor.send({ type: "pause" })
-    await new Promise((resolve) => setTimeout(resolve, 20))
-    assert.isTrue(interrupted)
-    assert.strictEqual(actor.getSnapshot().value, "paused")
-  })
+      const actor = createActor(evaluatingMachine.provide({ actors: { evaluate: never as never } }), {
+        input: { architecture: [], network: ref }
+      }).start()
+      yield* Effect.sleep("20 millis")
+      actor.send({ type: "pause" })
+      yield* Effect.sleep("20 millis")
+      assert.isTrue(interrupted)
+      assert.strictEqual(actor.getSnapshot().value, "paused")
+    })
+  )
 
-  it("notifies a running Effect of a request to pause", async () => {
-    const waits = fromEffect(runtime, (_: unknown, tools) =>
-      Effect.gen(function* () {
-        while (!tools.pausing()) yield* Effect.sleep("2 millis")
-        return position(1, 2)
-      })
-    )
-    const save = fromEffect(runtime, (_: unknown) => Effect.void)
-    const actor = createActor(trainingMachine.provide({ actors: { train: waits as never, save: save as never } }), {
-      input: { phase: "retraining", architecture: [1] }
-    }).start()
-    actor.send({ type: "pause" })
-    await new Promise<void>((resolve) => actor.subscribe({ complete: resolve }))
-    assert.strictEqual(actor.getSnapshot().output?._tag, "Paused")
-    assert.strictEqual(actor.getSnapshot().context.position?.step, 1)
-  })
+  it.live("notifies a running Effect of a request to pause", () =>
+    Effect.gen(function* () {
+      const waits = fromEffect(
+        runtime,
+        Effect.fnUntraced(function* (_: unknown, tools: Tools) {
+          while (!tools.pausing()) yield* Effect.sleep("2 millis")
+          return position(1, 2)
+        })
+      )
+      const save = fromEffect(runtime, (_: unknown) => Effect.void)
+      const actor = createActor(trainingMachine.provide({ actors: { train: waits as never, save: save as never } }), {
+        input: { phase: "retraining", architecture: [1] }
+      }).start()
+      actor.send({ type: "pause" })
+      yield* completed(actor)
+      assert.strictEqual(actor.getSnapshot().output?._tag, "Paused")
+      assert.strictEqual(actor.getSnapshot().context.position?.step, 1)
+    })
+  )
 })
 
 describe("Diagram", () => {

@@ -1,7 +1,6 @@
 /**
- * The main agent for programs: a configuration and, in place of any component it names, a Layer of your own. `osnas run`
- * is {@link fromFile} and {@link run}; whatever a program swaps, the run's folder, its events and its resumability stay
- * the same.
+ * The main agent for programs: a configuration, in which a Layer of your own may replace any component. `osnas run` is
+ * {@link fromFile} and {@link run}. With your Layers, too, a run has its folder and its events, and can be resumed.
  */
 import { join, resolve as resolvePath } from "node:path"
 import * as Effect from "effect/Effect"
@@ -32,27 +31,27 @@ import * as RunFolder from "./run/RunFolder.ts"
 import * as RunLayers from "./run/RunLayers.ts"
 import { Disk } from "./support/Disk.ts"
 
-/** A configuration as a value: what a file of YAML holds. Keys that are left out take their defaults. */
+/** A configuration as a value, with the keys of the YAML file. Omitted keys have their defaults. */
 export type Config = typeof RunConfig.Encoded
 
-/** Layers in place of what the configuration names; each may require what is built before its component in a run. */
+/** Layers that replace components of the configuration. Each may require the services that a run builds before it. */
 export type Layers = {
   readonly [K in Kind]?: Layer.Layer<ServiceOf[K], ComponentFailure, NeedsOf[K]> | undefined
 } & { readonly engine?: Layer.Layer<Engine, ComponentFailure> | undefined }
 
-/** A main agent: its configuration, every default filled in, and the Layers that it runs on. */
+/** A main agent: its configuration with all defaults, and the Layers of its components. */
 export interface MainAgent {
   readonly config: RunConfig
   readonly components: Load.ChosenComponents
   readonly engine: Layer.Layer<Engine, ComponentFailure>
-  /** What relative paths of the configuration are relative to. */
+  /** The folder that paths of the configuration are relative to. */
   readonly folder: string
 }
 
-/** How a section reads whose component was given as a Layer: only the same program can take such a run up again. */
+/** Name of a component that is a Layer of the program. Only this program can resume such a run. */
 const givenName = "(a Layer of the program)"
 
-/** Shipped components that take the place of those given as Layers while the configuration is checked. */
+/** Components that replace those given as Layers while the configuration is checked. */
 const standIns: { readonly [K in Kind]: string } = {
   dataflow: "fashion-mnist",
   searchSpace: "tiny",
@@ -84,10 +83,10 @@ const assembled = (loaded: Pick<Load.LoadedRun, "components" | "config" | "folde
 }
 
 /**
- * A main agent from a configuration written in the program. Sections of components that are given as Layers may be left
- * out. Fails with a `ConfigError` that reports all mistakes at once.
+ * Makes a main agent from a configuration in the program. You may omit the sections of components that you give as Layers.
+ * Fails with a `ConfigError` that reports all mistakes at once.
  *
- * **Example** (Defaults of everything that is left out)
+ * **Example** (A configuration with defaults)
  *
  * ```ts
  * import * as Effect from "effect/Effect"
@@ -116,7 +115,7 @@ export const make = (
   return Effect.map(Load.decode(source, resolvePath(folder)), (loaded) => assembled(loaded, layers))
 }
 
-/** A main agent from a configuration's file. Fails with a `ConfigError` that reports all mistakes at once. */
+/** Makes a main agent from a configuration file. Fails with a `ConfigError` that reports all mistakes at once. */
 export const fromFile = (file: string, layers: Layers = {}): Effect.Effect<MainAgent, ConfigFile.ConfigError> => {
   const flags = kinds.flatMap((kind) =>
     layers[kind] === undefined ? [] : [[[kind], { name: standIns[kind] }, "the program"] as const]
@@ -124,14 +123,14 @@ export const fromFile = (file: string, layers: Layers = {}): Effect.Effect<MainA
   return Effect.map(Load.file(file, { flags }), (loaded) => assembled(loaded, layers))
 }
 
-/** The same agent with other Layers in some places. */
+/** The same agent with some components replaced by Layers. */
 export const replace = (agent: MainAgent, layers: Layers): MainAgent => {
   const { components, config, folder } = agent
   const replaced = assembled({ components, config, folder }, layers)
   return { ...replaced, engine: layers.engine ?? agent.engine }
 }
 
-/** Everything that a run of the agent is made of but events and disk, as one Layer: for programs that use parts of it. */
+/** All services of a run but its events, as one Layer, for programs that use parts of a run. */
 export const layer = (agent: MainAgent, table: RunLayers.TableSource = {}) =>
   RunLayers.layers(agent.config, agent.components, agent.engine, table).pipe(Layer.provide(Disk.layer))
 
@@ -141,9 +140,9 @@ export interface Options {
   readonly folder?: string | undefined
   /** Receives every event, before the run continues. */
   readonly onEvent?: ((stamped: Stamped) => Effect.Effect<void>) | undefined
-  /** Completes when a pause is requested: the step under way is finished and saved, and the run ends as `Paused`. */
+  /** Completes to request a pause: the run finishes and saves the current step, and ends as `Paused`. */
   readonly pause?: Effect.Effect<void> | undefined
-  /** Hears what the machines do, as XState's inspector does. */
+  /** Receives the inspection events of the state machines (XState). */
   readonly inspect?: ((event: InspectionEvent) => void) | undefined
 }
 
@@ -170,13 +169,32 @@ const surroundings = (options: Options) => Layer.merge(events(options), Disk.lay
 
 const folderOf = (agent: MainAgent, options: Options): string => options.folder ?? join("runs", agent.config.name)
 
-/** Any way a run of an agent can fail. */
+const begin = Effect.fnUntraced(function* (agent: MainAgent, options: StartOptions) {
+  const table = yield* RunLayers.RunTable
+  const notes = yield* RunLayers.latencyNotes(agent.config.budget.metric)
+  return yield* Lifecycle.run({
+    config: agent.config,
+    kinds: Load.kindsOf(agent.components),
+    folder: folderOf(agent, options),
+    baseFolder: agent.folder,
+    pause: options.pause,
+    inspect: options.inspect,
+    overwrite: options.overwrite,
+    notes,
+    files: {
+      [RunFolder.files.lookupTable]: LookupTable.encode(table),
+      [RunFolder.files.data]: DataSummary.encode(DataSummary.of(yield* Dataflow))
+    }
+  })
+})
+
+/** All errors of a run. */
 export type MainAgentError = RunError | ComponentFailure
 
 /**
  * Begins a run in a new folder and goes through its phases, to the end or to a pause.
  *
- * **Example** (A whole search, stopped after the supernet and taken up again)
+ * **Example** (A search that stops after the supernet and is resumed)
  *
  * ```ts
  * import * as fs from "node:fs"
@@ -215,26 +233,9 @@ export type MainAgentError = RunError | ComponentFailure
  * ```
  */
 export const run = (agent: MainAgent, options: StartOptions = {}): Effect.Effect<RunOutcome, MainAgentError> =>
-  Effect.gen(function* () {
-    const table = yield* RunLayers.RunTable
-    const notes = yield* RunLayers.latencyNotes(agent.config.budget.metric)
-    return yield* Lifecycle.run({
-      config: agent.config,
-      kinds: Load.kindsOf(agent.components),
-      folder: folderOf(agent, options),
-      baseFolder: agent.folder,
-      pause: options.pause,
-      inspect: options.inspect,
-      overwrite: options.overwrite,
-      notes,
-      files: {
-        [RunFolder.files.lookupTable]: LookupTable.encode(table),
-        [RunFolder.files.data]: DataSummary.encode(DataSummary.of(yield* Dataflow))
-      }
-    })
-  }).pipe(Effect.provide(layer(agent)), Effect.provide(surroundings(options)))
+  begin(agent, options).pipe(Effect.provide(layer(agent)), Effect.provide(surroundings(options)))
 
-/** Resumes the run of a folder. The agent must be made as the one that began it. */
+/** Resumes the run in a folder. Make the agent as that which began the run. */
 export const resume = (agent: MainAgent, options: Options = {}): Effect.Effect<RunOutcome, MainAgentError> => {
   const folder = folderOf(agent, options)
   const { inspect, pause } = options

@@ -1,11 +1,11 @@
-/** The published package holds the product alone. */
+/** The published package contains only the product. */
 import { readFileSync } from "node:fs"
 import { resolve } from "node:path"
 import { expect, it } from "vitest"
 import * as PackedFiles from "./PackedFiles.ts"
 
 it("packs neither development programs, nor testing helpers, nor test data", () => {
-  // Of dist as it would be built; dist itself is checked by the build, and may be old here.
+  // Checks dist as it would be built; dist itself may be old here, and the build checks it.
   const built = PackedFiles.compiled().map((source) => `dist/${source.replace(/(\.d)?\.ts$/, ".d.ts")}`)
   expect(built.length).toBeGreaterThan(200)
   const beside = PackedFiles.packed().filter((path) => !path.startsWith("dist/"))
@@ -18,7 +18,7 @@ it("compiles every module that the entry points reach", () => {
   expect([...PackedFiles.reached()].filter((source) => !compiled.has(source))).toEqual([])
 })
 
-it("finds what does not belong", () => {
+it("finds files that do not belong", () => {
   const strange = [
     "dist/src/cli/parity.js",
     "dist/src/run/testing/MemoryDisk.js",
@@ -33,9 +33,9 @@ it("finds what does not belong", () => {
   ).toEqual(strange)
 })
 
-it("names no folder beside the clone in what users get", () => {
+it("mentions no folder outside the clone in published files", () => {
   const root = resolve(import.meta.dirname, "..")
-  // The page of the commands is made from their help, which is among the sources.
+  // The page of the commands is generated from their help, which is in the sources.
   const texts = PackedFiles.packed().filter(
     (path) => /^(docs|examples|README)/.test(path) && path !== "docs/commands.md"
   )

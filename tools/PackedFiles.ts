@@ -1,6 +1,6 @@
 /**
- * What the published package may hold: the modules that its entry points reach, their data, the documentation and the
- * examples. Development programs, testing helpers and test data are not reached, and a build that packs one fails.
+ * Checks the content of the published package: the modules that its entry points reach, their data, the documentation and the
+ * examples. A build fails if it packs anything else, such as development programs, testing helpers or test data.
  */
 import { execFileSync } from "node:child_process"
 import { existsSync, readFileSync } from "node:fs"
@@ -8,7 +8,7 @@ import { dirname, join, relative, resolve } from "node:path"
 
 const root = resolve(import.meta.dirname, "..")
 
-/** The sources of the package's entry points: what it exports, and what its command starts. */
+/** The sources of the package's entry points: its exports, and the start of its command. */
 const entryPoints = (): ReadonlyArray<string> => {
   const { exports } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
     readonly exports: Readonly<Record<string, string | { readonly types: string }>>
@@ -54,14 +54,14 @@ export const compiled = (): ReadonlyArray<string> =>
     .map((file) => relative(root, file))
     .filter((file) => !file.startsWith("node_modules/") && !file.startsWith(".."))
 
-/** The files that `npm pack` takes as they are now, without a build. */
+/** The files that `npm pack` would include now, without a build. */
 export const packed = (): ReadonlyArray<string> => {
   const text = execFileSync("npm", ["pack", "--dry-run", "--json", "--ignore-scripts"], {
     cwd: root,
     encoding: "utf8",
     stdio: ["ignore", "pipe", "ignore"]
   })
-  // An array of packages, or an object of them by name, as the version of npm has it.
+  // Depending on the version of npm, an array of packages or an object by name.
   const packages = Object.values(
     JSON.parse(text) as Readonly<Record<string, { readonly files: ReadonlyArray<{ readonly path: string }> }>>
   )
@@ -75,7 +75,7 @@ const example = /^examples\/[\w/-]+\.(ts|yaml)$/
 const asset =
   /^dist\/src\/(engine\/simd\/kernels-(strict|relaxed)\.wasm|dataflow\/data\/fashion-mnist-mini\/(LICENSE|(t10k|train)-\w+-idx\d-ubyte\.gz)|estimator\/data\/nas-bench-macro\.(csv|NOTICE\.txt))$/
 
-/** Those of a package's files that do not belong in it. */
+/** The files of a package that do not belong in it. */
 export const unwanted = (paths: Iterable<string>): ReadonlyArray<string> => {
   const modules = reached()
   const isModule = (path: string): boolean => {

@@ -1,4 +1,4 @@
-/** The last step of a build: copies what the compiler leaves behind (kernels, shipped images and tables, declarations) into dist. */
+/** The last step of a build: copies files that the compiler does not (kernels, shipped images and tables, declarations) into dist. */
 import { cpSync, globSync, mkdirSync } from "node:fs"
 import { dirname, join, resolve } from "node:path"
 

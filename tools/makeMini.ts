@@ -12,10 +12,10 @@ import { files, shippedFolder } from "../src/dataflow/FashionMnist.ts"
 import * as Files from "../src/dataflow/Files.ts"
 import * as Idx from "../src/dataflow/Idx.ts"
 
-/** Images of each part in the subset. */
+/** Number of images per part of the subset. */
 export const sizes = { train: 10_000, test: 2_000 } as const
 
-/** The subset of one part of the official files, as idx files (not yet packed). */
+/** The subset of one part of the official files, as uncompressed idx files. */
 export const subset = (
   part: "train" | "test",
   images: Uint8Array,

@@ -1,8 +1,8 @@
 /**
  * Makes `src/estimator/data/nas-bench-macro.csv` from the published table:
  * `node tools/makeNasBenchMacroTable.ts nas-bench-macro_cifar10.json`.
- * Kept are the three test accuracies of every architecture, in percent, in lexicographic order of the
- * architectures; parameters and FLOPs follow from the search space.
+ * Keeps the three test accuracies of every architecture, in percent, in lexicographic order of the architectures;
+ * parameters and FLOPs follow from the search space.
  */
 import { readFileSync, writeFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"

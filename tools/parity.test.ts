@@ -28,7 +28,7 @@ const one = (space: string, ours: number, pytorch: number): Measured => ({
   within: true
 })
 
-/** The command, with what it wrote. */
+/** Runs the command and returns its output. */
 const run = async (...args: ReadonlyArray<string>) => {
   const lines: Array<string> = []
   const errors: Array<string> = []
@@ -56,7 +56,7 @@ const reference = {
   float32_error: all(1e-6)
 }
 
-/** A folder with these contents of its three files. */
+/** Writes a folder with the given contents of its three files. */
 const given = (name: string, json: unknown, tensors: string | Uint8Array): string => {
   const at = path.join(folder, name)
   mkdirSync(at)
@@ -80,8 +80,8 @@ describe("parity", () => {
     expect(help.code).toBe(0)
     expect(help.out).toContain("usage: npm run parity")
     for (const [args, reason] of [
-      [[], "no FOLDER is given"],
-      [["--engine", "abacus", "x"], "abacus is no engine"],
+      [[], "give at least one FOLDER"],
+      [["--engine", "abacus", "x"], "abacus is not an engine"],
       [["--seeds", "5"], "--seeds"]
     ] as const) {
       const { code, errors } = await run(...args)

@@ -1,9 +1,8 @@
 /**
- * `npm run parity -- FOLDER...`: holds our networks against PyTorch's numbers. Each folder has what the peer's
- * reference tool writes: the network's weights, inputs, and logits, gradients and the state after SGD steps computed in
- * float64. Prints one JSON line a folder with our error and that of PyTorch's own float32 run in every group, then the
- * medians of every space, and exits with 0 where all are within the bounds. docs/reproducibility.md says how the figures
- * are to be read.
+ * `npm run parity -- FOLDER...`: compares our networks with PyTorch. Each folder contains what the peer's reference tool
+ * writes: weights and inputs of a network, and its logits, gradients and state after SGD steps, computed in float64. Prints
+ * one JSON line per folder with the error of osnas and of PyTorch's own float32 run in every group, then the medians of every
+ * space, and exits with 0 if all are within the bounds. docs/reproducibility.md explains the figures.
  */
 import { existsSync, readFileSync } from "node:fs"
 import * as path from "node:path"
@@ -31,8 +30,9 @@ import * as Sgnas from "../src/search-space/Sgnas.ts"
 import * as Spos from "../src/search-space/Spos.ts"
 import * as TorchNames from "../src/search-space/TorchNames.ts"
 import { Disk } from "../src/support/Disk.ts"
+import { median } from "../src/support/Median.ts"
 
-/** What is compared. */
+/** The groups of values that are compared. */
 export const groups = ["logits_eval", "logits_train", "input_gradient", "gradient", "update"] as const
 type Group = (typeof groups)[number]
 /** Norm-wise relative errors. */
@@ -61,7 +61,7 @@ export const Reference = Schema.Struct({
 /** `reference.json`. */
 export type Reference = typeof Reference.Type
 
-/** No single error above these; and over the folders of a space the median at most twice PyTorch's median. */
+/** Upper bounds of a single error. */
 const limits: Errors = { logits_eval: 1e-5, logits_train: 1e-3, input_gradient: 0.1, gradient: 0.1, update: 0.1 }
 const medianFactor = 2
 
@@ -85,7 +85,7 @@ const spaces: Readonly<
   sgnas: (stemStride, task) => Sgnas.make({ stemStride, minimum: 1 }, task)
 }
 
-/** The reference's optimiser. */
+/** The optimizer of the reference. */
 const sgd: OptimizerConfig = {
   name: "sgd",
   learningRate: 0.05,
@@ -101,7 +101,7 @@ const sgd: OptimizerConfig = {
 }
 const statisticsMomentum = 0.1
 
-/** A network to compute, and all the blocks whose state PyTorch saved with it. */
+/** A network, and all blocks whose state PyTorch saved with it. */
 export interface Compared {
   readonly path: Network.Network
   readonly held: ReadonlyArray<Network.NamedBlock>
@@ -113,7 +113,7 @@ const networksOf = (space: SearchSpaceShape, reference: Reference): Compared => 
     const path = space.network(genotype)
     return { path, held: path.blocks }
   }
-  // The published supernet of SGNAS sorts a layer's digits, and computes the sub-blocks left out as well.
+  // The published supernet of SGNAS sorts the digits of a layer, and also computes the sub-blocks that are left out.
   const path = space.network(space.canonical(genotype))
   const blocks = path.blocks.map(({ block, name }) =>
     block._tag === "Unified" ? { name, block: { ...block, published: true } } : { name, block }
@@ -121,7 +121,7 @@ const networksOf = (space: SearchSpaceShape, reference: Reference): Compared => 
   return { path: { ...path, blocks }, held: [...space.supernet.blocks, ...blocks] }
 }
 
-/** Sums of squares of a difference and of what it is a difference to. */
+/** Sums of squares of the differences and of the reference values. */
 const compare = (pairs: Iterable<readonly [ours: ArrayLike<number>, theirs: ArrayLike<number>]>): number => {
   let difference = 0
   let norm = 0
@@ -138,7 +138,7 @@ const compare = (pairs: Iterable<readonly [ours: ArrayLike<number>, theirs: Arra
 
 const channelsLast = (tensor: tf.Tensor4D): tf.Tensor4D => tf.transpose(tensor, [0, 2, 3, 1])
 
-/** Every entry that `state` has under the prefix, in our layout. */
+/** Every entry of `state` under the prefix, in our layout. */
 const readEntries = (
   entries: ReadonlyArray<TorchNames.TorchEntry>,
   state: ReadonlyMap<string, TorchNames.HostTensor>,
@@ -152,10 +152,10 @@ const readEntries = (
   return out
 }
 
-/** Counters, and SGNAS's normalisation for a layer without any sub-block, which no architecture has. */
+/** Entries without a counterpart: counters, and SGNAS's normalisation for a layer without sub-blocks. */
 const unused = /num_batches_tracked$|\.sbn\.6\.(weight|bias|running_mean|running_var)$/
 
-/** Our errors against a reference, on the engine that is in use. Throws a RangeError where tensors do not fit the network. */
+/** The errors of osnas against a reference, on the current engine. Throws a RangeError if tensors do not fit the network. */
 export const measure = (
   { held, path }: Compared,
   reference: Pick<Reference, "batch" | "steps" | "supernet">,
@@ -165,7 +165,7 @@ export const measure = (
   const entries = TorchNames.entries(held, reference.supernet ? "supernet" : "network")
   const covered = new Set(entries.map((entry) => entry.theirs))
   for (const name of weights.keys()) {
-    if (!covered.has(name) && !unused.test(name)) throw new RangeError(`PyTorch's ${name} is no parameter here`)
+    if (!covered.has(name) && !unused.test(name)) throw new RangeError(`PyTorch's ${name} is not a parameter here`)
   }
   const array = (name: string): TorchNames.HostTensor => {
     const found = arrays.get(name)
@@ -269,7 +269,7 @@ const readReference = Effect.fn("parity.reference")(function* (folder: string) {
   return yield* Schema.decodeUnknownEffect(Reference)(raw).pipe(Effect.mapError(fail))
 })
 
-/** One folder held against the bounds. */
+/** The errors of one folder, checked against the bounds. */
 export interface Measured {
   readonly folder: string
   readonly space: string
@@ -277,11 +277,11 @@ export interface Measured {
   readonly size: number
   readonly ours: Errors
   readonly pytorch: Errors
-  /** No group is above its bound. */
+  /** Whether every group is within its bound. */
   readonly within: boolean
 }
 
-/** Reads a folder and measures it; the error names the folder, and what is wrong with it. */
+/** Reads a folder and measures its errors; a failure names the folder and what is wrong with it. */
 export const measureFolder = Effect.fn("parity.folder")(
   function* (folder: string) {
     const disk = yield* Disk
@@ -324,14 +324,7 @@ export const measureFolder = Effect.fn("parity.folder")(
     )
 )
 
-const median = (values: ReadonlyArray<number>): number => {
-  const sorted = [...values].sort((a, b) => a - b)
-  const middle = Math.floor(sorted.length / 2)
-  const upper = sorted[middle] as number
-  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] as number) + upper) / 2
-}
-
-/** The medians of every space, in the order of their names. */
+/** The medians of every space, ordered by name. */
 export const medians = (measured: ReadonlyArray<Measured>) =>
   [...new Set(measured.map((one) => one.space))].sort().map((space) => {
     const some = measured.filter((one) => one.space === space)
@@ -346,8 +339,8 @@ export const medians = (measured: ReadonlyArray<Measured>) =>
 
 const usage = `usage: npm run parity -- [--engine NAME] [--relaxed] FOLDER...
 
-Holds networks against PyTorch's numbers. A FOLDER is what the peer's reference.py wrote (${files.join(", ")}).
-Prints a JSON line a folder with our errors and those of PyTorch's own float32 run, both against float64 and over a whole
+Compares networks with PyTorch. A FOLDER is what the peer's reference.py wrote (${files.join(", ")}).
+Prints one JSON line per folder with the errors of osnas and of PyTorch's own float32 run, both against float64 and over a whole
 group (${groups.join(", ")}), then the medians of every space.
 
   --engine NAME  auto (default), ${Engines.engineNames.join(", ")}
@@ -355,7 +348,7 @@ group (${groups.join(", ")}), then the medians of every space.
   --help         this text
 
 Exit codes: 0 no error is above ${groups.map((group) => `${limits[group]} (${group})`).join(", ")}
-and no median of a space above ${medianFactor} times PyTorch's; 1 some are, or a folder cannot be read; 2 wrong usage.`
+and no median of a space above ${medianFactor} times PyTorch's; 1 otherwise, or if a folder cannot be read; 2 wrong usage.`
 
 const options = {
   engine: { type: "string", default: "auto" },
@@ -363,7 +356,7 @@ const options = {
   help: { type: "boolean", short: "h", default: false }
 } as const
 
-/** The command on its arguments; gives the exit code. */
+/** Runs the command and returns its exit code. */
 export const main = async (args: ReadonlyArray<string>, print: (line: string) => void): Promise<number> => {
   const refuse = (reason: string): number => {
     process.stderr.write(`${reason}\n${usage}\n`)
@@ -381,8 +374,8 @@ export const main = async (args: ReadonlyArray<string>, print: (line: string) =>
     return 0
   }
   const engine = values.engine
-  if (engine !== "auto" && !Schema.is(EngineName)(engine)) return refuse(`--engine: ${engine} is no engine`)
-  if (folders.length === 0) return refuse("no FOLDER is given")
+  if (engine !== "auto" && !Schema.is(EngineName)(engine)) return refuse(`--engine: ${engine} is not an engine`)
+  if (folders.length === 0) return refuse("give at least one FOLDER")
   const mode: EngineMode = values.relaxed ? "relaxed" : "strict"
   const program = Effect.gen(function* () {
     const measured: Array<Measured> = []

@@ -24,7 +24,7 @@ export const Options = Schema.Struct({
 export type Options = typeof Options.Type
 
 /**
- * The criterion. \`init\` makes weights of its own, tensors by name, which are trained with the network; this one has
+ * The criterion. \`init\` returns its own weights, tensors by name, which are trained with the network; this one has
  * none. \`loss\` gets outputs [batch, outputs] and labels [batch].
  */
 export const make = (options: Options): Criterion.CriterionShape => ({
@@ -38,7 +38,7 @@ export const make = (options: Options): Criterion.CriterionShape => ({
     })
 })
 
-/** The component, as configurations name it. */
+/** The component that configurations name. */
 export const component = define({
   kind: "criterion",
   name: "${name}",
@@ -60,7 +60,7 @@ const loss = (logits: Array<Array<number>>, factor = 1): number =>
     return criterion.loss({}, tf.tensor2d(logits), labels, Key.make(0)).dataSync()[0] ?? Number.NaN
   })
 
-it("is nothing where the outputs are sure and right, and two where they are sure and wrong", () => {
+it("is zero for confident right outputs, and two for confident wrong ones", () => {
   expect(
     loss([
       [50, 0],

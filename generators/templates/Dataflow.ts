@@ -1,4 +1,4 @@
-/** A dataflow: images drawn from a key, in the place of files to be read. */
+/** A dataflow: images drawn from a key instead of read from files. */
 import { section, type Template } from "../Template.ts"
 
 /** The template of a dataflow. */
@@ -6,8 +6,8 @@ export const template: Template = {
   kind: "dataflow",
   module: ({ name }) => `/**
  * The dataflow \`${name}\`: images in, batches out. This one draws its images itself, stripes of two directions in noise,
- * so that it works as it is: put the reading of your own files in the place of \`read\`. Splits, order, augmentation,
- * normalisation and worker threads are those of every dataflow whose images fit into memory.
+ * so that it works at once: replace \`read\` with code that reads your files. \`InMemory\` adds splits, order, augmentation,
+ * normalisation and worker threads, as in every dataflow whose images fit into memory.
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -18,19 +18,19 @@ import { type BatchPlan, Dataflow, define, InMemory, Key, RunKey } from "osnas"
 const shape = [16, 16, 1] as const
 
 /** Names of the classes, in the order of their labels. */
-const classes = ["upright", "lying"] as const
+const classes = ["vertical", "horizontal"] as const
 
-/** Options beside \`name\` in a configuration: those that all such dataflows share, and one of its own. */
+/** Options beside \`name\` in a configuration: those of all in-memory dataflows, and one of its own. */
 export const Options = Schema.Struct({
   images: Schema.Int.check(Schema.isBetween({ minimum: 8, maximum: 100_000 }))
-    .annotate({ description: "How many images the training set has; the test set has a quarter" })
+    .annotate({ description: "Number of training images; the test set has a quarter of them" })
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed(400))),
   ...InMemory.optionFields({ mean: [0.5], std: [0.25], crop: 0, flip: false, side: 16 })
 })
 /** Options beside \`name\` in a configuration. */
 export type Options = typeof Options.Type
 
-/** One part of the data: bytes, image after image, channels last, and a label for each. */
+/** One part of the data: the bytes of all images, channels last, and a label per image. */
 const read = (part: "train" | "test", images: number): BatchPlan.ImageBytes => {
   const [height, width] = shape
   const key = Key.derive(Key.make(0), "${name}", part)
@@ -48,7 +48,7 @@ const read = (part: "train" | "test", images: number): BatchPlan.ImageBytes => {
   return { pixels, labels }
 }
 
-/** All of the data. Fail with a \`DatasetError\` that names the file where something is missing or broken. */
+/** All data. If a file is missing or broken, fail with a \`DatasetError\` that names it. */
 export const load = (options: Pick<Options, "images">): Effect.Effect<InMemory.ImageData, Dataflow.DatasetError> =>
   Effect.sync(() => ({
     name: "${name}",
@@ -58,11 +58,11 @@ export const load = (options: Pick<Options, "images">): Effect.Effect<InMemory.I
     test: read("test", Math.ceil(options.images / 4))
   }))
 
-/** The component, as configurations name it. */
+/** The component that configurations name. */
 export const component = define({
   kind: "dataflow",
   name: "${name}",
-  description: "Upright and lying stripes in noise, 16 x 16 pixels",
+  description: "Vertical and horizontal stripes in noise, 16 x 16 pixels",
   options: Options,
   layer: (options: Options) =>
     Layer.effect(
@@ -78,7 +78,7 @@ export const component = define({
 import { expect, it } from "vitest"
 import * as ${identifier} from "./${name}.ts"
 
-it("reads as many images as it is told, of all classes alike", async () => {
+it("reads the given number of images, the same number per class", async () => {
   const data = await Effect.runPromise(${identifier}.load({ images: 40 }))
   expect(data.train.labels).toHaveLength(40)
   expect(data.train.pixels).toHaveLength(40 * 16 * 16)

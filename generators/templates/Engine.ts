@@ -1,13 +1,13 @@
-/** An engine: the embedded one with a kernel of one's own. */
+/** An engine: the embedded one with one kernel replaced. */
 import { section, type Template } from "../Template.ts"
 
 /** The template of an engine. */
 export const template: Template = {
   kind: "engine",
   module: ({ name }) => `/**
- * The engine \`${name}\`: what tensors are computed by. An engine is a backend of tfjs; this one is the embedded engine with
- * one kernel replaced by another. Replace more of them, or make a backend of your own current instead: whatever has
- * tfjs's kernels can train and search.
+ * The engine \`${name}\`: computes tensors. An engine is a backend of tfjs; this one is the embedded engine with one kernel
+ * replaced. Replace more kernels, or make a backend of your own current instead: any backend with tfjs's kernels can train
+ * and search.
  */
 import * as tf from "@tensorflow/tfjs-core"
 import * as Effect from "effect/Effect"
@@ -18,13 +18,13 @@ import { define, Engine, Engines } from "osnas"
 /** Options of the engine. */
 export const Options = Schema.Struct({
   threads: Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
-    .annotate({ description: "Threads to work with; 0: all cores" })
+    .annotate({ description: "Threads to use; 0: all cores" })
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed(0)))
 })
 /** Options of the engine. */
 export type Options = typeof Options.Type
 
-/** A kernel of one's own: an activation, entry by entry. */
+/** The new kernel: an element-wise activation. */
 const relu6: tf.KernelFunc = ({ inputs, backend }) => {
   const x = inputs["x"] as tf.TensorInfo
   const store = backend as tf.KernelBackend
@@ -32,7 +32,7 @@ const relu6: tf.KernelFunc = ({ inputs, backend }) => {
   return { dataId: store.write(values, x.shape, "float32"), shape: x.shape, dtype: "float32" }
 }
 
-/** Puts a kernel in the place of a backend's own while the scope is open. */
+/** Replaces a kernel of a backend while the scope is open. */
 const replaced = (kernelName: string, backendName: string, kernelFunc: tf.KernelFunc) =>
   Effect.acquireRelease(
     Effect.sync(() => {
@@ -48,7 +48,7 @@ const replaced = (kernelName: string, backendName: string, kernelFunc: tf.Kernel
       })
   )
 
-/** The engine: current while its Layer's scope is open; then the one before is current again. */
+/** The engine, current while the scope of its Layer is open. */
 export const layer = (options: Options) =>
   Layer.effect(
     Engine.Engine,
@@ -59,7 +59,7 @@ export const layer = (options: Options) =>
     })
   )
 
-/** The component, as configurations name it. */
+/** The component that configurations name. */
 export const component = define({
   kind: "engine",
   name: "${name}",

@@ -1,13 +1,13 @@
-/** A performance estimator: the number of parameters, which costs nothing. */
+/** A performance estimator: the number of parameters. */
 import { section, type Template } from "../Template.ts"
 
 /** The template of a performance estimator. */
 export const template: Template = {
   kind: "estimator",
   module: ({ name }) => `/**
- * The performance estimator \`${name}\`: how good a candidate is, without training it. This one takes the larger network for
- * the better one: an architecture with twice the parameters has an objective lower by \`slope\`. A baseline that any
- * other estimator has to beat, and nothing has to be trained for it.
+ * The performance estimator \`${name}\`: how good an architecture is, without training it. This one prefers larger networks: an
+ * architecture with twice the parameters has an objective lower by \`slope\`. It needs no training, and is a baseline for
+ * other estimators to beat.
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -17,19 +17,19 @@ import { define, Network, PerformanceEstimator, SearchSpace } from "osnas"
 /** Options beside \`name\` in a configuration. */
 export const Options = Schema.Struct({
   slope: Schema.Finite.check(Schema.isGreaterThan(0))
-    .annotate({ description: "How much lower the objective is for twice the parameters" })
+    .annotate({ description: "Decrease of the objective for twice the parameters" })
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed(1)))
 })
 /** Options beside \`name\` in a configuration. */
 export type Options = typeof Options.Type
 
-/** The estimator over a space. Lower objectives are better; metrics are recorded beside it. */
+/** The estimator over a space. Lower objectives are better; metrics are recorded with it. */
 export const make = (
   space: Pick<SearchSpace.SearchSpaceShape, "format" | "network" | "validate">,
   options: Options
 ): PerformanceEstimator.PerformanceEstimatorShape => ({
   name: "${name}",
-  // Nothing is trained for it: a run begins with the search.
+  // No supernet is trained: a run begins with the search.
   needsSupernet: false,
   score: PerformanceEstimator.oneByOne((genotype) =>
     Effect.fromResult(space.validate(genotype)).pipe(
@@ -49,11 +49,11 @@ export const make = (
   )
 })
 
-/** The component, as configurations name it. */
+/** The component that configurations name. */
 export const component = define({
   kind: "estimator",
   name: "${name}",
-  description: "The larger network is the better one",
+  description: "Prefers larger networks",
   options: Options,
   layer: (options: Options) =>
     Layer.effect(
@@ -73,7 +73,7 @@ const space = Result.getOrThrow(Tiny.make({ stemStride: 2 }, task))
 const score = (genotype: ReadonlyArray<number>) =>
   Effect.runSync(${identifier}.make(space, { slope: 1 }).score([genotype]))[0]
 
-it("likes the larger network better", () => {
+it("prefers the larger network", () => {
   const small = score([0, 0, 0, 0, 0, 0])
   const large = score([5, 5, 5, 5, 5, 5])
   expect(large?.objective).toBeLessThan(small?.objective ?? Number.NaN)

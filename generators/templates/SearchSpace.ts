@@ -1,11 +1,11 @@
-/** A search space: written as data, which is most of what a space is. */
+/** A search space, written as data. */
 
 import type { BlockSpec } from "../../src/search-space/blocks/Block.ts"
 import * as Block from "../../src/search-space/blocks/Block.ts"
 import type { MacroSpec } from "../../src/search-space/MacroSpace.ts"
 import { section, type Template } from "../Template.ts"
 
-/** The space that is emitted unless another is asked for: three searched layers. */
+/** The default space: three searched layers. */
 export const minimal: MacroSpec = {
   name: "minimal",
   first: [{ block: Block.conv({ kernel: 3 }), width: 16, stride: 2, largeStride: null }],
@@ -66,7 +66,7 @@ export const template = (spec: MacroSpec, from: string | undefined): Template =>
     if (stride !== 1) return `fixed(${code}, ${size}, ${stride})`
     return width === null ? `fixed(${code})` : `fixed(${code}, ${size})`
   }
-  /** A list as the formatter would have it: in one line where that has room. */
+  /** A list as the formatter has it: on one line if it fits. */
   const list = (key: string, items: ReadonlyArray<string>): string => {
     const line = `  ${key}: [${items.join(", ")}]`
     return line.length < 120 ? line : `  ${key}: [\n${items.map((item) => `    ${item}`).join(",\n")}\n  ]`
@@ -95,7 +95,7 @@ export const Options = Schema.Struct({})
 /** Options beside \`name\` in a configuration. */
 export type Options = typeof Options.Type
 
-/** The space as data: the blocks before and after the searched layers, and what every searched layer offers. */
+/** The space as data: the blocks before and after the searched layers, and the options of every searched layer. */
 export const macro: MacroSpace.MacroSpec = {
   name: "${name}",
 ${first},
@@ -107,10 +107,10 @@ ${choices},
 ${last}
 }
 
-/** The space for the images and the head that data and task ask for. */
+/** The space for the images of the data and the head of the task. */
 export const make: MacroSpace.Make<Options> = (_options, task) => MacroSpace.fromMacro(macro, task)
 
-/** The component, as configurations name it. */
+/** The component that configurations name. */
 export const component = define({
   kind: "searchSpace",
   name: "${name}",

@@ -11,8 +11,8 @@ const feasible = Result.getOrThrow(FeasibleSet.make(space, LookupTable.costModel
 export const template: Template = {
   kind: "searchStrategy",
   module: ({ name }) => `/**
- * The search strategy \`${name}\`: which architectures to look at, and which one wins. This one draws the first
- * architectures at random, and later ones beside the best so far: one layer changed, within the budget.
+ * The search strategy \`${name}\`: which architectures to evaluate, and which one is the best. This one draws the first
+ * architectures at random, and later ones next to the best so far: one layer changed, within the budget.
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -23,19 +23,19 @@ import { type FeasibleSet, define, Key, SearchBudget, SearchProgress, SearchSpac
 /** Options beside \`name\` in a configuration. */
 export const Options = Schema.Struct({
   evaluations: Schema.Int.check(Schema.isGreaterThan(0))
-    .annotate({ description: "How many architectures are scored" })
+    .annotate({ description: "Number of architectures to score" })
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed(100))),
   generation: Schema.Int.check(Schema.isGreaterThan(0))
-    .annotate({ description: "How many are asked for at a time" })
+    .annotate({ description: "Number of architectures per generation" })
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed(10)))
 })
 /** Options beside \`name\` in a configuration. */
 export type Options = typeof Options.Type
 
-/** The state is JSON: what was asked and told, the best so far. A run that was stopped goes on with it. */
+/** The state is JSON, so that a stopped run can resume from it: architectures and scores, and the best so far. */
 const decode = Schema.decodeUnknownSync(SearchProgress.SearchProgress)
 
-/** Draws that may hit an architecture seen before, until the search is over. */
+/** Draws per wanted architecture, before the search ends for lack of new ones. */
 const patience = 100
 
 /** The strategy over the architectures of a budget. */
@@ -46,8 +46,8 @@ export const make = (
 ): SearchStrategy.SearchStrategyShape => {
   const { counts, indicesUnsafe } = feasible.options
 
-  /** An architecture of the budget that differs from another in one layer at most. */
-  const beside = (key: Key.Key, best: SearchSpace.Genotype): SearchSpace.Genotype => {
+  /** An architecture within the budget that differs from the best in at most one layer. */
+  const neighbour = (key: Key.Key, best: SearchSpace.Genotype): SearchSpace.Genotype => {
     const changed = Key.integer(Key.derive(key, "layer"), counts.length)
     const allowed = indicesUnsafe(best).map((option, layer) => (layer === changed ? undefined : [option]))
     return Option.match(feasible.restrict(allowed), {
@@ -63,7 +63,7 @@ export const make = (
     for (let draw = 0; draw < patience * wanted && candidates.length < wanted; draw += 1) {
       const key = Key.derive(progress.key, progress.generation, draw)
       const random = progress.best === null || draw >= (patience * wanted) / 2
-      const candidate = random ? feasible.sample(key) : beside(key, progress.best.genotype)
+      const candidate = random ? feasible.sample(key) : neighbour(key, progress.best.genotype)
       const text = SearchProgress.text(space.canonical(candidate))
       if (!seen.has(text)) {
         seen.add(text)
@@ -92,7 +92,7 @@ export const make = (
   }
 }
 
-/** The component, as configurations name it. */
+/** The component that configurations name. */
 export const component = define({
   kind: "searchStrategy",
   name: "${name}",

@@ -5,8 +5,8 @@ import { section, type Template } from "../Template.ts"
 export const template: Template = {
   kind: "trainingAgent",
   module: ({ name }) => `/**
- * The training agent \`${name}\`: what a task is. This one is classification measured by balanced accuracy, the mean of the
- * accuracies of the classes, which rare classes count in as much as common ones.
+ * The training agent \`${name}\`: the task. This one is classification measured by balanced accuracy: the mean of the accuracies
+ * per class, in which rare classes count as much as common ones.
  */
 import * as tf from "@tensorflow/tfjs-core"
 import * as Effect from "effect/Effect"
@@ -19,14 +19,14 @@ export const Options = Schema.Struct({})
 /** Options beside \`name\` in a configuration. */
 export type Options = typeof Options.Type
 
-/** Mean over the classes that have images of the fraction of them that is right. */
+/** Mean accuracy over the classes that have images. */
 export const balancedAccuracy = (right: ReadonlyArray<number>, all: ReadonlyArray<number>): number => {
   const fractions = all.flatMap((count, label) => (count === 0 ? [] : [(right[label] ?? 0) / count]))
   return fractions.reduce((sum, fraction) => sum + fraction, 0) / fractions.length
 }
 
 /**
- * The agent. \`head\` is what networks end in, \`step\` one step of training (loss and gradients), \`evaluate\` the metrics of
+ * The agent. \`head\` is the head of the networks, \`step\` one step of training (loss and gradients), \`evaluate\` the metrics of
  * a pass over a split; candidates are ranked by the metric that \`objective\` names.
  */
 export const agent: TrainingAgent.TrainingAgentShape = {
@@ -61,7 +61,7 @@ export const agent: TrainingAgent.TrainingAgentShape = {
   headline: "balanced"
 }
 
-/** The component, as configurations name it. */
+/** The component that configurations name. */
 export const component = define({
   kind: "trainingAgent",
   name: "${name}",
@@ -73,7 +73,7 @@ export const component = define({
   test: ({ identifier, name }) => `import { expect, it } from "vitest"
 import * as ${identifier} from "./${name}.ts"
 
-it("counts every class alike", () => {
+it("gives every class the same weight", () => {
   expect(${identifier}.balancedAccuracy([90, 0], [90, 10])).toBe(0.5)
 })
 

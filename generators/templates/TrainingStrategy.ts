@@ -22,7 +22,7 @@ export const Options = Schema.Struct({
 /** Options beside \`name\` in a configuration. */
 export type Options = typeof Options.Type
 
-/** All that is remembered between two steps. It is JSON, so a run that was stopped goes on with it. */
+/** The state between two steps. It is JSON, so that a stopped run can resume from it. */
 const State = Schema.Struct({ key: Key.Key, step: Schema.Int })
 const decode = Schema.decodeUnknownSync(State)
 
@@ -44,7 +44,7 @@ export const make = (space: LayerOptions.LayeredSpace, options: Options): Traini
   }
 }
 
-/** The component, as configurations name it. */
+/** The component that configurations name. */
 export const component = define({
   kind: "trainingStrategy",
   name: "${name}",
@@ -65,7 +65,7 @@ import * as ${identifier} from "./${name}.ts"
 const task = { input: [28, 28, 1], head: { _tag: "Classifier", classes: 10 } } as const
 const space = Result.getOrThrow(Tiny.make({ stemStride: 2 }, task))
 
-/** What the first steps train. */
+/** The first steps. */
 const steps = (strategy: TrainingStrategy.TrainingStrategyShape, count: number) => {
   let state = strategy.init(Key.make(1))
   return Array.from({ length: count }, () => {
@@ -81,7 +81,7 @@ it("trains paths of the space", () => {
   }
 })
 
-it("repeats a path as often as it is told", () => {
+it("trains every path for two steps", () => {
   const [a, b, c, d] = steps(${identifier}.make(space, { repeat: 2 }), 4)
   expect(a).toEqual(b)
   expect(c).toEqual(d)

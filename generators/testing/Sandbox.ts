@@ -1,6 +1,6 @@
 /**
- * A folder outside the repository in which `osnas` is installed as the repository's own sources, for tests of what users
- * get: type checks, lint and tests run there as they would in a project.
+ * A folder outside the repository with the repository's sources installed as `osnas`, for tests of generated files: type
+ * checks, lint and tests run there as in a user's project.
  */
 import { execFile } from "node:child_process"
 import * as fs from "node:fs"
@@ -25,7 +25,7 @@ export interface Sandbox {
   readonly run: (script: string, args: ReadonlyArray<string>, folder?: string) => Promise<Ended>
   /** Runs a line as a shell would in a project with osnas installed: `npx osnas list`. */
   readonly shell: (line: string, folder?: string) => Promise<Ended>
-  /** Runs a program of the folder. */
+  /** Runs a program in the folder. */
   readonly start: (file: string) => Promise<Ended>
   readonly remove: () => void
 }
@@ -79,7 +79,7 @@ const start = (program: string, args: ReadonlyArray<string>, cwd: string, path =
 const execute = (file: string, args: ReadonlyArray<string>, cwd: string): Promise<Ended> =>
   start(process.execPath, [file, ...args], cwd)
 
-/** A folder of programs that stand for what npm installs: `osnas`, and `npx` for what is there already. */
+/** A folder with programs in place of those that npm installs: `osnas`, and `npx`, which runs what is installed. */
 const programs = (folder: string): string => {
   const bin = path.join(folder, "node_modules", ".osnas-bin")
   fs.mkdirSync(bin, { recursive: true })

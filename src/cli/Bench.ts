@@ -1,6 +1,6 @@
 /**
- * `osnas bench`: images/s of supernet training and of candidate evaluation, measured on the code that a run uses; single
- * kernels; and the same beside a PyTorch peer in the same minute.
+ * `osnas bench`: images/s of supernet training and of the evaluation of architectures, measured on the code that a run uses;
+ * or single kernels; or both phases in alternation with a PyTorch peer.
  */
 import { spawn } from "node:child_process"
 import { existsSync } from "node:fs"
@@ -21,15 +21,17 @@ import * as Key from "../random/Key.ts"
 import { si } from "../report/Format.ts"
 import { OptimizerConfig } from "../run/RunConfig.ts"
 import * as Trainer from "../run/Trainer.ts"
+import * as TrainingState from "../run/TrainingState.ts"
 import * as Network from "../search-space/Network.ts"
 import type { Genotype, SearchSpaceShape } from "../search-space/SearchSpace.ts"
+import { upperMedian } from "../support/Median.ts"
 import * as Classification from "../training-agent/Classification.ts"
 import type { Forward } from "../training-agent/TrainingAgent.ts"
 import type { Input } from "./commands/Bench.ts"
 import { UsageError } from "./Exit.ts"
 import { buildSpace } from "./Inspect.ts"
 
-/** One measured phase, in the form the peer prints it. */
+/** One measured phase, with the keys that the peer prints. */
 export interface Throughput {
   readonly phase: "train" | "evaluate"
   readonly space: string
@@ -43,27 +45,24 @@ export interface Throughput {
   readonly images_per_s: number
 }
 
-const median = (times: ReadonlyArray<number>): number => [...times].sort((a, b) => a - b)[times.length >> 1] ?? 0
-
-/** A uniform path of the first `n - 1` options of every position: the last one is the skip, where there is one. */
+/** A uniform path without each layer's last option, which is the skip where there is one. */
 export const pathWithoutSkip = (space: SearchSpaceShape, key: Key.Key, step: number): Genotype =>
   space.choices.map((choices, position) =>
     Key.integer(Key.derive(key, "path", step, position), Math.max(1, choices.length - 1))
   )
 
-/** Steps before the clock starts: kernels are compiled and memory is taken in them. */
+/** Steps before timing starts: they compile kernels and allocate memory. */
 const warmUp = 2
 
-const timed = <E, R>(steps: number, step: (index: number) => Effect.Effect<void, E, R>) =>
-  Effect.gen(function* () {
-    const times: Array<number> = []
-    for (let index = 0; index < warmUp + steps; index++) {
-      const start = performance.now()
-      yield* step(index)
-      if (index >= warmUp) times.push((performance.now() - start) / 1000)
-    }
-    return median(times)
-  })
+const timed = Effect.fnUntraced(function* <E, R>(steps: number, step: (index: number) => Effect.Effect<void, E, R>) {
+  const times: Array<number> = []
+  for (let index = 0; index < warmUp + steps; index++) {
+    const start = performance.now()
+    yield* step(index)
+    if (index >= warmUp) times.push((performance.now() - start) / 1000)
+  }
+  return upperMedian(times)
+})
 
 const measure = Effect.fn("Bench.measure")(function* (input: Input, space: SearchSpaceShape) {
   const engine = yield* Engine
@@ -131,7 +130,7 @@ const measure = Effect.fn("Bench.measure")(function* (input: Input, space: Searc
   })
   const trained = yield* timed(input.steps, () =>
     Effect.map(Trainer.step(setup, state), ([next]) => {
-      Trainer.disposeReplacedUnsafe(state, next)
+      TrainingState.disposeReplacedUnsafe(state, next)
       state = next
     })
   )
@@ -157,16 +156,16 @@ const report = (input: Input, line: Throughput): Effect.Effect<void> =>
   Console.log(
     input.json
       ? JSON.stringify(line)
-      : `  ${line.phase.padEnd(8)} ${String(line.images_per_s).padStart(8)} images/s  (${line.median_s} s a batch of ${line.batch})`
+      : `  ${line.phase.padEnd(8)} ${String(line.images_per_s).padStart(8)} images/s  (${line.median_s} s per batch of ${line.batch})`
   )
 
 /** The environment variable with the folder of the peer's scripts. */
 const peerVariable = "OSNAS_PEER"
 
-/** A process's JSON lines. */
+/** Runs a process and collects the JSON lines that it prints. */
 const jsonLines = (command: string, args: ReadonlyArray<string>) =>
   Effect.callback<ReadonlyArray<Readonly<Record<string, unknown>>>, UsageError>((resume) => {
-    // A group of its own, so that what the child has started (an interpreter behind a wrapper) ends with it.
+    // A process group of its own, so that what the child starts (an interpreter behind a wrapper) ends with it.
     const grouped = process.platform !== "win32"
     const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"], detached: grouped })
     const end = (): void => {
@@ -175,10 +174,10 @@ const jsonLines = (command: string, args: ReadonlyArray<string>) =>
         if (grouped) process.kill(-child.pid, "SIGKILL")
         else child.kill("SIGKILL")
       } catch {
-        // It has ended already.
+        // The process has ended already.
       }
     }
-    // A second signal ends this process without finalizers.
+    // A second signal ends this process without running finalizers.
     process.once("exit", end)
     const forget = (): void => {
       process.removeListener("exit", end)
@@ -214,7 +213,7 @@ const jsonLines = (command: string, args: ReadonlyArray<string>) =>
     })
   })
 
-/** How often each side is measured; the best of its medians counts, since noise only ever slows. */
+/** Measurements per side; the best median is reported, because noise only ever slows a measurement down. */
 const rounds = 2
 
 const compare = Effect.fn("Bench.compare")(function* (input: Input, python: string) {
@@ -233,7 +232,10 @@ const compare = Effect.fn("Bench.compare")(function* (input: Input, python: stri
   const common = [...shared, "--batch", String(input.batch), "--steps", String(input.steps), "--threads", threads]
   const stem = Option.isSome(input.stemStride) ? ["--stem-stride", String(input.stemStride.value)] : []
   const launcher = process.argv[1]
-  if (launcher === undefined) return yield* new UsageError({ reason: "this process does not know how it was started" })
+  if (launcher === undefined)
+    return yield* new UsageError({
+      reason: "cannot find the script that started this process (process.argv[1]), which --compare starts again"
+    })
   const modes: ReadonlyArray<EngineMode> = Option.isSome(input.mode) ? [input.mode.value] : ["strict", "relaxed"]
   const layouts = ["nchw", "channels_last"] as const
   const best = new Map<string, number>()

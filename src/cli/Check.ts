@@ -1,4 +1,4 @@
-/** The examination before the work, for `osnas run` and `osnas config FILE --check`. */
+/** The checks before a run starts, for `osnas run` and `osnas config FILE --check`. */
 import { accessSync, constants, existsSync, readdirSync, statfsSync, statSync } from "node:fs"
 import { totalmem } from "node:os"
 import { dirname, join, resolve, sep } from "node:path"
@@ -23,10 +23,10 @@ import { Disk, temporarySuffix } from "../support/Disk.ts"
 /** The nearest folder above a path that exists. */
 const existing = (path: string): string => (existsSync(path) ? path : existing(dirname(path)))
 
-/** Longest name of a file or folder in bytes, less what a folder's name gets while it is made. */
+/** Longest name of a folder in bytes: what file systems allow, less the suffix that a folder has while it is written. */
 const longestName = 255 - temporarySuffix.length
 
-/** Why no run can be in a folder: undefined where it can. Nothing is written to find out. */
+/** Why a folder cannot take a new run; undefined if it can. Writes nothing. */
 export const placeFault = (folder: string, overwrite: boolean): string | undefined => {
   const absolute = resolve(folder)
   const long = absolute.split(sep).find((name) => Buffer.byteLength(name) > longestName)
@@ -35,11 +35,11 @@ export const placeFault = (folder: string, overwrite: boolean): string | undefin
   }
   const above = existing(absolute)
   if (!statSync(above).isDirectory()) {
-    const is = above === absolute ? "it" : above
-    return `${is} is a file; expected a folder, or a place where one can be made`
+    const subject = above === absolute ? "it" : above
+    return `${subject} is a file; expected a folder, or a path where one can be created`
   }
   try {
-    // The folder is made beside its place and renamed: its parent is written to.
+    // The folder is written next to its final place and then renamed, so its parent must be writable.
     const written = above === absolute ? [above, dirname(above)] : [above]
     for (const place of written) accessSync(place, constants.W_OK | constants.X_OK)
     if (above !== absolute) return undefined
@@ -47,9 +47,9 @@ export const placeFault = (folder: string, overwrite: boolean): string | undefin
     if (names.includes(RunFolder.files.manifest)) {
       return overwrite
         ? undefined
-        : `it holds a run already; resume it (osnas resume ${folder}), choose another --dir or --name, or replace it with --overwrite`
+        : `it contains a run already; resume it (osnas resume ${folder}), choose another --dir or --name, or replace it with --overwrite`
     }
-    return names.length === 0 ? undefined : "it holds files and is no run; choose another --dir or --name"
+    return names.length === 0 ? undefined : "it contains files but is not a run; choose another --dir or --name"
   } catch (error) {
     return `${above} cannot be written to (${error instanceof Error ? error.message : error}); choose another --dir`
   }
@@ -64,7 +64,7 @@ const freeBytes = (folder: string): number | undefined => {
   }
 }
 
-/** What this machine has for a run in a folder. */
+/** The memory of this machine, and the free disk space for a folder. */
 export const machine = (folder: string): Preflight.Machine => ({
   freeBytes: freeBytes(folder),
   memoryBytes: totalmem()
@@ -81,21 +81,21 @@ const assemble = (loaded: Load.LoadedRun, tableFolder: string, machine: Prefligh
   })
 }
 
-/** A finding at its place in the configuration's file. */
+/** A finding with its file and line. */
 const located = (loaded: Load.LoadedRun, { key, message }: Finding.Finding): ConfigFile.ConfigIssue => ({
   path: key,
   message,
   ...(key === "" ? { line: null, origin: "" } : loaded.origin(key.split(".")))
 })
 
-/** The errors among findings, with file and line. */
+/** The errors among the findings, with file and line. */
 const refusal = (loaded: Load.LoadedRun, findings: ReadonlyArray<Finding.Finding>): ConfigFile.ConfigError =>
   new ConfigFile.ConfigError({
     file: loaded.file,
     issues: findings.filter(({ severity }) => severity === "error").map((finding) => located(loaded, finding))
   })
 
-/** Warnings, those of the configuration's reading first. */
+/** Warnings from reading the configuration, then those among the findings. */
 const warningsOf = (
   loaded: Load.LoadedRun,
   findings: ReadonlyArray<Finding.Finding>
@@ -104,22 +104,25 @@ const warningsOf = (
   ...findings.filter(({ severity }) => severity === "warning").map((finding) => located(loaded, finding))
 ]
 
-/** Warnings as lines on standard error. */
+/** Prints warnings on standard error, one per line. */
 const showWarnings = (warnings: ReadonlyArray<ConfigFile.ConfigIssue>): Effect.Effect<void> =>
   Effect.forEach(warnings, (warning) => Console.error(`warning: ${ConfigFile.issueText(warning)}`), { discard: true })
 
 /**
- * The components of a run that may begin, its warnings shown; fails with all errors at once. The path of a lookup table is
+ * Builds the components of a run and prints its warnings; fails with all errors at once. The path of a lookup table is
  * relative to `tableFolder`.
  */
-export const approve = (loaded: Load.LoadedRun, tableFolder: string, machine: Preflight.Machine) =>
-  Effect.gen(function* () {
-    const { components, findings } = yield* assemble(loaded, tableFolder, machine)
-    yield* showWarnings(warningsOf(loaded, findings))
-    return Option.isNone(components) ? yield* refusal(loaded, findings) : components.value
-  })
+export const approve = Effect.fn("Check.approve")(function* (
+  loaded: Load.LoadedRun,
+  tableFolder: string,
+  machine: Preflight.Machine
+) {
+  const { components, findings } = yield* assemble(loaded, tableFolder, machine)
+  yield* showWarnings(warningsOf(loaded, findings))
+  return Option.isNone(components) ? yield* refusal(loaded, findings) : components.value
+})
 
-/** Files to start from that cannot be read. */
+/** Errors for files to start from that cannot be read. */
 const unreadable = Effect.fnUntraced(function* (loaded: Load.LoadedRun) {
   const disk = yield* Disk
   const found: Array<Finding.Finding> = []
@@ -132,8 +135,11 @@ const unreadable = Effect.fnUntraced(function* (loaded: Load.LoadedRun) {
   return found
 })
 
-/** Weights to start from that belong to another network. */
-const unfit = Effect.fnUntraced(function* (loaded: Load.LoadedRun, components: Context.Context<Assembly.Components>) {
+/** Errors for weights to start from that do not fit the network. */
+const unsuited = Effect.fnUntraced(function* (
+  loaded: Load.LoadedRun,
+  components: Context.Context<Assembly.Components>
+) {
   const { network, supernet } = loaded.config.start
   if (network === null && supernet === null) return []
   const given = yield* services.pipe(Effect.provideContext(components), Effect.provide(RunEvents.layer))
@@ -143,13 +149,13 @@ const unfit = Effect.fnUntraced(function* (loaded: Load.LoadedRun, components: C
   return [{ severity: "error", key, message: read.failure.message } as const]
 })
 
-/** `osnas config FILE --check`: all findings, warnings first; fails where there is an error. */
+/** `osnas config FILE --check`: prints all findings, warnings first; fails if there is an error. */
 export const run = Effect.fn("Check.run")(
   function* (loaded: Load.LoadedRun, json: boolean) {
     const assembled = yield* assemble(loaded, loaded.folder, machine(join("runs", loaded.config.name)))
     const missing = yield* unreadable(loaded)
     const isReadable = Option.isSome(assembled.components) && missing.length === 0
-    const foreign = isReadable ? yield* unfit(loaded, assembled.components.value) : []
+    const foreign = isReadable ? yield* unsuited(loaded, assembled.components.value) : []
     const findings = [...assembled.findings, ...missing, ...foreign]
     const error = refusal(loaded, findings)
     const warnings = warningsOf(loaded, findings)

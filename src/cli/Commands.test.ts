@@ -16,7 +16,7 @@ import * as Flags from "./Flags.ts"
 const folder = mkdtempSync(join(tmpdir(), "osnas-cli-"))
 afterAll(() => rmSync(folder, { recursive: true }))
 
-/** Runs a command line in this process: what it printed. */
+/** Runs a command line in this process and returns what it prints. */
 const printed = (...args: ReadonlyArray<string>) =>
   Effect.gen(function* () {
     const before = (yield* TestConsole.logLines).length
@@ -24,7 +24,7 @@ const printed = (...args: ReadonlyArray<string>) =>
     return (yield* TestConsole.logLines).slice(before).map(String)
   }).pipe(Effect.provide(NodeServices.layer))
 
-/** The exit code and message that a failing command line ends with. */
+/** Exit code and message of a command line that fails. */
 const failure = (...args: ReadonlyArray<string>) =>
   Command.runWith(osnas, { version: "0.0.0" })(args).pipe(
     Effect.provide(NodeServices.layer),
@@ -37,7 +37,7 @@ const zeros = Array.from({ length: 21 }, () => 0).join(",")
 const ones = Array.from({ length: 21 }, () => 1).join(",")
 
 describe("inspect", () => {
-  it.effect("counts an architecture as the literature does", () =>
+  it.effect("counts MACs and parameters as the literature does", () =>
     Effect.gen(function* () {
       const count = (arch: string) =>
         Effect.map(
@@ -50,7 +50,7 @@ describe("inspect", () => {
     })
   )
 
-  it.effect("tells layers, choices and the number of architectures to the last digit", () =>
+  it.effect("shows layers, choices and the exact number of architectures", () =>
     Effect.gen(function* () {
       const [line] = yield* printed("inspect", "proxylessnas", "--json")
       assert.include(line, '"architectures":"558545864083284007"')
@@ -60,7 +60,7 @@ describe("inspect", () => {
     })
   )
 
-  it.effect("reads architectures a line from a file", () =>
+  it.effect("reads architectures from a file, one per line", () =>
     Effect.gen(function* () {
       const file = join(folder, "archs.txt")
       writeFileSync(file, `# two\n${zeros}\n\n${ones.replaceAll(",", " ")}\n`)
@@ -71,7 +71,7 @@ describe("inspect", () => {
       )
       writeFileSync(file, `${zeros}\n0,0\n`)
       assert.include((yield* failure("inspect", "proxylessnas", "--archs", file)).message, "it has 2 positions")
-      // As PowerShell writes it; and as no text is.
+      // UTF-16 as PowerShell writes it; and without a byte order mark.
       writeFileSync(file, Buffer.concat([Buffer.from([0xff, 0xfe]), Buffer.from(`${zeros}\r\n`, "utf16le")]))
       assert.strictEqual(JSON.parse((yield* printed("inspect", "proxylessnas", "--archs", file))[0]!).macs, 19169792)
       writeFileSync(file, Buffer.from(`${zeros}\n`, "utf16le"))
@@ -80,7 +80,7 @@ describe("inspect", () => {
         [wide.code, wide.message],
         [ExitCode.usage, `--archs ${file}: the file is UTF-16 without a byte order mark; save it as UTF-8`]
       )
-      // Published names beside digits, in a space that has them.
+      // Published names and digits in one file.
       const imageNet = ["--set", "stemStride=2", "--size", "224", "--classes", "1000"]
       writeFileSync(file, `fbnet-b\n${"8,".repeat(21)}8\n  fbnet-c\nfbnet-b\n`)
       const named = yield* printed("inspect", "fbnet-l", ...imageNet, "--archs", file)
@@ -102,7 +102,7 @@ describe("inspect", () => {
     })
   )
 
-  it.effect("knows published networks as published, and for other images", () =>
+  it.effect("counts published networks as published, and for other image sizes", () =>
     Effect.gen(function* () {
       const [published] = yield* printed("inspect", "fbnet-a", "--json")
       assert.include(published, '"macs":244452664,"params":4304584')
@@ -119,7 +119,7 @@ describe("inspect", () => {
     })
   )
 
-  it.effect("draws text, takes options, an embedding, other channels", () =>
+  it.effect("draws text, and takes options, an embedding and channels", () =>
     Effect.gen(function* () {
       const lines = (yield* printed(
         "inspect",
@@ -190,7 +190,7 @@ describe("list", () => {
 })
 
 describe("config", () => {
-  it.effect("prints a right configuration that says itself again", () =>
+  it.effect("prints a valid configuration that prints itself again", () =>
     Effect.gen(function* () {
       const [first] = yield* printed("config")
       const file = join(folder, "defaults.yaml")
@@ -203,7 +203,7 @@ describe("config", () => {
     })
   )
 
-  it.effect("lays values over it, and refuses wrong ones", () =>
+  it.effect("overrides values, and refuses wrong ones", () =>
     Effect.gen(function* () {
       const [text] = yield* printed("config", "--set", "budget.max=5", "--set", "searchStrategy.evaluations=7")
       assert.include(text, "max: 5")
@@ -237,7 +237,7 @@ describe("the command line", () => {
     })
   )
 
-  it.effect("bench says how the peer is named, and where it is not", () =>
+  it.effect("bench says how to name the peer, and where it was not found", () =>
     Effect.gen(function* () {
       const before = process.env["OSNAS_PEER"]
       yield* Effect.addFinalizer(() =>
@@ -266,7 +266,7 @@ describe("the command line", () => {
     })
   )
 
-  it.effect("wrong usage is exit code 2, and no usage at all is help", () =>
+  it.effect("wrong usage ends with exit code 2; without arguments it prints the help", () =>
     Effect.gen(function* () {
       for (const args of [
         ["inspct"],
@@ -297,31 +297,38 @@ describe("the command line", () => {
     })
   )
 
-  it("says what a flag takes without the words of the library that checked it", () => {
+  it("says what a flag takes without the preamble of the library", () => {
     assert.strictEqual(
       Flags.plainErrors('"0". Expected: Schema validation failed: Expected a value greater than 0'),
       '"0". Expected a value greater than 0'
     )
   })
 
-  it("keeps the errors of the library apart from those of the work", () => {
+  it("distinguishes errors of the library from those of a command", () => {
     assert.isTrue(CliError.isCliError(new CliError.ShowHelp({ commandPath: [], errors: [] })))
   })
 })
 
 describe("run, resume, report", () => {
-  it.effect("refuse a folder that no run can be in, with exit code 2, and leave nothing behind", () =>
+  it.effect("refuse a folder that cannot take a run, with exit code 2, and leave nothing behind", () =>
     Effect.gen(function* () {
       const file = join(folder, "taken.txt")
       const full = join(folder, "full")
       writeFileSync(file, "mine")
       mkdirSync(full)
       writeFileSync(join(full, "notes.txt"), "mine")
+      const other = join(folder, "other")
+      mkdirSync(other)
+      for (const name of ["config.yaml", "manifest.json"]) writeFileSync(join(other, name), "")
       const before = readdirSync(folder)
       const cases = [
         [file, "it is a file; expected a folder"],
         [join(file, "a", "b"), `${file} is a file`],
-        [full, "it holds files and is no run"],
+        [full, "it contains files but is not a run"],
+        [
+          join(other, "inner"),
+          `it is inside the folder of another run, ${other}; choose a folder outside it with --dir`
+        ],
         [join(folder, "new", "a".repeat(300)), "has 300 bytes; at most"]
       ] as const
       for (const [dir, expected] of cases) {
@@ -333,6 +340,7 @@ describe("run, resume, report", () => {
       }
       assert.deepStrictEqual(readdirSync(folder), before)
       assert.isFalse(existsSync(join(folder, "new")))
+      assert.deepStrictEqual(readdirSync(other), ["config.yaml", "manifest.json"])
       for (const args of [
         ["init", join(file, "a"), "--no-install"],
         ["init", file]
@@ -346,18 +354,18 @@ describe("run, resume, report", () => {
       assert.include(generated.message, `${file} is a file; expected a folder`)
       const compared = yield* failure("compare-runs", file)
       assert.strictEqual(compared.code, ExitCode.usage)
-      assert.include(compared.message, "is no folder of a run")
+      assert.include(compared.message, "is not a run folder")
     })
   )
 
-  it.effect("refuse what they cannot do, before anything is made", () =>
+  it.effect("refuse impossible requests before they write anything", () =>
     Effect.gen(function* () {
       const missing = yield* failure("run", join(folder, "none.yaml"))
       assert.strictEqual(missing.code, ExitCode.usage)
       assert.include(missing.message, "the file does not exist")
-      assert.include((yield* failure("resume", folder)).message, "no folder of a run")
+      assert.include((yield* failure("resume", folder)).message, "is not a run folder")
       const report = yield* failure("report", folder)
-      assert.include(report.message, "it is no run")
+      assert.include(report.message, "start one with `osnas run CONFIG`")
     })
   )
 })

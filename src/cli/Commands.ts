@@ -1,6 +1,6 @@
 /**
- * The commands of `osnas`, in the order of the help. Each has one file in `commands/` with its flags and help; the work it
- * loads when it is chosen takes its input type from there, so a new flag of a command is a line in that file.
+ * The commands of `osnas`, in the order of the help. Each has one file in `commands/` with its flags, input type and help, and
+ * loads its work only when it is chosen. A new flag is one line in that file.
  */
 import * as Command from "effect/cli/Command"
 import { bench } from "./commands/Bench.ts"
@@ -28,7 +28,7 @@ import { help as exitCodes } from "./Exit.ts"
 /** The whole command line. */
 export const osnas = Command.make("osnas").pipe(
   Command.withDescription(
-    `One-shot neural architecture search: one configuration in, an evaluated network and its whole history out. ${exitCodes}`
+    `One-shot neural architecture search: from one configuration to an evaluated network with its whole history. ${exitCodes}`
   ),
   Command.withExamples([
     { command: "osnas run", description: "A whole search in minutes, on images that ship with osnas" },

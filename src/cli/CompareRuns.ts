@@ -1,6 +1,6 @@
-/** `osnas compare-runs`: runs side by side. */
+/** `osnas compare-runs`: compares runs side by side. */
 import { existsSync, readdirSync, statSync } from "node:fs"
-import { extname, join, relative, resolve } from "node:path"
+import { extname, join, resolve } from "node:path"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -12,10 +12,11 @@ import type { Input } from "./commands/CompareRuns.ts"
 import { UsageError } from "./Exit.ts"
 import * as OutputFile from "./OutputFile.ts"
 import { writeBeside } from "./Report.ts"
+import { shownPath } from "./ShownPath.ts"
 
 const isRun = (folder: string): boolean => existsSync(join(folder, RunFolder.files.manifest))
 
-/** The run at a path, or all runs below it, four folders down at most, in the order of their names. */
+/** The run at a path, or all runs at most four folders below it, ordered by name. */
 const runsAt = (path: string, depth = 4): ReadonlyArray<string> => {
   if (isRun(path)) return [path]
   if (depth === 0 || !existsSync(path) || !statSync(path).isDirectory()) return []
@@ -26,12 +27,10 @@ const runsAt = (path: string, depth = 4): ReadonlyArray<string> => {
     .flatMap((name) => runsAt(join(path, name), depth - 1))
 }
 
-/** A run's folder as compared. */
+/** Reads a run folder for a comparison. */
 export const read = Effect.fn("CompareRuns.read")(function* (folder: string) {
   const { data, loaded, manifest } = yield* FromFolder.readRun(resolve(folder))
-  const seen = relative(process.cwd(), resolve(folder))
-  const shown = seen === "" || seen.startsWith("..") ? folder : seen
-  return Comparison.comparedRun(shown, data, loaded, manifest.identity)
+  return Comparison.comparedRun(shownPath(folder), data, loaded, manifest.identity)
 })
 
 /** Runs the command. */
@@ -48,7 +47,7 @@ export const run = Effect.fn("CompareRuns.run")(function* (input: Input) {
     const found = runsAt(path)
     if (found.length === 0) {
       return yield* new UsageError({
-        reason: `${path} is no folder of a run, nor of runs: there is no ${RunFolder.files.manifest} in it or below it`
+        reason: `${path} is not a run folder and contains none: there is no ${RunFolder.files.manifest} in it or below it`
       })
     }
     folders.push(...found.filter((folder) => !folders.includes(folder)))

@@ -1,8 +1,7 @@
+import { assert, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as Result from "effect/Result"
 import * as TestConsole from "effect/testing/TestConsole"
-import { expect, test } from "vitest"
 import type { ComparisonTable } from "../estimator/SearcherComparison.ts"
 import * as CompareSearchers from "./CompareSearchers.ts"
 import type { Input } from "./commands/CompareSearchers.ts"
@@ -18,43 +17,48 @@ const input: Input = {
   json: true
 }
 
-const lines = (flags: Partial<Input>) =>
+const lines = Effect.fnUntraced(function* (flags: Partial<Input>) {
+  const before = (yield* TestConsole.logLines).length
+  yield* CompareSearchers.run({ ...input, ...flags })
+  return (yield* TestConsole.logLines).slice(before).map(String)
+})
+
+const failure = (flags: Partial<Input>) => Effect.map(Effect.flip(lines(flags)), ({ message }) => message)
+
+it.effect(
+  "prints one JSON object: every strategy and number of evaluations, and the expectation of random search",
+  () =>
+    Effect.gen(function* () {
+      const [json = ""] = yield* lines({})
+      const compared = JSON.parse(json) as ComparisonTable
+      assert.deepStrictEqual([compared.table, compared.architectures, compared.seeds], ["nas-bench-macro", 3969, 3])
+      assert.deepStrictEqual(
+        compared.rows.map(({ evaluations, strategy }) => `${strategy} ${evaluations}`),
+        ["random 10", "random 50", "evolution 10", "evolution 50"]
+      )
+      assert.deepStrictEqual(
+        compared.random.map(({ mean }) => mean.toFixed(2)),
+        ["92.43", "92.77"]
+      )
+      assert.isTrue(compared.rows.every(({ best, mean, worst }) => worst <= mean && mean <= best && best <= 93.13))
+    })
+)
+
+it.effect("prints text, under a budget, with named strategies", () =>
   Effect.gen(function* () {
-    yield* CompareSearchers.run({ ...input, ...flags })
-    return (yield* TestConsole.logLines).map(String)
-  }).pipe(Effect.provide(TestConsole.layer), Effect.result, Effect.runPromise)
+    const flags = { json: false, maxFlops: Option.some(50e6), strategy: ["evolution"], evaluations: "20" }
+    const text = (yield* lines(flags)).join("\n")
+    assert.include(text, "nas-bench-macro: 1245 different architectures, the best 92.1667")
+    assert.match(text, /\nevolution +\d\d\.\d{3} ± \d\.\d{3} \(\d\)\n/)
+    assert.match(text, /\nrandom, expected +\d\d\.\d{3}\n/)
+  })
+)
 
-const failure = async (flags: Partial<Input>): Promise<string> => {
-  const result = await lines(flags)
-  return Result.isFailure(result) ? result.failure.message : "no failure"
-}
-
-test("one JSON object: every strategy and number of evaluations, beside the expectation of random search", async () => {
-  const [json = ""] = Result.getOrThrow(await lines({}))
-  const compared = JSON.parse(json) as ComparisonTable
-  expect([compared.table, compared.architectures, compared.seeds]).toEqual(["nas-bench-macro", 3969, 3])
-  expect(compared.rows.map(({ evaluations, strategy }) => `${strategy} ${evaluations}`)).toEqual([
-    "random 10",
-    "random 50",
-    "evolution 10",
-    "evolution 50"
-  ])
-  expect(compared.random.map(({ mean }) => mean.toFixed(2))).toEqual(["92.43", "92.77"])
-  expect(compared.rows.every(({ best, mean, worst }) => worst <= mean && mean <= best && best <= 93.13)).toBe(true)
-})
-
-test("text for people, under a budget, with strategies by name", async () => {
-  const text = Result.getOrThrow(
-    await lines({ json: false, maxFlops: Option.some(50e6), strategy: ["evolution"], evaluations: "20" })
-  ).join("\n")
-  expect(text).toContain("nas-bench-macro: 1245 different architectures, the best 92.1667")
-  expect(text).toMatch(/\nevolution +\d\d\.\d{3} ± \d\.\d{3} \(\d\)\n/)
-  expect(text).toMatch(/\nrandom, expected +\d\d\.\d{3}\n/)
-})
-
-test("what cannot be done is refused, with the reason", async () => {
-  expect(await failure({ evaluations: "10,,5" })).toContain('"" is no number of evaluations')
-  expect(await failure({ strategy: ["evolutoin"] })).toContain("did you mean evolution")
-  expect(await failure({ maxFlops: Option.some(1e6) })).toContain("the smallest has 7713280")
-  expect(await failure({ table: "nas-bench-201" })).toContain("give the CSV file")
-})
+it.effect("refuses impossible requests, with the reason", () =>
+  Effect.gen(function* () {
+    assert.include(yield* failure({ evaluations: "10,,5" }), '"" is not a number of evaluations')
+    assert.include(yield* failure({ strategy: ["evolutoin"] }), "did you mean evolution")
+    assert.include(yield* failure({ maxFlops: Option.some(1e6) }), "the smallest has 7713280")
+    assert.include(yield* failure({ table: "nas-bench-201" }), "give its CSV file")
+  })
+)

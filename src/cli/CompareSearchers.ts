@@ -1,4 +1,4 @@
-/** `osnas compare-searchers`: search strategies on a tabular benchmark. No network is built, no tensor is made. */
+/** `osnas compare-searchers`: compares search strategies on a tabular benchmark, without building a network or a tensor. */
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -29,19 +29,19 @@ export const parseEvaluations = (text: string): Result.Result<ReadonlyArray<numb
     ? Result.succeed(parts.map(Number))
     : Result.fail(
         new UsageError({
-          reason: `--evaluations ${text}: "${wrong}" is no number of evaluations; give positive integers separated by commas, like 10,50,100`
+          reason: `--evaluations ${text}: "${wrong}" is not a number of evaluations; give positive integers separated by commas, like 10,50,100`
         })
       )
 }
 
-/** FLOPs of the table's architectures, where its space can be counted; nothing costs anything otherwise. */
+/** FLOPs of the table's options; undefined if the table's space has no networks to count. */
 const entriesOf = (table: Table): CostEntries | undefined =>
   table.space.first.length > 0 ? LookupTable.fromSpace(table.space).flops : undefined
 
 const samplerOf = Effect.fnUntraced(function* (table: Table, maxFlops: Option.Option<number>) {
   const counted = entriesOf(table)
   if (counted === undefined && Option.isSome(maxFlops)) {
-    return yield* new UsageError({ reason: `--max-flops: table ${table.name} says nothing of FLOPs; leave it out` })
+    return yield* new UsageError({ reason: `--max-flops: table ${table.name} has no FLOPs; leave the flag out` })
   }
   const free = { base: 0, layers: table.space.layers.map((layer) => layer.options.map(() => 0)) }
   const entries = counted ?? free
@@ -77,7 +77,7 @@ const build = Effect.fnUntraced(function* (
   return yield* SearchStrategy.pipe(Effect.provide(Layer.provide(chosen.success.layer, needs)))
 })
 
-/** The comparison as text: a row a strategy, a column a number of evaluations. */
+/** The comparison as text: one row per strategy, one column per number of evaluations. */
 export const textOf = (compared: SearcherComparison.ComparisonTable): string => {
   const counts = compared.random.map(({ evaluations }) => evaluations)
   const strategies = [...new Set(compared.rows.map(({ strategy }) => strategy))]
@@ -89,7 +89,7 @@ export const textOf = (compared: SearcherComparison.ComparisonTable): string => 
     ["evaluations", ...counts.map(String)],
     ...strategies.map((strategy) => [strategy, ...counts.map((count) => cell(strategy, count))]),
     ["random, expected", ...compared.random.map(({ mean }) => mean.toFixed(3))],
-    ["the same, each network once", ...compared.random.map(({ distinct }) => distinct.toFixed(3))]
+    ["expected, without repeats", ...compared.random.map(({ distinct }) => distinct.toFixed(3))]
   ]
   return [
     `${compared.table}: ${compared.architectures} different architectures, the best ${compared.optimum.toFixed(4)}`,

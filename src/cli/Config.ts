@@ -1,4 +1,4 @@
-/** `osnas config`: defaults, checks and the JSON Schema of configurations. */
+/** `osnas config`: prints, checks and describes configurations. */
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -13,21 +13,21 @@ import { UsageError } from "./Exit.ts"
 
 type Described = (path: ReadonlyArray<string>) => string | undefined
 
-/** What the sections are for, where their Schema does not say it. */
+/** Descriptions of sections whose Schema has none. */
 const sections: Readonly<Record<string, string>> = {
-  engine: "What computes: auto takes the best that is present",
+  engine: "Tensor engine: auto takes the best that is installed",
   dataflow: "Images in, batches out",
-  searchSpace: "The candidate networks",
+  searchSpace: "The set of architectures",
   criterion: "The loss",
-  trainingAgent: "What the task is",
+  trainingAgent: "The task",
   trainingStrategy: "Which paths of the supernet a training step trains",
-  searchStrategy: "Which architectures the search looks at",
-  estimator: "How a candidate is scored",
-  budget: "What an architecture may cost: flops (multiply-accumulates), params, or latency (milliseconds)",
+  searchStrategy: "Which architectures the search evaluates",
+  estimator: "How an architecture is scored",
+  budget: "Cost of the architecture: flops (multiply-accumulates), params, or latency (milliseconds)",
   supernetTraining: "Training of the supernet",
-  retraining: "Training of the winner, from scratch",
+  retraining: "Training of the found architecture, from scratch",
   evaluation: "Evaluation on the test set",
-  checkpoint: "When work is saved within an epoch"
+  checkpoint: "How often a checkpoint is saved within an epoch"
 }
 
 /** A configuration as YAML with every key explained by a comment. */
@@ -51,7 +51,7 @@ export const commented = (value: unknown, describe: Described): string => {
   return document.toString({ lineWidth: 0 })
 }
 
-/** Descriptions by path, of the configuration's own keys and of the options of the components it has chosen. */
+/** Finds the description of a key, or of an option of a chosen component, by its path. */
 const describer = Effect.fnUntraced(function* (loaded: Load.LoadedRun) {
   const schemas = new Map<string, ConfigSchema.JsonSchema>()
   for (const [kind, chosen] of Object.entries(loaded.components)) {
@@ -80,7 +80,7 @@ export const run = Effect.fn("Config.run")(function* (input: Input) {
   if (input.schema) return yield* Console.log(JSON.stringify(yield* ConfigSchema.document, null, 2))
   const loaded = Option.isSome(input.file)
     ? yield* Load.file(input.file.value, { set: input.set }).pipe(
-        // A reader of JSON gets what cannot be read as it gets what cannot be run.
+        // With --json, errors in reading the file are printed like errors of the check.
         Effect.tapError((error) =>
           input.check && input.json && error._tag === "ConfigError"
             ? Console.log(JSON.stringify({ errors: error.issues, warnings: [] }, null, 2))
@@ -92,7 +92,7 @@ export const run = Effect.fn("Config.run")(function* (input: Input) {
         (source) => Load.decode(source, process.cwd())
       )
   if (input.check) {
-    if (Option.isNone(input.file)) return yield* new UsageError({ reason: "--check needs a configuration's file" })
+    if (Option.isNone(input.file)) return yield* new UsageError({ reason: "--check needs a configuration file" })
     return yield* Check.run(loaded, input.json)
   }
   if (input.json) return yield* Console.log(JSON.stringify(loaded.config, null, 2))

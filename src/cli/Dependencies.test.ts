@@ -45,7 +45,7 @@ describe("what generated files import", () => {
 })
 
 describe("ensure", () => {
-  it("adds what is missing to the nearest package.json, sorted, as it is indented, and says so", () => {
+  it("adds missing packages to the nearest package.json, sorted, keeps its indentation, and says so", () => {
     const at = folder("plain", '{\n    "name": "plain",\n    "dependencies": {\n        "zod": "^4.0.0"\n    }\n}\n')
     const lines = Dependencies.ensure(path.join(at, "src"), filesOf("criterion"))
     const { dependencies, devDependencies, name } = manifestOf(at)
@@ -57,7 +57,7 @@ describe("ensure", () => {
     expect(lines.join("\n")).toMatch(new RegExp(`added effect ${effect} to the dependencies of .*package.json`))
     expect(lines.join("\n")).toMatch(new RegExp(`added vitest ${vitest} to the devDependencies of `))
     expect(lines.at(-1)).toMatch(/^Install it: npm install \(in /)
-    // A second time there is nothing to do, and nothing to say.
+    // A second call does nothing and returns no lines.
     const before = fs.readFileSync(path.join(at, "package.json"))
     expect(Dependencies.ensure(at, filesOf("criterion"))).toEqual([])
     expect(fs.readFileSync(path.join(at, "package.json"))).toEqual(before)
@@ -88,7 +88,7 @@ describe("ensure", () => {
     expect(Dependencies.ensure(fine, filesOf("search-space")).join("\n")).not.toContain("nothing was changed")
   })
 
-  it("changes nothing with --dry-run, nor a manifest that it cannot read", () => {
+  it("changes nothing with --dry-run, or if it cannot read the manifest", () => {
     const at = folder("dry", "{}")
     expect(Dependencies.ensure(at, filesOf("criterion"), true).join("\n")).toContain(`would add effect ${effect}`)
     expect(manifestOf(at)).toEqual({})

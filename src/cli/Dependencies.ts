@@ -1,6 +1,6 @@
 /**
- * What generated files import, and whether the user's `package.json` lists it. A package that works today because some
- * other package installed it beside stops working under pnpm, or in a monorepo with another version at its root.
+ * What generated files import, and whether the user's `package.json` lists it. An unlisted package may work because another
+ * package installed it; it breaks under pnpm, or in a monorepo with another version at its root.
  */
 import * as fs from "node:fs"
 import { basename, dirname, join, relative, resolve } from "node:path"
@@ -10,13 +10,14 @@ import { root, version } from "../Package.ts"
 import * as Versions from "../run/Versions.ts"
 import { isRecord } from "../support/Records.ts"
 import { decodeText } from "../support/TextFile.ts"
+import { shownPath } from "./ShownPath.ts"
 
 type Section = "dependencies" | "devDependencies"
 
 /** A package that generated files import. */
 export interface Needed {
   readonly name: string
-  /** What `package.json` is to say: a version, or where npm finds it. */
+  /** The entry for `package.json`: a version, or a `file:` path. */
   readonly spec: string
   readonly section: Section
 }
@@ -24,7 +25,7 @@ export interface Needed {
 const imported = /^\s*(?:import|export)\s+(?:[\w*{}\s,$]+?\sfrom\s+)?"((?:@[\w.-]+\/)?[\w-][\w.-]*)(?:\/[^"]*)?"/gm
 
 /**
- * The packages that files import, tests' alone apart.
+ * The packages that files import; those that only tests import are development dependencies.
  *
  * **Example** (A module and its test)
  *
@@ -64,7 +65,7 @@ const readJson = (file: string): unknown => {
 }
 
 /**
- * Where npm finds the osnas that runs now: the file it was installed from, the folder of a clone, else its version in the
+ * The entry for the osnas that is running: the file it was installed from, the folder of a clone, or its version in the
  * registry.
  */
 export const osnasSpec = (folder: string): string => {
@@ -79,7 +80,7 @@ export const osnasSpec = (folder: string): string => {
     : version
 }
 
-/** What files need, with the versions that osnas is tested with. */
+/** The packages that files import, with the versions that osnas is tested with. */
 export const neededBy = (files: ReadonlyArray<GeneratedFile>, folder: string): ReadonlyArray<Needed> =>
   importsOf(files).map(({ name, section }) => ({
     name,
@@ -87,26 +88,26 @@ export const neededBy = (files: ReadonlyArray<GeneratedFile>, folder: string): R
     spec: name === "osnas" ? osnasSpec(folder) : (Versions.neededVersion(name) ?? "*")
   }))
 
-/** A range of `package.json` that does not take what is needed. */
+/** A range in `package.json` that excludes the needed version. */
 export interface Wrong {
   readonly name: string
   readonly has: string
   readonly needs: string
 }
 
-/** What is to be done with a `package.json`. */
+/** The changes to a `package.json`. */
 export interface Plan {
   readonly added: ReadonlyArray<Needed>
   readonly wrong: ReadonlyArray<Wrong>
-  /** The new text; undefined where nothing is to be added. */
+  /** The new text; undefined if nothing is added. */
   readonly text: string | undefined
 }
 
 const sections = ["dependencies", "devDependencies", "peerDependencies", "optionalDependencies"] as const
 
 /**
- * Adds to the text of a `package.json` what is needed and not listed; keeps its indentation, and every range it has. Fails
- * with what is wrong where it is no JSON object.
+ * Adds the packages that a `package.json` does not list; keeps its indentation and all its ranges. Fails with the reason if
+ * the text is not a JSON object.
  *
  * **Example** (One is there, one is missing)
  *
@@ -167,21 +168,15 @@ const install = (needed: ReadonlyArray<Needed>, folder: string): ReadonlyArray<s
     return some.length === 0 ? [] : [`npm install${flag} ${specs.join(" ")}`]
   })
 
-/** A path as the user would type it. */
-const shownPath = (file: string): string => {
-  const seen = relative(process.cwd(), file)
-  return seen.startsWith("..") ? file : seen === "" ? "." : seen
-}
-
 /**
- * Lists what generated files import in the nearest `package.json` upwards, and says so in lines for the user; without one,
- * what to install. With `dryRun` it says what would be listed.
+ * Adds what generated files import to the nearest `package.json` upwards, and returns lines that say so; if there is none, the
+ * lines say what to install. With `dryRun` the file is not changed.
  */
 export const ensure = (folder: string, files: ReadonlyArray<GeneratedFile>, dryRun = false): ReadonlyArray<string> => {
   const place = Versions.packageFolder(folder)
   if (place === undefined) {
     return [
-      "There is no package.json here or above; the files import packages that must be installed:",
+      "There is no package.json here or above; install the packages that the files import:",
       ...install(neededBy(files, folder), folder).map((line) => `  ${line}`)
     ]
   }
@@ -191,7 +186,7 @@ export const ensure = (folder: string, files: ReadonlyArray<GeneratedFile>, dryR
   const planned = Result.flatMap(decodeText(fs.readFileSync(file)), (text) => plan(text, needed))
   if (Result.isFailure(planned)) {
     return [
-      `${shown} cannot be read (${planned.failure}); the files import packages that must be installed:`,
+      `${shown} cannot be read (${planned.failure}); install the packages that the files import:`,
       ...install(needed, place).map((line) => `  ${line}`)
     ]
   }
@@ -200,12 +195,12 @@ export const ensure = (folder: string, files: ReadonlyArray<GeneratedFile>, dryR
   const lines = added.map(
     ({ name, section, spec }) => `${dryRun ? "would add" : "added"} ${name} ${spec} to the ${section} of ${shown}`
   )
-  if (added.length > 0 && !dryRun) lines.push(`Install it: npm install (in ${shownPath(place)})`)
+  if (added.length > 0 && !dryRun) lines.push(`Install it: run npm install in ${shownPath(place)}`)
   return [
     ...lines,
     ...wrong.map(
       ({ has, name, needs }) =>
-        `${shown} has ${name} ${has}, and the files need ${needs}; nothing was changed there: npm install ${name}@${needs}`
+        `${shown} has ${name} ${has}, but the files need ${needs}; it was not changed: run npm install ${name}@${needs}`
     )
   ]
 }

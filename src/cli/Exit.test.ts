@@ -1,8 +1,7 @@
+import { assert, describe, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Layer from "effect/Layer"
-import { afterEach, assert, describe, it } from "vitest"
+import { afterEach } from "vitest"
 import { DatasetError } from "../dataflow/Dataflow.ts"
 import { most, refusal } from "../engine/Threads.ts"
 import * as MemoryDisk from "../run/testing/MemoryDisk.ts"
@@ -18,7 +17,7 @@ describe("exit codes", () => {
     delete process.env[ExitCode.debugVariable]
   })
 
-  it("an error that nobody expects is one line; its stack is shown on request", () => {
+  it("an unexpected error is shown in one line, its stack on request", () => {
     const error = new TypeError("x is not a function\nand more")
     for (const cause of [Cause.fail(error), Cause.die(error)]) {
       const { code, message } = ExitCode.of(cause)
@@ -41,7 +40,7 @@ describe("exit codes", () => {
     )
   })
 
-  it("what was given is to blame before a run begins (2), and not after (1)", () => {
+  it("the input is blamed before a run begins (2), and not afterwards (1)", () => {
     const error = new DatasetError({ dataset: "mine", file: "/data", reason: "does not exist" })
     assert.strictEqual(caused(error).code, 1)
     assert.deepStrictEqual(caused(ExitCode.atStart(error, "new")), { code: 2, message: error.message })
@@ -52,27 +51,29 @@ describe("exit codes", () => {
     assert.strictEqual(caused(full).code, 1)
   })
 
-  it("a page that cannot be written is named, with why and what to do", async () => {
-    const { disk } = MemoryDisk.make()
-    const readOnly = {
-      ...disk,
-      open: (file: string) =>
-        Effect.fail(new DiskError({ operation: "open", file, code: "EROFS", reason: "read-only" }))
-    }
-    const exit = await Effect.runPromiseExit(
-      Effect.provide(writeBeside("/runs/a/report.html", "x", "try -o FILE"), Layer.succeed(Disk, readOnly))
-    )
-    assert.isTrue(Exit.isFailure(exit))
-    if (Exit.isSuccess(exit)) return
-    assert.deepStrictEqual(ExitCode.of(exit.cause), {
-      code: 1,
-      message: "/runs/a/report.html could not be written: read-only; try -o FILE"
+  it.effect("names a page that cannot be written, with the reason and what to do", () =>
+    Effect.gen(function* () {
+      const { disk } = MemoryDisk.make()
+      const readOnly = {
+        ...disk,
+        open: (file: string) =>
+          Effect.fail(new DiskError({ operation: "open", file, code: "EROFS", reason: "read-only" }))
+      }
+      const cause = yield* writeBeside("/runs/a/report.html", "x", "try -o FILE").pipe(
+        Effect.provideService(Disk, readOnly),
+        Effect.sandbox,
+        Effect.flip
+      )
+      assert.deepStrictEqual(ExitCode.of(cause), {
+        code: 1,
+        message: "/runs/a/report.html could not be written: read-only; try -o FILE"
+      })
     })
-  })
+  )
 })
 
 describe("threads", () => {
-  it("a few more than cores are fine, a thousand are not", () => {
+  it("may exceed the cores by a few, but not by a thousand", () => {
     assert.deepStrictEqual([1, 2, 4, 5, 64].map(most), [16, 16, 16, 20, 256])
     assert.isUndefined(refusal(7, 2))
     assert.isUndefined(refusal(16, 1))
@@ -88,7 +89,7 @@ describe("nohup", () => {
     else process.env["_"] = before
   })
 
-  it("is seen by its name in the environment", () => {
+  it("is recognised by its name in the environment", () => {
     process.env["_"] = "/usr/bin/nohup"
     assert.isTrue(isHangupIgnored())
   })

@@ -1,4 +1,4 @@
-/** Exit codes of the command, and which failure ends in which. */
+/** Exit codes of the command, and which error ends with which code. */
 import * as Cause from "effect/Cause"
 import * as CliError from "effect/cli/CliError"
 import * as Predicate from "effect/Predicate"
@@ -7,27 +7,27 @@ import * as ThrownIn from "../component/ThrownIn.ts"
 
 /** Everything went well. */
 export const ok = 0
-/** Something failed while at work. */
+/** Something failed while the command was working. */
 export const failed = 1
-/** The command line or the configuration is not right; nothing was started, no file made. */
+/** The command line or the configuration is wrong; nothing was started and no file was written. */
 export const usage = 2
-/** The run was paused, everything is saved, and `osnas resume` goes on; or another command was ended by Ctrl-C. */
+/** The run was paused, saved, and can be resumed; or another command was interrupted by Ctrl-C. */
 export const interrupted = 130
-/** Ended at once by a signal: 128 and its number. What a run has saved before is good. */
+/** Ended at once by a signal: 128 plus its number. What a run has saved before remains valid. */
 export const bySignal = { SIGHUP: 129, SIGINT: interrupted, SIGTERM: 143 } as const
 
-/** What the exit codes mean, for the help. */
+/** The exit codes, for the help. */
 export const help =
-  "Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 130 paused (osnas resume goes on) or interrupted, 129 and 143 ended at once by SIGHUP and SIGTERM."
+  "Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 130 paused (continue with osnas resume) or interrupted, 129 and 143 ended at once by SIGHUP and SIGTERM."
 
-/** The stack of an unexpected error is shown where this variable of the environment is set. */
+/** Set this environment variable to see the stack of an unexpected error. */
 export const debugVariable = "OSNAS_DEBUG"
 
-/** What is said where the command can never end, though nothing is left to do. */
+/** The message when Node has nothing left to do but the command has not ended. */
 export const stuck =
-  "the command cannot go on: something waits for what never comes; does a module of your own await a promise that never settles?"
+  "the command cannot continue: it waits for a promise that never settles; does a module of your own await one?"
 
-/** A reader that has seen enough, as `head` has, ends the process well: for a script that only prints, once. */
+/** Ends a script with exit code 0 when its reader leaves, as `head` does. Call it once, in a script that only prints. */
 export const whenReaderLeaves = (): void => {
   for (const stream of [process.stdout, process.stderr]) {
     stream.on("error", (error: NodeJS.ErrnoException) => {
@@ -37,7 +37,7 @@ export const whenReaderLeaves = (): void => {
   }
 }
 
-/** A command line that cannot be obeyed, and what would be right. */
+/** A wrong command line, and what would be right. */
 export class UsageError extends Schema.TaggedError<UsageError>()("UsageError", { reason: Schema.String }) {
   override get message(): string {
     return this.reason
@@ -47,7 +47,7 @@ export class UsageError extends Schema.TaggedError<UsageError>()("UsageError", {
 /** The run was paused on request: everything is saved. */
 export class RunPaused extends Schema.TaggedError<RunPaused>()("RunPaused", { folder: Schema.String }) {
   override get message(): string {
-    return `paused; go on with: osnas resume ${this.folder}`
+    return `paused; resume with: osnas resume ${this.folder}`
   }
 }
 
@@ -58,14 +58,14 @@ export class RunFailed extends Schema.TaggedError<RunFailed>()("RunFailed", { re
   }
 }
 
-/** What was given cannot be used: found before anything was written or computed. */
+/** An input that cannot be used, found before anything was written or computed. */
 export class BadInput extends Schema.TaggedError<BadInput>()("BadInput", { reason: Schema.String }) {
   override get message(): string {
     return this.reason
   }
 }
 
-/** A page or table could not be written; what was to be printed has been printed. */
+/** A page or table could not be written; the printed output is complete. */
 export class NotWritten extends Schema.TaggedError<NotWritten>()("NotWritten", {
   file: Schema.String,
   reason: Schema.String
@@ -75,7 +75,7 @@ export class NotWritten extends Schema.TaggedError<NotWritten>()("NotWritten", {
   }
 }
 
-/** Errors that say, whenever they occur, that what was given is wrong. */
+/** Errors that always mean wrong usage or configuration. */
 const usageTags: ReadonlySet<string> = new Set([
   "UsageError",
   "BadInput",
@@ -95,15 +95,15 @@ const usageTags: ReadonlySet<string> = new Set([
   "RunMismatch"
 ])
 
-/** Errors that say so where a run has not begun yet; later they are failures. */
+/** Errors that mean a wrong input before a run begins, and a failure afterwards. */
 const startTags: ReadonlySet<string> = new Set(["DatasetError", "EstimationError"])
 
-/** What the operating system says of a place where no folder can be, whoever asks: `--dir` is to blame. */
+/** Codes of the operating system for a place where no folder can be created: `--dir` is wrong. */
 const placeCodes: ReadonlySet<string> = new Set(["ENOTDIR", "EEXIST", "EACCES", "EPERM", "EROFS", "ENAMETOOLONG"])
 
 /**
- * An error at the start of a run: one that its input is to blame for is a {@link BadInput}. So is a file of weights that
- * a new run is given; in the folder of a run that is resumed it is damage.
+ * Turns an error at the start of a run into a {@link BadInput} if the input caused it. An unreadable file of weights is bad
+ * input for a new run; in the folder of a resumed run it is damage.
  */
 export const atStart = <E>(error: E, how: "new" | "resumed"): E | BadInput => {
   const tag = Predicate.hasProperty(error, "_tag") ? String(error._tag) : ""
@@ -113,7 +113,7 @@ export const atStart = <E>(error: E, how: "new" | "resumed"): E | BadInput => {
   return isInput && error instanceof Error ? new BadInput({ reason: error.message }) : error
 }
 
-/** An error that no command expects, in one line; the stack on request. */
+/** An unexpected error in one line, or its stack if {@link debugVariable} is set. */
 const unexpected = (error: unknown): string => {
   const message = error instanceof Error ? error.message : String(error)
   if (process.env[debugVariable]) return error instanceof Error ? (error.stack ?? message) : message
@@ -123,12 +123,12 @@ const unexpected = (error: unknown): string => {
   return `unexpected error: ${first}${rest.length > 0 ? " ..." : ""} (${place === undefined ? "" : `thrown in ${place}; `}${shown})`
 }
 
-/** Exit code and message (if one is still to be shown) of a failed command. */
+/** Exit code of a failed command, and its message unless it was shown already. */
 export const of = (cause: Cause.Cause<unknown>): { readonly code: number; readonly message: string | undefined } => {
   if (Cause.hasInterruptsOnly(cause)) return { code: interrupted, message: "interrupted" }
   const error = Cause.squash(cause)
   if (CliError.isCliError(error)) {
-    // The command has shown its help and the errors already.
+    // The library has printed the help and the errors already.
     return { code: error._tag === "ShowHelp" && error.errors.length === 0 ? ok : usage, message: undefined }
   }
   const tag = Predicate.hasProperty(error, "_tag") ? String(error._tag) : ""

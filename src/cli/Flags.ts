@@ -1,12 +1,10 @@
-/** Flags that several commands have, each with what it does there. */
+/** Flags that several commands have. */
 import * as Flag from "effect/cli/Flag"
-import * as Schema from "effect/Schema"
+import { NonNegativeInt, Positive, PositiveInt } from "../support/Numbers.ts"
 
-/** A whole number from 1. */
-export const PositiveInt = Schema.Int.check(Schema.isGreaterThan(0))
-
-/** A whole number from 0. */
-export const NonNegativeInt = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
+/** A flag that takes an integer of at least 1. */
+export const count = (name: string, what: string) =>
+  Flag.Int(name).pipe(Flag.withSchema(PositiveInt), Flag.withDescription(what))
 
 /** A switch that is off unless it is given. */
 export const given = (name: string, what: string) =>
@@ -18,16 +16,34 @@ export const json = (what: string) => given("json", what)
 /** `--force`. */
 export const force = (what: string) => given("force", what)
 
-/** `--set KEY=VALUE`, as often as it is wanted. */
+/** `--set KEY=VALUE`, any number of times. */
 export const set = (what: string) =>
   Flag.String("set").pipe(Flag.withMetavar("KEY=VALUE"), Flag.withDescription(what), Flag.between(0, 1000))
 
 /** `--threads`. */
 export const threads = Flag.Int("threads").pipe(
   Flag.withSchema(NonNegativeInt),
-  Flag.withDescription("Threads of the engine; 0: all cores; at most 16, or 4 for each core if that is more"),
+  Flag.withDescription("Threads of the engine; 0: all cores; at most 16, or 4 per core if that is more"),
   Flag.optional
 )
+
+/** `--size`. */
+export const size = (what = "Side of the images in pixels") => count("size", what)
+
+/** `--classes`. */
+export const classes = (what = "Classes of the classifier") => count("classes", what)
+
+/** `--channels`. */
+export const channels = (what = "Channels of the images") => count("channels", what)
+
+/** `--stem-stride`. */
+export const stemStride = count("stem-stride", "Stride of the first convolution, where the space has that option").pipe(
+  Flag.optional
+)
+
+/** `--engine`. */
+export const engine = (what: string) =>
+  Flag.Literals("engine", ["auto", "simd", "cpu", "tensorflow", "tensorflow-gpu"]).pipe(Flag.withDescription(what))
 
 /** `--mode`. */
 export const mode = Flag.Literals("mode", ["strict", "relaxed"]).pipe(
@@ -37,10 +53,11 @@ export const mode = Flag.Literals("mode", ["strict", "relaxed"]).pipe(
 
 /** `--max-minutes`. */
 export const maxMinutes = Flag.Finite("max-minutes").pipe(
-  Flag.withSchema(Schema.Finite.check(Schema.isGreaterThan(0))),
-  Flag.withDescription("Pause after so many minutes, as Ctrl-C does; osnas resume goes on"),
+  Flag.withSchema(Positive),
+  Flag.withDescription("Pause after this many minutes, as Ctrl-C does; continue with osnas resume"),
   Flag.optional
 )
-/** What a wrong flag is told, without the words of the library that checked it. */
+
+/** Messages about wrong flags, without the preamble of the library that checked them. */
 export const plainErrors = (text: string): string =>
   text.replaceAll("Expected: Schema validation failed: Expected ", "Expected ")

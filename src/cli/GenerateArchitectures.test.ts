@@ -1,4 +1,4 @@
-/** A run with the architecture generator, killed while the generator learns, and what it generates: real processes. */
+/** A run with the architecture generator, killed while the generator learns, and the architectures it generates; in processes. */
 import {
   existsSync,
   mkdtempSync,
@@ -19,7 +19,7 @@ import * as Command from "./testing/Command.ts"
 const folder = mkdtempSync(join(tmpdir(), "osnas-generate-test-"))
 afterAll(() => rmSync(folder, { recursive: true }))
 
-/** Runs the command; where `kill` comes true it is killed at once. */
+/** Runs the command, and kills it as soon as `kill` returns true. */
 const osnas = (args: ReadonlyArray<string>, kill: () => boolean = () => false): Promise<Command.Ended> => {
   const child = Command.start(folder, args)
   const watch = setInterval(() => {
@@ -65,7 +65,7 @@ describe("a run with the architecture generator", () => {
     assert.include(ended.err, "costs follow their targets")
   }, 120_000)
 
-  it("records how costs follow targets, and draws it", () => {
+  it("records and draws how costs follow targets", () => {
     const { searching } = JSON.parse(readFileSync(join(folder, "A/metrics.json"), "utf8"))
     const { costs, metrics, targets } = searching.learning.review
     assert.lengthOf(targets, 12)
@@ -117,7 +117,7 @@ describe("a run with the architecture generator", () => {
     assert.match(table.out, /^budget +cost +MACs +parameters +architecture\n14k MACs +/)
   })
 
-  it("reads no data: it generates where the images are gone", async () => {
+  it("reads no data: generates even if the images are missing", async () => {
     const config = join(folder, "A/config.yaml")
     const text = readFileSync(config, "utf8")
     const moved = text.replace(/folder: .*/, "folder: /nowhere/at/all")
@@ -128,17 +128,17 @@ describe("a run with the architecture generator", () => {
     assert.strictEqual(ended.code, 0, ended.err)
   })
 
-  it("refuses at once what cannot be: a budget nothing meets, no budget, another strategy, no generator yet", async () => {
+  it("refuses at once an infeasible or malformed budget, another strategy, and a run without a generator", async () => {
     const none = await generate("--budgets", "16k,1k", "--json")
     assert.strictEqual(none.code, 2)
     assert.strictEqual(none.out, "")
     assert.match(none.err, /no architecture of macro has flops between 0 and 1000: the smallest has \d+/)
     const text = await generate("--budgets", "16k,many")
     assert.strictEqual(text.code, 2)
-    assert.include(text.err, '"many" is no budget; expected')
+    assert.include(text.err, '"many" is not a budget; expected')
     const nowhere = await osnas(["generate-architectures", "nowhere", "--budgets", "1k"])
     assert.strictEqual(nowhere.code, 2)
-    assert.include(nowhere.err, "no folder of a run")
+    assert.include(nowhere.err, "is not a run folder")
     const trained = join(folder, "A/checkpoints/searcher.safetensors")
     renameSync(trained, `${trained}.away`)
     const untrained = await generate("--budgets", "16k")
@@ -155,7 +155,7 @@ describe("a run with the architecture generator", () => {
   })
 })
 
-it("budgets are read with units, as upper ends or bands, and what is none is named", () => {
+it("budgets have units and one or both ends; anything else is refused", () => {
   const read = (text: string) =>
     Result.map(parseBudgets(text, "params"), (budgets) => budgets.map((b) => [b.min, b.max]))
   assert.deepStrictEqual(Result.getOrThrow(read("5M, 2.5e6 ,0.3-0.5,1k-2G")), [

@@ -1,4 +1,4 @@
-/** `osnas generate-architectures`: architectures for further budgets, by the generator that a run has trained. */
+/** `osnas generate-architectures`: architectures for more budgets, from the generator that a run has trained. */
 import { existsSync } from "node:fs"
 import { join, resolve } from "node:path"
 import * as Console from "effect/Console"
@@ -32,7 +32,7 @@ const amount = String.raw`(\d+(?:\.\d+)?(?:e\+?\d+)?)([kMGT]?)`
 const band = new RegExp(`^(?:${amount}-)?${amount}$`)
 
 /**
- * Budgets as they are typed: `5M`, `4.5M-5M`, `2.5e6`, separated by commas.
+ * Reads budgets: `5M`, `4.5M-5M`, `2.5e6`, separated by commas.
  *
  * **Example** (An upper end, and a band)
  *
@@ -55,7 +55,7 @@ export const parseBudgets = (text: string, metric: CostMetric): Result.Result<Re
         ? Result.succeed({ metric, min, max })
         : Result.fail(
             new UsageError({
-              reason: `--budgets ${text}: ${JSON.stringify(one.trim())} is no budget; expected an upper end like 5M or 2.5e6, or both ends like 4.5M-5M, separated by commas`
+              reason: `--budgets ${text}: ${JSON.stringify(one.trim())} is not a budget; expected an upper end like 5M or 2.5e6, or both ends like 4.5M-5M, separated by commas`
             })
           )
     })
@@ -63,14 +63,14 @@ export const parseBudgets = (text: string, metric: CostMetric): Result.Result<Re
 
 const decodeOptions = Schema.decodeUnknownSync(ArchitectureGenerator.Options)
 
-/** The run's generator, and what it draws for. The tensors live as long as the scope. */
+/** The state of the run's trained generator; the scope owns its tensors. */
 const trainedIn = Effect.fnUntraced(function* (dir: string) {
   const folder = resolve(dir)
   const disk = yield* Disk
   const file = join(folder, RunFolder.files.searcher)
   if (!existsSync(file)) {
     return yield* new UsageError({
-      reason: `${dir} holds no trained generator yet (${RunFolder.files.searcher}); train it: osnas resume ${dir}`
+      reason: `${dir} has no trained generator yet (${RunFolder.files.searcher}); train it: osnas resume ${dir}`
     })
   }
   const checkpoint = yield* Checkpoint.read(disk, file)
@@ -85,7 +85,7 @@ const trainedIn = Effect.fnUntraced(function* (dir: string) {
 export const run = Effect.fn("GenerateArchitectures.run")(function* (input: Input) {
   const file = join(resolve(input.dir), RunFolder.files.config)
   if (!existsSync(file)) {
-    return yield* new UsageError({ reason: `${input.dir} is no folder of a run: it has no ${RunFolder.files.config}` })
+    return yield* new UsageError({ reason: `${input.dir} is not a run folder: it has no ${RunFolder.files.config}` })
   }
   const flags: Load.Overrides["flags"] = Option.isSome(input.threads)
     ? [[["engine", "threads"], input.threads.value, "--threads"]]
@@ -94,7 +94,7 @@ export const run = Effect.fn("GenerateArchitectures.run")(function* (input: Inpu
   const { config, components } = loaded
   if (components.searchStrategy.name !== ArchitectureGenerator.component.name) {
     return yield* new UsageError({
-      reason: `${input.dir} searched by ${components.searchStrategy.name}, which generates no architectures; expected a run with searchStrategy ${ArchitectureGenerator.component.name}`
+      reason: `${input.dir} was searched by ${components.searchStrategy.name}, which has no generator; expected a run with searchStrategy ${ArchitectureGenerator.component.name}`
     })
   }
   const { metric } = config.budget
@@ -103,7 +103,8 @@ export const run = Effect.fn("GenerateArchitectures.run")(function* (input: Inpu
     const { file, folder, state } = yield* trainedIn(input.dir)
     const [trained, task] = yield* Effect.try({
       try: () => [ArchitectureGenerator.trainedOf(state), ArchitectureGenerator.interfaceOf(state)] as const,
-      catch: () => new Checkpoint.CheckpointError({ file, tensor: null, reason: "it holds no trained generator" })
+      catch: () =>
+        new Checkpoint.CheckpointError({ file, tensor: null, reason: "it does not contain a trained generator" })
     })
     const space = yield* SearchSpace.pipe(
       Effect.provide(
@@ -116,7 +117,7 @@ export const run = Effect.fn("GenerateArchitectures.run")(function* (input: Inpu
     const entries = costs.entries(metric)
     const options = decodeOptions(components.searchStrategy.options)
     const on = yield* Effect.fromResult(ArchitectureGenerator.generatorContext(space, entries, metric, options))
-    // All of them first: a budget that no architecture meets is refused before anything is drawn.
+    // A budget that no architecture meets is refused before the first architecture is drawn.
     const feasibleSets = yield* Effect.fromResult(
       Result.all(budgets.map((budget) => FeasibleSet.make(space, entries, budget)))
     )

@@ -56,7 +56,7 @@ optim: { optimizer: sgd, lr: 0.045, weight_decay: 0.0004, momentum: 0.9, schedul
 experiment_path: { searched_model_path: ./searched.npy }
 `
 
-/** What numpy's save writes for one row of whole numbers. */
+/** A .npy file as numpy writes it for one row of integers. */
 const npy = (digits: ReadonlyArray<number>, type: "i4" | "i8"): Uint8Array => {
   const header = `{'descr': '<${type}', 'fortran_order': False, 'shape': (${digits.length},), }`.padEnd(117, " ")
   const head = Buffer.concat([Buffer.from([0x93]), Buffer.from(`NUMPY\u0001\u0000v\u0000${header}\n`, "latin1")])
@@ -65,7 +65,7 @@ const npy = (digits: ReadonlyArray<number>, type: "i4" | "i8"): Uint8Array => {
 }
 
 describe("import-config", () => {
-  it.effect("converts a search, and says what it could not", () =>
+  it.effect("converts a search, and lists what it could not convert", () =>
     Effect.gen(function* () {
       const text = yield* printed(at("my search.yml", search))
       const config = Yaml.parse(text)
@@ -103,10 +103,10 @@ describe("import-config", () => {
       })
       for (const line of [
         "# Without an equivalent here:",
-        "#   train.ngpu: one run works on one engine",
+        "#   train.ngpu: a run uses one engine",
         "#   search_utility.random_iteration: only RandomSearcher reads it, and EvolutionSearcher is chosen",
-        "# Unknown keys, left out:\n#   train.colour: OSNASLib itself does not know it",
-        "#   train.epochs: 0 epochs: no training",
+        "# Unknown keys, left out:\n#   train.colour: OSNASLib does not know this key either",
+        "#   train.epochs: 0 epochs mean no training",
         "osnas import-weights FILE --space NAME --supernet --out ./checkpoints/search_99.safetensors",
         "#   estimator.recalibration: 4 here; in OSNASLib 0"
       ]) {
@@ -128,7 +128,7 @@ describe("import-config", () => {
     })
   )
 
-  it.effect("takes an evaluation's architecture as digits or from numpy's file", () =>
+  it.effect("takes the architecture of an evaluation as digits or from a .npy file", () =>
     Effect.gen(function* () {
       const file = at("evaluate.yml", evaluation)
       const digits = Array.from({ length: 22 }, (_, i) => i % 9)
@@ -138,25 +138,25 @@ describe("import-config", () => {
         assert.strictEqual(config.start.architecture, digits.join(","))
       }
       assert.strictEqual(Yaml.parse(yield* printed(file, "--arch", "1 2 3")).start.architecture, "1,2,3")
-      // Without one it is right as a file, and no run begins with it.
+      // Without an architecture the file is valid, but a run refuses it.
       const open = yield* printed(file)
       assert.strictEqual(Yaml.parse(open).start.architecture, Converter.architectureMissing)
-      assert.include(open, "give the digits of ./searched.npy with --arch")
+      assert.include(open, "pass the digits of ./searched.npy, or the file itself, with --arch")
       writeFileSync(at("bad.npy"), "no array")
       assert.include((yield* failure(file, "--arch", at("bad.npy"))).message, "expected a .npy file")
       assert.include((yield* failure(file, "--arch", "a,b")).message, "expected digits like 2,0,6")
-      // A published network's name is one that start.architecture takes.
+      // start.architecture also takes the name of a published network.
       assert.strictEqual(Yaml.parse(yield* printed(file, "--arch", "fbnet-a")).start.architecture, "fbnet-a")
       assert.include((yield* failure(file, "--arch", "fbnet_a")).message, "did you mean fbnet-a?")
     })
   )
 
-  it.effect("overwrites nothing unasked, and refuses what is no such file", () =>
+  it.effect("overwrites only with --force, and refuses other files", () =>
     Effect.gen(function* () {
       const file = at("search.yml", search)
       const out = at("out.yaml")
-      const told = yield* printed(file, "--out", out, "--name", "mine")
-      assert.include(told, "Without an equivalent here:")
+      const output = yield* printed(file, "--out", out, "--name", "mine")
+      assert.include(output, "Without an equivalent here:")
       const loaded = yield* Load.file(out)
       assert.strictEqual(loaded.config.name, "mine")
       const again = yield* failure(file, "--out", out)
@@ -165,9 +165,9 @@ describe("import-config", () => {
       yield* printed(file, "--out", out, "--force")
       assert.strictEqual((yield* Load.file(out)).config.name, "search")
       const cases: ReadonlyArray<readonly [ReadonlyArray<string>, string]> = [
-        [[out], "no configuration of OSNASLib: it has no agent.main_agent"],
+        [[out], "not a configuration of OSNASLib: it has no agent.main_agent"],
         [[at("none.yml")], "none.yml: the file does not exist"],
-        [[file, "--out", folder], "this is no file"],
+        [[file, "--out", folder], "this is not a file"],
         [[file, "--evaluate", file], "--evaluate joins a search with an evaluation"],
         [[at("own.yml", "agent: { main_agent: CFSearchAgent, search_space_agent: MyNAS }")], "searchSpace: missing"]
       ]
@@ -236,7 +236,7 @@ describe("import-config", () => {
 })
 
 describe("the table of keys", () => {
-  it.effect("sets no other path than it names, and the defaults it tells of are those of a configuration", () =>
+  it.effect("sets only the paths it names, and lists the actual defaults", () =>
     Effect.gen(function* () {
       const named = new Set(Keys.keys.flatMap(({ here }) => here))
       assert.strictEqual(new Set(Keys.keys.map(({ key }) => key)).size, Keys.keys.length)
@@ -258,7 +258,7 @@ describe("the table of keys", () => {
     })
   )
 
-  it("is what the page shows", () => {
+  it("is the one that the page shows", () => {
     const page = readFileSync(resolve(import.meta.dirname, "../../docs/from-osnaslib.md"), "utf8")
     const cells = page.split("\n").map((line) => line.split("|")[1]?.trim())
     for (const { key } of Keys.keys) assert.include(cells, `\`${key}\``)
@@ -270,18 +270,20 @@ const hasConfigurations = RealData.has(configurations, "ImportConfig.test.ts, OS
 const files = hasConfigurations ? globSync("*/*.yml", { cwd: configurations }).sort() : []
 
 describe.skipIf(files.length === 0)("OSNASLib's own configurations (skipped where they are absent)", () => {
-  it.each(files)("%s becomes one that passes the check, every key known", async (file) => {
-    const old = Yaml.parse(readFileSync(join(configurations, file), "utf8"))
-    const { config, notes } = Converter.convert(old, { name: basename(file, ".yml") })
-    assert.deepStrictEqual(
-      notes.filter(({ kind }) => kind === "unknown"),
-      []
-    )
-    const loaded = await Effect.runPromise(Load.decode(ConfigFile.fromValue(file, config), folder))
-    assert.strictEqual(loaded.config.name, basename(file, ".yml"))
-  })
+  it.effect.each(files)("%s converts to one that passes the check, with every key known", (file) =>
+    Effect.gen(function* () {
+      const old = Yaml.parse(readFileSync(join(configurations, file), "utf8"))
+      const { config, notes } = Converter.convert(old, { name: basename(file, ".yml") })
+      assert.deepStrictEqual(
+        notes.filter(({ kind }) => kind === "unknown"),
+        []
+      )
+      const loaded = yield* Load.decode(ConfigFile.fromValue(file, config), folder)
+      assert.strictEqual(loaded.config.name, basename(file, ".yml"))
+    })
+  )
 
-  it("and the keys that its code reads are all in the table", () => {
+  it("the table has all keys that its code reads", () => {
     const code = globSync("**/*.py", { cwd: resolve(configurations, "..") })
       .map((file) => readFileSync(resolve(configurations, "..", file), "utf8"))
       .join("\n")

@@ -1,4 +1,4 @@
-/** `osnas import-config`: a configuration of OSNASLib as one of ours. */
+/** `osnas import-config`: converts a configuration of OSNASLib. */
 import { existsSync, lstatSync, readFileSync } from "node:fs"
 import { basename, dirname, resolve } from "node:path"
 import * as Console from "effect/Console"
@@ -16,19 +16,19 @@ import type { Input } from "./commands/ImportConfig.ts"
 import { UsageError } from "./Exit.ts"
 
 const readOld = Effect.fnUntraced(function* (file: string) {
-  const text = yield* Effect.fromResult(readText(file, "a configuration's file", ConfigFile.maxBytes)).pipe(
+  const text = yield* Effect.fromResult(readText(file, "a configuration file", ConfigFile.maxBytes)).pipe(
     Effect.mapError((reason) => new UsageError({ reason: `${file}: ${reason}` }))
   )
   const { value } = yield* Effect.fromResult(ConfigFile.parse(file, text))
   if (!Converter.isOsnaslib(value)) {
     return yield* new UsageError({
-      reason: `${file} is no configuration of OSNASLib: it has no agent.main_agent`
+      reason: `${file} is not a configuration of OSNASLib: it has no agent.main_agent`
     })
   }
   return value
 })
 
-/** Digits or a published network's name as given, or digits out of the file that numpy wrote. */
+/** Digits or the name of a published network as given, or the digits in a .npy file. */
 const architectureOf = (given: string): Effect.Effect<string, UsageError> =>
   Effect.suspend(() => {
     if (!existsSync(given)) {
@@ -46,7 +46,7 @@ const architectureOf = (given: string): Effect.Effect<string, UsageError> =>
     }
     const digits = parseNpy(readFileSync(given))
     return digits === undefined
-      ? Effect.fail(new UsageError({ reason: `--arch ${given}: expected a .npy file of one row of whole numbers` }))
+      ? Effect.fail(new UsageError({ reason: `--arch ${given}: expected a .npy file with one row of integers` }))
       : Effect.succeed(digits.join(","))
   })
 
@@ -54,11 +54,11 @@ const titles: Readonly<Record<Converter.Note["kind"], string>> = {
   "nothing here": "Without an equivalent here",
   unknown: "Unknown keys, left out",
   conflict: "Where the two files differ",
-  remark: "Converted, and to be known",
+  remark: "Converted, with remarks",
   "different default": "Defaults that differ"
 }
 
-/** The notes by kind, a line each. */
+/** The notes grouped by kind, one per line. */
 const notesText = (notes: ReadonlyArray<Converter.Note>): ReadonlyArray<string> =>
   (Object.keys(titles) as ReadonlyArray<Converter.Note["kind"]>).flatMap((kind) => {
     const some = notes.filter((note) => note.kind === kind)
@@ -71,7 +71,7 @@ export const run = Effect.fn("ImportConfig.run")(function* (input: Input) {
   if (out !== undefined) {
     const there = lstatSync(out, { throwIfNoEntry: false })
     if (there !== undefined && !there.isFile())
-      return yield* new UsageError({ reason: `--out ${out}: this is no file` })
+      return yield* new UsageError({ reason: `--out ${out}: this is not a file` })
     if (there !== undefined && !input.force) {
       return yield* new UsageError({ reason: `${out} exists already; --force overwrites it` })
     }
@@ -93,7 +93,7 @@ export const run = Effect.fn("ImportConfig.run")(function* (input: Input) {
       .replaceAll(/[^\w .-]/g, "-")
   )
   const { config, notes } = Converter.convert(old, { name, evaluate, architecture })
-  // What is printed is right: the same check as before a run.
+  // The output is valid: `osnas run` does the same check.
   yield* Load.decode(ConfigFile.fromValue(`${input.file}, converted`, config), dirname(resolve(input.file)))
 
   const sources = [input.file, ...Option.toArray(input.evaluate)].map((file) => basename(file)).join(" and ")

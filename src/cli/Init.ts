@@ -1,4 +1,4 @@
-/** `osnas init`: a project from nothing, ready to be tested and run. */
+/** `osnas init`: writes a project that you can test and run at once. */
 import { spawn } from "node:child_process"
 import * as fs from "node:fs"
 import { basename, join, resolve } from "node:path"
@@ -9,10 +9,11 @@ import { neededVersion } from "../run/Versions.ts"
 import type { Input } from "./commands/Init.ts"
 import * as Dependencies from "./Dependencies.ts"
 import { UsageError } from "./Exit.ts"
-import { shown, writeFiles } from "./Generate.ts"
+import { writeFiles } from "./Generate.ts"
 import * as OutputFile from "./OutputFile.ts"
+import { shownPath } from "./ShownPath.ts"
 
-/** Versions that osnas itself was built and tested with. */
+/** Versions that osnas was built and tested with. */
 const versions = (): Readonly<Record<string, string>> =>
   Object.fromEntries(
     Project.packages.flatMap((name) => {
@@ -40,7 +41,7 @@ export const run = Effect.fn("Init.run")(function* (input: Input) {
   if (fault !== undefined) return yield* new UsageError({ reason: `${input.dir}: ${fault}` })
   const found = fs.statSync(folder, { throwIfNoEntry: false })
   if (found !== undefined && fs.readdirSync(folder).length > 0 && !input.force) {
-    return yield* new UsageError({ reason: `${input.dir} is not empty; --force writes into it all the same` })
+    return yield* new UsageError({ reason: `${input.dir} is not empty; --force writes into it anyway` })
   }
   const files = yield* Effect.fromResult(
     Project.files({
@@ -51,16 +52,16 @@ export const run = Effect.fn("Init.run")(function* (input: Input) {
     })
   )
   yield* writeFiles(folder, files, input.force)
-  for (const { path } of files) yield* Console.log(`wrote ${shown(join(folder, path))}`)
+  for (const { path } of files) yield* Console.log(`wrote ${shownPath(join(folder, path))}`)
   if (input.install) {
-    yield* Console.log("\nInstalling what it needs (npm install) ...")
+    yield* Console.log("\nInstalling its packages (npm install) ...")
     const code = yield* npmInstall(folder)
     if (code !== 0) {
       return yield* new UsageError({
-        reason: `npm install failed in ${input.dir}; the files are there: cd ${input.dir} && npm install`
+        reason: `npm install failed in ${input.dir}; the files are written, so try again: cd ${input.dir} && npm install`
       })
     }
   }
-  const steps = [`cd ${shown(folder)}`, ...(input.install ? [] : ["npm install"]), "npm test"]
+  const steps = [`cd ${shownPath(folder)}`, ...(input.install ? [] : ["npm install"]), "npm test"]
   yield* Console.log(`\nNext:\n  ${[...steps, "npx osnas run search.yaml --quick"].join("\n  ")}`)
 })

@@ -1,4 +1,4 @@
-/** `osnas inspect`: what a search space is, and what its architectures cost. Nothing is trained, no tensor is made. */
+/** `osnas inspect`: shows a search space or the cost of its architectures, without training or tensors. */
 import { readFileSync } from "node:fs"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
@@ -27,7 +27,7 @@ import { decodeText, readText } from "../support/TextFile.ts"
 import type { Input } from "./commands/Inspect.ts"
 import { UsageError } from "./Exit.ts"
 
-/** Builds a space by name, for an input and a head. */
+/** Builds the space of a name for an input shape (height, width, channels) and a head. */
 export const buildSpace = Effect.fn("Inspect.buildSpace")(function* (
   name: string,
   options: Readonly<Record<string, unknown>>,
@@ -47,7 +47,7 @@ export const buildSpace = Effect.fn("Inspect.buildSpace")(function* (
   return yield* SearchSpace.pipe(Effect.provide(Layer.provide(chosen.success.layer, needs)))
 })
 
-/** A list of architectures longer than this is refused, in bytes. */
+/** Longest list of architectures that is read, in bytes. */
 const longestList = 1 << 28
 
 const readList = (file: string): Result.Result<string, UsageError> =>
@@ -65,8 +65,8 @@ const readList = (file: string): Result.Result<string, UsageError> =>
   )
 
 /**
- * The architectures of a text, one a line: digits, or names of networks published in the space. Empty lines and those that
- * begin with # are passed over.
+ * Reads architectures from a text, one per line: digits, or names of networks published in the space. Empty lines and lines
+ * that begin with # are skipped.
  */
 export const parseArchitectures = (
   text: string,
@@ -74,7 +74,7 @@ export const parseArchitectures = (
   space: SearchSpaceShape
 ): Result.Result<ReadonlyArray<Genotype>, UsageError> => {
   const genotypes: Array<Genotype> = []
-  // A name costs a space to look at, and a list may have it a thousand times.
+  // Parsing a name builds a space, and a list may repeat it a thousand times.
   const named = new Map<string, ReturnType<typeof Presets.parse>>()
   const parse = (line: string) => {
     const known = named.get(line)
@@ -117,7 +117,7 @@ const extremes = (space: SearchSpaceShape): { readonly smallest: number; readonl
   return sum
 }
 
-/** Layers drawn at most; a space whose layers are combinations of digits can have thousands of options. */
+/** Most options shown per layer; a layer that combines several digits can have thousands. */
 const shownOptions = 12
 
 const describeSpace = (space: SearchSpaceShape): string => {
@@ -144,7 +144,7 @@ const describeSpace = (space: SearchSpaceShape): string => {
   ].join("\n")
 }
 
-/** The networks published in a space, with their figures for the images they were published for. */
+/** The networks published in a space, with their costs at the image size they were published for. */
 const publishedIn = (space: string) =>
   Presets.ofSpace(space).map((preset) => {
     const { macs, params } = Network.count(Result.getOrThrow(Presets.network(preset)))

@@ -23,7 +23,7 @@ const sharp = await import("sharp").then(
   () => undefined
 )
 
-/** Runs the command in this process: what it printed. */
+/** Runs the command in this process and returns what it prints. */
 const printed = (...args: ReadonlyArray<string>) =>
   Effect.gen(function* () {
     const before = (yield* TestConsole.logLines).length
@@ -49,7 +49,7 @@ const config = (name: string, dataflow: string): string => {
 }
 
 describe("inspect-data", () => {
-  it.effect("shows the images that ship, and writes their sheet", () =>
+  it.effect("examines the images that ship, and writes their sheet", () =>
     Effect.gen(function* () {
       const file = config("shipped", "{ name: fashion-mnist, trainLimit: 200, testLimit: 40, prefetch: 0 }")
       const sheet = join(folder, "shipped.png")
@@ -58,8 +58,8 @@ describe("inspect-data", () => {
       assert.include(out, "supernet    160 images: 16 of each")
       assert.include(out, "formats  in memory (240)")
       assert.match(out, /measured {4}mean 0\.2[789]\d\d {2}deviation 0\.3[45]\d\d/)
-      assert.include(out, "0 test images are in training, too")
-      assert.include(out, "a row each: T-shirt/top, Trouser, Pullover")
+      assert.include(out, "0 test images are also in training;")
+      assert.include(out, "one row per class: T-shirt/top, Trouser, Pullover")
       const written = out.includes(`Contact sheet: ${sheet}\n`) ? sheet : join(folder, "shipped.ppm")
       assert.isTrue(existsSync(written))
       if (sharp !== undefined) {
@@ -69,44 +69,42 @@ describe("inspect-data", () => {
     })
   )
 
-  it.effect.skipIf(sharp === undefined)(
-    "shows what is wrong with a folder, all of it (skipped where sharp is absent)",
-    () =>
-      Effect.gen(function* () {
-        const images = join(folder, "odd")
-        const made = yield* Effect.promise(() => OddFolder.make(images, { broken: true }))
-        const file = config("odd", `{ name: image-folder, folder: ${images}, size: 32, prefetch: 0 }`)
-        const out = yield* printed(file, "--no-sheet")
-        for (const path of made.broken) assert.include(out, `${join(images, path)}: `)
-        assert.include(out, "broken   6; a run with `broken: fail` stops at them")
-        assert.include(out, `${join(images, "train", "cat", "0.jpg")} = ${join(images, "train", "cat", "link.jpg")}`)
-        assert.include(out, `notice      ${join(images, "train")}`)
-        assert.notInclude(out, "Contact sheet")
-        const found = JSON.parse(yield* printed(file, "--no-sheet", "--json", "--sample", "1000"))
-        assert.strictEqual(found.sheet, null)
-        assert.deepStrictEqual(found.summary.classes, made.classes)
-        assert.deepStrictEqual(found.summary.splits.test.images, made.testImages)
-        assert.deepStrictEqual(found.sampled.formats.map((entry: { readonly value: string }) => entry.value).sort(), [
-          "avif",
-          "bmp",
-          "gif",
-          "jpeg",
-          "png",
-          "ppm",
-          "tiff",
-          "webp"
-        ])
-        assert.deepStrictEqual(
-          found.sampled.broken.map((entry: { readonly file: string }) => entry.file),
-          made.broken.map((path) => join(images, path))
-        )
-        // A run of the same configuration stops.
-        const stopped = yield* failure(config("none", `{ name: image-folder, folder: ${join(folder, "absent")} }`))
-        assert.include(stopped.message, "does not exist")
-      })
+  it.effect.skipIf(sharp === undefined)("shows everything that is wrong with a folder (skipped without sharp)", () =>
+    Effect.gen(function* () {
+      const images = join(folder, "odd")
+      const made = yield* Effect.promise(() => OddFolder.make(images, { broken: true }))
+      const file = config("odd", `{ name: image-folder, folder: ${images}, size: 32, prefetch: 0 }`)
+      const out = yield* printed(file, "--no-sheet")
+      for (const path of made.broken) assert.include(out, `${join(images, path)}: `)
+      assert.include(out, "broken   6; a run with `broken: fail` stops at them")
+      assert.include(out, `${join(images, "train", "cat", "0.jpg")} = ${join(images, "train", "cat", "link.jpg")}`)
+      assert.include(out, `notice      ${join(images, "train")}`)
+      assert.notInclude(out, "Contact sheet")
+      const found = JSON.parse(yield* printed(file, "--no-sheet", "--json", "--sample", "1000"))
+      assert.strictEqual(found.sheet, null)
+      assert.deepStrictEqual(found.summary.classes, made.classes)
+      assert.deepStrictEqual(found.summary.splits.test.images, made.testImages)
+      assert.deepStrictEqual(found.sampled.formats.map((entry: { readonly value: string }) => entry.value).sort(), [
+        "avif",
+        "bmp",
+        "gif",
+        "jpeg",
+        "png",
+        "ppm",
+        "tiff",
+        "webp"
+      ])
+      assert.deepStrictEqual(
+        found.sampled.broken.map((entry: { readonly file: string }) => entry.file),
+        made.broken.map((path) => join(images, path))
+      )
+      // A run of the same configuration stops.
+      const stopped = yield* failure(config("none", `{ name: image-folder, folder: ${join(folder, "absent")} }`))
+      assert.include(stopped.message, "does not exist")
+    })
   )
 
-  it.effect("takes a dataflow of the user's own that has nothing but the contract", () =>
+  it.effect("takes a user's dataflow that has only the contract", () =>
     Effect.gen(function* () {
       const index = resolve(import.meta.dirname, "../index.ts")
       const own = join(folder, "own.ts")
@@ -139,7 +137,18 @@ export const component = define({
     })
   )
 
-  it.effect("refuses what cannot be, before anything is read", () =>
+  it.effect("warns if test has more images than train", () =>
+    Effect.gen(function* () {
+      const swapped = config("swapped", "{ name: fashion-mnist, trainLimit: 40, testLimit: 60, prefetch: 0 }")
+      const warning = "test has more images than train (60 and 40): are they swapped?"
+      assert.include(yield* printed(swapped, "--no-sheet"), `\nwarning: ${warning}\n`)
+      assert.deepStrictEqual(JSON.parse(yield* printed(swapped, "--no-sheet", "--json")).warnings, [warning])
+      const usual = config("usual", "{ name: fashion-mnist, trainLimit: 60, testLimit: 40, prefetch: 0 }")
+      assert.notInclude(yield* printed(usual, "--no-sheet"), "warning:")
+    })
+  )
+
+  it.effect("refuses impossible requests before it reads anything", () =>
     Effect.gen(function* () {
       const file = config("refused", "{ name: fashion-mnist }")
       const absent = join(folder, "nowhere", "x.png")
@@ -149,7 +158,7 @@ export const component = define({
       })
       assert.strictEqual(
         (yield* failure(file, "--sheet", folder)).message,
-        `--sheet ${folder}: is a folder; must be a file`
+        `--sheet ${folder}: this is a folder; name a file`
       )
       assert.strictEqual((yield* failure(file, "--sheet", "x.png", "--no-sheet")).code, 2)
       assert.include((yield* failure(join(folder, "gone.yaml"))).message, "gone.yaml")

@@ -1,4 +1,4 @@
-/** `osnas inspect-data`: what the dataflow of a configuration sees. */
+/** `osnas inspect-data`: examines the images that a configuration's dataflow reads. */
 import { existsSync, statSync } from "node:fs"
 import * as fs from "node:fs/promises"
 import { dirname, resolve } from "node:path"
@@ -18,9 +18,9 @@ import type { Input } from "./commands/InspectData.ts"
 import { UsageError } from "./Exit.ts"
 import * as Progress from "./Progress.ts"
 
-/** Images read where each is a file to be decoded. */
+/** Images read by default if each is a file to decode. */
 const defaultSample = 2000
-/** Images read where they are in memory. */
+/** Images read at most if they are in memory. */
 const mostInMemory = 200_000
 
 /** What the command found. */
@@ -28,16 +28,18 @@ export interface Found {
   readonly summary: DataSummary.DataSummary
   readonly sampled: Inspection.Sampled | undefined
   readonly duplicates: Inspection.Duplicates | undefined
-  /** Figures of normalised pixels, of a dataflow that shows nothing but batches. */
+  /** Figures of normalised pixels, for a dataflow without an inventory. */
   readonly normalised: Inspection.PixelFigures | undefined
   readonly speed: Inspection.Speed | undefined
+  /** Signs that the splits are wrong. */
+  readonly warnings: ReadonlyArray<string>
 }
 
-/** Draws how far a piece of work is on stderr, once it has taken two seconds. */
+/** Shows progress on stderr for work that takes longer than two seconds. */
 const reporter = Effect.sync((): { readonly report: Inspection.Report; readonly clear: () => void } => {
   let stage = ""
   let since = 0
-  let told = 0
+  let shownAt = 0
   let drawn = false
   const isTerminal = process.stderr.isTTY === true
   const clear = () => {
@@ -50,10 +52,10 @@ const reporter = Effect.sync((): { readonly report: Inspection.Report; readonly 
         clear()
         stage = name
         since = now
-        told = now
+        shownAt = now
       }
-      if (now - since < 2000 || now - told < (isTerminal ? 100 : 5000) || done === 0) return
-      told = now
+      if (now - since < 2000 || now - shownAt < (isTerminal ? 100 : 5000) || done === 0) return
+      shownAt = now
       const left = duration((((now - since) / done) * (total - done)) / 1000)
       const words = `${name}  ${grouped(String(done))} of ${grouped(String(total))}  ${left} left`
       if (isTerminal) {
@@ -64,7 +66,7 @@ const reporter = Effect.sync((): { readonly report: Inspection.Report; readonly 
   return { report, clear }
 })
 
-/** Looks at a dataflow; `batchSize` is that of the supernet's training. */
+/** Examines a dataflow; `batchSize` is that of supernet training. */
 export const inspect = Effect.fn("InspectData.inspect")(function* (
   flow: DataflowShape,
   batchSize: number,
@@ -79,7 +81,7 @@ export const inspect = Effect.fn("InspectData.inspect")(function* (
     for (const split of ["train", "test"] as const) {
       const seen = yield* Inspection.throughBatches(flow, split, limit, report)
       if (split === "train") normalised = seen.normalised
-      // Counts of a part of the images are not the split's.
+      // Counts of only some of the images would be wrong for the split.
       if (seen.images < flow.count(split)) continue
       summary = {
         ...summary,
@@ -88,12 +90,15 @@ export const inspect = Effect.fn("InspectData.inspect")(function* (
     }
   }
   const limit = sample ?? (inventory?.file === undefined ? mostInMemory : defaultSample)
+  const sampled = inventory === undefined ? undefined : yield* Inspection.sampled(flow, inventory, limit, report)
+  const duplicates = inventory === undefined ? undefined : yield* Inspection.duplicates(flow, inventory, report)
   const found: Found = {
     summary,
-    sampled: inventory === undefined ? undefined : yield* Inspection.sampled(flow, inventory, limit, report),
-    duplicates: inventory === undefined ? undefined : yield* Inspection.duplicates(flow, inventory, report),
+    sampled,
+    duplicates,
     normalised,
-    speed: yield* Inspection.speed(flow, batchSize)
+    speed: yield* Inspection.speed(flow, batchSize),
+    warnings: Inspection.warnings(flow, duplicates)
   }
   return found
 })
@@ -106,7 +111,7 @@ const list = (counted: ReadonlyArray<Inspection.Counted>, most: number): string 
     .join(", ") + (counted.length > most ? `, and ${count(counted.length - most)} more` : "")
 const numbers = (values: ReadonlyArray<number>): string => values.map((value) => value.toFixed(4)).join(" ")
 
-/** An image by its file, or by its place and class. */
+/** Names an image by its file, or by its position and class. */
 const nameOf = (flow: DataflowShape, { at, split }: Inspection.Place): string => {
   const { inventory } = flow
   const file = inventory?.file?.(split, at)
@@ -121,20 +126,20 @@ const pixelWords = ({ normalised, sampled, summary }: Found): ReadonlyArray<stri
   const pixels = sampled?.pixels
   if (pixels !== undefined) {
     lines.push(
-      `Pixels, from 0 to 1, of ${count(pixels.images)} training images (every image counts alike)`,
+      `Pixels, from 0 to 1, of ${count(pixels.images)} training images (every image has the same weight)`,
       `  measured    mean ${numbers(pixels.mean)}  deviation ${numbers(pixels.std)}`
     )
     if (summary.mean !== null && summary.std !== null) {
       lines.push(`  configured  mean ${numbers(summary.mean)}  deviation ${numbers(summary.std)}`)
       const { mean, std } = summary
-      // One half and one half map the pixels to -1 to 1: a choice of its own.
+      // Mean and deviation of one half map pixels to -1 to 1: a deliberate choice.
       const isChoice = [...mean, ...std].every((value) => value === 0.5)
       const isFar = pixels.mean.some((value, c) => {
         const ratio = pixels.std[c]! / std[c]!
         return Math.abs(value - mean[c]!) > 0.5 * std[c]! || ratio > 2 || ratio < 0.5
       })
       if (isFar && !isChoice) {
-        lines.push("  They are far apart: consider the measured ones for dataflow.mean and dataflow.std.")
+        lines.push("  They are far apart: consider using the measured ones as dataflow.mean and dataflow.std.")
       }
     }
   }
@@ -147,10 +152,11 @@ const pixelWords = ({ normalised, sampled, summary }: Found): ReadonlyArray<stri
   return lines
 }
 
-/** What was found as text. */
+/** The findings as text. */
 export const text = (flow: DataflowShape, found: Found, width: number): string => {
-  const { duplicates, sampled, speed, summary } = found
+  const { duplicates, sampled, speed, summary, warnings } = found
   const out: Array<string> = [DataSummary.text(summary)]
+  if (warnings.length > 0) out.push(warnings.map((warning) => `warning: ${warning}`).join("\n"))
   const training = DataSummary.bars(summary, "train", width)
   if (training !== "")
     out.push(`Training images per ${summary.verification === null ? "class" : "person"}\n${training}`)
@@ -180,28 +186,28 @@ export const text = (flow: DataflowShape, found: Found, width: number): string =
     const { across, compared, examples, of, withinTest, withinTrain } = duplicates
     const lines = [
       `Duplicates, by the ${duplicates.by === "files" ? "bytes of the files" : "pixels"}${compared < of ? `, of ${count(compared)} of ${count(of)} images` : ""}`,
-      `  ${count(across)} test images are in training, too; ${count(withinTrain)} repeat another training image, ${count(withinTest)} another test image`
+      `  ${count(across)} test images are also in training; ${count(withinTrain)} repeat another training image, ${count(withinTest)} another test image`
     ]
     for (const { first, second } of examples) lines.push(`  ${nameOf(flow, first)} = ${nameOf(flow, second)}`)
     out.push(lines.join("\n"))
   }
   out.push(
     speed === undefined
-      ? `Speed\n  the supernet's split has no full batch`
+      ? `Speed\n  the supernet split has no full batch`
       : `Speed\n  ${
           speed.seconds > 0
-            ? `${(speed.batches / speed.seconds).toFixed(1)} training batches of ${speed.batchSize} a second, ${count(Math.round((speed.batches * speed.batchSize) / speed.seconds))} images`
-            : `${speed.batches} training batches of ${speed.batchSize} in no time that can be measured`
+            ? `${(speed.batches / speed.seconds).toFixed(1)} training batches of ${speed.batchSize} per second, ${count(Math.round((speed.batches * speed.batchSize) / speed.seconds))} images`
+            : `${speed.batches} training batches of ${speed.batchSize} in less time than can be measured`
         }`
   )
   return out.join("\n\n")
 }
 
-/** The bytes of a PPM, which needs no library. */
+/** A sheet as a PPM file, which needs no library. */
 const ppm = ({ height, pixels, width }: Inspection.Sheet): Uint8Array =>
   Buffer.concat([Buffer.from(`P6\n${width} ${height}\n255\n`), pixels])
 
-/** Writes a contact sheet: PNG, or PPM where sharp is missing. Gives the file and what there is to say of it. */
+/** Writes a contact sheet as PNG, or as PPM if sharp is missing. Returns the file, and a remark on its format. */
 export const writeSheet = (
   file: string,
   sheet: Inspection.Sheet
@@ -227,7 +233,7 @@ export const writeSheet = (
       })
   })
 
-/** Where the sheet goes; undefined: nowhere. Refused before anything is read. */
+/** The file of the sheet; undefined: none. Fails before any image is read. */
 const sheetFile = Effect.fnUntraced(function* (input: Input, name: string) {
   if (input.noSheet) {
     if (Option.isSome(input.sheet)) return yield* new UsageError({ reason: "give --sheet or --no-sheet, not both" })
@@ -239,7 +245,7 @@ const sheetFile = Effect.fnUntraced(function* (input: Input, name: string) {
   if (!existsSync(folder))
     return yield* new UsageError({ reason: `--sheet ${file}: the folder ${folder} does not exist` })
   if (statSync(resolve(file), { throwIfNoEntry: false })?.isDirectory() === true) {
-    return yield* new UsageError({ reason: `--sheet ${file}: is a folder; must be a file` })
+    return yield* new UsageError({ reason: `--sheet ${file}: this is a folder; name a file` })
   }
   return file
 })
@@ -247,7 +253,7 @@ const sheetFile = Effect.fnUntraced(function* (input: Input, name: string) {
 /** Runs the command. */
 export const run = Effect.fn("InspectData.run")(function* (input: Input) {
   const asWritten = yield* Load.file(input.config, { set: input.set })
-  // What is broken is to be shown, all of it, and not to end the command.
+  // All broken files are reported, instead of failing at the first.
   const mayBreak = "broken" in asWritten.components.dataflow.options
   const loaded = mayBreak
     ? yield* Load.file(input.config, { set: input.set, flags: [[["dataflow", "broken"], "skip", "inspect-data"]] })
@@ -265,7 +271,7 @@ export const run = Effect.fn("InspectData.run")(function* (input: Input) {
     const written = file === undefined || sheet === undefined ? undefined : yield* writeSheet(file, sheet)
     if (input.json) {
       const { duplicates, summary, ...rest } = found
-      // The names of all files would be most of the output.
+      // The sizes of all files would be most of the output.
       const files =
         summary.files === null
           ? null
@@ -285,7 +291,7 @@ export const run = Effect.fn("InspectData.run")(function* (input: Input) {
     yield* Console.log(text(flow, found, Math.min(process.stdout.columns ?? 100, 120)))
     if (written !== undefined && sheet !== undefined) {
       yield* Console.log(
-        `\nContact sheet: ${written.file}${written.remark}\n  augmented training images, a row each: ${sheet.rows.join(", ")}`
+        `\nContact sheet: ${written.file}${written.remark}\n  augmented training images, one row per class: ${sheet.rows.join(", ")}`
       )
     }
   })

@@ -1,6 +1,7 @@
-/** `osnas list`: what a configuration can name. */
+/** `osnas list`: the components and networks that a configuration can name. */
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
+import * as TextTable from "../report/TextTable.ts"
 import { type Kind, kinds } from "../run/BoundComponent.ts"
 import * as ConfigSchema from "../run/ConfigSchema.ts"
 import * as Registry from "../run/Registry.ts"
@@ -16,6 +17,8 @@ const titles: Readonly<Record<Kind, string>> = {
   searchStrategy: "Search strategies",
   estimator: "Performance estimators"
 }
+
+const layout: TextTable.TextTableOptions = { align: ["left", "left"], indent: 2 }
 
 interface Option {
   readonly name: string
@@ -61,15 +64,17 @@ export const run = Effect.fn("List.run")(function* (input: Input) {
   if (input.json) return yield* Console.log(JSON.stringify({ ...found, published }))
   for (const kind of kinds) {
     const entries = found[kind] ?? []
-    const width = Math.max(0, ...entries.map((entry) => entry.name.length))
-    yield* Console.log(`${titles[kind]} (${kind})`)
-    for (const { description, name, options } of entries) {
-      yield* Console.log(`  ${name.padEnd(width)}  ${description}`)
-      if (options.length > 0) yield* Console.log(`  ${" ".repeat(width)}    ${options.map(show).join(", ")}`)
-    }
-    yield* Console.log("")
+    const rows = entries.flatMap(({ description, name, options }) => [
+      [name, description],
+      ...(options.length === 0 ? [] : [["", `  ${options.map(show).join(", ")}`]])
+    ])
+    yield* Console.log(`${titles[kind]} (${kind})\n${TextTable.format(rows, layout)}\n`)
   }
   yield* Console.log("Published networks (osnas inspect NAME)")
-  const width = Math.max(...published.map(({ name }) => name.length))
-  for (const { name, source } of published) yield* Console.log(`  ${name.padEnd(width)}  ${source}`)
+  yield* Console.log(
+    TextTable.format(
+      published.map(({ name, source }) => [name, source]),
+      layout
+    )
+  )
 })

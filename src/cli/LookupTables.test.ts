@@ -45,7 +45,7 @@ const failure = (...args: ReadonlyArray<string>) =>
   osnasRun(...args).pipe(Effect.sandbox, Effect.flip, Effect.map(ExitCode.of))
 
 describe("lookup-table", () => {
-  it.live("writes a table to fill in, with which a run searches for that device", () =>
+  it.live("writes a table to fill in, and a run searches with it for that device", () =>
     Effect.gen(function* () {
       const text = yield* printed("lookup-table", config, "--editable", "--out", at("phone.json"))
       assert.include(text, "costs of tiny for images of 28x28x1")
@@ -62,15 +62,15 @@ describe("lookup-table", () => {
       assert.include(blank.message, "every latency is 0: fill in latency.entries with milliseconds")
       assert.isFalse(fs.existsSync(at("blank")))
       table.latency.machine = { processor: "Phone", cores: 8, engine: "tflite", mode: "float16", threads: 4 }
-      // Every option takes as many quarters of a millisecond as its number says.
+      // Option n takes n quarters of a millisecond.
       table.latency.entries.layers = table.latency.entries.layers.map((costs: ReadonlyArray<number>) =>
         costs.map((_, option) => option / 4)
       )
       const edited = JSON.stringify(table)
       fs.writeFileSync(at("phone.json"), edited)
 
-      const told = yield* printed("run", config, "--dir", at("run"))
-      assert.include(told, "Latency is that of Phone (8 cores), engine tflite float16, 4 threads")
+      const output = yield* printed("run", config, "--dir", at("run"))
+      assert.include(output, "Latency is that of Phone (8 cores), engine tflite float16, 4 threads")
       const manifest = JSON.parse(fs.readFileSync(at("run", "manifest.json"), "utf8"))
       assert.strictEqual(manifest.notes.latency, "Phone (8 cores), engine tflite float16, 4 threads")
       const kept = JSON.parse(fs.readFileSync(at("run", "lookup-table.json"), "utf8"))
@@ -85,7 +85,7 @@ describe("lookup-table", () => {
       assert.include(yield* printed("report", at("run")), "Phone (8 cores)")
       assert.strictEqual(fs.readFileSync(at("phone.json"), "utf8"), edited, "the named file is as it was")
 
-      // The run cannot go on without the latencies it began with.
+      // The run cannot resume without the latencies it began with.
       fs.renameSync(at("run", "lookup-table.json"), at("kept.json"))
       const lost = yield* failure("resume", at("run"))
       assert.strictEqual(lost.code, ExitCode.failed)
@@ -94,7 +94,7 @@ describe("lookup-table", () => {
     })
   )
 
-  it.live("a named table that does not fit ends a run before anything is written, with exit code 2", () =>
+  it.live("a table that does not fit ends a run with exit code 2 before anything is written", () =>
     Effect.gen(function* () {
       const tables = fs.readFileSync(at("phone.json"))
       const refused = yield* failure("run", config, "--dir", at("other"), "--set", "dataflow.size=32")

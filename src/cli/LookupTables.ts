@@ -1,4 +1,4 @@
-/** `osnas lookup-table`: the costs of a search space in a file, counted, measured, or to be filled in. */
+/** `osnas lookup-table`: writes the costs of a search space, counted, measured, or for you to fill in. */
 import { lstatSync } from "node:fs"
 import { dirname, relative, resolve } from "node:path"
 import * as Console from "effect/Console"
@@ -15,7 +15,7 @@ import { Disk, writeTextAtomic } from "../support/Disk.ts"
 import type { Input } from "./commands/LookupTable.ts"
 import { UsageError } from "./Exit.ts"
 
-/** The machine of a table whose latencies are to be filled in. */
+/** The machine in a table whose latencies you fill in. */
 const device: LookupTable.Machine = {
   processor: "my device",
   cores: 1,
@@ -24,7 +24,7 @@ const device: LookupTable.Machine = {
   threads: 1
 }
 
-/** A latency of 0 for every option, which a search cannot tell apart: to be replaced. */
+/** A table with a latency of 0 for every option, for you to replace. */
 const withBlanks = (table: LookupTable.LookupTable): LookupTable.LookupTable => {
   const zeros = { base: 0, layers: table.flops.layers.map((costs) => costs.map(() => 0)) }
   return { ...table, latency: { machine: device, warmUp: 0, runs: 0, entries: zeros, spread: zeros } }

@@ -38,7 +38,7 @@ stopAfter: supernetTraining
 `
 )
 
-/** Runs a command in this process; its exit code, and what it printed. */
+/** Runs a command in this process; returns its exit code and what it prints. */
 const run = (...args: ReadonlyArray<string>) =>
   Effect.gen(function* () {
     const lines: Array<string> = []
@@ -59,7 +59,7 @@ const manifest = (name: string) => JSON.parse(fs.readFileSync(at(name, "manifest
 
 describe("a run with a module of the user's own", () => {
   it.live(
-    "is resumed where its folder was moved to, and after the module was mended",
+    "resumes after its folder has moved and the module was edited",
     () =>
       Effect.gen(function* () {
         assert.deepStrictEqual((yield* run("run", at("search.yaml"), "--dir", at("a"))).code, 0)
@@ -74,14 +74,22 @@ describe("a run with a module of the user's own", () => {
         const [change] = manifest("deep/er/b").changes
         assert.strictEqual(change.key, "modules.searchStrategy")
         assert.notStrictEqual(change.was, change.is)
-        // It is that run from now on, and ends in the same bits when it is done again.
+        // The run is now recorded with the edited module, and verify reproduces it.
         const verified = yield* run("verify", at("deep/er/b"))
         assert.strictEqual(verified.code, 0, verified.text)
       }),
     60_000
   )
 
-  it.live("its supernet is checked against the space of the next run, before that begins", () =>
+  it.live("its resume with a budget that no architecture meets names the key and what is feasible", () =>
+    Effect.gen(function* () {
+      const { code, text } = yield* run("resume", at("deep/er/b"), "--set", "budget.max=5")
+      assert.strictEqual(code, 2, text)
+      assert.match(text, /budget\.max: no architecture of tiny has flops between 0 and 5: .*; expected at least 390016/)
+    })
+  )
+
+  it.live("its supernet is checked against the space of the next run before that begins", () =>
     Effect.gen(function* () {
       const supernet = `start.supernet=${at("deep/er/b/checkpoints/supernet.safetensors")}`
       const check = (...set: ReadonlyArray<string>) =>
@@ -98,7 +106,7 @@ describe("a run with a module of the user's own", () => {
     })
   )
 
-  it.live("names the module that is gone, and where it was looked for", () =>
+  it.live("names the missing module and where it looked for it", () =>
     Effect.gen(function* () {
       fs.renameSync(at("parts/searcher.ts"), at("parts/gone.ts"))
       const { code, text } = yield* run("resume", at("deep/er/b"))
@@ -106,6 +114,19 @@ describe("a run with a module of the user's own", () => {
       assert.strictEqual(code, 2)
       assert.include(text, "searchStrategy.name: the module")
       assert.include(text, "does not exist")
+    })
+  )
+
+  it.live("that throws while its Layer is built is bad input: nothing is written, the exit code is 2", () =>
+    Effect.gen(function* () {
+      const own = fs.readFileSync(at("parts/searcher.ts"), "utf8")
+      fs.writeFileSync(at("parts/throws.ts"), `${own}component.layer = () => { throw new Error("no table") }\n`)
+      const set = ["--set", "searchStrategy.name=./parts/throws.ts"]
+      const begun = yield* run("run", at("search.yaml"), "--dir", at("c"), ...set)
+      assert.strictEqual(begun.code, 2, begun.text)
+      assert.include(begun.text, "searchStrategy: the module failed while its component was built: no table")
+      assert.include(begun.text, at("parts/throws.ts"))
+      assert.isFalse(fs.existsSync(at("c")))
     })
   )
 })

@@ -1,4 +1,4 @@
-/** A run that is looked at, fought over or cut short while it goes on; and the same run on other numbers of threads. */
+/** A run that is inspected, claimed by others or cut short while it works; and the same run on other numbers of threads. */
 import { createHash } from "node:crypto"
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -9,7 +9,7 @@ import * as Command from "./testing/Command.ts"
 const folder = mkdtempSync(join(tmpdir(), "osnas-live-"))
 afterAll(() => rmSync(folder, { recursive: true }))
 
-/** The command; where stderr first holds `at`, it stands still until `meanwhile` is over. */
+/** Runs the command; once stderr contains `at`, suspends it until `meanwhile` has ended. */
 const osnas = (
   args: ReadonlyArray<string>,
   at?: string,
@@ -66,7 +66,7 @@ const outcome = (dir: string): ReadonlyArray<string> =>
       .digest("hex")
   )
 
-/** Every file with its size and the time of its last change. */
+/** All files with size and modification time. */
 const listing = (dir: string): ReadonlyArray<string> =>
   readdirSync(join(folder, dir), { recursive: true, encoding: "utf8" })
     .sort()
@@ -82,7 +82,7 @@ describe("a run", () => {
   }, 120_000)
 
   it.each([2, 4])(
-    "of %i threads comes to the same bytes in all phases",
+    "of %i threads has the same bytes in all phases",
     async (threads) => {
       const ended = await osnas(run(`T${threads}`, "--threads", String(threads)))
       assert.strictEqual(ended.code, 0, ended.err)
@@ -92,7 +92,7 @@ describe("a run", () => {
   )
 
   it.skipIf(process.platform === "win32")(
-    "is reported while it goes on, and nobody else may have its folder",
+    "can be reported while it works, and its folder is locked",
     async () => {
       let pid = 0
       const ended = await osnas(run("B"), "Search     generation 1", async (running) => {
@@ -102,7 +102,7 @@ describe("a run", () => {
         assert.strictEqual(json.code, 0, json.err)
         const { phases, search, status } = JSON.parse(json.out)
         assert.strictEqual(status, "running")
-        // The best so far is on the disk, with every candidate.
+        // The best architecture so far is on disk, with all evaluations.
         assert.isAtLeast(search.length, 2)
         assert.deepStrictEqual(
           phases.map(({ state }: { readonly state: string }) => state),
@@ -115,7 +115,7 @@ describe("a run", () => {
         assert.strictEqual(resumed.code, 1)
         assert.match(
           resumed.err,
-          new RegExp(`in use by process ${running} .*since \\d+ s: it is suspended; let it continue`)
+          new RegExp(`in use by process ${running} .*for \\d+ s: it is suspended; let it continue`)
         )
         const replaced = await osnas(run("B", "--overwrite"))
         assert.strictEqual(replaced.code, 1)
@@ -130,7 +130,7 @@ describe("a run", () => {
   )
 
   it.runIf(process.platform === "linux")(
-    "that finds the disk full says so, and goes on when there is space",
+    "says so when the disk is full, and resumes when there is space",
     async () => {
       const part = join(folder, "C/network.safetensors.part")
       const ended = await osnas(run("C"), "Supernet   epoch 1/2", async () => symlinkSync("/dev/full", part))

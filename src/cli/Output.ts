@@ -1,7 +1,7 @@
 /**
- * Standard output belongs to the command: results, or JSON lines. Whatever else in the process writes there, a module of the
- * user's own, a library, a log, is sent to standard error. And it may be lost, when a disk is full or a reader leaves: that is
- * noticed, once, and what was not delivered shows in the exit code.
+ * Standard output carries only the results of the command, or JSON lines. What a library, a log or a module of the user's own
+ * writes there goes to standard error. If standard output cannot be written, because a disk is full or its reader has left, the
+ * caller is notified once and the exit code shows it.
  */
 import { inspect } from "node:util"
 import * as Console from "effect/Console"
@@ -10,17 +10,17 @@ import * as Logger from "effect/Logger"
 
 /** Why standard output cannot be written. */
 export interface Lost {
-  /** Whoever read it has left, as `head` does: a pipe's other end, a terminal. */
+  /** The reader has left: the other end of a pipe, as `head` does, or a terminal. */
   readonly hasReaderLeft: boolean
   readonly reason: string
 }
 
-/** Standard output, owned. */
+/** Standard output, owned by the command. */
 export interface Output {
   readonly layer: Layer.Layer<never>
-  /** Undefined: everything so far was delivered. */
+  /** Why output was lost; undefined: everything so far was delivered. */
   readonly lost: () => Lost | undefined
-  /** Calls back when all is delivered, or lost. */
+  /** Calls back when everything is delivered or lost. */
   readonly flush: (done: () => void) => void
 }
 
@@ -28,8 +28,8 @@ const textOf = (args: ReadonlyArray<unknown>): string =>
   args.map((arg) => (typeof arg === "string" ? arg : inspect(arg))).join(" ")
 
 /**
- * Takes the process's standard output; for the edge of a command, once. `onLost` is called when it first cannot be written;
- * nothing is written there any more.
+ * Takes over the standard output of the process; call it once, at the edge of a command. `onLost` is called when a write first
+ * fails; nothing is written afterwards.
  */
 export const take = (onLost: (lost: Lost) => void): Output => {
   const { stderr, stdout } = process
@@ -60,7 +60,7 @@ export const take = (onLost: (lost: Lost) => void): Output => {
     }
   }
   stdout.on("error", lose)
-  // What nobody can read, a terminal that is closed, is no reason to stop.
+  // A closed terminal does not stop the command.
   stderr.on("error", () => {})
   stdout.write = ((...args: Parameters<typeof stderr.write>) => stderr.write(...args)) as typeof stdout.write
 
@@ -69,7 +69,7 @@ export const take = (onLost: (lost: Lost) => void): Output => {
   })
   const logger = Logger.make<unknown, void>(({ logLevel, message }) => {
     const words = textOf(Array.isArray(message) ? message : [message])
-    // A bar of progress may be on the line; it is drawn again below.
+    // Clear a progress bar on this line; it is redrawn below.
     const line = stderr.isTTY === true ? "\r\u001b[2K" : ""
     stderr.write(
       `${line}${logLevel === "Info" ? "" : `${logLevel.toLowerCase().replace("warn", "warning")}: `}${words}\n`

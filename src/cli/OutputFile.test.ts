@@ -21,7 +21,7 @@ const codeOf = <A, E>(effect: Effect.Effect<A, E>) =>
   Effect.map(Effect.flip(Effect.sandbox(effect)), (cause) => ExitCode.of(cause))
 
 describe("OutputFile", () => {
-  it("a file may be new or replaced; a folder, a device and a place that is not there may not", () => {
+  it("takes a new or an existing file, but not a folder, a device or a file in a missing folder", () => {
     assert.isUndefined(OutputFile.fileFault(file))
     assert.isUndefined(OutputFile.fileFault(join(folder, "new.html")))
     assert.strictEqual(OutputFile.fileFault(join(folder, "sub")), "it is a folder; name a file")
@@ -39,7 +39,7 @@ describe("OutputFile", () => {
     }).pipe(Effect.provide(Disk.layer))
   )
 
-  it.effect("report refuses its page's place before it reads a run", () =>
+  it.effect("report refuses the file of its page before it reads a run", () =>
     Effect.gen(function* () {
       const before = readdirSync(folder)
       for (const output of [join(folder, "sub"), join(folder, "none", "x.html"), join(file, "x.html")]) {
@@ -51,7 +51,7 @@ describe("OutputFile", () => {
     })
   )
 
-  it.effect("weights that cannot be read are wrong input, as is a place that is not there", () =>
+  it.effect("unreadable weights and a missing output folder are wrong input", () =>
     Effect.gen(function* () {
       const none = Option.none()
       const input = {

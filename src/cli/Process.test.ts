@@ -1,4 +1,4 @@
-/** The command as a process of its own: exit codes, what lands on which stream, signals, and two runs of one seed. */
+/** The command in a process: exit codes, output streams, signals, and two runs of one seed. */
 import { spawn } from "node:child_process"
 import { createHash } from "node:crypto"
 import { closeSync, existsSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
@@ -11,14 +11,14 @@ import * as Command from "./testing/Command.ts"
 const folder = mkdtempSync(join(tmpdir(), "osnas-process-"))
 afterAll(() => rmSync(folder, { recursive: true }))
 
-/** Signals to send when stderr first holds a text, with milliseconds from there on. */
+/** Signals to send, each with a delay in milliseconds, once stderr contains a text. */
 interface Sending {
   readonly when: string
   readonly signals: ReadonlyArray<readonly [signal: NodeJS.Signals, millis: number]>
   readonly env?: Readonly<Record<string, string>>
 }
 
-/** Runs the command, and sends it signals. Whether the tests run under nohup is kept from it. */
+/** Runs the command and sends it signals. Hides from it whether the tests run under nohup. */
 const osnas = (args: ReadonlyArray<string>, sending?: Sending): Promise<Command.Ended> => {
   const child = Command.start(folder, args, { _: "", ...sending?.env })
   let sent = false
@@ -44,7 +44,7 @@ const osnasInto = (args: ReadonlyArray<string>, out: number | "leaves"): Promise
 const leftLocks = (run: string): ReadonlyArray<string> =>
   readdirSync(join(folder, run)).filter((name) => name.startsWith(lockName))
 
-// A space of 81 architectures as data, a few images, one thread: a whole run in seconds.
+// A space of 81 architectures, a few images, one thread: a whole run takes seconds.
 const small = `
 name: small
 seed: 3
@@ -88,7 +88,7 @@ describe("exit codes", () => {
     assert.include(help.out, "SUBCOMMANDS")
   })
 
-  it("2 for a configuration with five mistakes: five messages, no file made", async () => {
+  it("2 for a configuration with five mistakes: five messages, no file written", async () => {
     const wrong = join(folder, "wrong.yaml")
     writeFileSync(
       wrong,
@@ -106,7 +106,7 @@ describe("exit codes", () => {
     assert.deepStrictEqual(readdirSync(folder), before)
   })
 
-  it("2 for wrong usage and for a budget nothing fits, with the smallest and largest cost", async () => {
+  it("2 for wrong usage, and for an infeasible budget with the smallest and largest cost", async () => {
     const usage = await osnas(["rnu"])
     assert.strictEqual(usage.code, 2)
     assert.include(usage.err, "run")
@@ -118,7 +118,7 @@ describe("exit codes", () => {
 })
 
 describe("run", () => {
-  it("leaves a whole folder, says where, and the same seed gives the same bits", async () => {
+  it("writes a complete folder, says where, and the same seed gives the same bits", async () => {
     const first = await osnas(["run", config, "--dir", "A"])
     assert.strictEqual(first.code, 0, first.err)
     assert.match(first.out, /Found architecture [0-2](,[0-2]){3}/)
@@ -147,10 +147,10 @@ describe("run", () => {
   })
 
   it.each(["SIGINT", "SIGTERM"] as const)(
-    "130 at %s, and a resumed run ends as the undisturbed one",
+    "130 on %s, and the resumed run ends like the uninterrupted one",
     async (signal) => {
       const run = `paused-${signal}`
-      // A second one at once is the same request: npx passes on what the terminal has sent already.
+      // A second signal right after the first is the same request: npx forwards what the terminal has already sent.
       const signals = [
         [signal, 0],
         [signal, 20]
@@ -169,7 +169,7 @@ describe("run", () => {
     }
   )
 
-  it("a terminal that closes pauses the run, though nobody can read what it says any more", async () => {
+  it("a closed terminal pauses the run, though its output has no reader", async () => {
     const child = Command.start(folder, ["run", config, "--dir", "closed"], { _: "" })
     const code = new Promise((done) => child.on("exit", done))
     child.stderr.once("data", () => {
@@ -184,7 +184,7 @@ describe("run", () => {
     assert.deepStrictEqual(outcome("closed"), outcome("A"))
   })
 
-  it("under nohup it survives the terminal", async () => {
+  it("survives a closed terminal under nohup", async () => {
     const ended = await osnas(["run", config, "--dir", "nohup"], {
       when: "Supernet begins",
       signals: [["SIGHUP", 0]],
@@ -194,8 +194,8 @@ describe("run", () => {
     assert.deepStrictEqual(outcome("nohup"), outcome("A"))
   })
 
-  it("a second request stops at once, leaves no lock, and the run still goes on to the same end", async () => {
-    // The first batch takes ten seconds to come.
+  it("a second request stops at once and leaves no lock, and the resumed run ends the same", async () => {
+    // The first batch takes ten seconds.
     const source = (file: string) => JSON.stringify(new URL(`../${file}`, import.meta.url).href)
     const effect = (name: string) => JSON.stringify(import.meta.resolve(`effect/${name}`))
     writeFileSync(
@@ -234,7 +234,7 @@ export const component = {
 })
 
 describe("standard output", () => {
-  it.skipIf(!existsSync("/dev/full"))("1 where it cannot be written, with the reason in one line", async () => {
+  it.skipIf(!existsSync("/dev/full"))("1 if it cannot be written, with the reason in one line", async () => {
     const full = openSync("/dev/full", "w")
     for (const args of [["list"], ["report", "A"]]) {
       const ended = await osnasInto(args, full)
@@ -244,22 +244,22 @@ describe("standard output", () => {
     const run = await osnasInto(["run", config, "--dir", "full", "--json"], full)
     closeSync(full)
     assert.strictEqual(run.code, 1)
-    assert.match(run.err, /paused; go on with: osnas resume full\nstandard output could not be written: ENOSPC/)
+    assert.match(run.err, /paused; resume with: osnas resume full\nstandard output could not be written: ENOSPC/)
     const resumed = await osnas(["resume", "full"])
     assert.strictEqual(resumed.code, 0, resumed.err)
     assert.deepStrictEqual(outcome("full"), outcome("A"))
   })
 
-  it("a reader that leaves pauses a run (130), and ends what only prints (0)", async () => {
+  it("a reader that leaves pauses a run (130), and ends a command that only prints (0)", async () => {
     assert.strictEqual((await osnasInto(["list"], "leaves")).code, 0)
     const run = await osnasInto(["run", config, "--dir", "left", "--json"], "leaves")
     assert.strictEqual(run.code, 130, run.err)
-    assert.include(run.err, "paused; go on with: osnas resume left")
-    // What verify says is its exit code: it goes on without a reader.
+    assert.include(run.err, "paused; resume with: osnas resume left")
+    // The result of verify is its exit code, so it continues without a reader.
     assert.strictEqual((await osnasInto(["verify", "A", "--json"], "leaves")).code, 0)
   })
 
-  it("holds JSON lines alone, whatever else in the process writes there", async () => {
+  it("contains only JSON lines, whatever else in the process writes there", async () => {
     writeFileSync(
       join(folder, "noisy.mjs"),
       `console.log("said by a module")
@@ -275,7 +275,7 @@ export { component } from ${JSON.stringify(new URL("../criterion/CrossEntropy.ts
     for (const words of ["said", "written", "warned"]) assert.include(ended.err, `${words} by a module`)
   })
 
-  it("a module that waits for ever ends the command with 1 and a line, not with 0 and none", async () => {
+  it("a module that waits forever ends the command with 1 and a message, not silently with 0", async () => {
     writeFileSync(join(folder, "waits.ts"), "await new Promise(() => {})\n")
     const { code, err, out } = await osnas(["config", config, "--check", "--set", "searchSpace.name=./waits.ts"])
     assert.strictEqual(code, 1, err)

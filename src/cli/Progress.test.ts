@@ -25,7 +25,7 @@ const scored = (evaluation: number, total: number | null = 40): RunEvent => ({
   metrics: {}
 })
 
-/** Folds events, one a second; everything drawn. */
+/** Folds events, one per second, and returns everything drawn. */
 const play = (events: ReadonlyArray<RunEvent>, columns: number | undefined) => {
   let state = Progress.initial
   return events.map((event, i) => {
@@ -42,7 +42,7 @@ describe("the end of a phase", () => {
   const ended = (rest: Partial<Extract<RunEvent, { readonly _tag: "PhaseEnded" }>>) =>
     play([{ _tag: "PhaseEnded", phase: "supernetTraining", seconds: 12, ...rest }], undefined)[0]?.lines[0]
 
-  it("is told apart from a pause and a failure, with how far it came", () => {
+  it("differs from a pause and a failure, which show how far the phase came", () => {
     assert.strictEqual(ended({}), "Supernet   done in 12 s")
     assert.strictEqual(
       ended({ stopped: "paused", reached: { unit: "step", done: 17, total: 62 } }),
@@ -71,19 +71,19 @@ describe("on a terminal", () => {
     }
   })
 
-  it("tells how long the search will last", () => {
+  it("shows the remaining time of the search", () => {
     const drawn = play([searching, ...Array.from({ length: 10 }, (_, i) => scored(i))], 120)
     assert.include(drawn.at(-1)?.bar, "10/40 candidates")
     assert.include(drawn.at(-1)?.bar, "30 s left")
   })
 
-  it("a resumed search counts only what it does itself", () => {
+  it("estimates a resumed search only from its own evaluations", () => {
     const resumed: RunEvent = { _tag: "PhaseStarted", phase: "searching", done: 20, total: 40 }
     assert.include(play([resumed, scored(20), scored(21)], 120).at(-1)?.bar, "18 s left")
   })
 })
 
-describe("a search strategy that learns", () => {
+describe("a gradient-based searcher", () => {
   const learned = (phase: "supernetTraining" | "searching", step: number, over = false): RunEvent => ({
     _tag: "Learned",
     phase,
@@ -93,21 +93,21 @@ describe("a search strategy that learns", () => {
     probabilities: over ? [[1]] : null
   })
 
-  it("while the supernet is trained, is told beside the loss", () => {
+  it("is shown next to the loss during supernet training", () => {
     const bar = play([phase, learned("supernetTraining", 3), step(25)], 160).at(-1)?.bar
     assert.include(bar, "expected cost 2.49M of 2.5M  entropy 0.900  temperature 3.08  1 min 15 s left")
     assert.notInclude(play([phase, learned("supernetTraining", 3), searching, scored(0)], 160).at(-1)?.bar, "entropy")
   })
 
-  it("before the first candidate, has a bar of its own and a line a pass", () => {
+  it("has its own bar and one line per pass before the first candidate", () => {
     const drawn = play([searching, learned("searching", 10), learned("searching", 20, true)], 160)
     assert.match(drawn[1]?.bar ?? "", /^Learning .* 25 % {2}step 10\/40 {2}loss 2\.0000 .*3\.0 s left$/)
     assert.match(drawn[2]?.lines[0] ?? "", /^Learning {3}step 20\/40 {2}loss 2\.0000 {2}expected cost 2\.49M of 2\.5M/)
   })
 })
 
-describe("elsewhere", () => {
-  it("says what a criterion has to warning", () => {
+describe("without a terminal", () => {
+  it("shows the warning of a criterion", () => {
     const warning: RunEvent = {
       _tag: "CriterionWarning",
       phase: "retraining",
@@ -118,7 +118,7 @@ describe("elsewhere", () => {
     assert.deepStrictEqual(play([warning], undefined)[0]?.lines, ["Retraining epoch 2, step 7: no triplet"])
   })
 
-  it("writes a line an epoch, and one now and then within it", () => {
+  it("writes one line per epoch, and some within it", () => {
     const epoch: RunEvent = {
       _tag: "EpochDone",
       phase: "supernetTraining",
@@ -136,7 +136,7 @@ describe("elsewhere", () => {
     assert.isTrue(play([phase, ...steps], undefined).every((drawn) => drawn.bar === undefined))
   })
 
-  it("leaves the end of a run to the command, which tells it once", () => {
+  it("leaves the end of a run to the command, which reports it once", () => {
     const [drawn] = play([{ _tag: "RunPaused", resume: "osnas resume runs/a" }], undefined)
     assert.deepStrictEqual(drawn?.lines, [])
   })

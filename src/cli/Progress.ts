@@ -1,47 +1,44 @@
 /**
- * What a run's events look like on a terminal: a bar with the remaining time where lines can be redrawn, else one line a
- * step worth telling. A pure fold over events; whoever draws keeps the state.
+ * How the events of a run look: on a terminal a progress bar with the remaining time, elsewhere a line now and then. A pure
+ * fold over events; the caller keeps the state and writes.
  */
 import type { Phase } from "../../machines/RunState.ts"
+import { phaseTitles } from "../component/Phase.ts"
 import { duration, metric, reviewWords, si } from "../report/Format.ts"
 import type { RunEvent, Stamped } from "../run/RunEvents.ts"
 
-/** What is remembered between two events. */
+/** The state between two events. */
 export interface State {
   readonly phase: Phase | undefined
   /** When the phase began, in milliseconds. */
   readonly since: number
-  /** Candidates scored when the phase began: the remaining time follows from those after. */
+  /** Candidates already scored when the phase began; they do not count for the remaining time. */
   readonly doneBefore: number
-  /** When the last line was written. */
-  readonly told: number
+  /** When the last line was written, in milliseconds. */
+  readonly lineAt: number
   readonly best: string
-  /** What a search strategy that learns by gradient told last. */
+  /** The latest figures of a gradient-based searcher. */
   readonly learned: string
 }
 
 /** Before the first event. */
-export const initial: State = { phase: undefined, since: 0, doneBefore: 0, told: 0, best: "", learned: "" }
+export const initial: State = { phase: undefined, since: 0, doneBefore: 0, lineAt: 0, best: "", learned: "" }
 
-/** What to draw: lines that stay, and the bar that is redrawn (undefined: none, or as it was). */
+/** What to draw: lines that stay, and the bar, which is redrawn (undefined: none, or unchanged). */
 export interface Drawn {
   readonly state: State
   readonly lines: ReadonlyArray<string>
   readonly bar: string | undefined
 }
 
-/** Seconds between two lines where there is no terminal and an epoch takes long. */
+/** Seconds between two lines within an epoch if there is no terminal. */
 const lineEvery = 10
 
-const titles: Readonly<Record<Phase, string>> = {
-  supernetTraining: "Supernet",
-  searching: "Search",
-  retraining: "Retraining",
-  evaluating: "Evaluation"
-}
+/** Titles of at most ten columns. */
+const titles: Readonly<Record<Phase, string>> = { ...phaseTitles, supernetTraining: "Supernet" }
 
 /**
- * A bar of eighths.
+ * A progress bar of `width` characters.
  *
  * **Example** (Half way)
  *
@@ -63,7 +60,7 @@ const metrics = (values: Readonly<Record<string, number>>): string =>
     .map(([name, value]) => `${name} ${metric(name, value)}`)
     .join("  ")
 
-/** What of a search strategy's learning fits into a line. */
+/** The figures of a gradient-based searcher that fit into a line. */
 const learnedWords = ({ cost, entropy, target, temperature }: Readonly<Record<string, number>>): string =>
   [
     cost === undefined ? "" : `  expected cost ${si(cost)}${target === undefined ? "" : ` of ${si(target)}`}`,
@@ -71,7 +68,7 @@ const learnedWords = ({ cost, entropy, target, temperature }: Readonly<Record<st
     temperature === undefined ? "" : `  temperature ${temperature.toPrecision(3)}`
   ].join("")
 
-/** How a phase ended: over, or where it stopped. */
+/** How a phase ended: done, or where it stopped. */
 const endWords = (event: Extract<RunEvent, { readonly _tag: "PhaseEnded" }>): string => {
   if (event.stopped === undefined) return `done in ${duration(event.seconds)}`
   const { reached } = event
@@ -89,10 +86,14 @@ const drawBar = (title: string, fraction: number, rest: string, columns: number)
   return `${head}${bar(fraction, width)} ${percent}  ${rest}`.slice(0, Math.max(20, columns - 1))
 }
 
-/** Folds an event in. `columns`: width of the terminal; undefined: there is none. */
+/** Adds an event to the state. `columns`: width of the terminal; undefined: there is none. */
 export const fold = (state: State, { event, time }: Stamped, columns: number | undefined): Drawn => {
   const none: Drawn = { state, lines: [], bar: undefined }
-  const line = (...lines: ReadonlyArray<string>): Drawn => ({ state: { ...state, told: time }, lines, bar: undefined })
+  const line = (...lines: ReadonlyArray<string>): Drawn => ({
+    state: { ...state, lineAt: time },
+    lines,
+    bar: undefined
+  })
   switch (event._tag) {
     case "RunStarted":
       return line(
@@ -100,7 +101,7 @@ export const fold = (state: State, { event, time }: Stamped, columns: number | u
       )
     case "PhaseStarted":
       return {
-        state: { ...state, phase: event.phase, since: time, told: time, doneBefore: event.done, learned: "" },
+        state: { ...state, phase: event.phase, since: time, lineAt: time, doneBefore: event.done, learned: "" },
         lines: columns === undefined ? [`${titles[event.phase]} begins`] : [],
         bar: undefined
       }
@@ -109,7 +110,7 @@ export const fold = (state: State, { event, time }: Stamped, columns: number | u
       if (columns !== undefined) {
         return { ...none, bar: drawBar(titles[event.phase], event.step / Math.max(1, event.steps), rest, columns) }
       }
-      return time - state.told >= lineEvery * 1000
+      return time - state.lineAt >= lineEvery * 1000
         ? line(`${titles[event.phase]} step ${event.step}/${event.steps}  ${rest}`)
         : none
     }
@@ -125,12 +126,12 @@ export const fold = (state: State, { event, time }: Stamped, columns: number | u
       const left = `  ${duration(((event.steps - event.step) * here) / 1000)} left`
       if (event.probabilities !== null) {
         const over = event.step >= event.steps ? { since: time } : {}
-        return { state: { ...state, told: time, ...over }, lines: [`Learning   ${rest}`], bar: undefined }
+        return { state: { ...state, lineAt: time, ...over }, lines: [`Learning   ${rest}`], bar: undefined }
       }
       if (columns !== undefined) {
         return { ...none, bar: drawBar("Learning", event.step / Math.max(1, event.steps), `${rest}${left}`, columns) }
       }
-      return time - state.told >= lineEvery * 1000 ? line(`Learning   ${rest}${left}`) : none
+      return time - state.lineAt >= lineEvery * 1000 ? line(`Learning   ${rest}${left}`) : none
     }
     case "LearningReviewed":
       return line(`Learning   ${reviewWords(event.metrics)}`)
@@ -149,7 +150,7 @@ export const fold = (state: State, { event, time }: Stamped, columns: number | u
           : `  ${duration((((time - state.since) / here) * (event.total - done)) / 1000)} left`
       const count = event.total === null ? `${done} candidates` : `${done}/${event.total} candidates`
       const rest = `${count}${state.best === "" ? "" : `  best ${state.best}`}${left}`
-      if (columns === undefined) return time - state.told >= lineEvery * 1000 ? line(`Search     ${rest}`) : none
+      if (columns === undefined) return time - state.lineAt >= lineEvery * 1000 ? line(`Search     ${rest}`) : none
       return event.total === null
         ? { ...none, bar: `${titles.searching.padEnd(10)} ${rest}`.slice(0, columns - 1) }
         : { ...none, bar: drawBar(titles.searching, done / event.total, rest, columns) }
@@ -160,7 +161,7 @@ export const fold = (state: State, { event, time }: Stamped, columns: number | u
       const named = Object.values(recorded).includes(objective)
       const best = metrics(named ? recorded : { objective, ...recorded })
       return {
-        state: { ...state, told: time, best: event.best.objective.toFixed(4) },
+        state: { ...state, lineAt: time, best: event.best.objective.toFixed(4) },
         lines: [`Search     generation ${event.generation + 1}  best ${event.best.architecture}  ${best}`],
         bar: undefined
       }
@@ -169,7 +170,7 @@ export const fold = (state: State, { event, time }: Stamped, columns: number | u
       return line(`Evaluation ${metrics(event.metrics)}`)
     case "PhaseEnded":
       return line(`${titles[event.phase].padEnd(10)} ${endWords(event)}`)
-    // How a run ended, the command says itself.
+    // The command itself reports how the run ended.
     case "RunPaused":
     case "RunFailed":
     case "RunDone":
@@ -178,7 +179,7 @@ export const fold = (state: State, { event, time }: Stamped, columns: number | u
   }
 }
 
-/** Draws on a terminal: takes the bar away, writes the lines, puts the bar back. */
+/** The text for a terminal: clears the bar, writes the lines, draws the bar again. */
 export const ansi = (drawn: Drawn, bar: string): string => {
   const lines = drawn.lines.map((line) => `${line}\n`).join("")
   return `\r\u001b[2K${lines}${bar}`

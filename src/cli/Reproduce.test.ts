@@ -1,11 +1,11 @@
 import { mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as Result from "effect/Result"
 import * as TestConsole from "effect/testing/TestConsole"
-import { afterAll, describe, expect, it } from "vitest"
+import { afterAll } from "vitest"
 import { configOf, tables } from "../reproduce/Tables.ts"
 import * as ConfigFile from "../run/ConfigFile.ts"
 import * as Load from "../run/Load.ts"
@@ -19,7 +19,7 @@ import * as Reproduce from "./Reproduce.ts"
 const dir = mkdtempSync(join(tmpdir(), "osnas-reproduce-"))
 afterAll(() => rmSync(dir, { recursive: true, force: true }))
 
-// The smallest space on a handful of images: the path through the command, not its figures, is what is tested.
+// The smallest space on a few images: these test the command, not its figures.
 const small = [
   "searchSpace={name: tiny}",
   "engine.threads=1",
@@ -44,66 +44,73 @@ const input: ReproduceInput = {
   json: false
 }
 
-const lines = <A extends object, E>(run: (flags: A) => Effect.Effect<unknown, E>, flags: A) =>
-  Effect.gen(function* () {
-    yield* run(flags)
-    return (yield* TestConsole.logLines).map(String).join("\n")
-  }).pipe(Effect.provide(TestConsole.layer), Effect.result, Effect.runPromise)
+const lines = Effect.fnUntraced(function* <E>(run: Effect.Effect<unknown, E>) {
+  const before = (yield* TestConsole.logLines).length
+  yield* run
+  return (yield* TestConsole.logLines).slice(before).map(String).join("\n")
+})
 
-const reproduce = (flags: Partial<ReproduceInput> = {}) =>
-  lines((all: ReproduceInput) => Reproduce.run(all), { ...input, ...flags })
-const failure = async (flags: Partial<ReproduceInput>): Promise<string> => {
-  const result = await reproduce(flags)
-  return Result.isFailure(result) ? result.failure.message : "no failure"
-}
+const reproduce = (flags: Partial<ReproduceInput> = {}) => lines(Reproduce.run({ ...input, ...flags }))
+const compareRuns = (flags: Partial<CompareRunsInput> = {}) =>
+  lines(CompareRuns.run({ runs: [dir], output: Option.none(), json: false, ...flags }))
+const failure = <E extends { readonly message: string }>(run: Effect.Effect<unknown, E>) =>
+  Effect.map(Effect.flip(run), ({ message }) => message)
 
 describe("reproduce", () => {
-  it("runs a row's seeds, prints mean and deviation, and does not run them again", { timeout: 120_000 }, async () => {
-    const first = Result.getOrThrow(await reproduce())
-    expect(first).toMatch(/random +2 +\S+ ± \S+ +\d+\.\d\d % ± \d+\.\d\d % +\S+ s ± \S+ s +117,649\n/)
-    expect(first).toContain("its figures mean nothing")
-    expect(first).toContain("Not the paper's protocol: searchSpace={name: tiny}")
-    expect(first).toContain("their cells are left empty")
-    expect(readFileSync(join(dir, "table-3-quick", "table.md"), "utf8")).toContain("| random | 2 |")
+  it.live(
+    "runs a row's seeds, prints mean and deviation, and does not run them again",
+    () =>
+      Effect.gen(function* () {
+        const first = yield* reproduce()
+        assert.match(first, /random +2 +\S+ ± \S+ +\d+\.\d\d % ± \d+\.\d\d % +\S+ s ± \S+ s +117,649\n/)
+        assert.include(first, "its figures mean nothing")
+        assert.include(first, "Not the paper's protocol: searchSpace={name: tiny}")
+        assert.include(first, "their cells are left empty")
+        assert.include(readFileSync(join(dir, "table-3-quick", "table.md"), "utf8"), "| random | 2 |")
 
-    const metrics = join(dir, "table-3-quick", "random", "seed-2", "events.jsonl")
-    const before = readFileSync(metrics, "utf8")
-    const again = JSON.parse(Result.getOrThrow(await reproduce({ json: true })))
-    expect(readFileSync(metrics, "utf8")).toBe(before)
-    expect(again.rows[0].top1.count).toBe(2)
-    expect(again.rows[0].paper).toEqual({ flops: null, score: null, searchSeconds: null })
-    expect(again.rows[0].runs.map(({ seed }: { seed: number }) => seed)).toEqual([1, 2])
+        const events = join(dir, "table-3-quick", "random", "seed-2", "events.jsonl")
+        const before = readFileSync(events, "utf8")
+        const again = JSON.parse(yield* reproduce({ json: true }))
+        assert.strictEqual(readFileSync(events, "utf8"), before)
+        assert.strictEqual(again.rows[0].top1.count, 2)
+        assert.deepStrictEqual(again.rows[0].paper, { flops: null, score: null, searchSeconds: null })
+        assert.deepStrictEqual(
+          again.rows[0].runs.map(({ seed }: { seed: number }) => seed),
+          [1, 2]
+        )
 
-    const listed = Result.getOrThrow(await reproduce({ list: true, row: ["random", "evolution"] }))
-    expect(listed).toMatch(/random +1 +done[^\n]+\nrandom +2 +done[^\n]+\nevolution +1 +not begun/)
+        const listed = yield* reproduce({ list: true, row: ["random", "evolution"] })
+        assert.match(listed, /random +1 +done[^\n]+\nrandom +2 +done[^\n]+\nevolution +1 +not begun/)
 
-    expect(await failure({ set: [...small, "retraining.epochs=2"] })).toContain(
-      "retraining.epochs is 1, asked for 2. Choose another --dir"
-    )
+        assert.include(
+          yield* failure(reproduce({ set: [...small, "retraining.epochs=2"] })),
+          "retraining.epochs is 1, asked for 2. Choose another --dir"
+        )
 
-    const compared = Result.getOrThrow(
-      await lines((all: CompareRunsInput) => CompareRuns.run(all), { runs: [dir], output: Option.none(), json: false })
-    )
-    expect(compared).toMatch(/table-3-random +2 /)
-    expect(compared).not.toContain("Not fair")
-  })
+        const compared = yield* compareRuns()
+        assert.match(compared, /table-3-random +2 /)
+        assert.notInclude(compared, "Not fair")
+      }).pipe(Effect.provide(TestConsole.layer)),
+    120_000
+  )
 
-  it("refuses what it cannot do, before anything is run", async () => {
-    expect(await failure({ row: ["evoluton"] })).toContain("did you mean evolution?")
-    expect(await failure({ table: "table-4", row: [], data: Option.some(join(dir, "none")) })).toContain(
-      "does not exist"
-    )
-    expect(await failure({ row: [], set: ["budget.max=-1"] })).toContain("budget.max")
-  })
+  it.effect("refuses impossible requests before it runs anything", () =>
+    Effect.gen(function* () {
+      assert.include(yield* failure(reproduce({ row: ["evoluton"] })), "did you mean evolution?")
+      const absent = Option.some(join(dir, "none"))
+      assert.include(yield* failure(reproduce({ table: "table-4", row: [], data: absent })), "does not exist")
+      assert.include(yield* failure(reproduce({ row: [], set: ["budget.max=-1"] })), "budget.max")
+    })
+  )
 })
 
 describe("the tables", () => {
-  it.each(Object.values(tables))("$name names components that ship, or says which it waits for", (table) => {
+  it.each(Object.values(tables))("$name names components that ship, or says which it needs", (table) => {
     for (const { name, needs } of table.rows) {
-      expect(needs.length, name).toBeGreaterThan(0)
-      for (const [kind] of needs) expect(Registry.names(kind).length).toBeGreaterThan(0)
+      assert.isAbove(needs.length, 0, name)
+      for (const [kind] of needs) assert.isAbove(Registry.names(kind).length, 0)
     }
-    expect(new Set(table.rows.map(({ name }) => name)).size).toBe(table.rows.length)
+    assert.strictEqual(new Set(table.rows.map(({ name }) => name)).size, table.rows.length)
   })
 
   // A quick run of classification has the budget of a full one.
@@ -117,26 +124,23 @@ describe("the tables", () => {
       }))
     )
   )
-  it.each(runs)("$name, quick $quick: the budget can be met", async ({ name, quick, row, table }) => {
-    const source = ConfigFile.fromValue(name, configOf(table, row, 1, quick, { folder: null }))
-    const loaded = await Effect.runPromise(Load.decode(source, process.cwd()))
-    expect(await Effect.runPromise(withinBudget(loaded))).toBeGreaterThan(0n)
-  })
+  it.effect.each(runs)("$name, quick $quick: the budget can be met", ({ name, quick, row, table }) =>
+    Effect.gen(function* () {
+      const source = ConfigFile.fromValue(name, configOf(table, row, 1, quick, { folder: null }))
+      const loaded = yield* Load.decode(source, process.cwd())
+      assert.isTrue((yield* withinBudget(loaded)) > 0n)
+    })
+  )
 })
 
 describe("compare-runs", () => {
-  const compare = async (flags: Partial<CompareRunsInput>) => {
-    const result = await lines((all: CompareRunsInput) => CompareRuns.run(all), {
-      runs: [dir],
-      output: Option.none(),
-      json: false,
-      ...flags
+  it.effect("refuses other folders, and files it cannot write", () =>
+    Effect.gen(function* () {
+      assert.include(yield* failure(compareRuns({ runs: [join(dir, "nothing")] })), "is not a run folder")
+      assert.include(
+        yield* failure(compareRuns({ output: Option.some("table.pdf") })),
+        "must end in .html (a page) or .md"
+      )
     })
-    return Result.isFailure(result) ? result.failure.message : "no failure"
-  }
-
-  it("refuses what is no run, and endings it cannot write", async () => {
-    expect(await compare({ runs: [join(dir, "nothing")] })).toContain("is no folder of a run")
-    expect(await compare({ output: Option.some("table.pdf") })).toContain("must end in .html (a page) or .md")
-  })
+  )
 })

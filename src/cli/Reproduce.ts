@@ -1,6 +1,6 @@
-/** `osnas reproduce`: the paper's comparisons, run after run, each in a folder of its own. */
+/** `osnas reproduce`: carries out the comparisons of OSNASLib's paper, each run in its own folder. */
 import { existsSync } from "node:fs"
-import { join, relative, resolve } from "node:path"
+import { join, resolve } from "node:path"
 import * as Clock from "effect/Clock"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
@@ -23,9 +23,12 @@ import { Disk } from "../support/Disk.ts"
 import { closest } from "../support/Suggestion.ts"
 import * as CompareRuns from "./CompareRuns.ts"
 import type { Input } from "./commands/Reproduce.ts"
+import * as DrawnEvents from "./DrawnEvents.ts"
 import { RunFailed, RunPaused, UsageError } from "./Exit.ts"
+import * as Quick from "./Quick.ts"
 import * as Report from "./Report.ts"
 import * as Run from "./Run.ts"
+import { shownPath } from "./ShownPath.ts"
 import * as StandIn from "./StandIn.ts"
 
 /** One run of a table. */
@@ -35,10 +38,10 @@ interface Planned {
   readonly folder: string
 }
 
-/** How far a run is. */
-type Standing = "missing" | "done" | "begun"
+/** How far a run has come. */
+type Status = "missing" | "done" | "begun"
 
-/** A row with what its runs came to. */
+/** A row with its completed runs. */
 export interface Result {
   readonly row: Tables.TableRow
   readonly runs: ReadonlyArray<Comparison.ComparedRun>
@@ -47,22 +50,25 @@ export interface Result {
 const lacking = (row: Tables.TableRow): ReadonlyArray<readonly [Kind, string]> =>
   row.needs.filter(([kind, name]) => !Registry.names(kind).includes(name))
 
-/** The rows asked for; a name that is none is refused with those there are. */
-const rowsAsked = (table: Tables.ReproducedTable, names: ReadonlyArray<string>) => {
+/** The rows of the given names, or all; fails on an unknown name. */
+const rowsNamed = (table: Tables.ReproducedTable, names: ReadonlyArray<string>) => {
   const known = table.rows.map(({ name }) => name)
   const wrong = names.find((name) => !known.includes(name))
   if (wrong !== undefined) {
     const near = closest(wrong, known)
     return Effect.fail(
       new UsageError({
-        reason: `--row ${wrong}: ${table.name} has no such row${near === undefined ? "" : `; did you mean ${near}?`} (there are ${known.join(", ")})`
+        reason: `--row ${wrong}: ${table.name} has no such row${near === undefined ? "" : `; did you mean ${near}?`} (it has ${known.join(", ")})`
       })
     )
   }
   return Effect.succeed(names.length === 0 ? table.rows : table.rows.filter(({ name }) => names.includes(name)))
 }
 
-/** Quick face runs take any folder that has one folder a person, too, and verify the last quarter of its people. */
+/**
+ * Where the data are. Quick face runs also accept any folder with one folder per person, and verify the last quarter of its
+ * people.
+ */
 const placeOf = Effect.fnUntraced(function* (table: Tables.ReproducedTable, input: Input) {
   const folder = Option.getOrNull(input.data)
   if (table.task === "classification" || !input.quick || folder === null) return { folder }
@@ -70,17 +76,17 @@ const placeOf = Effect.fnUntraced(function* (table: Tables.ReproducedTable, inpu
   const { groups: people } = yield* ImageListing.list("face-folder", folder, { of: "person", option: "folder" })
   if (people.length < 8) {
     return yield* new UsageError({
-      reason: `--data ${folder}: it has folders of ${people.length} people; 8 are needed`
+      reason: `--data ${folder}: it has folders of ${people.length} people; expected at least 8`
     })
   }
   const verified = people.slice(people.length - Math.max(2, people.length >> 2))
   return { folder, testPeople: verified.map(({ name }) => name) }
 })
 
-/** Fewer images still than `osnas run --quick`, as there are many rows and some of them train every option at once. */
+/** Even fewer images than `osnas run --quick`: there are many rows, and some train all options at once. */
 const quickLimits = { trainLimit: 160, testLimit: 100 }
 
-/** A row's configuration with everything laid over it, and what is said where images that ship stand in for its data. */
+/** The configuration of a row with all overrides, and the notice if images that ship replace its data. */
 const loadedOf = Effect.fnUntraced(function* (
   table: Tables.ReproducedTable,
   { row, seed }: Pick<Planned, "row" | "seed">,
@@ -93,37 +99,37 @@ const loadedOf = Effect.fnUntraced(function* (
   )
   const full = yield* Load.decode(source, process.cwd())
   if (!input.quick) return { loaded: full, standIn: undefined }
-  const lay = (
+  const layOver = (
     onto: ConfigFile.ConfigSource,
     assignments: ReadonlyArray<readonly [path: ReadonlyArray<string>, value: unknown, flag: string]>
   ) => assignments.reduce((inner, [path, value, flag]) => ConfigFile.assign(inner, path, value, flag), onto)
   const absent = StandIn.absent(full)
-  const present = absent === undefined ? source : lay(source, StandIn.assignments(full))
+  const present = absent === undefined ? source : layOver(source, StandIn.assignments(full))
   const withData = yield* Load.decode(present, process.cwd())
   const limits = Object.entries(quickLimits).flatMap(([key, value]) =>
     key in withData.components.dataflow.options ? [[["dataflow", key], value, "--quick"] as const] : []
   )
-  const scaled = lay(present, [...Run.quickAssignments(withData), ...limits])
+  const scaled = layOver(present, [...Quick.assignments(withData), ...limits])
   const again = yield* Effect.fromResult(ConfigFile.override(scaled, input.set))
   return {
     loaded: yield* Load.decode(again, process.cwd()),
-    standIn: absent === undefined ? undefined : StandIn.told(absent, full.config.dataflow.name, withData)
+    standIn: absent === undefined ? undefined : StandIn.notice(absent, full.config.dataflow.name, withData)
   }
 })
 
-/** How far a folder's run is; one of another configuration is refused. */
-const standingOf = Effect.fnUntraced(function* (folder: string, wanted: Load.LoadedRun) {
-  if (!existsSync(join(folder, RunFolder.files.manifest))) return "missing" satisfies Standing as Standing
+/** How far the run in a folder has come; fails if it has another configuration. */
+const statusOf = Effect.fnUntraced(function* (folder: string, wanted: Load.LoadedRun) {
+  if (!existsSync(join(folder, RunFolder.files.manifest))) return "missing" satisfies Status as Status
   const { data, loaded } = yield* FromFolder.readRun(resolve(folder))
   const [has, asks] = [loaded, wanted].map(({ config, kinds }) => Identity.ofConfig(config, kinds))
   const differing = Identity.differences(has!, asks!)
   if (differing.length > 0) {
-    const told = differing.slice(0, 3).map(({ is, key, was }) => `${key} is ${was}, asked for ${is}`)
+    const changes = differing.slice(0, 3).map(({ is, key, was }) => `${key} is ${was}, asked for ${is}`)
     return yield* new UsageError({
-      reason: `${folder} holds a run of another configuration: ${told.join("; ")}. Choose another --dir, or remove the folder`
+      reason: `${folder} contains a run of another configuration: ${changes.join("; ")}. Choose another --dir, or remove the folder`
     })
   }
-  return (data.status === "done" ? "done" : "begun") satisfies Standing as Standing
+  return (data.status === "done" ? "done" : "begun") satisfies Status as Status
 })
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -131,7 +137,7 @@ const standingOf = Effect.fnUntraced(function* (folder: string, wanted: Load.Loa
 
 const headlineOf = (table: Tables.ReproducedTable): string => (table.task === "classification" ? "top1" : "accuracy")
 
-/** The table's cells, its head first; the paper's figures beside ours where they are known, else empty. */
+/** The cells of the table, header first, with the paper's figures next to ours; unknown ones are empty. */
 export const cells = (
   table: Tables.ReproducedTable,
   results: ReadonlyArray<Result>
@@ -148,9 +154,9 @@ export const cells = (
     ...results.map(({ row, runs }) => [
       row.name,
       String(runs.length),
-      Comparison.told(Comparison.statistic(runs.map(({ flops }) => flops)), si),
-      Comparison.told(Comparison.statistic(runs.map((run) => run.score)), score),
-      Comparison.told(Comparison.statistic(runs.map(({ searchSeconds }) => searchSeconds)), duration),
+      Comparison.statisticText(Comparison.statistic(runs.map(({ flops }) => flops)), si),
+      Comparison.statisticText(Comparison.statistic(runs.map((run) => run.score)), score),
+      Comparison.statisticText(Comparison.statistic(runs.map(({ searchSeconds }) => searchSeconds)), duration),
       runs[0] === undefined ? "" : Comparison.sizeText(runs[0].space.size),
       maybe(row.paper.flops, si),
       maybe(row.paper.score, score),
@@ -159,7 +165,7 @@ export const cells = (
   ]
 }
 
-/** Quick face runs on another folder than the paper's: whose faces the figures are of. */
+/** Says whose faces the figures are about, for quick runs on a folder that is not the paper's. */
 const facesNote = ({ folder, testPeople }: Tables.DataPlace): ReadonlyArray<string> =>
   testPeople === undefined
     ? []
@@ -172,12 +178,10 @@ const noteLines = (
   missing: ReadonlyArray<string>
 ): ReadonlyArray<string> => [
   ...(input.quick
-    ? [
-        "QUICK: a few steps on a few images, to see that every row runs; its figures mean nothing and compare with nothing."
-      ]
-    : ["Mean ± deviation over seeds; search time is that of supernet training and search, on this machine."]),
+    ? ["QUICK: a smoke test of every row on a few images; its figures mean nothing and compare with nothing."]
+    : ["Mean ± deviation over seeds; search time includes supernet training and search, on this machine."]),
   ...facesNote(place),
-  ...(standIn === undefined ? [] : [`${standIn[0]!.toUpperCase()}${standIn.slice(1)}.`]),
+  ...(standIn === undefined ? [] : [`${standIn}.`]),
   ...(input.set.length > 0 ? [`Not the paper's protocol: ${input.set.join(", ")}.`] : []),
   ...missing,
   Tables.paperNote
@@ -209,26 +213,26 @@ const jsonOf = (
   }))
 })
 
-const shownFolder = (folder: string): string => {
-  const seen = relative(process.cwd(), resolve(folder))
-  return seen === "" || seen.startsWith("..") ? folder : seen
-}
-
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** Failures of a row that say nothing of the other rows; the rest end the command. */
-const ofTheRow: ReadonlySet<string> = new Set(["TrainingDiverged", "BudgetInfeasible", "EstimationError", "RunFailure"])
+/** Failures that concern only their row; any other failure ends the command. */
+const rowFailures: ReadonlySet<string> = new Set([
+  "TrainingDiverged",
+  "BudgetInfeasible",
+  "EstimationError",
+  "RunFailure"
+])
 
 const say = (line: string) => Effect.sync(() => process.stderr.write(`${line}\n`))
 
 /** Runs the command. */
 export const run = Effect.fn("Reproduce.run")(function* (input: Input) {
   const table = Tables.tables[input.table]
-  const asked = yield* rowsAsked(table, input.row)
+  const wanted = yield* rowsNamed(table, input.row)
   const seeds = Option.getOrElse(input.seeds, () => (input.quick ? 1 : Tables.fullSeeds))
   const base = join(input.dir, input.quick ? `${table.name}-quick` : table.name)
-  const rows = asked.filter((row) => lacking(row).length === 0)
-  const missing = asked
+  const rows = wanted.filter((row) => lacking(row).length === 0)
+  const missing = wanted
     .filter((row) => lacking(row).length > 0)
     .map(
       (row) =>
@@ -242,11 +246,12 @@ export const run = Effect.fn("Reproduce.run")(function* (input: Input) {
   const place: Tables.DataPlace = input.list ? { folder: null } : yield* placeOf(table, input)
 
   if (input.list) {
-    const listed = yield* Effect.forEach(planned, ({ folder, row, seed }) =>
-      Effect.gen(function* () {
+    const listed = yield* Effect.forEach(
+      planned,
+      Effect.fnUntraced(function* ({ folder, row, seed }) {
         const begun = existsSync(join(folder, RunFolder.files.manifest))
         const status = begun ? (yield* FromFolder.readRun(resolve(folder))).data.status : "not begun"
-        return { row: row.name, seed, status, folder: shownFolder(folder) }
+        return { row: row.name, seed, status, folder: shownPath(folder) }
       })
     ).pipe(Effect.provide(Disk.layer))
     if (input.json)
@@ -258,41 +263,42 @@ export const run = Effect.fn("Reproduce.run")(function* (input: Input) {
     return
   }
 
-  // Everything is checked before anything is run.
-  const work = yield* Effect.forEach(planned, (one) =>
-    Effect.gen(function* () {
+  // Check all rows before the first run starts.
+  const work = yield* Effect.forEach(
+    planned,
+    Effect.fnUntraced(function* (one) {
       const { loaded, standIn } = yield* loadedOf(table, one, place, input)
-      return { ...one, loaded, standIn, standing: yield* standingOf(one.folder, loaded) }
+      return { ...one, loaded, standIn, status: yield* statusOf(one.folder, loaded) }
     })
   ).pipe(Effect.provide(Disk.layer))
 
-  const todo = work.filter(({ standing }) => standing !== "done")
+  const todo = work.filter(({ status }) => status !== "done")
   const standIn = work[0]?.standIn
   const noted = standIn === undefined ? {} : { notes: { standIn } }
   const failed: Array<string> = []
   let spent = 0
-  for (const [at, { folder, loaded, row, seed, standing }] of todo.entries()) {
+  for (const [at, { folder, loaded, row, seed, status }] of todo.entries()) {
     const left = at === 0 ? "" : `, about ${duration((spent / at) * (todo.length - at))} left`
     const label = `${row.name}, seed ${seed}`
-    yield* say(`[${at + 1}/${todo.length}] ${label}${standing === "begun" ? " goes on" : ""}${left}`)
+    yield* say(`[${at + 1}/${todo.length}] ${label}${status === "begun" ? " resumed" : ""}${left}`)
     const began = yield* Clock.currentTimeMillis
-    const events = Layer.merge(Run.drawnEvents(false, `${label}: `), Disk.layer)
+    const events = Layer.merge(DrawnEvents.layer(false, `${label}: `), Disk.layer)
     const ran =
-      standing === "begun"
-        ? Run.goOn({ dir: folder, set: [], threads: Option.none(), maxMinutes: Option.none() })
+      status === "begun"
+        ? Run.resumeFolder({ dir: folder, set: [], threads: Option.none(), maxMinutes: Option.none() })
         : Run.begin(loaded, { folder, tableFolder: process.cwd(), overwrite: false, ...noted })
     const outcome = yield* Effect.result(Effect.provide(ran, events))
     spent += ((yield* Clock.currentTimeMillis) - began) / 1000
     if (outcome._tag === "Failure") {
       const tag = Predicate.hasProperty(outcome.failure, "_tag") ? String(outcome.failure._tag) : ""
-      if (!ofTheRow.has(tag)) return yield* Effect.fail(outcome.failure)
+      if (!rowFailures.has(tag)) return yield* Effect.fail(outcome.failure)
       failed.push(`${label}: ${outcome.failure.message}`)
       yield* say(`  failed: ${outcome.failure.message}`)
       continue
     }
     if (outcome.success._tag === "Paused") {
-      yield* say("The same command goes on from here.")
-      return yield* new RunPaused({ folder: shownFolder(folder) })
+      yield* say("Repeat the command to continue.")
+      return yield* new RunPaused({ folder: shownPath(folder) })
     }
     yield* Report.write(outcome.success.folder).pipe(Effect.provide(Disk.layer))
   }
@@ -311,9 +317,9 @@ export const run = Effect.fn("Reproduce.run")(function* (input: Input) {
     const page = `# ${table.title}\n\n${Comparison.markdownTable(grid)}\n\n${notes.map((line) => `- ${line}`).join("\n")}\n`
     if (input.json) yield* Console.log(JSON.stringify(jsonOf(table, input, results, failed, standIn)))
     else yield* Console.log(`${table.title}\n\n${TextTable.format(grid)}\n\n${notes.join("\n")}`)
-    const file = shownFolder(join(base, "table.md"))
-    yield* Report.writeBeside(file, page, "make its folder writable; the same command writes it again")
-    if (!input.json) yield* Console.log(`Runs: ${shownFolder(base)}; the table as Markdown: ${file}`)
+    const file = shownPath(join(base, "table.md"))
+    yield* Report.writeBeside(file, page, "make its folder writable and repeat the command")
+    if (!input.json) yield* Console.log(`Runs: ${shownPath(base)}; the table as Markdown: ${file}`)
   })
   yield* program.pipe(Effect.provide(Disk.layer))
   if (failed.length > 0) {

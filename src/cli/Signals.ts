@@ -1,6 +1,6 @@
 /**
- * What a command does when it is asked to stop: by Ctrl-C (SIGINT), SIGTERM, the terminal that closes (SIGHUP), or because
- * nobody reads what it writes. Without an answer of its own it is interrupted.
+ * Requests to stop a command: Ctrl-C (SIGINT), SIGTERM, a closed terminal (SIGHUP), or standard output that nothing reads. A
+ * command that does not handle them is interrupted.
  */
 import { readFileSync, readlinkSync } from "node:fs"
 import { basename } from "node:path"
@@ -16,15 +16,15 @@ export type Reason = (typeof asking)[number] | "output"
 
 /** The contract. */
 export interface SignalsShape {
-  /** Asks the running command to pause. False: nobody answers. */
+  /** Asks the running command to pause. False: it has no handler. */
   readonly pause: (reason: Reason) => boolean
-  /** Answers the first request to pause while the scope is open. */
+  /** Sets the handler of requests to pause while the scope is open. */
   readonly onPause: (answer: (reason: Reason) => void) => Effect.Effect<void, never, Scope>
 }
 
 /**
- * Two signals within so many milliseconds are one request: a shell and `npx` pass on what the terminal has sent to every
- * process already.
+ * Two signals within this many milliseconds are one request: a shell and `npx` forward what the terminal has already sent to
+ * every process.
  */
 export const sameRequestMillis = 500
 
@@ -59,17 +59,17 @@ const linesOf = (file: string): string => {
   }
 }
 
-/** Whether the disposition of SIGHUP (bit 0) in a process's status is to ignore it. */
+/** Whether a process's status says that it ignores SIGHUP (bit 0). */
 const ignores = (status: string): boolean => {
   const mask = /^SigIgn:\s*([0-9a-f]+)$/m.exec(status)?.[1]
   return mask !== undefined && Number.parseInt(mask.slice(-1), 16) % 2 === 1
 }
 
 /**
- * Whether a closed terminal is meant to be survived, as under `nohup`. That ignores SIGHUP before it starts the command, but
- * Node resets the signal when it starts, so its traces are looked for: in the environment (bash, zsh and ksh name in `_` what
- * they have started), in a parent that ignores SIGHUP, and in standard input, which nohup replaces by /dev/null opened for
- * writing. The last two are seen on Linux only.
+ * Whether the command should survive a closed terminal, as under `nohup`. nohup ignores SIGHUP before it starts the command, but
+ * Node resets the signal, so this looks for its traces: the environment (bash, zsh and ksh put the started command in `_`), a
+ * parent that ignores SIGHUP, and standard input, which nohup replaces by /dev/null opened for writing. The last two work only
+ * on Linux.
  */
 export const isHangupIgnored = (): boolean => {
   if (basename(process.env["_"] ?? "") === "nohup") return true
@@ -83,7 +83,7 @@ export const isHangupIgnored = (): boolean => {
   }
 }
 
-/** Requests to stop, of the process that runs the command. */
+/** Requests to stop the process that runs the command. */
 export const Signals = Object.assign(
   Context.Reference<SignalsShape>("osnas/cli/Signals", { defaultValue: () => make() }),
   { make }

@@ -1,4 +1,4 @@
-/** `--quick` without the data: the images that ship stand in, and are named. */
+/** `--quick` without the data uses the images that ship, and says so. */
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -44,8 +44,8 @@ const decoded = (dataflow: Readonly<Record<string, unknown>>, rest: Readonly<Rec
     folder
   )
 
-describe("what stands in for absent data", () => {
-  it.effect("is asked for only where they are absent", () =>
+describe("the replacement for a missing dataset", () => {
+  it.effect("is used only if the data are missing", () =>
     Effect.gen(function* () {
       const here = join(folder, "here")
       mkdirSync(join(here, "train/cat"), { recursive: true })
@@ -59,7 +59,7 @@ describe("what stands in for absent data", () => {
     })
   )
 
-  it.effect("has the shape of what is absent, and as many people a batch as there are classes", () =>
+  it.effect("has the shape of the missing images, and at most one person per class in a batch", () =>
     Effect.gen(function* () {
       const standIn = (dataflow: Readonly<Record<string, unknown>>) =>
         Effect.map(decoded(dataflow), (loaded) => StandIn.assignments(loaded)[0]?.[1])
@@ -82,7 +82,7 @@ describe("what stands in for absent data", () => {
   )
 
   it.effect(
-    "carries a run of faces through, and the folder says what it was",
+    "completes a run of faces, and its folder records the replacement",
     () =>
       Effect.gen(function* () {
         writeFileSync(join(folder, "faces.yaml"), faces)
@@ -94,11 +94,11 @@ describe("what stands in for absent data", () => {
           "--dir",
           run
         ]).pipe(Effect.provide(NodeServices.layer), Effect.provideService(Signals, Signals.make()))
-        const told = (yield* TestConsole.errorLines).map(String).join("\n")
-        assert.include(told, `the data of face-folder are not here (${join(folder, "casia")} is missing or empty)`)
-        assert.include(told, "Fashion-MNIST, which ships with osnas, in their place, at 32x32x3")
+        const errors = (yield* TestConsole.errorLines).map(String).join("\n")
+        assert.include(errors, `Dataset face-folder not found (${join(folder, "casia")} is missing or empty)`)
+        assert.include(errors, "Fashion-MNIST, which ships with osnas, at 32x32x3")
         const manifest = JSON.parse(readFileSync(join(run, "manifest.json"), "utf8"))
-        assert.include(manifest.notes.standIn, "its figures say only that all fits together")
+        assert.include(manifest.notes.standIn, "results are a smoke test only")
         const config = Yaml.parse(readFileSync(join(run, "config.yaml"), "utf8"))
         assert.deepInclude(config.dataflow, { name: "fashion-mnist", trainLimit: 400, perIdentity: 4 })
         assert.strictEqual(config.supernetTraining.batchSize, 32)

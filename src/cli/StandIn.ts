@@ -1,6 +1,6 @@
 /**
- * Images that stand in for data that are not here, when a run is tried with `--quick`: those that ship with osnas, in the
- * shape of the absent ones. So any configuration can be tried at once, before anything is downloaded.
+ * Replacement for a missing dataset under `--quick`: the images that ship with osnas, in the shape of the missing ones. So you
+ * can try any configuration before you download anything.
  */
 import { existsSync, readdirSync, statSync } from "node:fs"
 import { join } from "node:path"
@@ -19,9 +19,9 @@ const text = (options: Options, key: string): string | undefined => {
   return typeof value === "string" ? value : undefined
 }
 
-/** The places of which a data set needs each; none where it needs none. */
+/** The paths that a dataset needs, all of them. */
 const places: Readonly<Record<string, (options: Options) => ReadonlyArray<string>>> = {
-  // What is to be downloaded is no matter of being here.
+  // A dataset that osnas downloads is not missing.
   cifar10: (options) => (options["download"] === true ? [] : [text(options, "folder") ?? ""]),
   cifar100: (options) => (options["download"] === true ? [] : [text(options, "folder") ?? ""]),
   "image-folder": (options) =>
@@ -33,18 +33,18 @@ const places: Readonly<Record<string, (options: Options) => ReadonlyArray<string
     })
 }
 
-/** The first place of a configuration's data that is empty or not there; undefined where the data are here. */
+/** The first path of the configuration's data that is missing or empty; undefined if all are there. */
 export const absent = ({ components, config }: Load.LoadedRun): string | undefined => {
   const needs = Object.hasOwn(places, config.dataflow.name) ? places[config.dataflow.name] : undefined
   return needs?.(components.dataflow.options).find((place) => !existsSync(place) || !hasContent(place))
 }
 
-/** The least side the shipped images have. */
+/** Side of the shipped images in pixels. */
 const shippedSide = 28
-/** How many classes the shipped images have: so many people a balanced batch holds at most. */
+/** Number of classes of the shipped images, and so the most people in a balanced batch. */
 const shippedClasses = 10
 
-/** What is laid over the configuration. */
+/** The values laid over the configuration. */
 export const assignments = ({
   components,
   config
@@ -71,8 +71,8 @@ export const assignments = ({
   return [[["dataflow"], section, "--quick"]]
 }
 
-/** What a user is told, and the manifest says. */
-export const told = (place: string, name: string, { components }: Load.LoadedRun): string => {
+/** The notice for the user; the manifest records it. */
+export const notice = (place: string, name: string, { components }: Load.LoadedRun): string => {
   const { channels, size } = components.dataflow.options as { readonly channels?: number; readonly size?: number }
-  return `the data of ${name} are not here (${place} is missing or empty): --quick takes Fashion-MNIST, which ships with osnas, in their place, at ${size}x${size}x${channels}; its figures say only that all fits together`
+  return `Dataset ${name} not found (${place} is missing or empty): --quick uses Fashion-MNIST, which ships with osnas, at ${size}x${size}x${channels}; results are a smoke test only`
 }

@@ -1,4 +1,4 @@
-/** `osnas verify` and the limits of a run, on a run of a second, as processes of their own. */
+/** `osnas verify` and the limits of a run, on a run that takes a second, in processes. */
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -6,7 +6,7 @@ import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import * as Command from "./testing/Command.ts"
 
 const folder = mkdtempSync(join(tmpdir(), "osnas-verify-test-"))
-// Temporary folders of the command are made in here, so that what it leaves behind is seen.
+// The command creates its temporary folders in here, so the tests see what it leaves behind.
 const temporary = mkdtempSync(join(tmpdir(), "osnas-verify-temporary-"))
 afterAll(() => {
   for (const each of [folder, temporary]) rmSync(each, { recursive: true })
@@ -45,11 +45,11 @@ describe("osnas verify", () => {
     assert.strictEqual(ended.code, 0, ended.err)
   })
 
-  it("finds the run equal, prints its digests, and leaves nothing behind; --max-evaluations was kept to", async () => {
+  it("reproduces the run, prints digests, leaves nothing behind; the run kept to --max-evaluations", async () => {
     assert.strictEqual(readFileSync(join(folder, "A/search.jsonl"), "utf8").trim().split("\n").length, 3)
     const ended = await osnas("verify", "A")
     assert.strictEqual(ended.code, 0, ended.err)
-    assert.include(ended.out, "A comes again, bit for bit, through evaluation")
+    assert.include(ended.out, "A: reproduced, bit for bit, through evaluation")
     for (const file of ["checkpoints/supernet.safetensors", "search.jsonl", "network.safetensors", "metrics.json"])
       assert.match(ended.out, new RegExp(`${file} +[0-9a-f]{64}`))
     assert.include(ended.err, "Supernet   epoch 2/2")
@@ -60,7 +60,7 @@ describe("osnas verify", () => {
     assert.deepStrictEqual(readdirSync(folder).sort(), ["A", "tiny.yaml"])
   })
 
-  it("does a part again from a checkpoint", async () => {
+  it("repeats a part from a checkpoint", async () => {
     const from = readdirSync(join(folder, "A/checkpoints")).find((name) => /^retraining-0*4\./.test(name))
     assert.isDefined(from)
     const ended = await osnas("verify", "A", "--from", `checkpoints/${from}`, "--steps", "4", "--json")
@@ -72,7 +72,7 @@ describe("osnas verify", () => {
     assert.include(few.err, "nothing to compare with")
   })
 
-  it("names the first difference, and then the damaged file and tensor", async () => {
+  it("names the first difference, and the damaged file and tensor", async () => {
     const metrics = join(folder, "A/metrics.json")
     const text = readFileSync(metrics, "utf8")
     const changed = { ...JSON.parse(text), test: { ...JSON.parse(text).test, top1: 2 } }
@@ -100,17 +100,17 @@ describe("osnas verify", () => {
     )
   })
 
-  it("refuses what is no run, and --steps alone", async () => {
+  it("refuses other folders, and --steps without --from", async () => {
     const none = await osnas("verify", "nowhere")
     assert.strictEqual(none.code, 2)
-    assert.include(none.err, "no folder of a run")
+    assert.include(none.err, "is not a run folder")
     const steps = await osnas("verify", "A", "--steps", "3")
     assert.strictEqual(steps.code, 2)
     assert.include(steps.err, "--from")
   })
 })
 
-it("--max-minutes pauses a run and a resumed one, and the way on is told once", async () => {
+it("--max-minutes pauses a new and a resumed run, with one hint to resume", async () => {
   const paused = await osnas(
     "run",
     "tiny.yaml",
@@ -127,7 +127,7 @@ it("--max-minutes pauses a run and a resumed one, and the way on is told once", 
   assert.strictEqual(again.code, 130, again.err)
 })
 
-/** Running, and not a zombie that nobody has waited for. */
+/** Whether a process is running, and not a zombie. */
 const runs = (pid: number): boolean => {
   try {
     process.kill(pid, 0)
@@ -137,8 +137,8 @@ const runs = (pid: number): boolean => {
   }
 }
 
-it.runIf(process.platform === "linux")("bench --compare ends the peer when it is ended itself", async () => {
-  // Stands for the peer: an interpreter behind a wrapper, which says who it is and stays.
+it.runIf(process.platform === "linux")("bench --compare ends the peer when it is ended", async () => {
+  // In place of the peer: an interpreter behind a wrapper, which records its process id and waits.
   const wrapper = join(folder, "python")
   writeFileSync(wrapper, `#!/bin/sh\nsleep 60 &\necho $! > "$1.pid"\nwait\n`, { mode: 0o755 })
   const peer = join(folder, "peer.py")

@@ -1,4 +1,4 @@
-/** `osnas verify`: does a finished run, or a part of it, again and compares it bit for bit. */
+/** `osnas verify`: repeats a finished run, or a part of it, and compares it bit for bit. */
 import { existsSync, mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
@@ -7,14 +7,17 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import { phaseNouns } from "../component/Phase.ts"
+import * as TextTable from "../report/TextTable.ts"
 import * as Load from "../run/Load.ts"
 import * as RunVerification from "../run/RunVerification.ts"
 import { Disk } from "../support/Disk.ts"
 import type { Input } from "./commands/Verify.ts"
+import * as DrawnEvents from "./DrawnEvents.ts"
 import { RunFailed, UsageError } from "./Exit.ts"
-import { drawnEvents, ofFolder } from "./Run.ts"
+import { ofFolder } from "./Run.ts"
 
-/** A run that was done again, or a part of it, differs from what its folder holds. */
+/** The repeated run, or part of it, differs from the recorded one. */
 export class NotReproduced extends Schema.TaggedError<NotReproduced>()("NotReproduced", {
   folder: Schema.String,
   differences: Schema.Array(RunVerification.Difference)
@@ -23,9 +26,9 @@ export class NotReproduced extends Schema.TaggedError<NotReproduced>()("NotRepro
     const [first] = this.differences
     if (first === undefined) return `${this.folder}: not reproduced`
     const rest = this.differences.length - 1
-    return `${this.folder} does not come again. First difference: ${first.file}, ${first.place}
+    return `${this.folder} was not reproduced. First difference: ${first.file}, ${first.place}
   recorded ${first.recorded}
-  again    ${first.again}${rest === 0 ? "" : `\n${rest} more after it`}`
+  repeated ${first.again}${rest === 0 ? "" : `\n${rest} more differences`}`
   }
 }
 
@@ -34,26 +37,18 @@ const temporaryFolder = Effect.acquireRelease(
   (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
 )
 
-const titles: Readonly<Record<RunVerification.Verification["until"], string>> = {
-  supernetTraining: "supernet training",
-  searching: "the search",
-  retraining: "retraining",
-  evaluating: "evaluation"
-}
-
-/** The outcome in words or as JSON; a difference is a failure. */
-const tell = (
+/** Prints the outcome as text or JSON; fails on a difference. */
+const report = Effect.fnUntraced(function* (
   input: Input,
   outcome: RunVerification.Verification | RunVerification.PartVerification,
   equal: string
-): Effect.Effect<void, NotReproduced> =>
-  Effect.gen(function* () {
-    const { differences } = outcome
-    if (input.json) {
-      yield* Console.log(JSON.stringify({ _tag: "Verification", equal: differences.length === 0, ...outcome }))
-    } else if (differences.length === 0) yield* Console.log(equal)
-    if (differences.length > 0) return yield* new NotReproduced({ folder: input.dir, differences })
-  })
+) {
+  const { differences } = outcome
+  if (input.json) {
+    yield* Console.log(JSON.stringify({ _tag: "Verification", equal: differences.length === 0, ...outcome }))
+  } else if (differences.length === 0) yield* Console.log(equal)
+  if (differences.length > 0) return yield* new NotReproduced({ folder: input.dir, differences })
+})
 
 const whole = Effect.fnUntraced(function* (input: Input) {
   const { layers, loaded } = yield* ofFolder(input.dir, input.threads)
@@ -70,22 +65,20 @@ const whole = Effect.fnUntraced(function* (input: Input) {
       layers
     )
   }).pipe(Effect.scoped)
-  const digests = Object.entries(verification.digests)
-  const width = Math.max(...digests.map(([file]) => file.length))
-  const lines = digests.map(([file, digest]) => `  ${file.padEnd(width)}  ${digest}`)
-  yield* tell(
+  const digests = TextTable.format(Object.entries(verification.digests), { align: ["left", "left"], indent: 2 })
+  yield* report(
     input,
     verification,
-    [`${input.dir} comes again, bit for bit, through ${titles[verification.until]}`, ...lines].join("\n")
+    `${input.dir}: reproduced, bit for bit, through ${phaseNouns[verification.until]}\n${digests}`
   )
 })
 
 const part = Effect.fnUntraced(function* (input: Input, checkpoint: string) {
-  // As the folder names it, or as the shell completes it.
+  // Relative to the run folder, or to the working directory, as the shell completes it.
   const from = [resolve(input.dir, checkpoint), resolve(checkpoint)].find((file) => existsSync(file))
   if (from === undefined) {
     return yield* new UsageError({
-      reason: `--from ${checkpoint}: there is no such file, neither in ${input.dir} nor here`
+      reason: `--from ${checkpoint}: there is no such file, neither in ${input.dir} nor in the working directory`
     })
   }
   const { layers, loaded } = yield* ofFolder(input.dir, input.threads)
@@ -98,24 +91,24 @@ const part = Effect.fnUntraced(function* (input: Input, checkpoint: string) {
     steps: Option.getOrUndefined(input.steps)
   }).pipe(Effect.provide(layers))
   const { compared, phase, to } = verification
-  const steps = `steps ${verification.from} to ${to} of ${titles[phase]}`
+  const steps = `steps ${verification.from} to ${to} of ${phaseNouns[phase]}`
   if (compared.length === 0) {
     return yield* new RunFailed({
-      reason: `${steps}: nothing to compare with; weights are recorded at the end of every epoch, so do more steps`
+      reason: `${steps}: nothing to compare with; weights are recorded at the end of every epoch, so use more --steps`
     })
   }
-  yield* tell(
+  yield* report(
     input,
     verification,
-    `${input.dir}: ${steps} come again, bit for bit (compared after step ${compared.join(", ")})`
+    `${input.dir}: ${steps} reproduced, bit for bit (compared after step ${compared.join(", ")})`
   )
 })
 
 /** Runs the command. */
 export const run = Effect.fn("Verify.run")(function* (input: Input) {
   if (Option.isSome(input.steps) && Option.isNone(input.from)) {
-    return yield* new UsageError({ reason: "--steps goes with --from: it counts training steps from a checkpoint" })
+    return yield* new UsageError({ reason: "--steps needs --from: it counts training steps from a checkpoint" })
   }
   const program = Option.isSome(input.from) ? part(input, input.from.value) : whole(input)
-  yield* Effect.provide(program, Layer.merge(drawnEvents(input.json), Disk.layer))
+  yield* Effect.provide(program, Layer.merge(DrawnEvents.layer(input.json), Disk.layer))
 })

@@ -1,4 +1,4 @@
-/** `osnas import-weights` and `osnas export-weights`, and a search on a supernet that was trained elsewhere. */
+/** `osnas import-weights` and `osnas export-weights`, and a search with a supernet that was trained elsewhere. */
 import { execFileSync, spawnSync } from "node:child_process"
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -16,7 +16,7 @@ import * as RealData from "../../tools/RealData.ts"
 import * as Engines from "../engine/Engines.ts"
 import { sizeOf } from "../engine/Shape.ts"
 import * as Checkpoint from "../run/Checkpoint.ts"
-import * as Trainer from "../run/Trainer.ts"
+import * as TrainingCheckpoint from "../run/TrainingCheckpoint.ts"
 import * as MobileFaceNet from "../search-space/MobileFaceNet.ts"
 import * as Network from "../search-space/Network.ts"
 import * as Presets from "../search-space/Presets.ts"
@@ -38,7 +38,7 @@ const invoke = (args: ReadonlyArray<string>) =>
     Effect.provideService(Signals, Signals.make())
   )
 
-/** Runs a command line in this process: what it printed. */
+/** Runs a command line in this process and returns what it prints. */
 const printed = (...args: ReadonlyArray<string>) =>
   Effect.gen(function* () {
     const before = (yield* TestConsole.logLines).length
@@ -53,7 +53,7 @@ const tiny = Result.getOrThrow(
   Tiny.make({ stemStride: 2 }, { input: [28, 28, 1], head: { _tag: "Classifier", classes: 10 } })
 )
 
-/** A file as OSNASLib's classes would write it from within `DataParallel`: weights of some training, one of half precision. */
+/** A file as OSNASLib writes it from within `DataParallel`: trained weights, one tensor in half precision. */
 const writeTorch = (file: string, network: Network.Network, form: TorchNames.TorchForm) => {
   const entries = TorchNames.entries(network.blocks, form)
   const ours = Object.fromEntries(
@@ -76,7 +76,7 @@ const writeTorch = (file: string, network: Network.Network, form: TorchNames.Tor
 const readFile = (file: string) =>
   Effect.flatMap(Disk, (disk) => Checkpoint.read(disk, file)).pipe(Effect.provide(Disk.layer))
 
-/** Ten images and a search in a supernet, nothing else. */
+/** A search with a supernet on ten images. */
 const configuration = (supernet: string) => `
 name: imported
 engine: { name: simd, threads: 1 }
@@ -102,7 +102,7 @@ describe("weights from PyTorch", () => {
           ...["--out", at("ours.safetensors")]
         )
         assert.include(text, "the supernet of tiny")
-        assert.include(text, "the prefix module. left off")
+        assert.include(text, "the prefix module. removed")
         assert.include(text, `    supernet: ${at("ours.safetensors")}`)
 
         writeFileSync(at("search.yaml"), configuration("ours.safetensors"))
@@ -112,7 +112,7 @@ describe("weights from PyTorch", () => {
         assert.match(events, /"_tag":"PhaseEnded","phase":"searching"/)
         assert.strictEqual(readFileSync(at("run/search.jsonl"), "utf8").trim().split("\n").length, 3)
 
-        // From the run's folder, which names space, size and channels' weights itself.
+        // From the run folder, which gives the space, the size and the channels.
         yield* printed("export-weights", at("run"), "--supernet", "--out", at("back.safetensors"))
         const back = yield* readFile(at("back.safetensors"))
         assert.strictEqual(back.tensors.size, theirs.size)
@@ -138,7 +138,7 @@ describe("weights from PyTorch", () => {
         architecture: arch,
         start: { architecture: arch, network: at("ours-net.safetensors") }
       })
-      // What the file says of itself need not be said again.
+      // The metadata of the file replace the flags.
       const exported = yield* printed(
         ...["export-weights", at("ours-net.safetensors"), "--out", at("net-back.safetensors")]
       )
@@ -148,9 +148,9 @@ describe("weights from PyTorch", () => {
     })
   )
 
-  it.effect("are read for images of the side that their space is meant for, with as many outputs as the file has", () =>
+  it.effect("are read for the space's own image size, with the number of outputs in the file", () =>
     Effect.gen(function* () {
-      // The width of the embedding, and the size of the global convolution, are nowhere said.
+      // No flag gives the length of the embedding or the size of the global convolution.
       const head = { _tag: "Embedding", dimension: 24 } as const
       const space = Result.getOrThrow(MobileFaceNet.make({ stemStride: 2 }, { input: [112, 112, 3], head }))
       const baseline = Presets.find("mobilefacenet-baseline")
@@ -185,12 +185,12 @@ describe("weights from PyTorch", () => {
         [[at("none.safetensors"), "--space", "tiny", "--supernet"], "the file does not exist"],
         [[folder, "--space", "tiny", "--supernet"], "this is a folder"],
         [[at("old.pth"), "--space", "tiny", "--supernet"], "import torch; from safetensors.torch import save_file"],
-        [[file, "--space", "tiny"], "expected either --arch with its digits"],
-        [[file, "--space", "tiny", "--supernet", "--arch", "0"], "expected either --arch with its digits"],
+        [[file, "--space", "tiny"], "expected either --arch with digits"],
+        [[file, "--space", "tiny", "--supernet", "--arch", "0"], "expected either --arch with digits"],
         [[file, "--space", "tinny", "--supernet"], "did you mean tiny?"],
         [[file, "--space", "tiny", "--channels", "1", "--arch", "0,0"], "it has 2 positions"],
         [[file, "--space", "fbnet-s", "--arch", "fbnetb"], "no published network has this name; did you mean fbnet-b?"],
-        // The network's own name is an architecture like any other: what is amiss is the file.
+        // The name is a valid architecture; the file does not match it.
         [[file, "--space", "fbnet-b", "--arch", "fbnet-b"], "is not the network 0,3,4,"],
         [
           [file, "--space", "tiny", "--channels", "1", "--supernet"],
@@ -216,9 +216,9 @@ describe("weights from PyTorch", () => {
       assert.include(there.message, "exists already; --force overwrites it")
       assert.strictEqual(readFileSync(out, "utf8"), "mine")
       const foreign = yield* failure("export-weights", file, "--supernet", "--out", at("never-2.safetensors"))
-      assert.include(foreign.message, "is no file of osnas")
+      assert.include(foreign.message, "is not a file of osnas")
       const nothing = yield* failure("export-weights", folder, "--out", at("never-2.safetensors"))
-      assert.include(nothing.message, "no folder of a run")
+      assert.include(nothing.message, "is not a run folder")
     })
   )
 })
@@ -229,14 +229,12 @@ const hasTorch =
   RealData.has(peer, "Weights.test.ts, OSNASLib's networks", "OSNAS_PEER") &&
   spawnSync(python, ["-c", "import safetensors.torch"]).status === 0
 
-describe.skipIf(!hasTorch)(
-  "a supernet of OSNASLib's own (skipped without the peer and a python that has torch)",
-  () => {
-    it.effect(
-      "computes here what it computes there",
-      () =>
-        Effect.gen(function* () {
-          const script = `
+describe.skipIf(!hasTorch)("a supernet of OSNASLib (skipped without the peer and a Python with torch)", () => {
+  it.effect(
+    "gives the same outputs here as in PyTorch",
+    () =>
+      Effect.gen(function* () {
+        const script = `
 import sys
 sys.path.insert(0, sys.argv[1])
 import torch
@@ -256,41 +254,40 @@ with torch.no_grad():
 save_file(net.state_dict(), sys.argv[2])
 save_file({"x": x, "y": y}, sys.argv[3])
 `
-          execFileSync(python, ["-c", script, resolve(peer, ".."), at("peer.safetensors"), at("arrays.safetensors")])
-          yield* printed(
-            ...[
-              "import-weights",
-              at("peer.safetensors"),
-              "--space",
-              "sgnas",
-              "--supernet",
-              "--out",
-              at("sgnas.safetensors")
-            ]
-          )
-          yield* printed("export-weights", at("sgnas.safetensors"), "--out", at("peer-back.safetensors"))
-          const [before, back] = [yield* readFile(at("peer.safetensors")), yield* readFile(at("peer-back.safetensors"))]
-          assert.strictEqual(Checkpoint.digestOf(back.tensors), Checkpoint.digestOf(before.tensors))
+        execFileSync(python, ["-c", script, resolve(peer, ".."), at("peer.safetensors"), at("arrays.safetensors")])
+        yield* printed(
+          ...[
+            "import-weights",
+            at("peer.safetensors"),
+            "--space",
+            "sgnas",
+            "--supernet",
+            "--out",
+            at("sgnas.safetensors")
+          ]
+        )
+        yield* printed("export-weights", at("sgnas.safetensors"), "--out", at("peer-back.safetensors"))
+        const [before, back] = [yield* readFile(at("peer.safetensors")), yield* readFile(at("peer-back.safetensors"))]
+        assert.strictEqual(Checkpoint.digestOf(back.tensors), Checkpoint.digestOf(before.tensors))
 
-          const space = Result.getOrThrow(
-            Sgnas.make({ stemStride: 2, minimum: 1 }, { input: [32, 32, 3], head: { _tag: "Classifier", classes: 7 } })
-          )
-          const shapes = new Map(Network.parameterSpecs(space.supernet).map(({ name, shape }) => [name, shape]))
-          const ours = yield* readFile(at("sgnas.safetensors"))
-          const { variables } = yield* Trainer.weightsFromCheckpoint("sgnas", ours, shapes)
-          const arrays = yield* readFile(at("arrays.safetensors"))
-          const values = (name: string) => Checkpoint.toFloat32(arrays.tensors.get(name)!)
-          const path = space.network(space.canonical(Array.from({ length: 21 }, () => [0, 1, 2, 3, 0, 1]).flat()))
-          const logits = tf.tidy(() => {
-            const images = tf.transpose(tf.tensor4d(values("x"), [2, 3, 32, 32]), [0, 2, 3, 1])
-            return Network.apply(path, variables, images, "eval").output.dataSync()
-          })
-          const expected = values("y")
-          const square = (numbers: Iterable<number>) => [...numbers].reduce((sum, value) => sum + value * value, 0)
-          const error = Math.sqrt(square(expected.map((value, i) => value - logits[i]!)) / square(expected))
-          assert.isBelow(error, 1e-5)
-        }).pipe(Effect.provide(Engines.layer("simd", { mode: "strict", threads: 1 })), Effect.scoped),
-      180_000
-    )
-  }
-)
+        const space = Result.getOrThrow(
+          Sgnas.make({ stemStride: 2, minimum: 1 }, { input: [32, 32, 3], head: { _tag: "Classifier", classes: 7 } })
+        )
+        const shapes = new Map(Network.parameterSpecs(space.supernet).map(({ name, shape }) => [name, shape]))
+        const ours = yield* readFile(at("sgnas.safetensors"))
+        const { variables } = yield* TrainingCheckpoint.toWeights("sgnas", ours, shapes)
+        const arrays = yield* readFile(at("arrays.safetensors"))
+        const values = (name: string) => Checkpoint.toFloat32(arrays.tensors.get(name)!)
+        const path = space.network(space.canonical(Array.from({ length: 21 }, () => [0, 1, 2, 3, 0, 1]).flat()))
+        const logits = tf.tidy(() => {
+          const images = tf.transpose(tf.tensor4d(values("x"), [2, 3, 32, 32]), [0, 2, 3, 1])
+          return Network.apply(path, variables, images, "eval").output.dataSync()
+        })
+        const expected = values("y")
+        const square = (numbers: Iterable<number>) => [...numbers].reduce((sum, value) => sum + value * value, 0)
+        const error = Math.sqrt(square(expected.map((value, i) => value - logits[i]!)) / square(expected))
+        assert.isBelow(error, 1e-5)
+      }).pipe(Effect.provide(Engines.layer("simd", { mode: "strict", threads: 1 })), Effect.scoped),
+    180_000
+  )
+})

@@ -1,4 +1,4 @@
-/** `osnas import-weights` and `osnas export-weights`: weights from PyTorch's networks, and back. */
+/** `osnas import-weights` and `osnas export-weights`: reads and writes weights of PyTorch networks. */
 import { closeSync, existsSync, openSync, readSync, statSync } from "node:fs"
 import { join } from "node:path"
 import * as Console from "effect/Console"
@@ -21,7 +21,7 @@ import { atStart, UsageError } from "./Exit.ts"
 import { buildSpace } from "./Inspect.ts"
 import * as OutputFile from "./OutputFile.ts"
 
-/** A network whose weights are read or written: a space, and one of its architectures or its supernet. */
+/** What the weights belong to: the supernet of a space, or one of its architectures. */
 interface Target {
   readonly space: SearchSpaceShape
   /** Undefined: the supernet. */
@@ -33,13 +33,13 @@ interface Target {
 
 const formOf = ({ architecture }: Target): TorchNames.TorchForm => (architecture === undefined ? "supernet" : "network")
 
-/** A space's name, and its options. */
+/** The name of a space, and its options. */
 interface SpaceRef {
   readonly name: string
   readonly [option: string]: unknown
 }
 
-/** A target for a number of outputs. */
+/** The target with a given number of channels and outputs. */
 const targetFor = Effect.fnUntraced(function* (
   { name, ...own }: SpaceRef,
   input: Pick<ExportInput, "arch" | "set" | "size">,
@@ -67,18 +67,16 @@ const targetFor = Effect.fnUntraced(function* (
   } satisfies Target as Target
 })
 
-/** The tensor that grows with the number of outputs. */
+/** Index of the tensor whose shape depends on the number of outputs. */
 const headOf = (small: Target, large: Target): number => {
   const shape = (target: Target, index: number) => TorchNames.theirWholeShape([target.entries[index]!])
   return small.entries.findIndex((_, index) => shape(small, index)[0] !== shape(large, index)[0])
 }
 
-/** What a file says of the tensor of an entry: how many channels it takes in and puts out; undefined: it has none. */
+/** Input and output channels of an entry's tensor in a file; undefined: the file does not have it. */
 type WidthsOf = (entry: TorchNames.TorchEntry) => { readonly input: number; readonly output: number } | undefined
 
-/**
- * The target with as many channels and outputs as asked for, or as many as the file's first and last weights have.
- */
+/** The target with the channels and outputs of the flags, or else of the first and last weights in the file. */
 const resolveTarget = Effect.fnUntraced(function* (
   name: SpaceRef,
   input: Omit<ExportInput, "space">,
@@ -86,10 +84,10 @@ const resolveTarget = Effect.fnUntraced(function* (
 ) {
   if (input.supernet === Option.isSome(input.arch)) {
     return yield* new UsageError({
-      reason: "expected either --arch with its digits (one network) or --supernet (all of the space's weights)"
+      reason: "expected either --arch with digits (one network) or --supernet (all weights of the space)"
     })
   }
-  // Without a first convolution or a head in the file the shapes of the rest are told against any number.
+  // If the file lacks the first convolution or the head, any number serves to check the other shapes.
   const [someChannels, someOutputs] = [3, 100]
   const usual = yield* targetFor(name, input, someChannels, someOutputs)
   const sized = (channels: number, outputs: number) =>
@@ -135,13 +133,13 @@ const remarks = (imported: TorchState.Imported): ReadonlyArray<string> => [
     ([type, count]) =>
       `${tensorCount(count)} of ${typeNames[type] ?? type} ${type === "F64" ? "rounded" : "converted"} to float32`
   ),
-  ...(imported.prefixed ? ["the prefix module. left off"] : []),
+  ...(imported.prefixed ? ["the prefix module. removed"] : []),
   ...(imported.withoutStatistics
     ? [
-        "no running statistics in the file (bn_track_running_stats: False): candidates are scored with statistics of their own (estimator.recalibration)"
+        "no running statistics in the file (bn_track_running_stats: False): batch statistics are recalibrated for each architecture (estimator.recalibration)"
       ]
     : []),
-  ...(imported.kept.size > 0 ? [`${tensorCount(imported.kept.size)} that are no weights here kept for export`] : [])
+  ...(imported.kept.size > 0 ? [`${tensorCount(imported.kept.size)} without a counterpart here kept for export`] : [])
 ]
 
 /** Runs `osnas import-weights`. */
@@ -154,7 +152,7 @@ export const importWeights = Effect.fn("Weights.import")(function* (input: Impor
   }
   if (TorchState.isPickle(file, headBytes(file))) {
     return yield* new UsageError({
-      reason: `${file} is PyTorch's pickle format, which can run any code when it is read, and is not read here. Write it as safetensors (pip install safetensors):\n${TorchState.howToConvert(file)}`
+      reason: `${file} is in PyTorch's pickle format, which can run arbitrary code when read; osnas does not read it. Save it as safetensors (pip install safetensors):\n${TorchState.howToConvert(file)}`
     })
   }
   const disk = yield* Disk
@@ -201,24 +199,23 @@ export const importWeights = Effect.fn("Weights.import")(function* (input: Impor
   )
 }, Effect.provide(Disk.layer))
 
-/** A file of weights, or a run's folder: its network, or its supernet; and what its configuration says of the space. */
-const weightsOf = (path: string, supernet: boolean) =>
-  Effect.gen(function* () {
-    const none = { file: path, space: undefined, size: undefined }
-    if (!existsSync(path) || !statSync(path).isDirectory()) return none
-    const config = join(path, RunFolder.files.config)
-    if (!existsSync(config)) {
-      return yield* new UsageError({ reason: `${path} is no folder of a run: it has no ${RunFolder.files.config}` })
-    }
-    const { value } = yield* Effect.fromResult(ConfigFile.read(config))
-    const space = value["searchSpace"] as SpaceRef | undefined
-    const size = (value["dataflow"] as Readonly<Record<string, unknown>> | undefined)?.["size"]
-    return {
-      file: join(path, supernet ? RunFolder.files.supernet : RunFolder.files.network),
-      space: space !== undefined && typeof space.name === "string" ? space : undefined,
-      size: typeof size === "number" ? size : undefined
-    }
-  })
+/** The file of weights at a path or in a run folder, and the space and image size that the run's configuration gives. */
+const weightsOf = Effect.fnUntraced(function* (path: string, supernet: boolean) {
+  const none = { file: path, space: undefined, size: undefined }
+  if (!existsSync(path) || !statSync(path).isDirectory()) return none
+  const config = join(path, RunFolder.files.config)
+  if (!existsSync(config)) {
+    return yield* new UsageError({ reason: `${path} is not a run folder: it has no ${RunFolder.files.config}` })
+  }
+  const { value } = yield* Effect.fromResult(ConfigFile.read(config))
+  const space = value["searchSpace"] as SpaceRef | undefined
+  const size = (value["dataflow"] as Readonly<Record<string, unknown>> | undefined)?.["size"]
+  return {
+    file: join(path, supernet ? RunFolder.files.supernet : RunFolder.files.network),
+    space: space !== undefined && typeof space.name === "string" ? space : undefined,
+    size: typeof size === "number" ? size : undefined
+  }
+})
 
 /** Runs `osnas export-weights`. */
 export const exportWeights = Effect.fn("Weights.export")(function* (input: ExportInput) {
@@ -229,9 +226,9 @@ export const exportWeights = Effect.fn("Weights.export")(function* (input: Expor
   const checkpoint = yield* Effect.mapError(Checkpoint.read(disk, file), (error) => atStart(error, "new"))
   const { metadata } = checkpoint
   if (metadata["format"] !== "osnas") {
-    return yield* new UsageError({ reason: `${file} is no file of osnas: its metadata do not say so` })
+    return yield* new UsageError({ reason: `${file} is not a file of osnas: its metadata lack format: osnas` })
   }
-  // What the file says of itself need not be said again.
+  // The metadata of the file replace flags that are not given.
   const named = Option.getOrElse(input.space, () => metadata["space"])
   const ref =
     Option.isNone(input.space) && run.space !== undefined

@@ -1,4 +1,4 @@
-/** The edge: runs the command line, maps its end to an exit code, owns standard output, and listens to signals. */
+/** The edge: runs the command line, maps its result to an exit code, owns standard output, and handles signals. */
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import * as Cause from "effect/Cause"
 import * as Console from "effect/Console"
@@ -14,7 +14,7 @@ import * as Flags from "./Flags.ts"
 import * as Output from "./Output.ts"
 import { asking, isHangupIgnored, Signals, sameRequestMillis } from "./Signals.ts"
 
-/** Mistakes first, on stderr, and where to read on; the whole help only where it is asked for. */
+/** Prints wrong usage on stderr with a pointer to the help; prints the whole help only on request. */
 const presenter = CliOutput.layerPresenter({
   present: (event) =>
     event._tag === "InvalidInvocation"
@@ -29,20 +29,20 @@ const presenter = CliOutput.layerPresenter({
 /** Runs the command line on given arguments. */
 export const run = Command.runWith(osnas, { version })
 
-/** Commands that only print, some of them for long: they end with their reader. */
+/** Commands that only print: they end when their reader leaves. */
 const printing: ReadonlySet<string> = new Set(["list", "config", "inspect", "bench"])
 
 const start = (args: ReadonlyArray<string>): void => {
   const signals = Signals.make()
   const complain = (line: string): void => void process.stderr.write(`${line}\n`)
   const output = Output.take(() => {
-    // Elsewhere the work goes on, or is paused, and its exit code says what came of it.
+    // Other commands continue or pause, and their exit code shows the result.
     if (printing.has(args[0] ?? "")) leave(ExitCode.ok, undefined)
     else signals.pause("output")
   })
 
   let isLeaving = false
-  /** What was written must reach a pipe before the process ends. */
+  /** Ends the process after all output has reached its pipe. */
   const leave = (code: number, message: string | undefined): void => {
     if (isLeaving) return
     isLeaving = true
@@ -71,14 +71,14 @@ const start = (args: ReadonlyArray<string>): void => {
     }
     process.on(signal, () => {
       const now = performance.now()
-      // The first asks the command to come to a good end, the second is obeyed at once: whatever was saved is good.
+      // The first signal asks the command to pause; the second ends it at once, and what was saved remains valid.
       if (asked !== undefined && now - asked.at > sameRequestMillis) process.exit(ExitCode.bySignal[signal])
       if (asked !== undefined) return
       asked = { at: now, signal }
       if (!signals.pause(signal)) fiber.interruptUnsafe()
     })
   }
-  // Nothing is left to wait for, and the command has not ended: a module of the user's own waits for ever.
+  // The event loop is empty but the command has not ended: a module of the user's own waits forever.
   process.on("beforeExit", () => leave(ExitCode.failed, ExitCode.stuck))
   fiber.addObserver((exit) => {
     if (Exit.isSuccess(exit)) return leave(ExitCode.ok, undefined)

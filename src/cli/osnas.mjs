@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// Starts the command line: from the sources where they are (a clone), else from the compiled package.
+// Starts the command line from the sources in a clone, else from the compiled package.
 import { existsSync } from "node:fs"
 import * as module from "node:module"
 
@@ -22,7 +22,7 @@ if (major < needed[0] || (major === needed[0] && minor < needed[1])) {
   process.exit(1)
 }
 
-// Node 22 strips types, but says on every start that it is an experiment.
+// Node 22 strips types, but warns on every start that this is experimental.
 const emitWarning = process.emitWarning
 process.emitWarning = (warning, ...rest) => {
   if (!/type stripping/i.test(String(warning))) Reflect.apply(emitWarning, process, [warning, ...rest])
@@ -30,7 +30,7 @@ process.emitWarning = (warning, ...rest) => {
 
 module.enableCompileCache?.()
 
-// A clone takes real data from beside it where no variable says otherwise; the package has no such file.
+// A clone finds real data beside it unless a variable says otherwise; the package does not have this file.
 const besideClone = new URL("../../tools/RealData.ts", import.meta.url)
 if (start === source && existsSync(besideClone)) (await import(besideClone.href)).provide()
 

@@ -1,12 +1,12 @@
 /**
- * A component by name: what YAML calls `name: evolution` and its options, and the Layer that they make. Shipped
- * components are listed in `Registry.ts`; a component of the user's own is a module (`name: ./my-searcher.ts`) that
- * exports one of these as `component`.
+ * A component definition: a name, as in `name: evolution`, a Schema of its options, and the Layer that they make.
+ * `Registry.ts` lists the components that ship; your own is a module (`name: ./my-searcher.ts`) that exports a definition as
+ * `component`.
  */
 import type * as Layer from "effect/Layer"
 import type * as Schema from "effect/Schema"
 
-/** The kinds of component a configuration can swap. */
+/** The kinds of component. */
 export type ComponentKind =
   | "searchSpace"
   | "trainingStrategy"
@@ -18,25 +18,25 @@ export type ComponentKind =
   | "engine"
 
 /**
- * A component definition. `Service` is the contract's tag type, `Options` what its Schema decodes to, `R` what its
- * Layer needs of the run (other contracts, the run's key).
+ * A component definition. `Service` is the type of the contract's service, `Options` that of the decoded options, `R` what
+ * its Layer requires of the run: other contracts, the run's key.
  */
 export interface Component<Kind extends ComponentKind, Service, Options, E = never, R = never> {
   readonly kind: Kind
   readonly name: string
   /** One line for `osnas list`. */
   readonly description: string
-  /** Options beside `name`; every field with a description, and a default where one is sensible. */
+  /** The options beside `name`. Give every field a description, and a default if one makes sense. */
   readonly options: Schema.Codec<Options, unknown>
   readonly layer: (options: Options) => Layer.Layer<Service, E, R>
-  /** Of a search space whose weights depend on how large the images are: the side it is meant for, in pixels. */
+  /** For a search space whose weights depend on the size of the images: the side that it is meant for, in pixels. */
   readonly side?: number | undefined
 }
 
 /**
- * Keeps the types of a definition while checking it.
+ * Checks the types of a definition and keeps them.
  *
- * **Example** (A loss of one's own)
+ * **Example** (A loss of your own)
  *
  * ```ts
  * import * as tf from "@tensorflow/tfjs-core"
@@ -50,7 +50,7 @@ export interface Component<Kind extends ComponentKind, Service, Options, E = nev
  * const component = Component.define({
  *   kind: "criterion",
  *   name: "constant",
- *   description: "The same loss whatever happens",
+ *   description: "The same loss for every batch",
  *   options: Options,
  *   layer: ({ factor }: typeof Options.Type) =>
  *     Layer.succeed(Criterion, { name: "constant", init: () => ({}), loss: () => tf.scalar(factor) })

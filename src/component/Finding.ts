@@ -1,6 +1,6 @@
 /**
- * What an examination before the work finds: mistakes that would end the run later, and what is allowed but probably not
- * meant. Components report findings of their own; `run/Preflight.ts` collects them all.
+ * What the examination before a run finds: mistakes that would end the run later, and values that are allowed but probably not
+ * intended. Components report findings of their own; `run/Preflight.ts` collects them all.
  */
 import * as Schema from "effect/Schema"
 
@@ -8,7 +8,7 @@ import * as Schema from "effect/Schema"
 export const Finding = Schema.Struct({
   /** `error`: the run would fail or mean nothing, so it is refused; `warning`: it runs. */
   severity: Schema.Literals(["error", "warning"]),
-  /** The key of the configuration to change, `supernetTraining.batchSize`; empty where it is about no key. */
+  /** The key of the configuration to change, `supernetTraining.batchSize`; empty if the finding is not about a key. */
   key: Schema.String,
   /** What is wrong, with the value found and what would be right. */
   message: Schema.String
@@ -17,7 +17,7 @@ export const Finding = Schema.Struct({
 export type Finding = typeof Finding.Type
 
 /**
- * A finding that refuses the run.
+ * A finding with which the run is refused.
  *
  * **Example** (An error and a warning)
  *
@@ -33,13 +33,13 @@ export type Finding = typeof Finding.Type
  */
 export const error = (key: string, message: string): Finding => ({ severity: "error", key, message })
 
-/** A finding that does not refuse the run. */
+/** A finding with which the run is allowed. */
 export const warning = (key: string, message: string): Finding => ({ severity: "warning", key, message })
 
 /** A finding as one line. */
 export const text = ({ key, message }: Finding): string => (key === "" ? message : `${key}: ${message}`)
 
-/** The errors among findings refuse the run; nothing was written. */
+/** The run is refused because of the errors among these findings; nothing was written. */
 export class PreflightError extends Schema.TaggedError<PreflightError>()("PreflightError", {
   findings: Schema.Array(Finding)
 }) {

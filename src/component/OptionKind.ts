@@ -1,15 +1,15 @@
 /**
- * When an option may change in the course of a run. Every option's Schema can say so with one of the annotations below;
- * an option without one is part of the run's identity.
+ * When an option may change in the course of a run. The Schema of an option states it with one of the annotations below; an
+ * option without one is part of the run's identity.
  *
  * | kind | meaning | on resume |
  * | --- | --- | --- |
  * | identity | decides the run's results | refused: another value is another run |
  * | place | where something is; what is read there has a digest of its own | may change |
- * | performance | speed, memory, when to save and when to stop, never a result | may change |
- * | later | identity of a phase that may not have begun | may change before that phase begins |
+ * | performance | speed, memory, when to save and when to stop; never a result | may change |
+ * | later | decides results of a phase that may not have begun | may change before that phase begins |
  *
- * **Example** (Options that say what they are)
+ * **Example** (Options and their kinds)
  *
  * ```ts
  * import * as Schema from "effect/Schema"
@@ -44,13 +44,13 @@ const annotate = (kind: OptionKind): Readonly<Record<string, OptionKind>> => ({ 
 
 const isIdentity: OptionKind = { kind: "identity" }
 
-/** Annotations of an option that decides results; only needed within a section that says something else. */
+/** Annotations of an option that decides results; only needed in a section with another annotation. */
 export const identity = annotate(isIdentity)
 
-/** Annotations of an option that is the path of a file or folder; null where it is optional. */
+/** Annotations of an option that is the path of a file or folder; null if it is optional and not given. */
 export const path = annotate({ kind: "place", isPath: true })
 
-/** Annotations of an option that says where something comes from and is no path: an address, whether to download. */
+/** Annotations of an option that says where something comes from and is not a path: an address, whether to download. */
 export const source = annotate({ kind: "place", isPath: false })
 
 /** Annotations of an option that changes speed and memory, but no result. */
@@ -68,12 +68,12 @@ const collect = (ast: SchemaAST.AST, at: string, inherited: OptionKind, into: Ma
   } else into.set(at, kind)
 }
 
-/** Kinds by the dotted path of their option. */
+/** Kinds of options by dotted path. */
 export type OptionKinds = ReadonlyMap<string, OptionKind>
 
 /**
- * The kinds of a struct's options. A nested struct's kind is that of its fields unless they say otherwise; `inherited` is
- * the kind of the struct itself.
+ * The kinds of a struct's options. A nested struct passes its kind to its fields unless they are annotated; `inherited` is the
+ * kind of the outer struct.
  */
 export const of = (ast: SchemaAST.AST, inherited: OptionKind = isIdentity): OptionKinds => {
   const into = new Map<string, OptionKind>()
@@ -82,9 +82,9 @@ export const of = (ast: SchemaAST.AST, inherited: OptionKind = isIdentity): Opti
 }
 
 /**
- * The kind of the value at a path, which may be inside an option's value (an element of a list, a key of a mapping).
+ * The kind of the value at a path, which may be a part of an option: an element of a list, a key of a mapping.
  *
- * **Example** (An element has its list's kind)
+ * **Example** (An element has the kind of its list)
  *
  * ```ts
  * import * as OptionKind from "./OptionKind.ts"

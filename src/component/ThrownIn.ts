@@ -1,19 +1,19 @@
 /**
- * Where in a user's own module an error was thrown, by its stack: for the message of a failure that no contract names. A
- * frame is the user's where it is neither osnas's, nor a package's, nor Node's.
+ * Where in a user's module an error was thrown, according to its stack, for the message of an unexpected failure. A frame
+ * belongs to the user if it is not in osnas, a package or Node.
  */
 import { join, sep } from "node:path"
 import { fileURLToPath } from "node:url"
 import { root } from "../Package.ts"
 
-/** Examples are copied and changed: what is thrown in them is the user's. */
+/** Examples are copied and changed: they belong to the user. */
 const examples = join(root, "examples") + sep
 
 const isOwn = (file: string): boolean =>
   (file.startsWith(root + sep) && !file.startsWith(examples)) || /[\\/]node_modules[\\/]/.test(file)
 
 /**
- * File and line of the innermost frame of an error's stack that is in a module of the user's; undefined where none is.
+ * File and line of the innermost frame in a user's module; undefined if no frame is in one.
  *
  * **Example** (A criterion that throws)
  *

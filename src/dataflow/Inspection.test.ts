@@ -91,6 +91,27 @@ describe("of images in memory", () => {
   })
 })
 
+describe("warnings", () => {
+  const warningsOf = async (train: ReadonlyArray<number>, test: ReadonlyArray<number>) => {
+    const flow = await inMemory(train, test)
+    return Inspection.warnings(flow, await Effect.runPromise(Inspection.duplicates(flow, flow.inventory!, silent)))
+  }
+
+  it("ask whether train and test are swapped if test has more images", async () => {
+    expect(await warningsOf([1, 2], [3, 4, 5])).toEqual([
+      "test has more images than train (3 and 2): are they swapped?"
+    ])
+    expect(await warningsOf([1, 2], [3, 4])).toEqual([])
+  })
+
+  it("ask whether train and test read the same files if all test images are in training", async () => {
+    expect(await warningsOf([1, 2, 3], [3, 1])).toEqual([
+      "all 2 test images are also in training: do train and test read the same files?"
+    ])
+    expect(await warningsOf([1, 2, 3], [3, 4])).toEqual([])
+  })
+})
+
 it("of a flow that has nothing but batches, classes and normalised pixels are counted from those", async () => {
   const flow = await inMemory([0, 255, 0, 255, 0], [51, 51])
   const { inventory: _, ...rest } = flow

@@ -6,6 +6,7 @@ import { createHash } from "node:crypto"
 import * as fs from "node:fs/promises"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Median from "../support/Median.ts"
 import { type BatchRequest, type DataflowShape, DatasetError, type Inventory, type Split } from "./Dataflow.ts"
 import * as DecodeImage from "./DecodeImage.ts"
 
@@ -91,11 +92,6 @@ export interface Sampled {
   readonly broken: ReadonlyArray<{ readonly file: string; readonly reason: string }>
 }
 
-const spanOf = (values: ReadonlyArray<number>): readonly [least: number, median: number, most: number] => {
-  const order = [...values].sort((a, b) => a - b)
-  return [order[0] ?? 0, order[order.length >> 1] ?? 0, order.at(-1) ?? 0]
-}
-
 /** Decodes a sample of the training and test images, shared out by their numbers. */
 export const sampled = Effect.fnUntraced(function* (
   flow: DataflowShape,
@@ -160,8 +156,8 @@ export const sampled = Effect.fnUntraced(function* (
     of: all,
     pixels: sums.figures(),
     sizes: sorted(sizes),
-    widths: spanOf(widths),
-    heights: spanOf(heights),
+    widths: Median.range(widths),
+    heights: Median.range(heights),
     formats: sorted(formats),
     broken: [...known, ...broken.filter(({ file }) => !names.has(file)).map(({ file, reason }) => ({ file, reason }))]
   }
@@ -252,6 +248,23 @@ export const duplicates = Effect.fnUntraced(function* (flow: DataflowShape, inve
   }
   return found("files", all.length - (alike.length - read.length))
 })
+
+/**
+ * Warnings about splits that look wrong: a test split larger than the training split, and test images that are all in training,
+ * too. `duplicates` are those of the same dataflow.
+ */
+export const warnings = (
+  flow: Pick<DataflowShape, "count">,
+  duplicates: Pick<Duplicates, "across"> | undefined
+): ReadonlyArray<string> => {
+  const [train, test] = [flow.count("train"), flow.count("test")]
+  const found: Array<string> = []
+  if (test > train) found.push(`test has more images than train (${test} and ${train}): are they swapped?`)
+  if (test > 0 && duplicates?.across === test) {
+    found.push(`all ${test} test images are also in training: do train and test read the same files?`)
+  }
+  return found
+}
 
 /** How fast training batches come. */
 export interface Speed {

@@ -104,12 +104,12 @@ const absent = (name: EngineName, reason: string): EngineReport => ({
   chosenByAuto: false
 })
 
-const report = (
-  name: EngineName,
-  options: EngineOptions,
-  packages: Tensorflow.PackageLoader | undefined
-): Effect.Effect<EngineReport> =>
-  Effect.gen(function* () {
+const report = Effect.fnUntraced(
+  function* (
+    name: EngineName,
+    options: EngineOptions,
+    packages: Tensorflow.PackageLoader | undefined
+  ): Effect.fn.Return<EngineReport, EngineError | EngineMemoryError, Scope.Scope> {
     const engine = yield* acquire(name, options, packages)
     const result = yield* Effect.try({
       try: selfTest,
@@ -128,10 +128,13 @@ const report = (
       selfTest: result,
       chosenByAuto: false
     }
-  }).pipe(
-    Effect.scoped,
-    Effect.catch((error) => Effect.succeed(absent(name, error._tag === "EngineError" ? error.reason : error.message)))
-  )
+  },
+  (body, name) =>
+    body.pipe(
+      Effect.scoped,
+      Effect.catch((error) => Effect.succeed(absent(name, error._tag === "EngineError" ? error.reason : error.message)))
+    )
+)
 
 /**
  * Tries every engine: whether it is available, version, mode, threads, and the result of a self-test. Optional packages are
@@ -148,14 +151,13 @@ const report = (
  * reports.find((report) => report.name === "cpu")?.selfTest?.passed // => true
  * ```
  */
-export const probe = (
+export const probe = Effect.fn("Engines.probe")(function* (
   options: EngineOptions = { mode: "strict", threads: 0 },
   packages?: Tensorflow.PackageLoader
-): Effect.Effect<ReadonlyArray<EngineReport>> =>
-  Effect.gen(function* () {
-    // The GPU package first: a process can load only one of the two, and `auto` prefers it.
-    const found = new Map<EngineName, EngineReport>()
-    for (const name of [...engineNames].reverse()) found.set(name, yield* report(name, options, packages))
-    const auto: EngineName = found.get("tensorflow-gpu")?.present === true ? "tensorflow-gpu" : "simd"
-    return engineNames.map((name) => ({ ...found.get(name)!, chosenByAuto: name === auto }))
-  })
+): Effect.fn.Return<ReadonlyArray<EngineReport>> {
+  // The GPU package first: a process can load only one of the two, and `auto` prefers it.
+  const found = new Map<EngineName, EngineReport>()
+  for (const name of [...engineNames].reverse()) found.set(name, yield* report(name, options, packages))
+  const auto: EngineName = found.get("tensorflow-gpu")?.present === true ? "tensorflow-gpu" : "simd"
+  return engineNames.map((name) => ({ ...found.get(name)!, chosenByAuto: name === auto }))
+})

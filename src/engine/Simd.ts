@@ -67,23 +67,22 @@ const started = (options: EngineOptions): Effect.Effect<SimdBackend, EngineError
  * Starts the engine for a scope. A second scope with the same mode and threads shares it; one with another mode or number of
  * threads fails while the first is open. Closing the last scope stops the threads and frees the memory.
  */
-export const acquire = (
+export const acquire = Effect.fn("Simd.acquire")(function* (
   options: EngineOptions
-): Effect.Effect<EngineShape, EngineError | EngineMemoryError, Scope.Scope> =>
-  Effect.gen(function* () {
-    registerGradients()
-    const backend = yield* started(options)
-    const { backendName } = yield* Effect.promise(() => import("./simd/Backend.ts"))
-    yield* currentBackend("simd", backendName)
-    return {
-      name: "simd",
-      version,
-      mode: options.mode,
-      threads: backend.runtime.threads,
-      portable: options.mode === "strict",
-      memory: () => {
-        const { inUseBytes, peakBytes } = backend.runtime.allocator.usage()
-        return { bytes: inUseBytes, peakBytes }
-      }
+): Effect.fn.Return<EngineShape, EngineError | EngineMemoryError, Scope.Scope> {
+  registerGradients()
+  const backend = yield* started(options)
+  const { backendName } = yield* Effect.promise(() => import("./simd/Backend.ts"))
+  yield* currentBackend("simd", backendName)
+  return {
+    name: "simd",
+    version,
+    mode: options.mode,
+    threads: backend.runtime.threads,
+    portable: options.mode === "strict",
+    memory: () => {
+      const { inUseBytes, peakBytes } = backend.runtime.allocator.usage()
+      return { bytes: inUseBytes, peakBytes }
     }
-  })
+  }
+})

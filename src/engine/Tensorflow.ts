@@ -118,75 +118,73 @@ export const installAdvice = (name: TensorflowName): string =>
   (name === "tensorflow-gpu" ? " (it needs an NVIDIA GPU with CUDA 11)" : "") +
   ", or choose the engine simd"
 
-const load = (name: TensorflowName, threads: number, loader: PackageLoader): Effect.Effect<TfjsNode, EngineError> =>
-  Effect.gen(function* () {
-    const fail = (why: string) => new EngineError({ engine: name, reason: why })
-    if (!isInstalled(name, loader)) return yield* Effect.fail(fail(installAdvice(name)))
-    if (loadedName !== undefined && loadedName !== name) {
-      return yield* Effect.fail(
-        fail(`${packages[loadedName]} is loaded in this process already, and the two exclude each other`)
+const load = Effect.fnUntraced(function* (name: TensorflowName, threads: number, loader: PackageLoader) {
+  const fail = (why: string) => new EngineError({ engine: name, reason: why })
+  if (!isInstalled(name, loader)) return yield* Effect.fail(fail(installAdvice(name)))
+  if (loadedName !== undefined && loadedName !== name) {
+    return yield* Effect.fail(
+      fail(`${packages[loadedName]} is loaded in this process already, and the two exclude each other`)
+    )
+  }
+  // Null if the current backend has been removed, as the embedded engine's is when its scope closes.
+  const previous: string | null | undefined = tf.getBackend()
+  const found = yield* Effect.tryPromise({
+    try: async () => {
+      restoreUtilFunctions()
+      // The package depends on this one too. If it has a copy of its own, the second one to load prints a line for every
+      // kernel: that has to be the copy loaded below.
+      await import("@tensorflow/tfjs-backend-cpu")
+      // TensorFlow reads these when it starts; it offers no other way.
+      if (threads > 0 && loadedName === undefined) {
+        process.env["TF_NUM_INTRAOP_THREADS"] = String(threads)
+        process.env["TF_NUM_INTEROP_THREADS"] = "1"
+      }
+      process.env["TF_CPP_MIN_LOG_LEVEL"] ??= "2"
+      const module = (await silently(() => loader.load(loader.resolve(packages[name])))) as TfjsNode & {
+        readonly default?: TfjsNode
+      }
+      return module.version === undefined && module.default !== undefined ? module.default : module
+    },
+    catch: (cause) => fail(loadAdvice(name, cause))
+    // The package registered tfjs's derivatives, even if it failed afterwards.
+  }).pipe(Effect.ensuring(Effect.sync(registerGradients)))
+  if (loadedName === undefined) supportPaddedPooling("tensorflow")
+  loadedName = name
+  // The package made its backend current: restore the previous one, unless it is gone.
+  if (previous && tf.getBackend() !== previous && tf.findBackendFactory(previous) !== null) {
+    yield* Effect.promise(() => tf.setBackend(previous))
+  }
+  if (tf.findBackendFactory("tensorflow") === null) {
+    return yield* Effect.fail(
+      fail(
+        `${packages[name]} uses another copy of @tensorflow/tfjs-core than ${tf.version_core}; \`npm dedupe\` joins them`
       )
-    }
-    // Null if the current backend has been removed, as the embedded engine's is when its scope closes.
-    const previous: string | null | undefined = tf.getBackend()
-    const found = yield* Effect.tryPromise({
-      try: async () => {
-        restoreUtilFunctions()
-        // The package depends on this one too. If it has a copy of its own, the second one to load prints a line for every
-        // kernel: that has to be the copy loaded below.
-        await import("@tensorflow/tfjs-backend-cpu")
-        // TensorFlow reads these when it starts; it offers no other way.
-        if (threads > 0 && loadedName === undefined) {
-          process.env["TF_NUM_INTRAOP_THREADS"] = String(threads)
-          process.env["TF_NUM_INTEROP_THREADS"] = "1"
-        }
-        process.env["TF_CPP_MIN_LOG_LEVEL"] ??= "2"
-        const module = (await silently(() => loader.load(loader.resolve(packages[name])))) as TfjsNode & {
-          readonly default?: TfjsNode
-        }
-        return module.version === undefined && module.default !== undefined ? module.default : module
-      },
-      catch: (cause) => fail(loadAdvice(name, cause))
-      // The package registered tfjs's derivatives, even if it failed afterwards.
-    }).pipe(Effect.ensuring(Effect.sync(registerGradients)))
-    if (loadedName === undefined) supportPaddedPooling("tensorflow")
-    loadedName = name
-    // The package made its backend current: restore the previous one, unless it is gone.
-    if (previous && tf.getBackend() !== previous && tf.findBackendFactory(previous) !== null) {
-      yield* Effect.promise(() => tf.setBackend(previous))
-    }
-    if (tf.findBackendFactory("tensorflow") === null) {
-      return yield* Effect.fail(
-        fail(
-          `${packages[name]} uses another copy of @tensorflow/tfjs-core than ${tf.version_core}; \`npm dedupe\` joins them`
-        )
-      )
-    }
-    return found
-  })
+    )
+  }
+  return found
+})
 
 /** Starts the engine for a scope; `tensorflow-gpu` fails unless TensorFlow really uses a GPU. */
-export const acquire = (
+export const acquire = Effect.fn("Tensorflow.acquire")(function* (
   name: TensorflowName,
   options: EngineOptions,
   loader: PackageLoader = installed
-): Effect.Effect<EngineShape, EngineError, Scope.Scope> =>
-  Effect.gen(function* () {
-    const found = yield* load(name, options.threads, loader)
-    yield* currentBackend(name, "tensorflow")
-    const backend = tf.backend() as unknown as { readonly isUsingGpuDevice?: boolean }
-    if (name === "tensorflow-gpu" && backend.isUsingGpuDevice !== true) {
-      return yield* Effect.fail(
-        new EngineError({ engine: name, reason: "the package loads, but TensorFlow finds no GPU it can use" })
-      )
-    }
-    const memory = yield* trackedMemory
-    return {
-      name,
-      version: found.version["tfjs-node"] ?? found.version["tfjs-core"] ?? "unknown",
-      mode: "relaxed",
-      threads: options.threads > 0 ? options.threads : require("node:os").availableParallelism(),
-      portable: false,
-      memory
-    }
-  })
+): Effect.fn.Return<EngineShape, EngineError, Scope.Scope> {
+  const found = yield* load(name, options.threads, loader)
+  yield* currentBackend(name, "tensorflow")
+  const backend = tf.backend() as unknown as { readonly isUsingGpuDevice?: boolean }
+  if (name === "tensorflow-gpu" && backend.isUsingGpuDevice !== true) {
+    return yield* Effect.fail(
+      new EngineError({ engine: name, reason: "the package loads, but TensorFlow finds no GPU it can use" })
+    )
+  }
+  const memory = yield* trackedMemory
+  return {
+    name,
+    version: found.version["tfjs-node"] ?? found.version["tfjs-core"] ?? "unknown",
+    mode: "relaxed",
+    threads: options.threads > 0 ? options.threads : require("node:os").availableParallelism(),
+    portable: false,
+    memory
+  }
+})

@@ -1,4 +1,4 @@
-/** Tables of numbers as CSV: a header, then one line for each key. */
+/** Tables of numbers as CSV: a header, then one line per key. */
 import * as Result from "effect/Result"
 import { TableError } from "./Table.ts"
 
@@ -7,14 +7,14 @@ export interface CsvOptions {
   /** Name of the table and of the file, for errors. */
   readonly table: string
   readonly file: string
-  /** The column that names a row; no two rows have the same. */
+  /** The column that names the row; its values are unique. */
   readonly key: string
-  /** The columns wanted, all of numbers. */
+  /** The columns to read, all of numbers. */
   readonly columns: ReadonlyArray<string>
 }
 
 /**
- * The wanted columns of every row by its key. Other columns are passed over.
+ * Reads the given columns of every row, by key. Other columns are ignored.
  *
  * **Example** (Two rows)
  *
@@ -44,7 +44,7 @@ export const parse = (
     if (cells.length !== header.length)
       return fail(`line ${index + 1}: ${cells.length} cells instead of ${header.length}`)
     const name = cells[at[0]!]!
-    if (out.has(name)) return fail(`line ${index + 1}: ${name} stands in the table twice`)
+    if (out.has(name)) return fail(`line ${index + 1}: duplicate ${key} ${name}`)
     const values: Array<number> = []
     for (const [i, column] of columns.entries()) {
       const cell = cells[at[i + 1]!]!

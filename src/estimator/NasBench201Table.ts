@@ -1,10 +1,10 @@
 /**
  * The results of NAS-Bench-201 (Dong and Yang 2020, "NAS-Bench-201: Extending the Scope of Reproducible Neural Architecture
- * Search"): 15,625 cells of six edges, on three data sets. Read from a CSV file that the user gives, with columns `ops` (one
- * digit an edge, 0<1, 0<2, 1<2, 0<3, 1<3, 2<3: 0 none, 1 skip, 2 conv 1x1, 3 conv 3x3, 4 average pooling 3x3),
+ * Search"): 15,625 cells of six edges, on three data sets. Read from a CSV file that you give, with columns `ops` (one
+ * digit per edge, 0<1, 0<2, 1<2, 0<3, 1<3, 2<3: 0 none, 1 skip, 2 conv 1x1, 3 conv 3x3, 4 average pooling 3x3),
  * `<set>_val_12ep` and `<set>_test_200ep` for set c10, c100 or in16, in percent.
  *
- * A search sees the validation accuracy after 12 epochs and is judged by the test accuracy after 200.
+ * A search gets the validation accuracy after 12 epochs as score and is judged by the test accuracy after 200.
  */
 import { hash } from "node:crypto"
 import * as Result from "effect/Result"
@@ -24,7 +24,7 @@ export type DataSet = typeof DataSet.Type
 const operations = ["none", "skip", "conv 1x1", "conv 3x3", "avg pool 3x3"]
 const edges = 6
 
-/** The space of the table: a digit for each edge of the cell. Its networks cannot be built here. */
+/** The space of the table: one digit per edge of the cell. Its networks cannot be built here. */
 export const space: SearchSpaceShape = TabularSpace.make({
   name,
   layers: Array.from({ length: edges }, () => operations)
@@ -33,7 +33,7 @@ export const space: SearchSpaceShape = TabularSpace.make({
 /**
  * Reads the table from the text of a file.
  *
- * **Example** (A file that is none)
+ * **Example** (A file that lacks a column)
  *
  * ```ts
  * import * as Result from "effect/Result"
@@ -52,7 +52,7 @@ export const parse = (text: string, file: string, dataSet: DataSet): Result.Resu
     for (const ops of rows.keys()) {
       if (!/^[0-4]{6}$/.test(ops)) {
         return yield* Result.fail(
-          new TableError({ table: name, file, reason: `ops ${ops}: ${edges} digits from 0 to 4 are expected` })
+          new TableError({ table: name, file, reason: `ops ${ops}: expected ${edges} digits from 0 to 4` })
         )
       }
     }
@@ -61,7 +61,7 @@ export const parse = (text: string, file: string, dataSet: DataSet): Result.Resu
         new TableError({
           table: name,
           file,
-          reason: `it has ${rows.size} architectures instead of ${operations.length ** edges}`
+          reason: `it has ${rows.size} architectures; expected ${operations.length ** edges}`
         })
       )
     }

@@ -1,6 +1,6 @@
 /**
  * The results of NAS-Bench-Macro (Su et al. 2021, "Prioritized Architecture Sampling with Monte-Carlo Tree Search", section
- * 5): every network of its space trained three times on CIFAR-10. Ships with the package (Apache-2.0, see
+ * 5): every network of its space trained three times on CIFAR-10. It ships with the package (Apache-2.0, see
  * `data/nas-bench-macro.NOTICE.txt`). Of the 6,561 genotypes 3,969 are different networks.
  */
 import { hash } from "node:crypto"
@@ -16,7 +16,7 @@ const name = "nas-bench-macro"
 const columns = ["test1", "test2", "test3"] as const
 const layers = 8
 
-/** The space the table is about, for the images and classes it was made with. */
+/** The space of the table, for the images and classes that it was made with. */
 export const space = (): SearchSpaceShape =>
   Result.getOrThrow(NasBenchMacro.make({}, { input: [32, 32, 3], head: { _tag: "Classifier", classes: 10 } }))
 
@@ -30,14 +30,14 @@ export const parse = (text: string, file: string): Result.Result<Table, TableErr
           new TableError({
             table: name,
             file,
-            reason: `${architecture} is no architecture: ${layers} digits from 0 to 2`
+            reason: `architecture ${architecture}: expected ${layers} digits from 0 to 2`
           })
         )
       }
     }
     if (rows.size !== 3 ** layers) {
       return yield* Result.fail(
-        new TableError({ table: name, file, reason: `it has ${rows.size} architectures instead of ${3 ** layers}` })
+        new TableError({ table: name, file, reason: `it has ${rows.size} architectures; expected ${3 ** layers}` })
       )
     }
     return {
@@ -57,7 +57,7 @@ export const parse = (text: string, file: string): Result.Result<Table, TableErr
 /**
  * Reads the table that ships.
  *
- * **Example** (The worst network there is)
+ * **Example** (Accuracy of an architecture)
  *
  * ```ts
  * import * as Result from "effect/Result"

@@ -1,4 +1,4 @@
-/** How architectures are scored: with a trained supernet, with a tabular benchmark, with anything that gives a number. */
+/** How architectures are scored: with a trained supernet, with a tabular benchmark, or in any way that gives a number. */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
@@ -7,7 +7,7 @@ import type { ParameterTree, Variables } from "../nn/ParameterTree.ts"
 import type { Genotype } from "../search-space/SearchSpace.ts"
 import type { Score } from "../search-strategy/SearchStrategy.ts"
 
-/** A candidate that could not be scored. */
+/** An architecture that could not be scored. */
 export class EstimationError extends Schema.TaggedError<EstimationError>()("EstimationError", {
   estimator: Schema.String,
   genotype: Schema.String,
@@ -20,43 +20,43 @@ export class EstimationError extends Schema.TaggedError<EstimationError>()("Esti
 
 /** A trained supernet. Its tensors belong to the caller: an estimator neither changes nor disposes them. */
 export interface TrainedSupernet {
-  /** SHA-256 (hex) of its checkpoint, which names the weights: two supernets of one digest are the same. */
+  /** SHA-256 (hex) of its checkpoint: two supernets with the same digest have the same weights. */
   readonly digest: string
   /** Parameters and running statistics of all paths. */
   readonly variables: Variables
-  /** The criterion's own weights; `{}` where it has none. */
+  /** The criterion's own weights; `{}` if it has none. */
   readonly criterion: ParameterTree
 }
 
-/** What scoring takes beside the architectures. */
+/** What scoring takes besides the architectures. */
 export interface ScoreOptions<E = never> {
   /** The run's trained supernet; undefined for an estimator that needs none. */
   readonly supernet?: TrainedSupernet | undefined
   /**
-   * Called with each score as soon as it is known, and the index of its architecture in the list; in any order. A run
-   * records the score here, so that a crash does not lose it. A failure ends the scoring with it.
+   * Called with each score as soon as it is known, with the index of its architecture in the list; in any order. A run
+   * records the score here, so that a crash does not lose it. If it fails, the scoring fails.
    */
   readonly onScore?: ((index: number, score: Score) => Effect.Effect<void, E>) | undefined
 }
 
-/** Scores a list of architectures; gives their scores in the order of the list. */
+/** Scores a list of architectures; the scores are in the order of the list. */
 export type ScoreArchitectures = <E = never>(
   architectures: ReadonlyArray<Genotype>,
   options?: ScoreOptions<E>
 ) => Effect.Effect<ReadonlyArray<Score>, EstimationError | E>
 
-/** The contract. */
+/** The contract of an estimator. */
 export interface PerformanceEstimatorShape {
   readonly name: string
-  /** Whether it scores with the run's trained supernet, which must be trained first. Default: it does. */
+  /** Whether it needs the run's trained supernet; default true. */
   readonly needsSupernet?: boolean | undefined
-  /** Mistakes in its options that follow from the data alone, for the examination before the first step. */
+  /** Findings about its options that follow from the data, for the examination before the first step. */
   readonly findings?: ReadonlyArray<Finding> | undefined
-  /** SHA-256 (hex) of data it scores by beside the run's own, as a table; a resumed run must find the same. */
+  /** SHA-256 (hex) of data of its own, such as a table; a resumed run must find the same. */
   readonly digest?: string | undefined
   /**
-   * Scores a generation: a list of architectures in, their scores out, in the order of the list. It may score several at
-   * once and in any order. Deterministic: the same architecture and supernet always score the same, in whatever list.
+   * Scores a generation. The scores are in the order of the list; it may compute several at once and in any order.
+   * Deterministic: an architecture and a supernet have the same score in every list.
    */
   readonly score: ScoreArchitectures
 }
@@ -89,7 +89,7 @@ export const oneByOne =
 /**
  * The performance estimator of a search.
  *
- * **Example** (One that knows a single architecture)
+ * **Example** (An estimator that knows a single architecture)
  *
  * ```ts
  * import * as Effect from "effect/Effect"

@@ -1,7 +1,7 @@
 /**
- * Search strategies on a tabular benchmark: what each of them finds with so many evaluations, over many seeds, beside the
- * exact expectation of random search without replacement. Every pair of a strategy and a number of evaluations is a search
- * of its own, with that number as its whole budget.
+ * Compares search strategies on a tabular benchmark: what each finds with a given number of evaluations, over many seeds, and
+ * the exact expectation of random search without replacement. Every pair of a strategy and a number of evaluations is a
+ * separate search with that number of evaluations.
  */
 import * as Option from "effect/Option"
 import type { FeasibleSet } from "../cost/FeasibleSet.ts"
@@ -10,7 +10,7 @@ import type { Genotype, SearchSpaceShape } from "../search-space/SearchSpace.ts"
 import type { Score, Scored, SearchStrategyShape } from "../search-strategy/SearchStrategy.ts"
 import type { Table } from "./Table.ts"
 
-/** A strategy to be compared: its name, and how it is set up for a number of evaluations. */
+/** A strategy to compare: its name, and how to make it for a number of evaluations. */
 export interface Contestant {
   readonly name: string
   readonly make: (space: SearchSpaceShape, feasible: FeasibleSet, evaluations: number) => SearchStrategyShape
@@ -19,39 +19,39 @@ export interface Contestant {
 /** What {@link compare} takes. */
 export interface CompareOptions {
   readonly table: Table
-  /** The architectures allowed: all of the space, or those under a budget. */
+  /** The allowed architectures: all of the space, or those within a budget. */
   readonly feasible: FeasibleSet
   readonly contestants: ReadonlyArray<Contestant>
   readonly evaluations: ReadonlyArray<number>
-  /** How many searches of each kind; search `s` has the key of seed `s`. */
+  /** Number of searches per pair; search `s` has the key of seed `s`. */
   readonly seeds: number
 }
 
-/** What a strategy found with so many evaluations. */
+/** What a strategy found with a number of evaluations. */
 export interface Comparison {
   readonly strategy: string
   readonly evaluations: number
-  /** Judged metric of the winners: mean, standard deviation, worst and best over the seeds. */
+  /** Judged metric of the found architectures: mean, standard deviation, worst and best over the seeds. */
   readonly mean: number
   readonly deviation: number
   readonly worst: number
   readonly best: number
-  /** How many of the seeds found an architecture as good as the best allowed. */
+  /** Number of seeds that found an architecture as good as the best allowed one. */
   readonly optimal: number
 }
 
-/** The whole comparison. */
+/** The result of a comparison. */
 export interface ComparisonTable {
   readonly table: string
-  /** Different architectures allowed. */
+  /** Number of different allowed architectures. */
   readonly architectures: number
-  /** The judged metric of the best of them by objective. */
+  /** The judged metric of the one with the best objective. */
   readonly optimum: number
   readonly seeds: number
   readonly rows: ReadonlyArray<Comparison>
   /**
-   * Exact expectation of random search without replacement, for every number of evaluations: over genotypes, and (`distinct`)
-   * over different architectures, where several genotypes may be one.
+   * Exact expectation of random search without replacement, for every number of evaluations: over genotypes (`mean`), and over
+   * different architectures (`distinct`), which several genotypes may encode.
    */
   readonly random: ReadonlyArray<{ readonly evaluations: number; readonly mean: number; readonly distinct: number }>
 }
@@ -62,7 +62,7 @@ const need = (table: Table, genotype: Genotype): Score => {
   return score
 }
 
-/** One search to its end: ask, look up, tell. */
+/** Runs one search to its end: `ask`, look up, `tell`. */
 export const search = (
   strategy: SearchStrategyShape,
   table: Table,
@@ -81,8 +81,7 @@ export const search = (
 }
 
 /**
- * Expectation of the value that comes with the lowest objective, among `draws` of the given results drawn without
- * replacement. Exact: the i-th best of N wins with probability C(N - i, n - 1) / C(N, n).
+ * Expected value of the result with the lowest objective among `draws` results, drawn without replacement. Exact: the i-th best of N wins with probability C(N - i, n - 1) / C(N, n).
  *
  * **Example** (The better of two out of three)
  *
@@ -103,7 +102,7 @@ export const expectedBest = (
   let mean = 0
   for (const [i, { value }] of sorted.entries()) {
     mean += probability * value
-    // i better ones were not drawn so far; that the next is not either.
+    // The i better results were not drawn; multiply by the probability that the next is not drawn either.
     probability *= Math.max(0, total - i - drawn) / Math.max(1, total - i - 1)
   }
   return mean
@@ -113,7 +112,7 @@ export const expectedBest = (
 const everyGenotype = (feasible: FeasibleSet): ReadonlyArray<Genotype> =>
   Array.from({ length: Number(feasible.count) }, (_, rank) => feasible.at(BigInt(rank)))
 
-/** The different architectures of a feasible set, each by its representative. */
+/** The different architectures of a feasible set, each as its canonical genotype. */
 export const distinct = (space: SearchSpaceShape, feasible: FeasibleSet): ReadonlyArray<Genotype> => [
   ...new Map(
     everyGenotype(feasible)

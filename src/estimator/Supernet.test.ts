@@ -1,9 +1,9 @@
+import { expect, it } from "@effect/vitest"
 import * as tf from "@tensorflow/tfjs-core"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import { expect, test } from "vitest"
 import { Criterion } from "../criterion/Criterion.ts"
 import * as CrossEntropy from "../criterion/CrossEntropy.ts"
 import { type Batch, Dataflow, type DataflowShape } from "../dataflow/Dataflow.ts"
@@ -32,7 +32,7 @@ const lossOf = (network: Network, variables: Variables, images: tf.Tensor4D): nu
   return rows.reduce((sum, row, i) => sum - Math.log(row[i % 3]!), 0) / rows.length
 }
 
-/** Random images whose mean tells the class. */
+/** Random images whose mean depends on the class. */
 const madeUp = (reads: Array<string>): DataflowShape => {
   const batch = (label: string, count: number): Batch => {
     const key = Key.derive(Key.make(3), label)
@@ -67,7 +67,7 @@ const withEstimator = <A, E>(
     }
   ) => Effect.Effect<A, E>,
   given?: object
-): Promise<A> => {
+) => {
   const reads: Array<string> = []
   const decoded = Schema.decodeUnknownSync(Supernet.Options)({
     recalibrationBatchSize: 6,
@@ -106,10 +106,10 @@ const withEstimator = <A, E>(
     disposeUnsafe(variables.params)
     disposeUnsafe(variables.stats)
     return result
-  }).pipe(Effect.provide(Engines.layer("cpu", { mode: "strict", threads: 1 })), Effect.runPromise)
+  }).pipe(Effect.provide(Engines.layer("cpu", { mode: "strict", threads: 1 })))
 }
 
-test("scores a path on statistics of its own, the same every time, and leaves no tensor behind", () =>
+it.effect("scores a path after recalibration, always the same, and leaks no tensor", () =>
   withEstimator({}, (score, { reads, variables }) =>
     Effect.gen(function* () {
       const genotype = [0, 1, 2, 6, 0, 1]
@@ -142,9 +142,10 @@ test("scores a path on statistics of its own, the same every time, and leaves no
       })
       expect(first.objective).toBeCloseTo(byHand, 5)
     })
-  ))
+  )
+)
 
-test("without recalibration the supernet's own statistics count", () =>
+it.effect("without recalibration, uses the running statistics of the supernet", () =>
   withEstimator({ recalibration: 0 }, (score, { variables }) =>
     Effect.gen(function* () {
       const genotype = [0, 0, 0, 0, 0, 0]
@@ -159,58 +160,67 @@ test("without recalibration the supernet's own statistics count", () =>
       )
       expect(metrics["loss"]).toBeCloseTo(loss, 4)
     })
-  ))
+  )
+)
 
-test("recalibration changes the score, more batches change it less", async () => {
-  const genotype = [1, 6, 1, 6, 1, 6]
-  const loss = (recalibration: number) =>
-    withEstimator({ recalibration }, (score) => Effect.map(score(genotype), ({ objective }) => objective))
-  const [none, two, four] = [await loss(0), await loss(2), await loss(4)]
-  expect(two).not.toBe(none)
-  expect(Math.abs(four - two)).toBeLessThan(Math.abs(two - none))
-})
+it.effect("recalibration changes the score, and more batches change it less", () =>
+  Effect.gen(function* () {
+    const genotype = [1, 6, 1, 6, 1, 6]
+    const loss = (recalibration: number) =>
+      withEstimator({ recalibration }, (score) => Effect.map(score(genotype), ({ objective }) => objective))
+    const [none, two, four] = [yield* loss(0), yield* loss(2), yield* loss(4)]
+    expect(two).not.toBe(none)
+    expect(Math.abs(four - two)).toBeLessThan(Math.abs(two - none))
+  })
+)
 
-test("fewer validation batches on request", () =>
+it.effect("scores on fewer validation batches on request", () =>
   withEstimator({ batches: 1 }, (score, { reads }) =>
     Effect.gen(function* () {
       yield* score([0, 0, 0, 0, 0, 0])
       expect(reads.filter((read) => read.startsWith("validation"))).toEqual(["validation 0"])
     })
-  ))
+  )
+)
 
-test("a candidate that cannot be scored is an EstimationError that says why", () =>
+it.effect("fails with the reason if an architecture cannot be scored", () =>
   withEstimator({ recalibrationBatchSize: 100 }, (score, { estimator }) =>
     Effect.gen(function* () {
       const without = yield* Effect.flip(estimator.score([[0, 0, 0, 0, 0, 0]]))
-      expect(without.reason).toBe("it is scored with a trained supernet, and none was given")
+      expect(without.reason).toBe("it needs a trained supernet, and none was given")
       const outside = yield* Effect.flip(score([9, 9]))
       expect(outside.message).toMatch(/^estimator supernet, architecture 9,9: /)
       const small = yield* Effect.flip(score([0, 0, 0, 0, 0, 0]))
-      expect(small.reason).toContain("24 training images hold no batch of 100")
+      expect(small.reason).toContain("24 training images do not fill a batch of 100")
     })
-  ))
-
-test("kept batches are copies, and no more are kept than allowed", async () => {
-  const reads: Array<string> = []
-  const request = { split: "validation", epoch: 0, step: 0, batchSize: 8, training: false } as const
-  const flow = Supernet.keeping(madeUp(reads), 8 * 144 * 4 + 8 * 4)
-  const first = await Effect.runPromise(flow.batch(request))
-  first.images.fill(0)
-  const second = await Effect.runPromise(flow.batch(request))
-  expect(second.images.some((x) => x !== 0)).toBe(true)
-  await Effect.runPromise(flow.batch({ ...request, step: 1 }))
-  await Effect.runPromise(flow.batch({ ...request, step: 1 }))
-  expect(reads).toEqual(["validation 0", "validation 1", "validation 1"])
-})
-
-test("names the training agent whose metric is not a number, or not there", async () => {
-  const reason = (given: object) =>
-    withEstimator({}, (score) => Effect.map(Effect.flip(score([0, 1, 2, 6, 0, 1])), ({ message }) => message), given)
-  expect(await reason({ loss: "0.5" })).toContain(
-    'the metric loss of the training agent classification must be a number, is "0.5"'
   )
-  expect(await reason({ top1: 1, other: 2 })).toContain(
-    "the training agent classification names loss as its objective, and its metrics are top1, other"
-  )
-  expect(await reason({ loss: Number.NaN })).toContain("its validation loss is NaN: the supernet has diverged")
-})
+)
+
+it.effect("kept batches are copied, and their size is limited", () =>
+  Effect.gen(function* () {
+    const reads: Array<string> = []
+    const request = { split: "validation", epoch: 0, step: 0, batchSize: 8, training: false } as const
+    const flow = Supernet.keeping(madeUp(reads), 8 * 144 * 4 + 8 * 4)
+    const first = yield* flow.batch(request)
+    first.images.fill(0)
+    const second = yield* flow.batch(request)
+    expect(second.images.some((x) => x !== 0)).toBe(true)
+    yield* flow.batch({ ...request, step: 1 })
+    yield* flow.batch({ ...request, step: 1 })
+    expect(reads).toEqual(["validation 0", "validation 1", "validation 1"])
+  })
+)
+
+it.effect("names the training agent whose objective is missing or not a number", () =>
+  Effect.gen(function* () {
+    const reason = (given: object) =>
+      withEstimator({}, (score) => Effect.map(Effect.flip(score([0, 1, 2, 6, 0, 1])), ({ message }) => message), given)
+    expect(yield* reason({ loss: "0.5" })).toContain(
+      'the metric loss of the training agent classification must be a number, got "0.5"'
+    )
+    expect(yield* reason({ top1: 1, other: 2 })).toContain(
+      "the objective of the training agent classification is loss, and its metrics are top1, other"
+    )
+    expect(yield* reason({ loss: Number.NaN })).toContain("its validation loss is NaN: the supernet has diverged")
+  })
+)

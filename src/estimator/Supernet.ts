@@ -1,9 +1,9 @@
 /**
- * Scores a candidate by the trained supernet: its path is evaluated on the validation split, after the statistics of its
- * batch normalisations were gathered anew on its own path. A supernet's running statistics mix all paths and say little
- * about one (Guo et al. 2020, "Single Path One-Shot", section 3.4); ranking by them is a known fault.
+ * Scores an architecture with the trained supernet: its path is evaluated on the validation split after recalibration. The
+ * supernet's running statistics mix all paths and say little about one (Guo et al. 2020, "Single Path One-Shot", section 3.4),
+ * so ranking with them is a known mistake.
  *
- * The objective is what the training agent ranks by: for classification the validation loss, with accuracy beside it.
+ * The objective is that of the training agent: for classification the validation loss; accuracy is one of the metrics.
  */
 import * as tf from "@tensorflow/tfjs-core"
 import * as Effect from "effect/Effect"
@@ -20,38 +20,38 @@ import { disposeUnsafe, type ParameterTree, type Variables } from "../nn/Paramet
 import { scoped } from "../nn/Scope.ts"
 import * as Key from "../random/Key.ts"
 import { RunKey } from "../random/RunKey.ts"
-import { apply } from "../search-space/Network.ts"
+import { apply, type Network } from "../search-space/Network.ts"
 import { type Genotype, SearchSpace } from "../search-space/SearchSpace.ts"
 import type { Score } from "../search-strategy/SearchStrategy.ts"
 import { NonNegativeInt, PositiveInt } from "../support/Numbers.ts"
-import { TrainingAgent } from "../training-agent/TrainingAgent.ts"
+import { TrainingAgent, type TrainingAgentShape } from "../training-agent/TrainingAgent.ts"
 import { EstimationError, oneByOne, PerformanceEstimator, type TrainedSupernet } from "./PerformanceEstimator.ts"
 
 /** Options of the estimator. */
 export const Options = Schema.Struct({
   recalibration: NonNegativeInt.annotate({
     description:
-      "Batches of the supernet's training images that gather batch-norm statistics for each candidate; 0: take the supernet's"
+      "Recalibration: batches of the supernet's training images to gather the batch statistics of each architecture; 0: use the supernet's running statistics"
   }).pipe(Schema.withDecodingDefaultKey(Effect.succeed(4))),
-  recalibrationBatchSize: PositiveInt.annotate({ description: "Images of such a batch" }).pipe(
+  recalibrationBatchSize: PositiveInt.annotate({ description: "Images per batch of the recalibration" }).pipe(
     Schema.withDecodingDefaultKey(Effect.succeed(128))
   ),
   batches: Schema.NullOr(PositiveInt)
-    .annotate({ description: "Validation batches a candidate is scored on; null: all of them" })
+    .annotate({ description: "Validation batches to score an architecture on; null: all" })
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed(null))),
-  batchSize: PositiveInt.annotate({ description: "Images of a validation batch" }).pipe(
+  batchSize: PositiveInt.annotate({ description: "Images per validation batch" }).pipe(
     Schema.withDecodingDefaultKey(Effect.succeed(250))
   )
 })
 /** Options of the estimator. */
 export type Options = typeof Options.Type
 
-/** Images are kept ready up to so many bytes for recalibration, and as many for validation. */
+/** Largest size of the images that are kept in memory for recalibration, and again for validation. */
 const keptBytes = 256 * 1024 * 1024
 
 /**
- * The same dataflow, with batches read once and kept up to `limit` bytes. Only for requests that repeat; whoever gets
- * a batch gets a copy.
+ * The same dataflow, with batches read once and kept in memory up to `limit` bytes. Only useful for requests that repeat.
+ * Returns copies of the batches.
  *
  * **Example** (A batch is read once)
  *
@@ -102,13 +102,13 @@ export const keeping = (dataflow: DataflowShape, limit: number = keptBytes): Dat
   }
 }
 
-/** The key and the reason where the data hold no batch for recalibration. */
+/** The key and the reason if the data do not fill a batch for recalibration. */
 const recalibrationFault = (source: DataflowShape, batchSize: number): readonly [key: string, message: string] => {
   const request = { split: "supernet", epoch: 0, step: 0, batchSize, training: true } as const
   const count = source.count("supernet")
   const reason =
     (count < batchSize ? undefined : source.refusal?.(request)) ??
-    `the supernet's ${count} training images hold no batch of ${batchSize} to gather batch-norm statistics; expected at most ${count}`
+    `the supernet's ${count} training images do not fill a batch of ${batchSize} for recalibration; expected at most ${count}`
   return ["estimator.recalibrationBatchSize", `got ${batchSize}: ${reason}`]
 }
 
@@ -119,120 +119,136 @@ const findingsOf = (options: Options, source: DataflowShape): ReadonlyArray<Find
   if (recalibration > 0 && available === 0) {
     found.push(Finding.error(...recalibrationFault(source, recalibrationBatchSize)))
   } else if (available < recalibration) {
-    const what = `got ${recalibration}, and the supernet's training images hold ${available} batches of ${recalibrationBatchSize}, all of which are used`
+    const what = `got ${recalibration}, and the supernet's training images fill ${available} batches of ${recalibrationBatchSize}; all are used`
     found.push(Finding.warning("estimator.recalibration", what))
   }
   const validation = source.steps("validation", batchSize, false)
   if (batches !== null && validation < batches) {
-    const what = `got ${batches}, and the validation split holds ${validation} batches of ${batchSize}, all of which are used`
+    const what = `got ${batches}, and the validation split has ${validation} batches of ${batchSize}; all are used`
     found.push(Finding.warning("estimator.batches", what))
   }
   return found
 }
 
-const make = (options: Options) =>
-  Effect.gen(function* () {
-    const space = yield* SearchSpace
-    const source = yield* Dataflow
-    const agent = yield* TrainingAgent
-    const criterion = yield* Criterion
-    const key = Key.derive(yield* RunKey, "estimator", "supernet")
-    // The kept tensors live on the run's engine, and must go before it does.
-    yield* Engine
-    const { batches, batchSize, recalibration, recalibrationBatchSize } = options
-    const dataflow = keeping(source)
-
-    const ready: Array<tf.Tensor4D> = []
-    yield* Effect.addFinalizer(() => Effect.sync(() => tf.dispose(ready)))
-    const recalibrationTensors = Effect.gen(function* () {
-      const available = source.steps("supernet", recalibrationBatchSize, true)
-      let bytes = 0
-      for (let step = ready.length; step < Math.min(recalibration, available); step += 1) {
-        const batch = yield* source.batch({
-          split: "supernet",
-          epoch: 0,
-          step,
-          batchSize: recalibrationBatchSize,
-          training: true
-        })
-        bytes += batch.images.byteLength
-        if (step > 0 && bytes > keptBytes) break
-        ready.push(tf.tensor4d(batch.images, [batch.size, ...source.image]))
-      }
-      return ready
-    })
-
-    const score = Effect.fn("SupernetEstimator.score")(function* (
-      genotype: Genotype,
-      supernet: TrainedSupernet | undefined
-    ) {
-      const fail = (reason: string) =>
-        new EstimationError({ estimator: "supernet", genotype: space.format(genotype), reason })
-      const valid = space.validate(genotype)
-      if (Result.isFailure(valid)) return yield* fail(valid.failure.reason)
-      if (supernet === undefined) return yield* fail("it is scored with a trained supernet, and none was given")
-      const network = space.network(genotype)
-      const { params, stats } = supernet.variables
-
-      const gathered: Array<ParameterTree> = []
-      const own = Effect.gen(function* () {
-        if (recalibration === 0) return stats
-        const images = yield* recalibrationTensors
-        if (images.length === 0) {
-          return yield* fail(recalibrationFault(source, recalibrationBatchSize).join(": "))
-        }
-        const variables: Variables = { params, stats }
-        const collected = []
-        for (const batch of images) {
-          const { statistics } = scoped(() => ({ statistics: apply(network, variables, batch, "train").statistics }))
-          collected.push(statistics)
-          yield* Effect.yieldNow
-        }
-        const fresh = recalibrated(collected)
-        for (const statistics of collected) {
-          for (const { mean, variance } of Object.values(statistics)) tf.dispose([mean, variance])
-        }
-        gathered.push(fresh)
-        return fresh
-      })
-      const evaluate = Effect.gen(function* () {
-        const variables: Variables = { params, stats: yield* own }
-        return yield* agent.evaluate({
-          infer: (images) => apply(network, variables, images, "eval").output as tf.Tensor2D,
-          criterion,
-          criterionParams: supernet.criterion,
-          dataflow,
-          split: "validation",
-          batchSize,
-          batches: batches ?? undefined,
-          key
-        })
-      })
-      const metrics = yield* evaluate.pipe(
-        Effect.catchTag("DatasetError", (error) => Effect.fail(fail(error.message))),
-        Effect.ensuring(Effect.sync(() => gathered.forEach(disposeUnsafe)))
-      )
-      const { direction, metric } = agent.objective
-      const value: unknown = metrics[metric]
-      if (typeof value !== "number") {
-        return yield* fail(
-          value === undefined
-            ? `the training agent ${agent.name} names ${metric} as its objective, and its metrics are ${Object.keys(metrics).join(", ") || "none"}`
-            : `the metric ${metric} of the training agent ${agent.name} must be a number, is ${JSON.stringify(value)}`
-        )
-      }
-      if (!Number.isFinite(value)) {
-        return yield* fail(
-          `its validation ${metric} is ${value}: the supernet has diverged, or the validation split is too small for this metric (for auc it needs two images of one person)`
-        )
-      }
-      const finite = Object.fromEntries(Object.entries(metrics).filter(([, one]) => Number.isFinite(one)))
-      return { objective: direction === "minimise" ? value : -value, metrics: finite } satisfies Score
-    })
-    return PerformanceEstimator.of({ name: "supernet", findings: findingsOf(options, source), score: oneByOne(score) })
+/** The recalibration's batches as tensors: read when first needed, and kept until the scope closes. */
+const recalibrationImages = Effect.fnUntraced(function* (
+  source: DataflowShape,
+  { recalibration, recalibrationBatchSize: batchSize }: Options
+) {
+  const ready: Array<tf.Tensor4D> = []
+  yield* Effect.addFinalizer(() => Effect.sync(() => tf.dispose(ready)))
+  return Effect.gen(function* () {
+    const available = source.steps("supernet", batchSize, true)
+    let bytes = 0
+    for (let step = ready.length; step < Math.min(recalibration, available); step += 1) {
+      const batch = yield* source.batch({ split: "supernet", epoch: 0, step, batchSize, training: true })
+      bytes += batch.images.byteLength
+      if (step > 0 && bytes > keptBytes) break
+      ready.push(tf.tensor4d(batch.images, [batch.size, ...source.image]))
+    }
+    return ready
   })
+})
 
-/** The estimator as a Layer, over the run's supernet. */
+/** Running statistics of a path, gathered from these images; the caller disposes of them. */
+const recalibrate = Effect.fnUntraced(function* (
+  network: Network,
+  variables: Variables,
+  images: ReadonlyArray<tf.Tensor4D>
+) {
+  const collected = []
+  for (const batch of images) {
+    const { statistics } = scoped(() => ({ statistics: apply(network, variables, batch, "train").statistics }))
+    collected.push(statistics)
+    yield* Effect.yieldNow
+  }
+  const gathered = recalibrated(collected)
+  for (const statistics of collected) {
+    for (const { mean, variance } of Object.values(statistics)) tf.dispose([mean, variance])
+  }
+  return gathered
+})
+
+/** The score of an evaluation's metrics, or why they do not have one. */
+const scoreOf = (
+  { name, objective }: TrainingAgentShape,
+  metrics: Readonly<Record<string, number>>
+): Result.Result<Score, string> => {
+  const { direction, metric } = objective
+  const value: unknown = metrics[metric]
+  if (value === undefined) {
+    const names = Object.keys(metrics).join(", ") || "none"
+    return Result.fail(`the objective of the training agent ${name} is ${metric}, and its metrics are ${names}`)
+  }
+  if (typeof value !== "number") {
+    return Result.fail(
+      `the metric ${metric} of the training agent ${name} must be a number, got ${JSON.stringify(value)}`
+    )
+  }
+  if (!Number.isFinite(value)) {
+    return Result.fail(
+      `its validation ${metric} is ${value}: the supernet has diverged, or the validation split is too small for this metric (for auc it needs two images of one person)`
+    )
+  }
+  const finite = Object.fromEntries(Object.entries(metrics).filter(([, one]) => Number.isFinite(one)))
+  return Result.succeed({ objective: direction === "minimise" ? value : -value, metrics: finite })
+}
+
+const make = Effect.fnUntraced(function* (options: Options) {
+  const space = yield* SearchSpace
+  const source = yield* Dataflow
+  const agent = yield* TrainingAgent
+  const criterion = yield* Criterion
+  const key = Key.derive(yield* RunKey, "estimator", "supernet")
+  // The kept tensors are on the run's engine: release them before it.
+  yield* Engine
+  const { batches, batchSize, recalibration, recalibrationBatchSize } = options
+  const dataflow = keeping(source)
+  const kept = yield* recalibrationImages(source, options)
+
+  const score = Effect.fn("SupernetEstimator.score")(function* (
+    genotype: Genotype,
+    supernet: TrainedSupernet | undefined
+  ) {
+    const fail = (reason: string) =>
+      new EstimationError({ estimator: "supernet", genotype: space.format(genotype), reason })
+    const valid = space.validate(genotype)
+    if (Result.isFailure(valid)) return yield* fail(valid.failure.reason)
+    if (supernet === undefined) return yield* fail("it needs a trained supernet, and none was given")
+    const network = space.network(genotype)
+    const { params } = supernet.variables
+
+    const gathered: Array<ParameterTree> = []
+    const evaluate = Effect.gen(function* () {
+      let { stats } = supernet.variables
+      if (recalibration > 0) {
+        const images = yield* kept
+        if (images.length === 0) return yield* fail(recalibrationFault(source, recalibrationBatchSize).join(": "))
+        stats = yield* recalibrate(network, supernet.variables, images)
+        gathered.push(stats)
+      }
+      const variables: Variables = { params, stats }
+      return yield* agent.evaluate({
+        infer: (images) => apply(network, variables, images, "eval").output as tf.Tensor2D,
+        criterion,
+        criterionParams: supernet.criterion,
+        dataflow,
+        split: "validation",
+        batchSize,
+        batches: batches ?? undefined,
+        key
+      })
+    })
+    const metrics = yield* evaluate.pipe(
+      Effect.catchTag("DatasetError", (error) => Effect.fail(fail(error.message))),
+      Effect.ensuring(Effect.sync(() => gathered.forEach(disposeUnsafe)))
+    )
+    return yield* Effect.mapError(Effect.fromResult(scoreOf(agent, metrics)), fail)
+  })
+  return PerformanceEstimator.of({ name: "supernet", findings: findingsOf(options, source), score: oneByOne(score) })
+})
+
+/** The estimator as a Layer. */
 export const layer = (options: Options) => Layer.effect(PerformanceEstimator, make(options))
 
 /**
@@ -254,7 +270,7 @@ export const layer = (options: Options) => Layer.effect(PerformanceEstimator, ma
 export const component = define({
   kind: "estimator",
   name: "supernet",
-  description: "Validation loss of the candidate's path in the trained supernet, on batch-norm statistics of its own",
+  description: "Validation loss of the architecture's path in the trained supernet, after recalibration",
   options: Options,
   layer
 })

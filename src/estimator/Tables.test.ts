@@ -1,9 +1,9 @@
 import { readFileSync } from "node:fs"
+import { expect, it, test } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
-import { expect, test } from "vitest"
 import * as EstimatorLaws from "../../property-tests/EstimatorLaws.ts"
 import * as RealData from "../../tools/RealData.ts"
 import * as FeasibleSet from "../cost/FeasibleSet.ts"
@@ -46,7 +46,7 @@ const contestants: ReadonlyArray<SearcherComparison.Contestant> = [
 ]
 
 test.skipIf(!RealData.has(macroFile, "Tables.test.ts, the published NAS-Bench-Macro"))(
-  "the table that ships is the published one, and our costs are its costs",
+  "the table that ships is the published one, and our costs are those of the table",
   () => {
     const published = JSON.parse(readFileSync(macroFile, "utf8")) as Readonly<
       Record<string, { readonly mean_acc: number; readonly flops: number; readonly params: number }>
@@ -62,7 +62,7 @@ test.skipIf(!RealData.has(macroFile, "Tables.test.ts, the published NAS-Bench-Ma
   }
 )
 
-test("architectures of one canonical form have one result", () => {
+test("genotypes of the same architecture have the same result", () => {
   const all = within(1e12)
   for (let rank = 0n; rank < all.count; rank += 1n) {
     const genotype = all.at(rank)
@@ -108,7 +108,7 @@ test(
       rows.find((row) => row.strategy === strategy && row.evaluations === evaluations)!.mean
     expect(mean("evolution", 50)).toBeGreaterThanOrEqual(92.85)
     expect(mean("evolution", 100)).toBeGreaterThanOrEqual(93.05)
-    // Ours draws genotypes and leaves out what it had: it lies between the two expectations, up to the error of 100 seeds.
+    // Our search draws genotypes and skips known architectures: it is between the two expectations, up to the error of 100 seeds.
     for (const [i, evaluations] of [50, 100].entries()) {
       expect(mean("random", evaluations)).toBeGreaterThan(random[i]!.mean - 0.03)
       expect(mean("random", evaluations)).toBeLessThan(random[i]!.distinct + 0.03)
@@ -147,7 +147,7 @@ test.skipIf(!RealData.has(cellsFile, "Tables.test.ts, NAS-Bench-201"))(
   }
 )
 
-test("a search on the table ends with the best of what it scored", () => {
+test("a search on the table ends with the best architecture that it scored", () => {
   const strategy = contestants[1]!.make(table.space, within(50e6), 30)
   const found = Option.getOrThrow(SearcherComparison.search(strategy, table, within(50e6), Key.make(4)))
   expect(found.cost).toBeLessThanOrEqual(50e6)
@@ -171,39 +171,38 @@ test.each([
   ["ops,c10_val_12ep\n", "line 1: no column c10_test_200ep"],
   [`${csv}000000,1\n`, "line 2: 2 cells instead of 3"],
   [`${csv}000000,1,x\n`, 'line 2: c10_test_200ep is "x", not a number'],
-  [`${csv}000000,1,2\n000000,1,2\n`, "line 3: 000000 stands in the table twice"],
-  [`${csv}00000,1,2\n`, "ops 00000: 6 digits from 0 to 4"],
-  [`${csv}000000,1,2\n`, "it has 1 architectures instead of 15625"]
+  [`${csv}000000,1,2\n000000,1,2\n`, "line 3: duplicate ops 000000"],
+  [`${csv}00000,1,2\n`, "ops 00000: expected 6 digits from 0 to 4"],
+  [`${csv}000000,1,2\n`, "it has 1 architectures; expected 15625"]
 ])("a broken table is refused: %j", (text, reason) => {
   const refused = NasBench201Table.parse(text, "cells.csv", "c10")
   expect(Result.isFailure(refused) && refused.failure.message).toContain(`table nas-bench-201: cells.csv: ${reason}`)
 })
 
-test("the estimator looks up, and says what it has not", async () => {
-  const scoreOf = (genotype: ReadonlyArray<number>, options: Partial<Tabular.Options> = {}, space = table.space) =>
-    Effect.gen(function* () {
-      const { score } = yield* PerformanceEstimator
-      const [one] = yield* score([genotype])
-      return one as Score
-    }).pipe(
-      Effect.provide(
-        Tabular.layer({ table: "nas-bench-macro", file: null, dataSet: "c10", ...options }).pipe(
-          Layer.provide(Layer.succeed(SearchSpace, space))
+it.effect("the estimator looks up scores, and names what is missing", () =>
+  Effect.gen(function* () {
+    const scoreOf = (genotype: ReadonlyArray<number>, options: Partial<Tabular.Options> = {}, space = table.space) =>
+      Effect.gen(function* () {
+        const { score } = yield* PerformanceEstimator
+        const [one] = yield* score([genotype])
+        return one as Score
+      }).pipe(
+        Effect.provide(
+          Tabular.layer({ table: "nas-bench-macro", file: null, dataSet: "c10", ...options }).pipe(
+            Layer.provide(Layer.succeed(SearchSpace, space))
+          )
         )
-      ),
-      Effect.result,
-      Effect.runPromise
+      )
+    expect((yield* scoreOf([2, 2, 2, 1, 2, 2, 0, 2])).metrics["test"]).toBeCloseTo(93.1267, 4)
+    const message = (...args: Parameters<typeof scoreOf>) =>
+      Effect.map(Effect.flip(scoreOf(...args)), (error) => error.message)
+    expect(yield* message([9])).toBe(
+      "estimator tabular, architecture 9: table nas-bench-macro has no such architecture"
     )
-  const found = await scoreOf([2, 2, 2, 1, 2, 2, 0, 2])
-  expect(Result.getOrThrow(found).metrics["test"]).toBeCloseTo(93.1267, 4)
-  const message = async (...args: Parameters<typeof scoreOf>) => {
-    const refused = await scoreOf(...args)
-    return Result.isFailure(refused) ? refused.failure.message : "no failure"
-  }
-  expect(await message([9])).toBe("estimator tabular, architecture 9: table nas-bench-macro has no such architecture")
-  expect(await message([0], { table: "nas-bench-201" })).toContain("give the CSV file by the option file")
-  expect(await message([0], { file: "no-such.csv" })).toContain("no-such.csv")
-  expect(await message([0], {}, NasBench201Table.space)).toContain(
-    "it is about search space nas-bench-macro, and the run's is nas-bench-201"
-  )
-})
+    expect(yield* message([0], { table: "nas-bench-201" })).toContain("give its CSV file with the option `file`")
+    expect(yield* message([0], { file: "no-such.csv" })).toContain("no-such.csv")
+    expect(yield* message([0], {}, NasBench201Table.space)).toContain(
+      "it is for search space nas-bench-macro; the search space of the run is nas-bench-201"
+    )
+  })
+)

@@ -1,4 +1,4 @@
-/** Scores candidates by a tabular benchmark: a search in seconds, with no training at all. */
+/** Scores architectures with a tabular benchmark: a search in seconds, without training. */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
@@ -17,14 +17,14 @@ import {
 } from "./PerformanceEstimator.ts"
 import { type Table, TableError } from "./Table.ts"
 
-/** The tables that can be read. */
+/** Names of the tables. */
 export const TableName = Schema.Literals(["nas-bench-macro", "nas-bench-201"])
-/** The tables that can be read. */
+/** Name of a table. */
 export type TableName = typeof TableName.Type
 
 /** Options of the estimator. */
 export const Options = Schema.Struct({
-  table: TableName.annotate({ description: "nas-bench-macro ships; nas-bench-201 is read from a file of yours" }).pipe(
+  table: TableName.annotate({ description: "nas-bench-macro ships; nas-bench-201 is read from your file" }).pipe(
     Schema.withDecodingDefaultKey(Effect.succeed("nas-bench-macro" as const))
   ),
   file: Schema.NullOr(Schema.String)
@@ -37,13 +37,13 @@ export const Options = Schema.Struct({
 /** Options of the estimator. */
 export type Options = typeof Options.Type
 
-/** Reads a table: the one that ships, or a file. */
+/** Reads the table that ships, or a file. */
 export const load = (options: Options): Result.Result<Table, TableError> => {
   const { dataSet, file, table } = options
   if (file === null) {
     return table === "nas-bench-macro"
       ? NasBenchMacroTable.load()
-      : Result.fail(new TableError({ table, file: "(none)", reason: "give the CSV file by the option file" }))
+      : Result.fail(new TableError({ table, file: "(none)", reason: "give its CSV file with the option `file`" }))
   }
   return Result.gen(function* () {
     const text = yield* Result.mapError(
@@ -75,7 +75,7 @@ export const make = (table: Table): PerformanceEstimatorShape => ({
   })
 })
 
-/** The estimator as a Layer; the run's search space must be the table's. */
+/** The estimator as a Layer; the run's search space must be that of the table. */
 export const layer = (options: Options): Layer.Layer<PerformanceEstimator, TableError, SearchSpace> =>
   Layer.effect(
     PerformanceEstimator,
@@ -86,7 +86,7 @@ export const layer = (options: Options): Layer.Layer<PerformanceEstimator, Table
         return yield* new TableError({
           table: table.name,
           file: options.file ?? "(shipped)",
-          reason: `it is about search space ${table.space.name}, and the run's is ${space.name}`
+          reason: `it is for search space ${table.space.name}; the search space of the run is ${space.name}`
         })
       }
       return PerformanceEstimator.of(make(table))
@@ -96,7 +96,7 @@ export const layer = (options: Options): Layer.Layer<PerformanceEstimator, Table
 /**
  * `name: tabular`.
  *
- * **Example** (A look into the table that ships)
+ * **Example** (Reading the table that ships)
  *
  * ```ts
  * import * as Effect from "effect/Effect"
@@ -120,7 +120,7 @@ export const layer = (options: Options): Layer.Layer<PerformanceEstimator, Table
 export const component = define({
   kind: "estimator",
   name: "tabular",
-  description: "Looks candidates up in a benchmark's table: NAS-Bench-Macro, or NAS-Bench-201 from a file",
+  description: "Looks up scores in a published table: NAS-Bench-Macro, or NAS-Bench-201 from a file",
   options: Options,
   layer
 })

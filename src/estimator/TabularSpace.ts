@@ -1,12 +1,12 @@
 /**
- * A search space that is nothing but its digits: architectures whose results stand in a table and are never built. For
- * comparing search strategies on a tabular benchmark, and for tests of them.
+ * A search space without blocks: its architectures are digits whose results are in a table, and are never built. For comparing
+ * and testing search strategies on a tabular benchmark.
  */
 import * as Result from "effect/Result"
 import * as LayerOptions from "../cost/LayerOptions.ts"
 import { type Genotype, GenotypeError, type SearchSpaceShape, type SuperLayer } from "../search-space/SearchSpace.ts"
 
-/** A layer: the names of its options, or a composed one by the selections it allows and the names of each digit's choices. */
+/** A layer: the names of its options, or, for a layer of several digits, the choices of each and the allowed selections. */
 export type TabularLayer =
   | ReadonlyArray<string>
   | {
@@ -14,18 +14,18 @@ export type TabularLayer =
       readonly selections: ReadonlyArray<ReadonlyArray<number>>
     }
 
-/** What {@link make} makes a space of. */
+/** What {@link make} takes. */
 export interface TabularSpaceOptions {
   readonly name: string
   readonly layers: ReadonlyArray<TabularLayer>
-  /** Which genotypes are the same architecture; the identity unless told. */
+  /** The canonical genotype of an architecture that several encode; default: every genotype is its own. */
   readonly canonical?: ((genotype: Genotype) => Genotype) | undefined
 }
 
 const isComposed = (layer: TabularLayer): layer is Exclude<TabularLayer, ReadonlyArray<string>> => !Array.isArray(layer)
 
 /**
- * The space. Asking it for a network, or for the block of an option, throws.
+ * Makes the space. Its networks, and the blocks of its options, throw an error.
  *
  * **Example** (Two layers)
  *
@@ -73,7 +73,9 @@ export const make = (options: TabularSpaceOptions): SearchSpaceShape => {
     parse: (text) =>
       /^\d+(,\d+)*$/.test(text)
         ? validate(text.split(",").map(Number))
-        : Result.fail(new GenotypeError({ space: name, genotype: text, reason: "not digits between commas" })),
+        : Result.fail(
+            new GenotypeError({ space: name, genotype: text, reason: "expected digits separated by commas" })
+          ),
     canonical: options.canonical ?? ((genotype) => genotype),
     network: noNetwork,
     get supernet() {

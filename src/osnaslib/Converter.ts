@@ -1,17 +1,17 @@
-/** A configuration of OSNASLib as one of ours, with notes on what has no equivalent or differs. */
+/** Converts configurations of OSNASLib, with notes on keys without an equivalent and on differences. */
 import { differences, keys } from "./Keys.ts"
 import { asNumber, isMapping, type KeyRow, type Mapping, type Old, type Purpose, type Reading } from "./Readings.ts"
 
 const byKey: ReadonlyMap<string, KeyRow> = new Map(keys.map((row) => [row.key, row]))
 
-/** Something to know about a converted configuration. */
+/** A note on a converted configuration. */
 export interface Note {
   readonly kind: "nothing here" | "remark" | "unknown" | "conflict" | "different default"
   readonly key: string
   readonly text: string
 }
 
-/** A converted configuration and what is to be said about it. */
+/** A converted configuration with notes. */
 export interface Conversion {
   readonly config: Mapping
   readonly notes: ReadonlyArray<Note>
@@ -47,7 +47,7 @@ const place = (into: Record<string, unknown>, path: string, value: unknown): voi
   into[head] = next
 }
 
-/** Every key of two levels, and those that are not. */
+/** All values by key: `section.key`, or `key` at the top level. */
 const leaves = (config: Mapping): ReadonlyArray<readonly [key: string, value: unknown]> =>
   Object.entries(config).flatMap(
     ([section, value]): ReadonlyArray<readonly [string, unknown]> =>
@@ -60,7 +60,7 @@ const leaves = (config: Mapping): ReadonlyArray<readonly [key: string, value: un
 
 const isGiven = (value: unknown): boolean => value !== null && value !== undefined && value !== ""
 
-/** What a file is for, by its main agent. */
+/** Whether a file is for a search or an evaluation, by its main agent. */
 export const purposeOf = (config: Mapping): Purpose => {
   const agent = isMapping(config["agent"]) ? config["agent"]["main_agent"] : undefined
   return /Evaluate/.test(String(agent)) ? "evaluate" : "search"
@@ -70,8 +70,8 @@ export const purposeOf = (config: Mapping): Purpose => {
 export const isOsnaslib = (config: Mapping): boolean =>
   isMapping(config["agent"]) && typeof config["agent"]["main_agent"] === "string"
 
-/** The text that stands for an architecture that was not given; a run refuses it. */
-export const architectureMissing = "to be filled in: its digits, like 2,0,6"
+/** Placeholder for a missing architecture; a run refuses it. */
+export const architectureMissing = "fill in the digits, like 2,0,6"
 
 interface Read {
   readonly values: ReadonlyMap<string, unknown>
@@ -90,7 +90,7 @@ const readFile = (config: Mapping): Read => {
   }
   const values = new Map<string, unknown>()
   const notes: Array<Note> = []
-  // In the order of the table, whatever the file's: what follows from several keys is then the same.
+  // In the order of the table, not of the file, so that values that depend on several keys are always the same.
   for (const { about, here, key, read } of keys) {
     const value = get(key)
     if (value === undefined) continue
@@ -105,23 +105,23 @@ const readFile = (config: Mapping): Read => {
   }
   for (const [key, value] of given) {
     if (!byKey.has(key) && isGiven(value))
-      notes.push({ kind: "unknown", key, text: "OSNASLib itself does not know it" })
+      notes.push({ kind: "unknown", key, text: "OSNASLib does not know this key either" })
   }
   return { values, notes }
 }
 
-/** What comes beside the old file. */
+/** What a conversion needs besides the old file. */
 export interface ConvertOptions {
   /** Name of the run. */
   readonly name: string
-  /** OSNASLib's other file, for evaluation: its training becomes the retraining. */
+  /** OSNASLib's file for the evaluation: its training becomes the retraining. */
   readonly evaluate?: Mapping | undefined
-  /** Digits of the architecture that an evaluation begins with. */
+  /** Digits of the architecture to evaluate. */
   readonly architecture?: string | undefined
 }
 
 /**
- * A configuration of OSNASLib as one of ours.
+ * Converts a configuration of OSNASLib.
  *
  * **Example** (A budget)
  * ```ts
@@ -141,7 +141,7 @@ export const convert = (old: Mapping, options: ConvertOptions): Conversion => {
       const known = values.get(path)
       if (path.startsWith("retraining.") || known === undefined) values.set(path, value)
       else if (JSON.stringify(known) !== JSON.stringify(value)) {
-        const text = `${JSON.stringify(value)} in the file for evaluation; ${JSON.stringify(known)} of the search is kept`
+        const text = `${JSON.stringify(value)} in the file for evaluation; kept ${JSON.stringify(known)} of the search`
         notes.push({ kind: "conflict", key: path, text })
       }
     }
@@ -150,7 +150,7 @@ export const convert = (old: Mapping, options: ConvertOptions): Conversion => {
     notes.push(...second.notes.filter(({ key, text }) => key !== obsolete && !seen.has(`${key} ${text}`)))
     values.delete("stopAfter")
   } else if (purpose === "search") {
-    const text = "as the supernet's training; OSNASLib has a file of its own for it: give it with --evaluate"
+    const text = "copied from supernet training; OSNASLib has a separate file for it: add it with --evaluate"
     notes.push({ kind: "remark", key: "retraining", text })
   }
   if (purpose === "evaluate") {
@@ -160,10 +160,10 @@ export const convert = (old: Mapping, options: ConvertOptions): Conversion => {
     notes.push({
       kind: "remark",
       key: "budget",
-      text: "evaluation has none; it must be named, and no architecture is above 1e12"
+      text: "an evaluation has no budget, but the key is required; no architecture is above 1e12"
     })
   }
-  // What has no default here, and may be missing there.
+  // Keys without a default here that OSNASLib's file may lack.
   for (const [path, value] of [
     ["budget.max", 1e12],
     ["supernetTraining.epochs", 1],
@@ -171,7 +171,7 @@ export const convert = (old: Mapping, options: ConvertOptions): Conversion => {
   ] as const) {
     if (values.has(path)) continue
     values.set(path, value)
-    notes.push({ kind: "remark", key: path, text: `the old file does not say it; ${value} stands here` })
+    notes.push({ kind: "remark", key: path, text: `missing in the old file; set to ${value}` })
   }
 
   const config: Record<string, unknown> = { name: options.name }

@@ -1,6 +1,6 @@
 /**
- * Configurations of OSNASLib, key by key: what each is called here, or why nothing here corresponds. One table is both
- * what `osnas import-config` goes by and what the documentation shows, so the two cannot disagree.
+ * The keys of OSNASLib's configurations: their equivalents here, or why there is none. `osnas import-config` and the
+ * documentation use the same table, so they cannot disagree.
  */
 import { imageNetSide } from "../search-space/MacroSpace.ts"
 import {
@@ -20,12 +20,12 @@ import {
   training
 } from "./Readings.ts"
 
-/** All keys that OSNASLib's code or configurations know, in the order of its files. */
+/** All keys in OSNASLib's code or configurations, in the order of its files. */
 export const keys: ReadonlyArray<KeyRow> = [
   {
     key: "agent.main_agent",
     here: ["trainingAgent.name", "stopAfter", "start.architecture"],
-    about: "the task; the search agents end after the search, the evaluate agents begin with an architecture",
+    about: "the task; search agents end after the search, evaluate agents begin with an architecture",
     names: {
       CFSearchAgent: "classification",
       CFEvaluateAgent: "classification",
@@ -40,7 +40,7 @@ export const keys: ReadonlyArray<KeyRow> = [
           : undefined
       if (task === undefined)
         return {
-          say: `${JSON.stringify(value)} is an agent of yours; osnas generate training-agent makes its counterpart`
+          say: `${JSON.stringify(value)} is an agent of your own; generate its counterpart with osnas generate training-agent`
         }
       return {
         set: [["trainingAgent.name", task], ...(purpose === "search" ? ([["stopAfter", "searching"]] as const) : [])]
@@ -59,7 +59,7 @@ export const keys: ReadonlyArray<KeyRow> = [
     "agent.search_strategy_agent",
     "searchStrategy.name",
     searchers,
-    "who looks for the architecture; what OSNASLib has in its code is written out",
+    "the search strategy; constants of OSNASLib's code are written out",
     ["mutation", "learn", "warmupEpochs", "batchSize", "cost.form"].map((name) => `searchStrategy.${name}`),
     (value, old) =>
       value === "EvolutionSearcher"
@@ -88,7 +88,7 @@ export const keys: ReadonlyArray<KeyRow> = [
       MobileFaceNet: "mobilefacenet",
       SGNAS: "sgnas"
     },
-    "the candidate networks; OSNASLib has the same strides for every size of image, kept by `searchSpace.strides`",
+    "the search space; OSNASLib has the same strides for every image size, kept by `searchSpace.strides`",
     ["searchSpace.strides"],
     (value, old) => {
       const strides = value === "MobileFaceNet" ? "large" : "small"
@@ -131,7 +131,7 @@ export const keys: ReadonlyArray<KeyRow> = [
     key: "agent.hc_criterion_agent",
     here: ["searchStrategy.cost.form"],
     about:
-      "`MSELoss`: the squared distance of the cost from the target, which is `squared` here; the generator has no other",
+      "`MSELoss`: the squared distance of the cost from the target, which is `squared` here; the generator has no other form",
     read: (value, old) =>
       value !== "MSELoss"
         ? { say: `${JSON.stringify(value)}: the cost terms here are those of searchStrategy.cost.form` }
@@ -143,25 +143,25 @@ export const keys: ReadonlyArray<KeyRow> = [
   {
     key: "search_utility.directly_search",
     here: ["start.supernet"],
-    about: "true: no training of the supernet; its weights come from the file of `experiment_path.resume_path`",
+    about: "true: the supernet is not trained; its weights are those of `experiment_path.resume_path`",
     read: () => ({})
   },
   {
     key: "search_utility.random_iteration",
     here: ["searchStrategy.evaluations"],
-    about: "architectures that a random search scores",
+    about: "number of architectures that a random search scores",
     read: onlyFor("RandomSearcher", "RandomSearcher", (value) => [["searchStrategy.evaluations", Math.max(1, value)]])
   },
   {
     key: "search_utility.generation_num",
     here: ["searchStrategy.evaluations"],
     about:
-      "generations of the evolution; here all its candidates are counted: population + generations × (population − parents)",
+      "generations of the evolution; here the number of all architectures: population + generations × (population − parents)",
     read: (value, old) =>
       old.searcher === "EvolutionSearcher" && asNumber(value) === 0
         ? {
             set: [["searchStrategy.evaluations", evolutionSize(old)]],
-            say: "0 generations: the best of a random population, and no evolution at all; more searchStrategy.evaluations make it one"
+            say: "0 generations: the best of a random population, without evolution; increase searchStrategy.evaluations to evolve it"
           }
         : onlyFor("EvolutionSearcher", "EvolutionSearcher", () => [["searchStrategy.evaluations", evolutionSize(old)]])(
             value,
@@ -171,7 +171,7 @@ export const keys: ReadonlyArray<KeyRow> = [
   {
     key: "search_utility.population_num",
     here: ["searchStrategy.initial", "searchStrategy.offspring"],
-    about: "the first generation; later ones have as many less the parents",
+    about: "size of the first generation; later ones have that number less the parents",
     read: onlyFor("EvolutionSearcher", "EvolutionSearcher", (value, old) => [
       ["searchStrategy.initial", value],
       ["searchStrategy.offspring", Math.max(1, value - (old.number("search_utility.parent_num") ?? 10))]
@@ -180,19 +180,19 @@ export const keys: ReadonlyArray<KeyRow> = [
   {
     key: "search_utility.parent_num",
     here: ["searchStrategy.parents"],
-    about: "how many of the best become parents",
+    about: "number of the best that become parents",
     read: onlyFor("EvolutionSearcher", "EvolutionSearcher", (value) => [["searchStrategy.parents", value]])
   },
   named(
     "search_utility.info_metric",
     "budget.metric",
     { flops: "flops", param: "params", latency: "latency" },
-    "what is budgeted; FLOPs are multiply-accumulates in both",
+    "the cost under the budget; FLOPs are multiply-accumulates in both",
     [],
     (value) =>
       value === "latency"
         ? {
-            say: "latency is measured anew, on this machine and engine, in milliseconds (there: seconds of one cold forward pass)"
+            say: "latency is measured again, on this machine and engine, in milliseconds (OSNASLib: seconds of one cold forward pass)"
           }
         : {}
   ),
@@ -200,10 +200,10 @@ export const keys: ReadonlyArray<KeyRow> = [
     key: "search_utility.target_hc",
     here: ["budget.max", "budget.min"],
     about:
-      "the budget: millions of FLOPs there, single ones here (`300e6`); evolution there also asks for no less than the target less 20 units",
+      "the budget: in millions of FLOPs there, in FLOPs here (`300e6`); evolution there also requires at least the target less 20 units",
     read: (value, old) => {
       const target = asNumber(value)
-      if (target === undefined) return { say: `${JSON.stringify(value)} is no number` }
+      if (target === undefined) return { say: `${JSON.stringify(value)} is not a number` }
       const least = old.searcher === "EvolutionSearcher" ? Math.max(0, target - 20) : 0
       return {
         set: [
@@ -216,7 +216,7 @@ export const keys: ReadonlyArray<KeyRow> = [
   {
     key: "search_utility.lowest_hardware_constraint",
     here: ["searchStrategy.lowest"],
-    about: "least target the generator learns, in the unit of `target_hc`",
+    about: "smallest target that the generator learns, in the unit of `target_hc`",
     read: onlyFor("ArchitectureGeneratorSearcher", "ArchitectureGeneratorSearcher", (value, old) => [
       ["searchStrategy.lowest", onMetric(old, value)]
     ])
@@ -224,7 +224,7 @@ export const keys: ReadonlyArray<KeyRow> = [
   {
     key: "search_utility.highest_hardware_constraint",
     here: ["searchStrategy.highest"],
-    about: "largest target the generator learns, in the unit of `target_hc`",
+    about: "largest target that the generator learns, in the unit of `target_hc`",
     read: onlyFor("ArchitectureGeneratorSearcher", "ArchitectureGeneratorSearcher", (value, old) => [
       ["searchStrategy.highest", onMetric(old, value)]
     ])
@@ -249,8 +249,7 @@ export const keys: ReadonlyArray<KeyRow> = [
   {
     key: "generator.tau_decay",
     here: ["searchStrategy.temperature", "searchStrategy.finalTemperature"],
-    about:
-      "the temperature begins with 5 and is multiplied by it after every epoch; here first and last temperature are given",
+    about: "factor of the temperature per epoch, from 5; here the first and the last temperature",
     read: onlyFor("ArchitectureGeneratorSearcher", "ArchitectureGeneratorSearcher", (value, old) => {
       const epochs = old.number("generator.epochs") ?? 20
       return [
@@ -272,53 +271,53 @@ export const keys: ReadonlyArray<KeyRow> = [
     key: "train.resume",
     here: ["start.supernet"],
     about:
-      "true, in a search: go on from the weights of `experiment_path.resume_path`; a run of its own goes on by `osnas resume DIR`",
+      "true, in a search: start from the weights of `experiment_path.resume_path`; to resume a run here: `osnas resume DIR`",
     read: (value, old) =>
       value === true && old.purpose === "evaluate"
-        ? { say: "a run that stopped goes on by osnas resume DIR; trained weights are evaluated with start.network" }
+        ? { say: "resume a stopped run with osnas resume DIR; evaluate trained weights with start.network" }
         : {}
   },
   {
     key: "train.random_seed",
     here: ["seed"],
-    about: "decides every bit here; null there: no seed, 0 here",
+    about: "decides every bit here; null there (no seed) is 0 here",
     read: (value) => ({ set: [["seed", Math.abs(Math.trunc(asNumber(value) ?? 0))]] })
   },
   {
     key: "train.device",
     here: ["engine.name"],
-    about: "`cuda` and `cpu` become `auto`: the best engine that is present",
+    about: "`cuda` and `cpu` become `auto`: the best engine that is installed",
     read: () => ({ set: [["engine.name", "auto"]] })
   },
-  none("train.ngpu", "one run works on one engine, with as many threads as there are cores (`engine.threads`)"),
+  none("train.ngpu", "a run uses one engine, with one thread per core by default (`engine.threads`)"),
   {
-    ...training("train.epochs", "epochs", "supernet training and retraining have their own"),
+    ...training("train.epochs", "epochs", "supernet training and retraining each have their own"),
     read: (value, old) => {
       const epochs = asNumber(value) ?? 1
       const set = phases(old).map((phase) => [`${phase}.epochs`, Math.max(1, epochs)] as const)
       return epochs < 1
-        ? { set, say: `${epochs} epochs: no training; 1 stands here, and start.supernet skips it` }
+        ? { set, say: `${epochs} epochs mean no training; set to 1 here, and start.supernet skips it` }
         : { set }
     }
   },
   none(
     "train.bn_track_running_stats",
-    "statistics are always tracked, and gathered anew for every candidate (`estimator.recalibration`; 0 takes the supernet's)"
+    "statistics are always tracked, and recalibrated for every architecture (`estimator.recalibration`; 0 uses the supernet's)"
   ),
   training("train.bn_momentum", "bnMomentum", "weight of a new batch in the running statistics"),
 
   {
     key: "criterion.normalize",
     here: ["trainingAgent.normalise", "criterion.normalise"],
-    about: "unit embeddings when pairs are verified; the triplet loss can have them too",
+    about: "unit embeddings when pairs are verified; the triplet loss has its own option",
     read: (value, { isFace }) =>
       isFace ? { set: [["trainingAgent.normalise", value === true]] } : { say: "only face recognition reads it" }
   },
   none(
     "criterion.embedding_channels",
-    "the length of an embedding is said once, in `trainingAgent.dimension` (`dataset.classes`)"
+    "`trainingAgent.dimension` (`dataset.classes`) sets the length of the embedding"
   ),
-  none("criterion.training_classes", "identities are counted in the data"),
+  none("criterion.training_classes", "the number of identities comes from the data"),
   {
     key: "criterion.margin",
     here: ["criterion.margin"],
@@ -351,7 +350,7 @@ export const keys: ReadonlyArray<KeyRow> = [
       face_triplet: "face-folder",
       face_angular: "face-folder"
     },
-    "what OSNASLib has in its code is written out; `face_triplet` draws balanced batches of 32 people",
+    "the dataset; constants of OSNASLib's code are written out; `face_triplet` draws balanced batches of 32 people",
     ["folder", "testFolder", "pairs", "perIdentity", "mean", "std", "area", "evaluationSide"].map(
       (name) => `dataflow.${name}`
     ),
@@ -360,21 +359,21 @@ export const keys: ReadonlyArray<KeyRow> = [
   {
     key: "dataset.dataset_path",
     here: ["dataflow.folder", "dataflow.testFolder", "dataflow.pairs"],
-    about: "the folder of all data there, of the one data set here",
+    about: "the folder of all datasets there, of one dataset here",
     read: () => ({})
   },
   {
     key: "dataset.classes",
     here: ["trainingAgent.dimension"],
-    about: "faces: length of the embedding; classes are counted in the data",
+    about: "for faces the length of the embedding; the number of classes comes from the data",
     read: (value, { isFace }) => (isFace ? { set: [["trainingAgent.dimension", value]] } : {})
   },
   { key: "dataset.input_size", here: ["dataflow.size"], about: "side of the images in pixels" },
-  training("dataset.batch_size", "batchSize", "images a step"),
+  training("dataset.batch_size", "batchSize", "images per step"),
   {
     key: "dataset.num_workers",
     here: ["dataflow.workers", "dataflow.prefetch"],
-    about: "worker threads of folders of images; data sets in memory have one; 0: none ahead",
+    about: "worker threads for folders of images; datasets in memory have one; 0: no prefetch",
     read: (value, old) => {
       const workers = asNumber(value) ?? 0
       if (workers <= 0) return { set: [["dataflow.prefetch", 0]] }
@@ -387,7 +386,7 @@ export const keys: ReadonlyArray<KeyRow> = [
     key: "dataset.train_portion",
     here: ["dataflow.supernetFraction"],
     about:
-      "share of the training images that trains the supernet, drawn by key and of every class alike; 1, in evaluation: all, as here",
+      "fraction of the training images that trains the supernet, drawn by key from every class alike; 1, in evaluation: all, as here",
     read: (value) => {
       const portion = asNumber(value)
       return portion !== undefined && portion > 0 && portion < 1
@@ -416,7 +415,7 @@ export const keys: ReadonlyArray<KeyRow> = [
     key: "arch_optim.a_hc_weight",
     here: ["searchStrategy.cost.weight", "searchStrategy.costWeight"],
     about:
-      "weight of the squared distance from the target: in squared millions there; here of the distance over the target, or, for the generator, over its range of targets",
+      "weight of the squared distance from the target: in squared millions there; here relative to the target, or, for the generator, to its range of targets",
     read: (value, old) => {
       const weight = asNumber(value)
       if (weight === undefined) return {}
@@ -429,7 +428,7 @@ export const keys: ReadonlyArray<KeyRow> = [
         const highest = old.number("search_utility.highest_hardware_constraint") ?? lowest + 1
         return { set: [["searchStrategy.costWeight", tidy(weight * (highest - lowest) ** 2)]] }
       }
-      return { say: `only searchers that learn read it, and ${old.searcher || "no search"} is chosen` }
+      return { say: `only gradient-based searchers read it, and ${old.searcher || "no search"} is chosen` }
     }
   },
   none("arch_optim.hc_weight", "OSNASLib does not read it; the weight of the cost is `arch_optim.a_hc_weight`"),
@@ -446,31 +445,31 @@ export const keys: ReadonlyArray<KeyRow> = [
   {
     key: "experiment_path.resume_path",
     here: ["start.supernet"],
-    about: "with `search_utility.directly_search`: the trained supernet, brought here by `osnas import-weights`",
+    about: "with `search_utility.directly_search`: the trained supernet, imported by `osnas import-weights`",
     read: (value, old) => {
       if (old.purpose !== "search" || old.get("search_utility.directly_search") !== true) return {}
       const path = String(value).replace(/\.(pt|pth)$/, "")
       return {
         set: [["start.supernet", `${path}.safetensors`]],
-        say: `write ${value} as safetensors, then: osnas import-weights FILE --space NAME --supernet --out ${path}.safetensors`
+        say: `save ${value} as safetensors, then: osnas import-weights FILE --space NAME --supernet --out ${path}.safetensors`
       }
     }
   },
   none("experiment_path.checkpoint_root_path", `${runFolder}: \`checkpoints/\``),
   none(
     "experiment_path.best_checkpoint_path",
-    `${runFolder}: \`network.safetensors\`; the last epoch counts, not the one that was best on the test images`
+    `${runFolder}: \`network.safetensors\`; that of the last epoch, not of the best on the test images`
   ),
   none(
     "experiment_path.lookup_table_path",
-    `${runFolder}: \`lookup-table.json\`, made anew (\`budget.lookupTable\` names one of ours)`
+    `${runFolder}: \`lookup-table.json\`, rebuilt (\`budget.lookupTable\` names a file to use instead)`
   ),
   {
     key: "experiment_path.searched_model_path",
     here: ["start.architecture"],
-    about: "evaluation begins with the architecture of this file; here with its digits",
+    about: "file of the architecture to evaluate; here its digits",
     read: (value, { purpose }) =>
-      purpose === "evaluate" ? { say: `give the digits of ${value} with --arch (or that file itself)` } : {}
+      purpose === "evaluate" ? { say: `pass the digits of ${value}, or the file itself, with --arch` } : {}
   },
   ...[
     "best_loss_generator_checkpoint_path",
@@ -480,19 +479,19 @@ export const keys: ReadonlyArray<KeyRow> = [
   ].map((name) => none(`experiment_path.${name}`, `${runFolder}: the trained generator and its figures`))
 ]
 
-/** A default of ours that is not what OSNASLib does. */
+/** A default here that differs from OSNASLib. */
 export interface Difference {
   readonly path: string
   readonly here: unknown
   readonly there: string
 }
 
-/** Defaults that a converted configuration leaves as they are here, though OSNASLib does otherwise. */
+/** Defaults that a converted configuration keeps although OSNASLib differs. */
 export const differences: ReadonlyArray<Difference> = [
   {
     path: "estimator.recalibration",
     here: 4,
-    there: "0: candidates are scored with the supernet's statistics, which all paths share"
+    there: "0: architectures are scored with the supernet's statistics, which all paths share"
   },
   { path: "estimator.batchSize", here: 250, there: "dataset.batch_size" },
   {
@@ -501,5 +500,5 @@ export const differences: ReadonlyArray<Difference> = [
     there: "every offspring of the evolution is crossed over and then mutated, and drawn again until its cost fits"
   },
   { path: "evaluation.batchSize", here: 250, there: "dataset.batch_size" },
-  { path: "checkpoint.keep", here: 2, there: "a checkpoint of every epoch" }
+  { path: "checkpoint.keep", here: 2, there: "a checkpoint per epoch" }
 ]

@@ -1,10 +1,10 @@
-/** Files that numpy wrote (.npy), as far as OSNASLib keeps architectures in them. */
+/** Reads .npy files of numpy in which OSNASLib keeps architectures. */
 
 const numpyMagic = "\u0093NUMPY"
 
 /**
- * The architecture of a file that numpy wrote (`searched_model_architecture.npy`): one dimension of whole numbers, of
- * four or eight bytes. Undefined where it is none.
+ * The architecture in a .npy file (`searched_model_architecture.npy`): one dimension of integers of four or eight bytes.
+ * Undefined for any other content.
  */
 export const parseNpy = (bytes: Uint8Array): ReadonlyArray<number> | undefined => {
   const text = (from: number, to: number) => Buffer.from(bytes.subarray(from, to)).toString("latin1")

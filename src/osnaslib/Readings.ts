@@ -1,4 +1,4 @@
-/** How a key of OSNASLib's configurations becomes values here: the kinds of rows that the table of keys is made of. */
+/** How keys of OSNASLib's configurations become values here: the kinds of rows in the table of keys. */
 
 /** A mapping of a configuration. */
 export type Mapping = Readonly<Record<string, unknown>>
@@ -6,21 +6,21 @@ export type Mapping = Readonly<Record<string, unknown>>
 export const isMapping = (value: unknown): value is Mapping =>
   typeof value === "object" && value !== null && !Array.isArray(value)
 
-/** What an old configuration is for: search (with a supernet), or evaluation (training of what was found). */
+/** What an old configuration is for: a search with a supernet, or an evaluation, which trains the found architecture. */
 export type Purpose = "search" | "evaluate"
 
-/** An old configuration, as its keys are read. */
+/** Access to an old configuration. */
 export interface Old {
   readonly purpose: Purpose
-  /** The value of `train.epochs`; undefined where it is missing, null or an empty text. */
+  /** The value of a key such as `train.epochs`; undefined if it is missing, null or empty. */
   readonly get: (key: string) => unknown
-  /** A finite number of that key. */
+  /** The value of a key if it is a finite number. */
   readonly number: (key: string) => number | undefined
   readonly isFace: boolean
   readonly searcher: string
 }
 
-/** What a value becomes: values by path here, and what is to be said about it. */
+/** What a value becomes: values by path here, and a remark. */
 export interface Reading {
   readonly set?: ReadonlyArray<readonly [path: string, value: unknown]>
   readonly say?: string
@@ -30,13 +30,13 @@ export interface Reading {
 export interface KeyRow {
   /** `search_utility.target_hc` */
   readonly key: string
-  /** The paths here that it decides; empty: nothing here corresponds. */
+  /** The paths here that it decides; empty: it has no equivalent. */
   readonly here: ReadonlyArray<string>
-  /** Values and units; or why nothing corresponds. */
+  /** Values and units, or why it has no equivalent. */
   readonly about: string
-  /** Names that are values of the key, and theirs here. */
+  /** Names that the key takes, and the names here. */
   readonly names?: Readonly<Record<string, string>>
-  /** Default: every path here gets the value as it is, and a key without paths is told with its reason. */
+  /** Default: every path gets the value unchanged; a key without paths is listed with its reason. */
   readonly read?: (value: unknown, old: Old) => Reading
 }
 
@@ -44,10 +44,10 @@ export const none = (key: string, about: string): KeyRow => ({ key, here: [], ab
 
 const million = 1e6
 
-/** A product of decimals without the tail that binary fractions leave. */
+/** Rounds away the error of binary fractions in a product of decimals. */
 export const tidy = (value: number): number => Number(value.toPrecision(12))
 
-/** Numbers a metric is told in there, in units of here: FLOPs and their budget in millions, latency in seconds. */
+/** Factor from OSNASLib's unit of the metric to ours: FLOPs are in millions there, latency in seconds. */
 const metricScale = (old: Old): number => {
   const metric = old.get("search_utility.info_metric")
   return metric === "latency" ? 1000 : metric === "param" ? 1 : million
@@ -62,7 +62,7 @@ export const asNumber = (value: unknown): number | undefined =>
       ? Number(value)
       : undefined
 
-/** The phase that an old file's training is here. */
+/** The phases here that the training of an old file becomes. */
 export const phases = ({ purpose }: Old): ReadonlyArray<string> =>
   purpose === "search" ? ["supernetTraining", "retraining"] : ["retraining"]
 
@@ -96,7 +96,7 @@ export const named = (
     const name = Object.hasOwn(names, String(value)) ? names[String(value)] : undefined
     if (name === undefined) {
       return {
-        say: `${JSON.stringify(value)} is none of OSNASLib's own (${Object.keys(names).join(", ")}): a component of yours; osnas generate makes its counterpart`
+        say: `${JSON.stringify(value)} is not one of OSNASLib's (${Object.keys(names).join(", ")}), so it is your own; generate its counterpart with osnas generate`
       }
     }
     const { say, set = [] } = more(String(value), old)
@@ -119,7 +119,7 @@ export const onlyFor = (which: string, searcher: string, set: (value: number, ol
     const number = asNumber(value)
     if (old.searcher !== searcher)
       return { say: `only ${which} reads it, and ${old.searcher || "no search"} is chosen` }
-    if (number === undefined) return { say: `${JSON.stringify(value)} is no number` }
+    if (number === undefined) return { say: `${JSON.stringify(value)} is not a number` }
     const readings = set(number, old)
     return readings === undefined ? {} : { set: readings }
   }) satisfies KeyRow["read"]
@@ -136,10 +136,10 @@ export const learning = (
   read: (value, old) =>
     isLearning(old)
       ? { set: [[`searchStrategy.${path}`, convert(value)]] }
-      : { say: `only searchers that learn read it, and ${old.searcher || "no search"} is chosen` }
+      : { say: `only gradient-based searchers read it, and ${old.searcher || "no search"} is chosen` }
 })
 
-/** How many candidates an evolution scores in all: the first generation, then the offspring of each. */
+/** Number of architectures that an evolution scores: the first generation, and the offspring of each later one. */
 export const evolutionSize = (old: Old): number => {
   const population = old.number("search_utility.population_num") ?? 50
   const parents = old.number("search_utility.parent_num") ?? 10
@@ -155,7 +155,7 @@ const folderIn = (path: unknown, ...parts: ReadonlyArray<string>): string =>
     ...parts
   ].join("/")
 
-/** Which data set a folder holds, and what of its treatment was written in the code. */
+/** The dataset in a folder, with settings that are constants in OSNASLib's code. */
 export const dataflowOf = (name: string, old: Old): Reading => {
   const folder = old.get("dataset.dataset_path") ?? "./data/"
   const size = old.number("dataset.input_size")
@@ -177,7 +177,7 @@ export const dataflowOf = (name: string, old: Old): Reading => {
           ["dataflow.area", [0.2, 1]],
           ...(size === undefined ? [] : ([["dataflow.evaluationSide", size + 32]] as const))
         ],
-        say: "its folder val is the test set here (OSNASLib has a third folder, test); candidates are scored on a part of the training images"
+        say: "its folder val is the test set here (OSNASLib has a third folder, test); architectures are scored on part of the training images"
       }
     default:
       return {
@@ -185,16 +185,16 @@ export const dataflowOf = (name: string, old: Old): Reading => {
           ["dataflow.folder", folderIn(folder, "face/train/CASIA-WebFace")],
           ["dataflow.testFolder", folderIn(folder, "face/test/LFW")],
           ["dataflow.pairs", folderIn(folder, "face/test/LFW/pairs.txt")],
-          // OSNASLib draws 32 people a batch, whatever its size.
+          // OSNASLib draws 32 people per batch of any size.
           ...(name === "face_triplet"
             ? ([
                 ["dataflow.perIdentity", Math.max(2, Math.floor((old.number("dataset.batch_size") ?? 64) / 32))]
               ] as const)
             : [])
         ],
-        say: "LFW is read as images with pairs.txt, one folder a person; OSNASLib reads arrays of pairs, data.npy and label.npy"
+        say: "LFW is read as images with pairs.txt, one folder per person; OSNASLib reads arrays of pairs, data.npy and label.npy"
       }
   }
 }
 
-export const runFolder = "a run keeps it in its folder (--dir, runs/<name>)"
+export const runFolder = "it is in the run folder (--dir, runs/<name>)"

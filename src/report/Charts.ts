@@ -1,6 +1,6 @@
 /**
- * The charts of a report, as SVG made without a browser. Colours are CSS variables of the page, so that one drawing
- * serves the light and the dark theme; nothing is loaded when the page is looked at.
+ * The charts of a report, as SVG rendered without a browser. Colours are CSS variables of the page, so that one drawing serves
+ * the light and the dark theme. The page loads nothing.
  */
 import * as Vega from "vega"
 import type { TopLevelSpec } from "vega-lite"
@@ -37,7 +37,7 @@ const render = (spec: TopLevelSpec, id: string): Promise<string> => {
   const view = new Vega.View(Vega.parse(compiled.spec), { renderer: "none", logger: quiet })
   return view.toSVG().then((svg) => {
     view.finalize()
-    // Ids are numbered over the whole process; a page wants them its own, and the same every time.
+    // Vega numbers ids over the whole process; a page needs its own, the same every time.
     const ids = new Map<string, string>()
     return svg
       .replaceAll(/(id="|url\(#)((?:clip|gradient_)\d+)/g, (_, before: string, number: string) => {
@@ -72,7 +72,7 @@ export const curve = (
     readonly title: string
     readonly of: (point: CurvePoint) => number | undefined
     readonly percent?: boolean
-    /** Where the quantity should come to: a dashed line. */
+    /** The target of the quantity: a dashed line. */
     readonly target?: number | undefined
   },
   colour: string,
@@ -123,7 +123,7 @@ export const curve = (
   )
 }
 
-/** Cost against score of every candidate, the band of the budget, the front of the best, and the winner. */
+/** Cost against score of every evaluated architecture, with the budget, the Pareto front, and the found architecture. */
 export const searchScatter = (
   candidates: ReadonlyArray<Candidate>,
   options: {
@@ -215,7 +215,7 @@ export const searchScatter = (
   )
 }
 
-/** A five-pointed star of unit size, as Vega's symbol paths want it. */
+/** A five-pointed star of unit size, in the form of Vega's symbol paths. */
 const STAR = (() => {
   const points = Array.from({ length: 10 }, (_, i) => {
     const radius = i % 2 === 0 ? 1 : 0.42
@@ -225,7 +225,7 @@ const STAR = (() => {
   return `M${points.join("L")}Z`
 })()
 
-/** Best objective found so far over the candidates scored: the progress of the search. */
+/** Best objective so far over the number of evaluations: the progress of the search. */
 export const searchProgress = (
   candidates: ReadonlyArray<Candidate>,
   objective: string,
@@ -271,7 +271,7 @@ export const searchProgress = (
   )
 }
 
-/** The cost of what a generator draws over the cost it was asked for; on the dashed line the two are equal. */
+/** The cost of generated architectures over their target; on the dashed line the two are equal. */
 export const targetScatter = (
   { costs, targets }: Pick<LearningReview, "costs" | "targets">,
   metric: string,

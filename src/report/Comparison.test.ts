@@ -59,17 +59,17 @@ describe("compare", () => {
       run("c", 1, { score: undefined, status: "paused", headline: "accuracy", machine: "another" }, random)
     ])
     expect(compared).toEqual(["searchStrategy.name"])
-    const told = warnings.join("\n")
-    expect(told).toContain('the data differ: "aa" for a, c; "bb" for b')
-    expect(told).toContain("the protocol differs in retraining.epochs: 4 for a, c; 8 for b")
-    expect(told).toContain("different seeds: 1, 2, 3 (a); 1 (b); 1 (c)")
-    expect(told).toContain("b: seed 1 twice, again in runs/again")
-    expect(told).toContain("runs/c-1 has no test result (paused)")
-    expect(told).toContain("top1 and accuracy cannot be compared")
-    expect(told).toContain("different machines: a processor, threads 2; another")
+    const text = warnings.join("\n")
+    expect(text).toContain('the data differ: "aa" for a, c; "bb" for b')
+    expect(text).toContain("the protocol differs in retraining.epochs: 4 for a, c; 8 for b")
+    expect(text).toContain("different seeds: 1, 2, 3 (a); 1 (b); 1 (c)")
+    expect(text).toContain("b: seed 1 twice, again in runs/again")
+    expect(text).toContain("runs/c-1 has no test result (paused)")
+    expect(text).toContain("top1 and accuracy cannot be compared")
+    expect(text).toContain("different machines: a processor, threads 2; another")
   })
 
-  it("takes a listing of the same files for the same data, and other files for other data", () => {
+  it("treats a listing of the same files as the same data, and other files as different data", () => {
     const data = (digest: string, listing: string) => ({ "dataset.digest": digest, "dataset.listing": listing })
     const warned = (...settings: ReadonlyArray<Record<string, string>>) =>
       Comparison.compare(settings.map((own, at) => run("a", at + 1, {}, own))).warnings
@@ -79,14 +79,14 @@ describe("compare", () => {
     expect(warned(data('"pixels"', '"list"'), data('"other pixels"', '"list"'))[0]).toContain("the data differ")
   })
 
-  it("distinguishes groups of one name by their folders, and shows no spread for one seed", () => {
+  it("distinguishes groups of one name by their folders, and shows no deviation for one seed", () => {
     const compared = Comparison.compare([run("a", 1), run("a", 2, {}, random)])
     expect(compared.groups.map(({ label }) => label)).toEqual(["a (a-1)", "a (a-2)"])
     expect(compared.groups[0]?.score).toEqual({ mean: 0.51, deviation: null, count: 1 })
     expect(Comparison.text(compared)).not.toContain("±")
   })
 
-  it("gives a page with a picture, and plain data", () => {
+  it("writes a page with a plot, and plain data", () => {
     const compared = Comparison.compare([...three("x<y"), ...three("random", random)])
     const page = Comparison.html(compared)
     expect(page).toContain("x&lt;y")

@@ -1,6 +1,6 @@
 /**
- * Runs side by side: grouped by what they were made of, seeds aside, with the mean and spread of what they came to, and a
- * word on everything that makes the comparison unfair. Plain data and pure functions.
+ * Compares runs: groups those that differ only in their seed, averages their results, and warns of everything that makes the
+ * comparison unfair. Plain data and pure functions.
  */
 import { basename } from "node:path"
 import type * as Schema from "effect/Schema"
@@ -13,7 +13,7 @@ import { page } from "./Html.ts"
 import type { ReportData } from "./ReportData.ts"
 import * as TextTable from "./TextTable.ts"
 
-/** What a comparison takes of a run. */
+/** What a comparison needs of a run. */
 export interface ComparedRun {
   readonly folder: string
   readonly name: string
@@ -24,21 +24,21 @@ export interface ComparedRun {
   /** Multiply-accumulates and parameters of the found network. */
   readonly flops: number | undefined
   readonly params: number | undefined
-  /** The task's first metric and its value on the test images; undefined where the run has not come so far. */
+  /** The task's first metric, and its value on the test split; undefined if the run has not been evaluated. */
   readonly headline: string
   readonly score: number | undefined
-  /** Of supernet training and search; 0 where both were skipped. */
+  /** Duration of supernet training and search; 0 if both were skipped. */
   readonly searchSeconds: number
-  /** All that decides the result but the seed, as canonical JSON by path. */
+  /** Everything except the seed that decides the result, as canonical JSON by path. */
   readonly settings: ReadonlyMap<string, string>
-  /** The machine, for times. */
+  /** The machine that the times were measured on. */
   readonly machine: string
 }
 
 const secondsOf = (data: ReportData, wanted: ReadonlyArray<string>): number =>
   data.phases.reduce((sum, { phase, seconds }) => sum + (wanted.includes(phase) ? seconds : 0), 0)
 
-/** A run as compared. `identity` is that of its manifest, which has the digest of its data. */
+/** A run for a comparison. `identity` is that of its manifest, which has the digest of its data. */
 export const comparedRun = (
   folder: string,
   data: ReportData,
@@ -65,7 +65,7 @@ export const comparedRun = (
   }
 }
 
-/** Mean, and the deviation of the sample (n - 1) where there are two at least. */
+/** Mean and sample deviation (n - 1); the deviation is null for a single value. */
 export interface Statistic {
   readonly mean: number
   readonly deviation: number | null
@@ -73,7 +73,7 @@ export interface Statistic {
 }
 
 /**
- * The statistic of values; null where there are none.
+ * The statistic of values; null if there are none.
  *
  * **Example** (Three seeds)
  *
@@ -92,7 +92,7 @@ export const statistic = (values: ReadonlyArray<number | undefined>): Statistic 
   return { mean, deviation, count: known.length }
 }
 
-/** Runs that differ in their seed alone. */
+/** Runs that differ only in their seed. */
 export interface Group {
   readonly label: string
   readonly runs: ReadonlyArray<ComparedRun>
@@ -103,23 +103,23 @@ export interface Group {
   readonly searchSeconds: Statistic | null
 }
 
-/** See the module's description. */
+/** Groups of runs, and what differs between them. */
 export interface Comparison {
   readonly headline: string
   readonly groups: ReadonlyArray<Group>
-  /** What is compared: settings that differ and are meant to. */
+  /** Settings that differ on purpose: what is compared. */
   readonly compared: ReadonlyArray<string>
-  /** What makes the comparison unfair, a sentence each. */
+  /** What makes the comparison unfair, one sentence each. */
   readonly warnings: ReadonlyArray<string>
 }
 
-/** Settings that a fair comparison has in common. */
+/** Settings that must be equal for a fair comparison. */
 const protocol =
   /^(dataflow|dataset|budget|supernetTraining|retraining|evaluation|trainingAgent|engine|start)\.|^searchStrategy\.evaluations$/
 
 const short = (text: string): string => (text.length > 40 ? `${text.slice(0, 18)}…` : text)
 
-/** The label of runs of one kind: their name where they share one, else what their folders begin with. */
+/** The label of a group: the name of its runs if they share one, else the common beginning of their names. */
 const labelOf = (runs: ReadonlyArray<ComparedRun>): string => {
   const names = [...new Set(runs.map(({ name }) => name))]
   if (names.length === 1) return names[0]!
@@ -172,7 +172,7 @@ export const compare = (given: ReadonlyArray<ComparedRun>): Comparison => {
   const differences = differing(kinds)
   const labels = kinds.map(labelOf)
   const groups = kinds.map((own, at): Group => {
-    // Two groups of one name are distinguished by their folders.
+    // Groups of the same name are distinguished by their folders.
     const isAlone = labels.filter((label) => label === labels[at]).length === 1
     const apart = labelOf(own.map((run) => ({ ...run, name: basename(run.folder) })))
     return {
@@ -227,15 +227,15 @@ export const compare = (given: ReadonlyArray<ComparedRun>): Comparison => {
 // ---------------------------------------------------------------------------------------------------------------------
 // Tables
 
-/** A statistic in words: mean ± deviation, the mean alone for one value, nothing for none. */
-export const told = (value: Statistic | null, show: (value: number) => string): string =>
+/** A statistic as text: mean ± deviation, the mean alone for one value, empty for none. */
+export const statisticText = (value: Statistic | null, show: (value: number) => string): string =>
   value === null ? "" : value.deviation === null ? show(value.mean) : `${show(value.mean)} ± ${show(value.deviation)}`
 
-/** A size as digits, or a power of ten where it is long. */
+/** A size as digits, or in scientific notation if it is long. */
 export const sizeText = (size: string): string =>
   size.length > 9 ? `${size[0]}.${size.slice(1, 3)}e${size.length - 1}` : grouped(size)
 
-/** Rows of cells as a table in Markdown, the first row its head. */
+/** Rows of cells as a Markdown table; the first row is the header. */
 export const markdownTable = (rows: ReadonlyArray<ReadonlyArray<string>>): string => {
   const line = (row: ReadonlyArray<string>) => `| ${row.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`
   const [head, ...body] = rows
@@ -245,16 +245,16 @@ export const markdownTable = (rows: ReadonlyArray<ReadonlyArray<string>>): strin
 
 const as = (name: string) => (value: number) => metric(name, value)
 
-/** The table's rows, its head first. */
+/** The rows of the table, header first. */
 export const rowsOf = ({ groups, headline }: Comparison): ReadonlyArray<ReadonlyArray<string>> => [
   ["run", "seeds", "FLOPs", "parameters", `test ${headline}`, "search time", "space", "architectures"],
   ...groups.map((group) => [
     group.label,
     String(group.runs.length),
-    told(group.flops, si),
-    told(group.params, si),
-    told(group.score, as(headline)),
-    told(group.searchSeconds, duration),
+    statisticText(group.flops, si),
+    statisticText(group.params, si),
+    statisticText(group.score, as(headline)),
+    statisticText(group.searchSeconds, duration),
     group.space.name,
     sizeText(group.space.size)
   ])
@@ -262,7 +262,7 @@ export const rowsOf = ({ groups, headline }: Comparison): ReadonlyArray<Readonly
 
 const words = (comparison: Comparison): ReadonlyArray<string> => [
   comparison.compared.length === 0
-    ? "The runs differ in nothing that is meant to be compared."
+    ? "The runs do not differ in any setting that can be compared."
     : `Compared: ${comparison.compared.join(", ")}.`,
   ...comparison.warnings.map((warning) => `Not fair: ${warning}.`)
 ]
@@ -273,7 +273,7 @@ export const text = (comparison: Comparison): string =>
 
 /** The comparison as Markdown. */
 export const markdown = (comparison: Comparison): string =>
-  `# Runs side by side\n\n${markdownTable(rowsOf(comparison))}\n\nMean ± deviation over seeds; search time is that of supernet training and search.\n\n${words(
+  `# Runs side by side\n\n${markdownTable(rowsOf(comparison))}\n\nMean ± deviation over seeds; search time includes supernet training and search.\n\n${words(
     comparison
   )
     .map((word) => `- ${word}`)
@@ -281,7 +281,7 @@ export const markdown = (comparison: Comparison): string =>
 
 const colours = ["var(--c1)", "var(--c2)", "var(--c3)", "var(--c4)"]
 
-/** Test figure over FLOPs: every run a dot, every mean a ring. */
+/** The test metric over FLOPs: a dot for every run, a ring for every mean. */
 const picture = ({ groups, headline }: Comparison): string => {
   const points = groups.flatMap(({ runs }, at) =>
     runs.flatMap(({ flops, score }) => (flops === undefined || score === undefined ? [] : [{ at, flops, score }]))

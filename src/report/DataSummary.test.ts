@@ -127,10 +127,10 @@ describe("a summary", () => {
 
   it("is shown in the report, as text and as a page", async () => {
     expect(text(sample)).not.toContain("normalised")
-    const told = text({ ...sample, data: summary })
-    expect(told).toContain("Data\n  data        made, data/made")
-    expect(told).toContain("train       10 images: 3 to 7 of each, median 7")
-    expect(told).toContain("normalised  mean 0.5000 0.4000 0.3000, deviation 0.2000 0.2000 0.2000")
+    const shown = text({ ...sample, data: summary })
+    expect(shown).toContain("Data\n  data        made, data/made")
+    expect(shown).toContain("train       10 images: 3 to 7 of each, median 7")
+    expect(shown).toContain("normalised  mean 0.5000 0.4000 0.3000, deviation 0.2000 0.2000 0.2000")
     expect(await html(sample)).not.toContain("<h2>Data</h2>")
     const page = await html({ ...sample, data: summary })
     expect(page).toContain("<h2>Data</h2>")

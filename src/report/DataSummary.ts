@@ -8,13 +8,14 @@ import { posix, sep } from "node:path"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type { DataflowShape, Split } from "../dataflow/Dataflow.ts"
+import * as Median from "../support/Median.ts"
 import { escapeText } from "./Drawing.ts"
 import { grouped } from "./Format.ts"
 import * as TextTable from "./TextTable.ts"
 
 const SplitSummary = Schema.Struct({
   images: Schema.Int,
-  /** Images of each class; null: the dataflow does not say. */
+  /** Images per class; null: the dataflow does not report them. */
   perClass: Schema.NullOr(Schema.Array(Schema.Int))
 })
 
@@ -22,7 +23,7 @@ const FolderFiles = Schema.Struct({
   files: Schema.Int,
   /** SHA-256 over the names and sizes of its files. */
   digest: Schema.String,
-  /** Sizes in bytes by name; null where a data set has more than 20,000 files. */
+  /** Sizes in bytes by name; null for a dataset of more than 20,000 files. */
   sizes: Schema.NullOr(Schema.Record(Schema.String, Schema.Int))
 })
 
@@ -35,7 +36,7 @@ export const DataSummary = Schema.Struct({
   /** Height, width and channels of an image in a batch. */
   image: Schema.Array(Schema.Int),
   classes: Schema.Array(Schema.String),
-  /** Names of the test split's labels, where they are not the classes, and the number of pairs to verify. */
+  /** Names of the labels of the test split if they differ from the classes, and the number of pairs to verify. */
   verification: Schema.NullOr(Schema.Struct({ identities: Schema.Array(Schema.String), pairs: Schema.Int })),
   splits: Schema.Struct({
     supernet: SplitSummary,
@@ -47,16 +48,16 @@ export const DataSummary = Schema.Struct({
   std: Schema.NullOr(Schema.Array(Schema.Finite)),
   notices: Schema.Array(Schema.String),
   skipped: Schema.Array(Schema.Struct({ kind: Schema.String, count: Schema.Int, names: Schema.Array(Schema.String) })),
-  /** Files by folder; null where the images are not files of their own. */
+  /** Files by folder; null if the images are not separate files. */
   files: Schema.NullOr(Schema.Record(Schema.String, FolderFiles))
 })
-/** What a run's data are. */
+/** The data of a run. */
 export type DataSummary = typeof DataSummary.Type
 
-/** The splits in the order they are shown. */
+/** The splits, in the order shown. */
 export const splits: ReadonlyArray<Split> = ["supernet", "validation", "train", "test"]
 
-/** More files than this are kept as digests of their folders. */
+/** If there are more files, only digests of their folders are kept. */
 const mostFiles = 20_000
 
 const filesOf = (listing: ReadonlyArray<readonly [path: string, size: number]>): NonNullable<DataSummary["files"]> => {
@@ -139,7 +140,7 @@ export const of = (flow: DataflowShape): DataSummary => {
   }
 }
 
-/** The text of `data.json`: a line for each key. */
+/** The text of `data.json`, one line per key. */
 export const encode = (summary: DataSummary): string =>
   `{\n${Object.entries(summary)
     .map(([key, value]) => ` ${JSON.stringify(key)}: ${JSON.stringify(value)}`)
@@ -147,17 +148,17 @@ export const encode = (summary: DataSummary): string =>
 
 const decodeText = Schema.decodeUnknownOption(Schema.fromJsonString(DataSummary))
 
-/** Reads the text of `data.json`; undefined where it is another version's or damaged. */
+/** Reads the text of `data.json`; undefined if it is damaged or of another version. */
 export const decode = (text: string): DataSummary | undefined => Option.getOrUndefined(decodeText(text))
 
-/** How many differences are named. */
+/** Most differences that are listed. */
 const mostNamed = 5
 
 /**
  * How the files of two summaries differ, one sentence each: for a run that does not resume because its data changed.
- * Empty where they are the same, or where one has no files of its own.
+ * Empty if they are the same, or if one has no separate files.
  *
- * **Example** (A mended file)
+ * **Example** (A changed file)
  *
  * ```ts
  * import * as DataSummary from "./DataSummary.ts"
@@ -195,21 +196,15 @@ export const differences = (before: DataSummary["files"], now: DataSummary["file
   return all.length <= mostNamed ? all : [...all.slice(0, mostNamed), `and ${all.length - mostNamed} more`]
 }
 
-/** Least, middle and most of counts. */
-const spread = (counts: ReadonlyArray<number>): readonly [least: number, middle: number, most: number] => {
-  const sorted = [...counts].sort((a, b) => a - b)
-  return [sorted[0] ?? 0, sorted[sorted.length >> 1] ?? 0, sorted.at(-1) ?? 0]
-}
-
 const perClassWords = (perClass: ReadonlyArray<number> | null): string => {
   if (perClass === null || perClass.length === 0) return ""
-  const [least, middle, most] = spread(perClass)
-  return least === most ? `${least} of each` : `${least} to ${most} of each, median ${middle}`
+  const [least, median, most] = Median.range(perClass)
+  return least === most ? `${least} of each` : `${least} to ${most} of each, median ${median}`
 }
 
 const shortName = (name: string, most = 24): string => (name.length > most ? `${name.slice(0, most - 1)}…` : name)
 
-/** The names of a split's labels. */
+/** The names of the labels of a split. */
 const namesOf = (summary: DataSummary, split: Split): ReadonlyArray<string> =>
   split === "test" ? (summary.verification?.identities ?? summary.classes) : summary.classes
 
@@ -218,7 +213,7 @@ const rows = (entries: ReadonlyArray<readonly [key: string, value: string]>): st
 
 const numbers = (values: ReadonlyArray<number>): string => values.map((value) => value.toFixed(4)).join(" ")
 
-/** The summary as a table of text. */
+/** The summary as a text table. */
 export const text = (summary: DataSummary): string => {
   const [height = 0, width = 0, channels = 0] = summary.image
   const kinds = summary.verification === null ? "classes" : "people to train on"
@@ -246,13 +241,13 @@ export const text = (summary: DataSummary): string => {
   ])
 }
 
-/** How many classes a drawing in text has at most. */
+/** Most classes in a text drawing. */
 const mostLines = 30
 
-/** Bars of the images per class, a line each; of many classes those with the least and the most images. */
+/** Bars of the images per class, one line each; of many classes only those with the least and the most images. */
 export const bars = (summary: DataSummary, split: Split, width = 80): string => {
   const { perClass } = summary.splits[split]
-  // Where all have as many, there is nothing to see.
+  // Equal counts need no drawing.
   if (perClass === null || new Set(perClass).size < 2) return ""
   const names = namesOf(summary, split)
   const order = [...perClass.keys()]
@@ -274,13 +269,13 @@ export const bars = (summary: DataSummary, split: Split, width = 80): string => 
 
 const chart = { width: 1040, height: 170, labels: 78, left: 62 } as const
 
-/** Columns of the images per class as SVG: supernet and validation on top of each other, test beside them. */
+/** Columns of the images per class as SVG: supernet and validation stacked, test next to them. */
 export const columnsSvg = (summary: DataSummary): string => {
   const { supernet, test, validation } = summary.splits
   if (supernet.perClass === null || validation.perClass === null || test.perClass === null) return ""
   const own = summary.verification === null
   const totals = supernet.perClass.map((count, at) => count + validation.perClass![at]!)
-  // Many classes have no room for names: then the order of their size says more.
+  // Many classes leave no room for names: sort them by size instead.
   const hasNames = totals.length <= 60
   const order = [...totals.keys()]
   if (!hasNames) order.sort((a, b) => totals[b]! - totals[a]! || a - b)
@@ -294,7 +289,7 @@ export const columnsSvg = (summary: DataSummary): string => {
     count === 0
       ? ""
       : `<rect x="${fixed(x)}" y="${fixed(chart.height - scaled(from + count))}" width="${fixed(Math.max(width, 0.5))}" height="${fixed(scaled(count))}" fill="${colour}"><title>${escapeText(title)}</title></rect>`
-  /** One outline over all classes, where their columns would be too narrow. */
+  /** One outline over all classes, if their columns would be too narrow. */
   const outline = (of: (at: number) => number, colour: string): string => {
     const along = order.map((at) => `V${fixed(chart.height - scaled(of(at)))}h${step.toFixed(3)}`)
     return `<path d="M${chart.left} ${chart.height}${along.join("")}V${chart.height}Z" fill="${colour}"/>`
@@ -328,7 +323,7 @@ export const columnsSvg = (summary: DataSummary): string => {
   return `<svg role="img" aria-label="images per class" class="drawing" viewBox="0 0 ${chart.width} ${height}" width="${chart.width}" height="${height}">${ticks.join("")}${drawn.join("")}</svg>`
 }
 
-/** The summary as the inside of a card of the report's page. */
+/** The summary as the content of a card of the report page. */
 export const html = (summary: DataSummary): string => {
   const cells = splits.map((split) => {
     const { images, perClass } = summary.splits[split]

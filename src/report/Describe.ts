@@ -1,11 +1,11 @@
-/** An architecture taken apart for people: block by block, with shapes and costs. */
+/** Describes an architecture block by block, with shapes and costs. */
 
 import { label } from "../search-space/blocks/Block.ts"
 import * as Network from "../search-space/Network.ts"
 import type { Genotype, SearchSpaceShape } from "../search-space/SearchSpace.ts"
 import type { DrawnBlock, FoundArchitecture } from "./ReportData.ts"
 
-/** The blocks of a network in order, each with its output, multiply-accumulates and parameters. */
+/** The blocks of a network in order, each with its output shape, multiply-accumulates and parameters. */
 const drawn = (
   network: Network.Network,
   searched: ReadonlyMap<string, { readonly name: string; readonly choice: number; readonly label: string }>

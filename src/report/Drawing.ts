@@ -2,7 +2,7 @@
 import { si } from "./Format.ts"
 import type { DrawnBlock, FoundArchitecture } from "./ReportData.ts"
 
-/** Colours for choices, in the order of the choices; they read on light and on dark ground. */
+/** Colours of the choices, in order; legible on light and dark backgrounds. */
 export const palette = [
   "#4269d0",
   "#d69a08",
@@ -20,19 +20,19 @@ export const palette = [
 
 const isSkip = (label: string): boolean => /^(skip|identity|none)$/i.test(label)
 
-/** Every distinct choice label of the searched layers, in order of first mention. */
+/** Every distinct choice label of the searched layers, in order of first occurrence. */
 export const choiceLabels = (found: FoundArchitecture): ReadonlyArray<string> => [
   ...new Set(found.layers.flatMap((layer) => layer.choices))
 ]
 
-/** The colour of a choice: one a label, skips grey. */
+/** The colour of a choice: one per label, grey for skips. */
 export const colourOf = (labels: ReadonlyArray<string>, label: string): string => {
   if (isSkip(label)) return "var(--skip)"
   const index = labels.filter((other) => !isSkip(other)).indexOf(label)
   return index < 0 ? "var(--fixed)" : palette[index % palette.length]!
 }
 
-/** Text safe inside HTML and SVG. */
+/** Escapes text for HTML and SVG. */
 export const escapeText = (text: string): string =>
   text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll('"', "&quot;")
 
@@ -41,7 +41,7 @@ export const shapeText = (shape: ReadonlyArray<number>): string => shape.join("Ã
 
 const MAX_COLUMNS = 64
 
-/** The path through the supernet: one column per layer, one row per choice, the taken ones filled and joined. */
+/** The path through the supernet: one column per layer, one row per choice, with the chosen ones filled and connected. */
 export const pathSvg = (found: FoundArchitecture): string => {
   const labels = choiceLabels(found)
   const layers = found.layers.slice(0, MAX_COLUMNS)
@@ -89,13 +89,13 @@ export const pathSvg = (found: FoundArchitecture): string => {
 
 const HEIGHT = 132
 
-/** Height of a block in the drawing, by its channels (logarithmic). */
+/** Height of a block in the drawing: logarithmic in its channels. */
 const heightOf = (block: DrawnBlock, most: number): number => {
   const channels = block.output.at(-1) ?? 1
   return 30 + (HEIGHT - 30) * (Math.log2(1 + channels) / Math.log2(1 + most))
 }
 
-/** The network as a row of blocks, coloured by choice, as high as they have channels; sides where the image shrinks. */
+/** The network as a row of blocks, coloured by choice, their height by channels; labels show where the image shrinks. */
 export const networkSvg = (found: FoundArchitecture): string => {
   const labels = choiceLabels(found)
   const perRow = 16
@@ -149,9 +149,7 @@ export const networkSvg = (found: FoundArchitecture): string => {
 }
 
 /**
- * The architecture drawn in text: for every searched layer the choice taken, its output and cost.
- *
- * Long runs of columns are cut to `width` characters a line.
+ * The architecture as text: one line per block with its label, output shape and cost, at most `width` characters wide.
  */
 export const networkText = (found: FoundArchitecture, width = 100): string => {
   const labelWidth = Math.max(...found.blocks.map((b) => b.label.length), 5)

@@ -1,4 +1,4 @@
-/** Numbers as people read them; the same in reports and on the terminal. */
+/** Formats numbers for people, the same in reports and on the terminal. */
 
 const trim = (text: string): string => (text.includes(".") ? text.replace(/\.?0+$/, "") : text)
 
@@ -28,7 +28,7 @@ export const si = (value: number): string => {
 }
 
 /**
- * A fraction as a percentage of two decimals.
+ * A fraction as a percentage with two decimals.
  *
  * **Example** (An accuracy)
  *
@@ -41,7 +41,7 @@ export const si = (value: number): string => {
 export const percent = (fraction: number): string => `${(fraction * 100).toFixed(2)} %`
 
 /**
- * Seconds as a person would say them.
+ * A duration in seconds as text.
  *
  * **Example** (Short and long)
  *
@@ -90,15 +90,15 @@ export const grouped = (digits: string): string => digits.replaceAll(/\B(?=(\d{3
 export const metric = (name: string, value: number): string =>
   /^(top\d+|acc|tar|auc)|accuracy/i.test(name) && value >= 0 && value <= 1 ? percent(value) : trim(value.toPrecision(5))
 
-/** What a metric can be measured on beside the trained network, by the prefix of its name. */
+/** Baselines that a metric is also measured on, by the prefix of its name. */
 const yardsticks = [
   ["pixel", "raw pixels"],
   ["untrained", "untrained network"]
 ] as const
 
 /**
- * Metrics by name as people read them; a figure measured on raw pixels or on the untrained network follows the
- * one it is a yardstick for.
+ * Metrics as pairs of name and text; the value on raw pixels or the untrained network follows the metric it is a baseline
+ * of.
  *
  * **Example** (Verification of faces)
  *
@@ -122,7 +122,7 @@ export const figures = (metrics: Readonly<Record<string, number>>): ReadonlyArra
     })
 }
 
-/** The unit a cost metric is counted in. */
+/** The unit of a cost metric. */
 export const costUnit = (name: string): string =>
   name === "flops" ? "MACs" : name === "params" ? "parameters" : name === "latency" ? "ms" : name
 

@@ -49,7 +49,7 @@ interface Timed {
   readonly event: RunEvent
 }
 
-/** Events in order; a line of a kind this version does not know is passed over. */
+/** Events in order; kinds of lines that this version does not know are skipped. */
 const eventsOf = (lines: ReadonlyArray<Journal.Line>): ReadonlyArray<Timed> =>
   lines.flatMap((line) => {
     const { time, crc32: _, ...rest } = line
@@ -95,7 +95,7 @@ const phaseTimes = (events: ReadonlyArray<Timed>, stopAfter: Phase): ReadonlyArr
   const newest = reached.at(-1)
   const ended = last?.event._tag === "RunDone"
   const { status } = statusOf(events)
-  /** Of the newest phase: one that stopped early continues with the run. */
+  /** State of the newest phase: one that stopped early continues with the run. */
   const newestState = (phase: Phase): PhaseTime["state"] => {
     const how = closed.get(phase) ?? "running"
     return how !== "done" && status === "running" ? "running" : how
@@ -135,15 +135,15 @@ const flatten = (value: unknown, at: string): ReadonlyArray<readonly [string, st
     ? Object.entries(value).flatMap(([key, inner]) => flatten(inner, at === "" ? key : `${at} ${key}`))
     : [[at, typeof value === "string" ? value : JSON.stringify(value)]]
 
-/** What the search strategy has learned: an epoch reported twice, as after a crash, counts once. */
+/** What a gradient-based searcher has learned; an epoch reported twice, as after a crash, counts once. */
 const learningOf = (events: ReadonlyArray<Timed>, space: SearchSpaceShape | undefined): LearningData | undefined => {
-  const told = new Map<number, { readonly metrics: CurvePoint["metrics"]; readonly rows: Rows }>()
+  const byStep = new Map<number, { readonly metrics: CurvePoint["metrics"]; readonly rows: Rows }>()
   for (const { event } of events) {
     if (event._tag === "Learned" && event.probabilities !== null) {
-      told.set(event.step, { metrics: event.metrics, rows: event.probabilities })
+      byStep.set(event.step, { metrics: event.metrics, rows: event.probabilities })
     }
   }
-  const points = [...told.entries()].sort(([a], [b]) => a - b).map(([, one]) => one)
+  const points = [...byStep.entries()].sort(([a], [b]) => a - b).map(([, one]) => one)
   const last = points.at(-1)
   if (last === undefined) return undefined
   return {
@@ -158,7 +158,7 @@ const learningOf = (events: ReadonlyArray<Timed>, space: SearchSpaceShape | unde
   }
 }
 
-/** The architecture drawn: its space is built again from the configuration, for the input and head it was found for. */
+/** The found architecture, in its space rebuilt from the configuration for the same input and head. */
 const foundOf = Effect.fnUntraced(function* (text: string, loaded: Load.LoadedRun) {
   const read = decodeArchitecture(text)
   if (Option.isNone(read)) return undefined
@@ -173,14 +173,14 @@ const foundOf = Effect.fnUntraced(function* (text: string, loaded: Load.LoadedRu
   return { found: described, size: space.success.size, space: space.success }
 })
 
-/** What a report shows, and what the run was made of. */
+/** The data of a report, with the run's configuration and manifest. */
 export interface ReadRun {
   readonly data: ReportData
   readonly loaded: Load.LoadedRun
   readonly manifest: RunFolder.Manifest
 }
 
-/** Reads a run's folder. Takes no lock and changes nothing. */
+/** Reads a run folder. Takes no lock and changes nothing. */
 export const readRun = Effect.fn("Report.readRun")(function* (folder: string) {
   const disk = yield* Disk
   const at = (name: string): string => join(folder, name)
@@ -241,5 +241,5 @@ export const readRun = Effect.fn("Report.readRun")(function* (folder: string) {
   return run
 })
 
-/** What a report shows of a run's folder. */
+/** The report data of a run folder. */
 export const read = (folder: string) => Effect.map(readRun(folder), ({ data }) => data)

@@ -1,7 +1,8 @@
 /**
- * The report as one HTML page that needs nothing else: no script, no font, no network. Light or dark as the reader's
- * system asks.
+ * The report as one self-contained HTML page without scripts, fonts or network access. Light or dark, as the reader's system
+ * prefers.
  */
+import { phaseTitles } from "../component/Phase.ts"
 import * as Charts from "./Charts.ts"
 import * as DataSummary from "./DataSummary.ts"
 import { choiceLabels, colourOf, escapeText, networkSvg, pathSvg, shapeText } from "./Drawing.ts"
@@ -48,13 +49,6 @@ footer{color:var(--muted);font-size:12.5px;margin-top:26px}
 @media print{body{background:#fff}.card,.tile{break-inside:avoid}}
 `
 
-const phaseNames: Readonly<Record<string, string>> = {
-  supernetTraining: "Supernet training",
-  searching: "Search",
-  retraining: "Retraining",
-  evaluating: "Evaluation"
-}
-
 const tile = (value: string, label: string, lead = false): string =>
   `<div class="tile${lead ? " lead" : ""}"><b>${escapeText(value)}</b><span>${escapeText(label)}</span></div>`
 
@@ -88,7 +82,7 @@ const phases = (data: ReportData): string =>
       const { seconds, state } = phase
       const began = state !== "waiting" && state !== "skipped"
       const words = state === "done" ? duration(seconds) : began ? `${state}, ${duration(seconds)}` : state
-      return `<div class="phase ${state}">${escapeText(phaseNames[phase.phase] ?? phase.phase)}<span>${words}</span></div>`
+      return `<div class="phase ${state}">${escapeText(phaseTitles[phase.phase])}<span>${words}</span></div>`
     })
     .join("")}</div>`
 
@@ -126,7 +120,7 @@ const training = (id: string, title: string, points: ReadonlyArray<CurvePoint>, 
 
 const search = (data: ReportData): Promise<string> => {
   if (data.search.length === 0) return Promise.resolve("")
-  // Most tasks rank by a metric that is recorded beside the objective: its name says more.
+  // Most tasks rank by a metric that is recorded with the objective: its name says more.
   const named = Object.keys(data.search[0]?.metrics ?? {}).find((name) =>
     data.search.every((c) => c.metrics[name] === c.objective)
   )
@@ -265,7 +259,7 @@ const results = (data: ReportData): string => {
   return card("Test", "the retrained network on images no phase before it has seen", `<table>${rows.join("")}</table>`)
 }
 
-/** A page of the house's look around a body of HTML. */
+/** A page in the style of the report around a body of HTML. */
 export const page = (title: string, body: string): string => `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
 <title>${escapeText(title)} - osnas</title><style>${style}</style></head><body><main>

@@ -10,10 +10,10 @@ const shown = 16
 
 const [column, row, left, top] = [38, 22, 110, 10] as const
 
-/** One column per layer, one cell per option, the darker the more probable; in words when pointed at. */
+/** One column per layer, one cell per option, darker if more probable; a tooltip names it. */
 export const probabilitiesSvg = ({ layers }: LearningData): string => {
   const many = layers.some((layer) => layer.options.length > shown)
-  // Where there are many options a row is a rank; else a row is an option, by its name.
+  // With many options rows are ranks; otherwise rows are options by name.
   const labels = many
     ? Array.from({ length: shown }, (_, rank) => `${rank + 1}.`)
     : [...new Set(layers.flatMap((layer) => layer.options.map(({ label }) => label)))]
@@ -42,7 +42,7 @@ export const probabilitiesSvg = ({ layers }: LearningData): string => {
   return `<svg viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" aria-label="probabilities of the options" class="drawing">${names.join("")}${cells.join("")}${numbers.join("")}</svg>`
 }
 
-/** What is drawn of the metrics, in this order, where it was reported. */
+/** The metrics to draw, in this order, if they were reported. */
 export const quantities: ReadonlyArray<{ readonly name: string; readonly title: string }> = [
   { name: "cost", title: "expected cost" },
   { name: "entropy", title: "entropy" },
@@ -50,7 +50,7 @@ export const quantities: ReadonlyArray<{ readonly name: string; readonly title: 
   { name: "taskLoss", title: "task loss" }
 ]
 
-/** The end of learning in a sentence. */
+/** The end of learning in one sentence. */
 export const words = ({ points }: LearningData, metric: string): string => {
   const last = points.at(-1)?.metrics ?? {}
   const { cost: expected, entropy, target, temperature } = last

@@ -1,11 +1,12 @@
-/** What a report shows of a run, whether it has ended or not. Plain data, read from the run's folder. */
+/** The data of a report, of a run in any state. Plain data, read from the run folder. */
 
+import type { Phase } from "../component/Phase.ts"
 import type { LearningReview } from "../search-strategy/SearchStrategy.ts"
 import type { DataSummary } from "./DataSummary.ts"
 
 /** One point of a training curve. */
 export interface CurvePoint {
-  /** Epochs done; fractions stand for steps within an epoch. */
+  /** Epochs done; fractions are steps within an epoch. */
   readonly epoch: number
   readonly loss: number
   /** Metrics beside the loss, fractions: `top1`. */
@@ -27,11 +28,11 @@ export interface LearningData {
 /** A scored candidate of the search, in the order of scoring. */
 export interface Candidate {
   readonly index: number
-  /** The generation (or chunk) it was asked in, from 0. */
+  /** Its generation (or chunk), from 0. */
   readonly generation: number
   readonly architecture: string
   readonly cost: number
-  /** What the search minimises. */
+  /** The objective that the search minimises. */
   readonly objective: number
   readonly metrics: Readonly<Record<string, number>>
 }
@@ -43,7 +44,7 @@ export interface DrawnBlock {
   readonly label: string
   /** Index among the layer's choices; null for fixed blocks. */
   readonly choice: number | null
-  /** Height, width, channels of what the block gives; a plain vector has only its length. */
+  /** Output shape: height, width, channels, or the length of a vector. */
   readonly output: ReadonlyArray<number>
   readonly macs: number
   readonly params: number
@@ -66,29 +67,29 @@ export interface FoundArchitecture {
 
 /** A phase of the run and how long it took. */
 export interface PhaseTime {
-  readonly phase: string
+  readonly phase: Phase
   /** `paused` and `failed`: it began, and the run stopped in it. */
   readonly state: "done" | "running" | "paused" | "failed" | "waiting" | "skipped"
   readonly seconds: number
 }
 
-/** Everything a report shows; what the run has not reached yet is undefined or empty. */
+/** Everything that a report shows; parts that the run has not reached are undefined or empty. */
 export interface ReportData {
   readonly name: string
   readonly status: "running" | "paused" | "done" | "failed"
-  /** For a failed run: why. */
+  /** Why a failed run failed. */
   readonly failure?: string | undefined
   readonly seed: number
   readonly engine: string
   readonly dataset: string
-  /** What the data are, for runs that wrote it down. */
+  /** The data, for runs that recorded them. */
   readonly data?: DataSummary | undefined
   readonly space: { readonly name: string; readonly size: string }
   readonly strategies: { readonly training: string; readonly search: string; readonly criterion: string }
   readonly budget: { readonly metric: string; readonly min: number; readonly max: number }
   readonly headline: string
   readonly phases: ReadonlyArray<PhaseTime>
-  /** What journals, checkpoints and snapshots took of the phases that have ended: seconds, and the fraction of all. */
+  /** Time spent on journals, checkpoints and snapshots in completed phases: seconds, and the fraction of the total. */
   readonly saving?: { readonly seconds: number; readonly fraction: number } | undefined
   readonly supernet: ReadonlyArray<CurvePoint>
   /** What a gradient-based searcher has learned, if it has begun to learn. */
@@ -101,7 +102,7 @@ export interface ReportData {
   readonly test?: Readonly<Record<string, number>> | undefined
   /** The configuration as YAML, defaults filled in. */
   readonly config: string
-  /** Where it ran and with what: rows of a table. */
+  /** Machine and versions: rows of a table. */
   readonly manifest: ReadonlyArray<readonly [key: string, value: string]>
 }
 

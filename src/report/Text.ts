@@ -9,7 +9,7 @@ import * as TextTable from "./TextTable.ts"
 const table = (rows: ReadonlyArray<readonly [string, string]>): string =>
   TextTable.format(rows, { align: ["left", "left"], indent: 2 })
 
-/** A line of eighths that goes up and down with the values. */
+/** Values as a line of block characters. */
 export const sparkline = (values: ReadonlyArray<number>, width = 40): string => {
   const finite = values.filter(Number.isFinite)
   if (finite.length === 0) return ""
@@ -59,10 +59,10 @@ export const text = (data: ReportData, width = 100): string => {
   ] as const) {
     const [first, last] = [points[0], points.at(-1)]
     if (first === undefined || last === undefined) continue
-    const told = Object.entries(last.metrics).map(([name, value]) => `, ${name} ${metric(name, value)}`)
+    const metrics = Object.entries(last.metrics).map(([name, value]) => `, ${name} ${metric(name, value)}`)
     section(
       title,
-      `  loss ${first.loss.toPrecision(4)} → ${last.loss.toPrecision(4)} ${sparkline(points.map((p) => p.loss))}${told.join("")}`
+      `  loss ${first.loss.toPrecision(4)} → ${last.loss.toPrecision(4)} ${sparkline(points.map((p) => p.loss))}${metrics.join("")}`
     )
   }
   if (data.learning !== undefined && data.learning.points.length > 0) {
@@ -83,8 +83,8 @@ export const text = (data: ReportData, width = 100): string => {
       `Search: ${data.search.length} candidates; the best for their cost`,
       front
         .map((c) => {
-          const told = Object.entries(c.metrics).map(([name, value]) => `${name} ${metric(name, value)}`)
-          return `  ${cost(data.budget.metric, c.cost).padStart(14)}  ${told.join("  ")}  ${c.architecture}`
+          const metrics = Object.entries(c.metrics).map(([name, value]) => `${name} ${metric(name, value)}`)
+          return `  ${cost(data.budget.metric, c.cost).padStart(14)}  ${metrics.join("  ")}  ${c.architecture}`
         })
         .join("\n")
     )

@@ -1,18 +1,18 @@
-/** Rows of cells as aligned columns: the tables that commands and reports print. */
+/** Aligned columns: the tables that commands and reports print. */
 
-/** How the cells of a column are aligned. */
+/** Alignment of a column. */
 export type Alignment = "left" | "right"
 
-/** How a table is laid out. */
+/** Layout of a table. */
 export interface TextTableOptions {
-  /** One for each column; default: the first to the left, the others to the right. */
+  /** One per column; default: the first left, the others right. */
   readonly align?: ReadonlyArray<Alignment>
   /** Spaces before every row; default 0. */
   readonly indent?: number
 }
 
 /**
- * Rows of cells as text: columns as wide as their longest cell, two spaces between them, no spaces at the end of a line.
+ * Formats rows of cells: columns as wide as their longest cell, two spaces apart, without trailing spaces.
  *
  * **Example** (A name and a number)
  *

@@ -1,19 +1,19 @@
 /**
  * The comparisons of OSNASLib's paper (Huang and Chu, "OSNASLib: One-Shot NAS Library", ICCV 2021 workshop on neural
- * architectures) as data: which rows a table has, and the configuration of a row.
+ * architectures) as data: the rows of every table, and the configuration of a row.
  *
- * Protocol: 80 % of the training images, drawn by key, train the supernet; the other 20 % score candidates; the winner
- * under the budget is trained from scratch on all of them and tested once on the official test images. Settings of training
- * are those that OSNASLib's own configuration files have.
+ * Protocol: 80 % of the training images, drawn by key, train the supernet; the other 20 % score architectures; the best one
+ * under the budget is trained from scratch on all of them and tested once on the official test images. Training has the
+ * settings of OSNASLib's configuration files.
  */
 import type { Kind } from "../run/BoundComponent.ts"
 
-/** The tables there are. */
+/** The names of the tables. */
 export const tableNames = ["table-2", "table-3", "table-4"] as const
 /** A table's name. */
 export type TableName = (typeof tableNames)[number]
 
-/** What the paper prints in a row; null where its figure is not available. */
+/** The paper's figures of a row; null if not available. */
 export interface PaperFigures {
   readonly flops: number | null
   /** Fraction of 1. */
@@ -21,12 +21,12 @@ export interface PaperFigures {
   readonly searchSeconds: number | null
 }
 
-/** A row: one thing that is compared, everything else being equal. */
+/** A row of a table: one alternative, with everything else equal. */
 export interface TableRow {
   readonly name: string
-  /** Components the row needs beside those that every row has. */
+  /** Components that the row needs besides those of every row. */
   readonly needs: ReadonlyArray<readonly [kind: Kind, name: string]>
-  /** What of the configuration is the row's own. */
+  /** The part of the configuration that only this row has. */
   readonly sections: Readonly<Record<string, unknown>>
   readonly paper: PaperFigures
 }
@@ -36,15 +36,15 @@ export interface ReproducedTable {
   readonly name: TableName
   readonly title: string
   readonly task: "classification" | "faces"
-  /** The first column. */
+  /** Title of the first column. */
   readonly compares: string
   readonly rows: ReadonlyArray<TableRow>
 }
 
-/** The paper's tables are not in the repository that it describes, nor anywhere this project could read them. */
+/** The paper's tables are neither in the repository that it describes nor anywhere accessible to this project. */
 const notAtHand: PaperFigures = { flops: null, score: null, searchSeconds: null }
 
-/** Why the paper's cells are empty. */
+/** Why the cells of the paper are empty. */
 export const paperNote =
   "The paper's own figures are not published with OSNASLib and were not available: their cells are left empty."
 
@@ -68,8 +68,8 @@ const strategy = (name: string, evaluations?: number, trainingStrategy = "unifor
   paper: notAtHand
 })
 
-// OSNASLib's spaces have one pattern of strides for every size of image: that of 32 pixels. The paper's networks for faces of
-// 112 pixels are those, and 300 million is among their costs (SPOS: 260 to 388 million).
+// OSNASLib's spaces have the strides of 32 pixels at every image size. The paper's networks for faces of
+// 112 pixels have them, too: 300 million is within their costs (SPOS: 260 to 388 million).
 const faceSpaces = ["proxylessnas", "fbnet-l", "spos", "sgnas"].map((name) => space(name, { strides: "small" }))
 
 /** The tables, by name. */
@@ -105,11 +105,11 @@ export const tables: Readonly<Record<TableName, ReproducedTable>> = {
   }
 }
 
-/** Which data a row runs on. */
+/** The data of a row. */
 export interface DataPlace {
-  /** Folder of the data; null: the default place. */
+  /** Folder of the data; null: the default folder. */
   readonly folder: string | null
-  /** The folder has one folder per person, and these are verified: for a quick run without CASIA-WebFace and LFW. */
+  /** People to verify in a folder with one folder per person, for a quick run without CASIA-WebFace and LFW. */
   readonly testPeople?: ReadonlyArray<string> | undefined
 }
 
@@ -120,7 +120,7 @@ export const facePlaces = (folder: string) => ({
   pairs: `${folder}/test/LFW/pairs.txt`
 })
 
-/** Seeds of a row at full size. */
+/** Number of seeds per row at full size. */
 export const fullSeeds = 3
 
 const sgd = (learningRate: number, weightDecay: number) => ({
@@ -150,7 +150,7 @@ const faces = (quick: boolean, { folder, testPeople }: DataPlace) => ({
   searchSpace: { name: "proxylessnas" },
   criterion: { name: "angular" },
   trainingAgent: { name: "face-recognition", dimension: 256 },
-  // A quick run is at 32 pixels, where the same networks cost so much less: 300 million times (32 / 112) squared.
+  // A quick run has images of 32 pixels, so its budget is 300 million times (32 / 112) squared.
   budget: { metric: "flops", max: quick ? 24.5e6 : 300e6 },
   supernetTraining: { epochs: 10, batchSize: 64, optimizer: sgd(0.05, 4e-5) },
   retraining: { epochs: 10, batchSize: 128, optimizer: sgd(0.1, 4e-5) }
@@ -159,7 +159,7 @@ const faces = (quick: boolean, { folder, testPeople }: DataPlace) => ({
 /**
  * The configuration of a row for one seed.
  *
- * **Example** (What a row of the third table searches by)
+ * **Example** (The searcher of a row)
  *
  * ```ts
  * import * as Tables from "./Tables.ts"

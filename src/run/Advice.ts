@@ -1,25 +1,25 @@
-/** Commands that lead on from a failure, for its message: what a run has found so far is not lost by it. */
+/** Commands to continue with after a failure, for its message. */
 import type { Phase } from "../../machines/RunState.ts"
 
 /** Where and how a phase diverged. */
 export interface Divergence {
-  /** The run's folder as the user would type it. */
+  /** The run's folder, as in a command. */
   readonly folder: string
   readonly phase: Phase
-  /** Whether a step of the phase is recorded, so that its options can no longer change. */
+  /** Whether a step of the phase is recorded: its options can then no longer change. */
   readonly recorded: boolean
-  /** The architecture that is retrained, as text; null before there is one. */
+  /** The architecture that is retrained, as text; null before one is found. */
   readonly architecture: string | null
-  /** Option to lower, and the value it has. */
+  /** Option to lower, and its value. */
   readonly key: string
   readonly learningRate: number
 }
 
-/** A folder or value as a shell takes it. */
+/** A folder or value, quoted for a shell if necessary. */
 const quoted = (text: string): string => (/^[\w./,:=@+-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`)
 
 /**
- * The command that goes on from what a run has found, at a third of the learning rate.
+ * The command that continues from what a run has found, with a third of the learning rate.
  *
  * **Example** (From the architecture that was found)
  *
@@ -54,18 +54,18 @@ export const afterDivergence = (divergence: Divergence): string => {
 }
 
 /**
- * The message of a failure with the place in the user's module that threw it, where there is one, and the way to go on.
+ * The message of a failure. If a user's module threw it, with its file and line and the command to continue with.
  *
  * **Example** (A criterion that throws)
  *
  * ```ts
  * import * as Advice from "./Advice.ts"
  *
- * Advice.afterThrow("no labels", "/me/loss.ts:3", "runs/a") // => "no labels (thrown in /me/loss.ts:3); mend it, then go on with: osnas resume runs/a"
+ * Advice.afterThrow("no labels", "/me/loss.ts:3", "runs/a") // => "no labels (thrown in /me/loss.ts:3); correct it, then resume with: osnas resume runs/a"
  * Advice.afterThrow("no space on disk", undefined, "runs/a") // => "no space on disk"
  * ```
  */
 export const afterThrow = (message: string, place: string | undefined, folder: string): string =>
   place === undefined
     ? message
-    : `${message} (thrown in ${place}); mend it, then go on with: osnas resume ${quoted(folder)}`
+    : `${message} (thrown in ${place}); correct it, then resume with: osnas resume ${quoted(folder)}`

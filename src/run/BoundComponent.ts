@@ -1,6 +1,6 @@
 /**
- * A component without its types: what a configuration can choose by name. {@link bind} turns a typed definition into
- * one, keeping the contract it provides and what its Layer may ask of a run.
+ * A component whose options are not known to the type system: what a configuration chooses by name. {@link bind} makes one
+ * of a typed definition; only the service that it provides and those that its Layer may require remain in the type.
  */
 import type * as Layer from "effect/Layer"
 import * as Predicate from "effect/Predicate"
@@ -20,7 +20,7 @@ import type { SearchStrategy } from "../search-strategy/SearchStrategy.ts"
 import type { TrainingAgent } from "../training-agent/TrainingAgent.ts"
 import type { TrainingStrategy } from "../training-strategy/TrainingStrategy.ts"
 
-/** The kinds a configuration chooses by `name` (the engine has a section of its own). */
+/** The kinds of component that a configuration chooses by `name`. The engine has its own section. */
 export const kinds = [
   "dataflow",
   "searchSpace",
@@ -30,10 +30,10 @@ export const kinds = [
   "searchStrategy",
   "estimator"
 ] as const satisfies ReadonlyArray<ComponentKind>
-/** A kind a configuration chooses by `name`. */
+/** A kind of component that a configuration chooses by `name`. */
 export type Kind = (typeof kinds)[number]
 
-/** The contract that a kind's Layer provides. */
+/** The service that a kind's Layer provides. */
 export interface ServiceOf {
   readonly dataflow: Dataflow
   readonly searchSpace: SearchSpace
@@ -45,10 +45,10 @@ export interface ServiceOf {
   readonly engine: Engine
 }
 
-/** A kind a configuration chooses by `name`, or the engine. */
+/** A kind of component, or the engine. */
 export type AnyKind = keyof ServiceOf
 
-/** What a kind's Layer may ask of the run: whatever stands before it. */
+/** The services that a kind's Layer may require: those that a run builds before it. */
 export interface NeedsOf {
   readonly dataflow: RunKey
   readonly criterion: RunKey
@@ -60,17 +60,17 @@ export interface NeedsOf {
   readonly engine: never
 }
 
-/** What a component fails with when its Layer is built: a tagged error with a message for people. */
+/** What a Layer may fail with: a tagged error with a message for people. */
 export interface ComponentFailure {
   readonly _tag: string
   readonly message: string
 }
 
-/** A component with its options decoded: ready to be part of a run. */
+/** A component with decoded options. */
 export interface Chosen<K extends AnyKind> {
   readonly kind: K
   readonly name: string
-  /** The options as plain data with every default filled in. */
+  /** The options as plain data, with all defaults. */
   readonly options: Readonly<Record<string, unknown>>
   /** The Schema of the options. */
   readonly schema: Schema.Codec<unknown, unknown>
@@ -84,23 +84,23 @@ export interface BoundComponent<K extends AnyKind> {
   readonly description: string
   /** Schema of the options, for help and for the configuration's JSON Schema. */
   readonly options: Schema.Codec<unknown, unknown>
-  /** Decodes options: every fault at once, unknown keys refused. */
+  /** Decodes options: reports all issues at once and refuses unknown keys. */
   readonly choose: (options: unknown) => Result.Result<Chosen<K>, Schema.SchemaError>
-  /** As the component has it. */
+  /** Of a search space: the side of the images that it is meant for, as its component says. */
   readonly side: number | undefined
 }
 
-/** Keys that a struct's syntax tree knows; none where it is no struct. */
+/** The keys of a struct, from its syntax tree; empty for any other Schema. */
 export const optionNames = (ast: SchemaAST.AST): ReadonlyArray<string> =>
   ast._tag === "Objects" ? ast.propertySignatures.map((signature) => String(signature.name)) : []
 
-/** Takes the types off a component. */
+/** Makes a component that a configuration can choose from a typed definition. */
 export const bind = <K extends AnyKind, Options, E extends ComponentFailure, R extends NeedsOf[K]>(
   component: Component<K, ServiceOf[K], Options, E, R>
 ): BoundComponent<K> => {
   const decode = Schema.decodeUnknownResult(component.options, { errors: "all", onExcessProperty: "error" })
   const encode = Schema.encodeResult(component.options)
-  // An option may itself be called `name`, as that of a space given as data is: the component's name fills it.
+  // A space that is given as data has an option `name`, too: its default is the component's name.
   const ownName = optionNames(component.options.ast).includes("name") ? { name: component.name } : {}
   return {
     kind: component.kind,

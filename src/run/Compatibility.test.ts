@@ -14,7 +14,7 @@ import * as MemoryDisk from "./testing/MemoryDisk.ts"
 
 type Section = Readonly<Record<string, unknown>> & { readonly name: string }
 
-/** A space of one's own, as data. */
+/** A search space given as data. */
 const macro: Section = {
   name: "macro",
   first: [{ block: { _tag: "Conv", kernel: 3 }, width: 4, stride: 4 }],
@@ -42,7 +42,7 @@ const supernet: Section = {
   batchSize: 2
 }
 
-/** One epoch of one step, and the search, on twenty images. */
+/** One step of training and the search, on twenty images. */
 const run = (
   searchSpace: Section,
   trainingStrategy: Section,
@@ -77,7 +77,7 @@ const run = (
     return { exit, written: [...memory.files().keys()] }
   })
 
-/** What Compatibility.ts promises, said once more in other words. */
+/** The rule of Compatibility.ts, written independently. */
 const fits = (sampler: Section, searcher: Section): boolean =>
   sampler["name"] === "differentiable" ? searcher["learn"] === "training" : searcher["learn"] !== "training"
 
@@ -102,7 +102,7 @@ describe("every pairing of sampler and searcher runs, or is refused by name befo
     }
   }
 
-  it.live("a search by gradient with scores read off a table is refused", () =>
+  it.live("a gradient-based search with scores from a table is refused", () =>
     Effect.gen(function* () {
       const table = { name: "tabular" }
       const { exit, written } = yield* run(
@@ -117,13 +117,13 @@ describe("every pairing of sampler and searcher runs, or is refused by name befo
   )
 })
 
-describe("every search space is searched by gradient, one way or the other", () => {
+describe("every search space works with a gradient-based search", () => {
   const given = { ...learning, samples: 0 }
   const ways = [
     [{ name: "differentiable" }, { name: "gumbel-softmax-differentiable", ...given }],
     [{ name: "uniform" }, { name: "softmax-differentiable", learn: "searching", ...given }]
   ] as const
-  // Both ways in every space would take minutes; they meet the same mixture.
+  // Both ways in every space would take minutes; they use the same mixture.
   const spaces = Registry.names("searchSpace").filter((name) => name !== macro.name)
   for (const [index, name] of spaces.entries()) {
     const [sampler, searcher] = ways[index % 2]!

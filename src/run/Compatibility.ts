@@ -1,6 +1,6 @@
 /**
- * Which components go together. A pairing that makes no sense is refused by name before anything is written, with the
- * reason and what would be right; all others run.
+ * Which components go together. A pairing that cannot work is refused by name before anything is written, with the reason
+ * and what would be right.
  */
 import * as Schema from "effect/Schema"
 import type { DataflowShape } from "../dataflow/Dataflow.ts"
@@ -22,13 +22,13 @@ export class CompatibilityError extends Schema.TaggedError<CompatibilityError>()
   }
 }
 
-/** What is paired. */
+/** The components of a run that must fit. */
 export interface Paired {
   readonly trainingStrategy: Pick<TrainingStrategyShape, "name" | "follows">
   readonly searchStrategy: Pick<SearchStrategyShape, "name" | "gradient">
   readonly estimator: Pick<PerformanceEstimatorShape, "name" | "needsSupernet">
   readonly dataflow: Pick<DataflowShape, "name" | "count" | "steps">
-  /** Whether a supernet is given, so that none is trained. */
+  /** Whether the run starts from a given supernet instead of training one. */
   readonly given: boolean
 }
 
@@ -44,7 +44,7 @@ export const check = (paired: Paired): CompatibilityError | undefined => {
     return refuse(
       "estimator.name",
       [searcher, `estimator ${estimator.name}`],
-      "the search learns by gradient through a supernet, and the estimator reads scores off a table, so that none is trained",
+      "the search is gradient-based and needs a supernet, and with an estimator that reads scores from a table none is trained",
       "estimator supernet, or searchStrategy random or evolution"
     )
   }
@@ -53,8 +53,8 @@ export const check = (paired: Paired): CompatibilityError | undefined => {
       "trainingStrategy.name",
       [sampler, searcher],
       gradient === undefined
-        ? "the sampler mixes the options by what the search has learned so far, and the search does not learn by gradient"
-        : "the sampler mixes the options by what the search has learned so far, and the search learns only when the supernet is trained",
+        ? "the sampler weights the options by the search's current distribution, and the search is not gradient-based"
+        : "the sampler weights the options by the search's current distribution, and the search learns only after the supernet is trained",
       "trainingStrategy uniform or fair, or searchStrategy softmax-differentiable or gumbel-softmax-differentiable with learn: training"
     )
   }
@@ -62,8 +62,8 @@ export const check = (paired: Paired): CompatibilityError | undefined => {
     return refuse(
       "trainingStrategy.name",
       [sampler, searcher],
-      "the search learns from mixtures of all options while the supernet is trained, and the sampler trains it without regard to them",
-      "trainingStrategy differentiable, or learn: searching in searchStrategy, which learns on the supernet when it is trained"
+      "the search learns from mixtures of all options while the supernet is trained, and the sampler does not train mixtures",
+      "trainingStrategy differentiable, or searchStrategy with learn: searching, which learns once the supernet is trained"
     )
   }
   if (gradient !== undefined) {

@@ -29,7 +29,7 @@ retraining: { epochs: 1 }
 `
 
 describe("parse", () => {
-  it("refuses what is no configuration, and says why", () => {
+  it("refuses text that is not a configuration, and says why", () => {
     assert.include(failure(""), "the file is empty")
     assert.include(failure("[1, 2]"), "expected a mapping of keys")
     assert.include(failure("a: ["), "line 1")
@@ -51,7 +51,7 @@ describe("parse", () => {
     assert.include(failure(bomb), "alias")
   })
 
-  it("reads merge keys, with the line of each, and refuses what cannot be merged", () => {
+  it("reads merge keys with their lines, and refuses values that cannot be merged", () => {
     const text =
       "base: &base { epochs: 3, batchSize: 8 }\nmore: &more\n  epochs: 9\n  x: 1\na:\n  <<: *base\n  batchSize: 16\nb:\n  <<: [*base, *more]\n"
     const source = Result.getOrThrow(ConfigFile.parse("a.yaml", text))
@@ -67,12 +67,12 @@ describe("parse", () => {
     assert.include(failure("a: &a\n  b: 1\n  <<: *a"), "merged into itself")
     const level = (name: string, of: string) => `${name}: &${name}\n  <<: [${Array(9).fill(`*${of}`).join(", ")}]`
     const bomb = ["a: &a { x: 1 }", ..."bcdefghij".split("").map((name, at) => level(name, "abcdefghij"[at]!))]
-    assert.include(failure(bomb.join("\n")), "merge keys that stand for more than 10000 keys")
-    // Quoted, it is a key like any other.
+    assert.include(failure(bomb.join("\n")), "merge keys that add more than 10000 keys")
+    // A quoted << is an ordinary key.
     assert.deepStrictEqual(Result.getOrThrow(ConfigFile.parse("a.yaml", '"<<": 1')).value, { "<<": 1 })
   })
 
-  it("reads JSON as editors write it, and Windows line ends, with the same lines", () => {
+  it("reads JSON with tabs and Windows line ends, and counts its lines", () => {
     const json = Result.getOrThrow(
       ConfigFile.parse("a.json", '{\r\n\t"a": 1,\r\n\t"b": {\r\n\t\t"c": [1, 2]\r\n\t}\r\n}\r\n')
     )
@@ -90,7 +90,7 @@ describe("parse", () => {
     )
   })
 
-  it("does not let a key reach the prototype", () => {
+  it("does not let a key change the prototype", () => {
     const source = Result.getOrThrow(ConfigFile.parse("a.yaml", "__proto__: { polluted: 1 }\na: 1"))
     assert.isUndefined(({} as { polluted?: number }).polluted)
     assert.strictEqual(source.value["a"], 1)
@@ -101,9 +101,9 @@ describe("parse", () => {
 })
 
 describe("messages", () => {
-  it("accepts a right file", () => assert.deepStrictEqual(decode(good), []))
+  it("accepts a correct file", () => assert.deepStrictEqual(decode(good), []))
 
-  it("names path, line, value and what would be right, for every mistake at once", () => {
+  it("reports path, line, value and what would be right, for all mistakes at once", () => {
     const issues = decode(`
 name: a
 seed: 1.5
@@ -128,7 +128,7 @@ start: { supernet: 4 }
     assert.include(find("searchSpace")?.message, "missing, but required")
   })
 
-  it("says how a value that is nearly right is written", () => {
+  it("says how to write a value that is almost right", () => {
     const [set] = decode(`${good}\nseed: "7"`)
     assert.strictEqual(set?.message.split(" - ")[0], 'got "7"; expected a number (write 7 without quotes)')
     const max = (text: string) => decode(good.replace("27e6", text)).map((issue) => issue.message.split(" - ")[0])
@@ -148,7 +148,7 @@ start: { supernet: 4 }
     assert.include(decode(good.replace("name: a", "name: 2026"))[0]?.message, 'a text (write "2026" in quotes)')
   })
 
-  it("lists the known keys where none is near", () => {
+  it("lists the known keys if none is similar", () => {
     assert.include(decode(`${good}\nevaluation: { colour: 1 }`)[0]?.message, "known here: batchSize")
   })
 })
@@ -156,16 +156,16 @@ start: { supernet: 4 }
 describe("override", () => {
   const source = Result.getOrThrow(ConfigFile.parse("a.yaml", good))
 
-  it("reads values as YAML and says where a wrong one came from", () => {
+  it("reads values as YAML and records where they came from", () => {
     const set = Result.getOrThrow(ConfigFile.override(source, ["budget.max=lots", "engine.threads=2", "name=b=c"]))
     assert.deepStrictEqual(set.value["engine"], { threads: 2 })
     assert.strictEqual(set.value["name"], "b=c")
     assert.deepStrictEqual(set.origin(["budget", "max"]), { line: null, origin: "--set budget.max" })
     assert.strictEqual(set.origin(["seed"]).line, null)
-    assert.deepStrictEqual(source.value["budget"], { max: 27e6 }, "the source is as it was")
+    assert.deepStrictEqual(source.value["budget"], { max: 27e6 }, "the source is unchanged")
   })
 
-  it("refuses what is no assignment, all at once", () => {
+  it("reports all malformed assignments at once", () => {
     const failed = ConfigFile.override(source, ["budget", "=1", "a b=1", "budget.max=[1", "seed=7"])
     assert.isTrue(Result.isFailure(failed))
     if (Result.isFailure(failed)) assert.strictEqual(failed.failure.issues.length, 4)
@@ -177,8 +177,8 @@ describe("override", () => {
   })
 })
 
-describe("faults", () => {
-  it("names a value once, whatever number of checks it fails", () => {
+describe("several checks of one value", () => {
+  it("reports a value once, even if it fails several checks", () => {
     const issues = decode(
       good.replace(/^supernetTraining:.*$/m, "supernetTraining: { epochs: 1, optimizer: { learningRate: .nan } }")
     )
@@ -191,13 +191,13 @@ describe("faults", () => {
 })
 
 describe("closest", () => {
-  it("does not take a short word for the misspelt beginning of a long one", () => {
+  it("does not mistake a short word for the misspelt beginning of a long one", () => {
     assert.isUndefined(closest("tyni", ["mobilefacenet", "proxylessnas"]))
     assert.strictEqual(closest("mobi", ["mobilefacenet", "proxylessnas"]), "mobilefacenet")
     assert.strictEqual(closest("serach", ["seed", "searchSpace"]), "searchSpace")
   })
 
-  it("finds a word with one slip, and no word for another word", () => {
+  it("finds a word with one typing error, and none for a different word", () => {
     const words = ["searchSpace", "searchStrategy", "seed", "budget", "dataflow", "retraining"]
     fc.assert(
       fc.property(fc.constantFrom(...words.filter((word) => word.length > 4)), fc.nat(), (word, at) => {
@@ -211,7 +211,7 @@ describe("closest", () => {
   })
 })
 
-it.effect("is an Effect's failure like any other", () =>
+it.effect("fails an Effect with a tagged error", () =>
   Effect.gen(function* () {
     const failed = yield* Effect.flip(Effect.fromResult(ConfigFile.parse("a.yaml", "")))
     assert.strictEqual(failed._tag, "ConfigError")

@@ -1,6 +1,6 @@
 /**
- * The JSON Schema (draft 2020-12) of configurations, for editors: keys, types, descriptions, defaults, and for every
- * component of every kind its own options.
+ * The JSON Schema (draft 2020-12) of configurations, for editors: keys, types, descriptions and defaults, with the options of
+ * every component.
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
@@ -22,7 +22,7 @@ const isObject = (value: unknown): value is Mutable =>
 
 const libraryText = /^(an? (integer|finite number|value .*)|JSON value)$/
 
-/** Joins the parts of an `allOf` into their schema where they say different things, and drops what says nothing. */
+/** Merges the parts of an `allOf` into their schema unless they conflict, and drops bounds and texts without meaning. */
 const tidy = (node: Schema.Json): Schema.Json => {
   if (Array.isArray(node)) return node.map(tidy)
   if (!isObject(node)) return node
@@ -57,7 +57,7 @@ export const of = (schema: Schema.Constraint): { readonly schema: JsonSchema; re
   }
 }
 
-/** Writes into every property of an object's schema the default that an example decoded from nothing has. */
+/** Adds to every property the default that it has in an example with all defaults. */
 const withDefaults = (node: Schema.Json, example: unknown): Schema.Json => {
   if (!isObject(node) || !isObject(node["properties"]) || !isObject(example)) return node
   const required = Array.isArray(node["required"]) ? node["required"] : []
@@ -70,7 +70,7 @@ const withDefaults = (node: Schema.Json, example: unknown): Schema.Json => {
   return { ...node, properties: Object.fromEntries(properties) }
 }
 
-/** The smallest configuration there is; decoding it fills in every default. */
+/** The smallest configuration; decoding it fills in all defaults. */
 export const smallest = {
   name: "my-search",
   dataflow: { name: "fashion-mnist" },
@@ -85,10 +85,7 @@ const required = (schema: JsonSchema): ReadonlyArray<string> =>
 
 const standIns: Readonly<Record<string, Schema.Json>> = { string: "x", integer: 1, number: 1, boolean: true, array: [] }
 
-/**
- * What a component's options are when none is given; only those that have a default. A required option needs some
- * value for the others to be decoded: the simplest of its type.
- */
+/** The defaults of a component's options. To decode them, a required option gets the simplest value of its type. */
 const optionDefaults = (schema: Schema.Codec<unknown, unknown>, node: JsonSchema): unknown => {
   const properties = isObject(node["properties"]) ? node["properties"] : {}
   const given = required(node).map((name) => {
@@ -101,7 +98,7 @@ const optionDefaults = (schema: Schema.Codec<unknown, unknown>, node: JsonSchema
   return encoded._tag === "Some" ? encoded.value : undefined
 }
 
-/** Descriptions of a struct's fields; that of a check which JSON Schema cannot tell is lost in the translation. */
+/** Restores descriptions of a struct's fields that the conversion to JSON Schema loses, those of checks. */
 const withDescriptions = (node: JsonSchema, ast: SchemaAST.AST): JsonSchema => {
   if (ast._tag !== "Objects" || !isObject(node["properties"])) return node
   const said = new Map(
@@ -157,7 +154,7 @@ export const document = Effect.gen(function* () {
   const properties: Mutable = {
     ...((withDefaults(root.schema as Schema.Json, example) as Mutable)["properties"] as Mutable)
   }
-  // These have no default: where a run has the phase its section is required.
+  // These have no default: their section is required if the run has the phase.
   for (const phase of ["supernetTraining", "retraining"]) {
     const { default: _, ...section } = properties[phase] as Mutable
     properties[phase] = section
@@ -210,7 +207,7 @@ export const document = Effect.gen(function* () {
   } as JsonSchema
 })
 
-/** What a key of the configuration is for, by its path, where its Schema says it. */
+/** The description of a key of the configuration, by its path. */
 export const describe = (path: ReadonlyArray<string | number>): string | undefined => {
   let node: Schema.Json | undefined = rootSchema().schema as Schema.Json
   for (const key of path) {

@@ -15,7 +15,7 @@ const base = {
 
 type Section = Readonly<Record<string, unknown>>
 
-/** What is refused and what is warned of, each as `path: message`. */
+/** Mistakes and warnings, each as `path: message`. */
 const findings = (sections: Section, from = "searchSpace") =>
   Effect.map(Effect.result(Load.decode(ConfigFile.fromValue(from, { ...base, ...sections }), "/nowhere")), (loaded) => {
     const texts = (issues: ReadonlyArray<ConfigFile.ConfigIssue>) =>
@@ -83,7 +83,7 @@ const cases: ReadonlyArray<Case> = [
   {
     name: "a decay of 0",
     sections: schedule({ name: "step", stepEpochs: 5, decay: 0 }),
-    warnings: ["retraining.schedule.decay: got 0: after 5 epochs the rate is 0, nothing is learned"]
+    warnings: ["retraining.schedule.decay: got 0: after 5 epochs the rate is 0 and nothing is learned"]
   },
   {
     name: "keys of another schedule",
@@ -102,7 +102,7 @@ const cases: ReadonlyArray<Case> = [
     ]
   },
   {
-    name: "keys of another optimiser",
+    name: "keys of another optimizer",
     sections: optimizer({ name: "adam", momentum: 0.8, nesterov: true, alpha: 0.5 }),
     warnings: [
       noEffect("retraining.optimizer.momentum", 0.8, "adam has no momentum (sgd and rmsprop have)"),
@@ -121,18 +121,18 @@ const cases: ReadonlyArray<Case> = [
   },
   { name: "defaults written out", sections: optimizer({ name: "adam", momentum: 0.9, alpha: 0.99, nesterov: false }) },
   {
-    name: "averages that never take in a gradient",
+    name: "averages that ignore every gradient",
     sections: optimizer({ name: "adam", beta1: 1, beta2: 1 }),
     mistakes: ["beta1", "beta2"].map(
       (key) =>
-        `retraining.optimizer.${key}: got 1; expected less than 1, because at 1 the average never takes in a gradient`
+        `retraining.optimizer.${key}: got 1; expected less than 1, because at 1 the average ignores every gradient`
     )
   },
   {
     name: "rmsprop that never forgets",
     sections: optimizer({ name: "rmsprop", alpha: 1, momentum: 1 }),
     mistakes: [
-      "retraining.optimizer.alpha: got 1; expected less than 1, because at 1 the average never takes in a gradient",
+      "retraining.optimizer.alpha: got 1; expected less than 1, because at 1 the average ignores every gradient",
       "retraining.optimizer.momentum: got 1; expected less than 1, because at 1 old gradients never fade"
     ]
   },
@@ -181,14 +181,14 @@ const cases: ReadonlyArray<Case> = [
     warnings: [noEffect("searchStrategy.crossover", 0.7, "a crossover needs 2 parents, and parents is 1")]
   },
   {
-    name: "a search by gradient that never learns",
+    name: "a gradient-based search that never learns",
     sections: search("gumbel-softmax-differentiable", { learn: "training", warmupEpochs: 10 }),
     mistakes: [
       "searchStrategy.warmupEpochs: got 10; expected less than supernetTraining.epochs, which is 10: the search would never learn"
     ]
   },
   {
-    name: "a search by gradient with the other mode's keys, a rising temperature, sgd with adam's keys",
+    name: "a gradient-based search with the other mode's keys, a rising temperature, sgd with adam's keys",
     sections: search("softmax-differentiable", {
       learn: "searching",
       warmupEpochs: 99,
@@ -204,12 +204,12 @@ const cases: ReadonlyArray<Case> = [
     ]
   },
   {
-    name: "passes over the validation split where learning is in training",
+    name: "epochs of the search with learn: training",
     sections: search("softmax-differentiable", { learn: "training", epochs: 3 }),
     warnings: ["searchStrategy.epochs: got 3, which has no effect with learn: training"]
   },
   {
-    name: "targets of the architecture generator the wrong way round",
+    name: "targets of the architecture generator in the wrong order",
     sections: search("architecture-generator", { lowest: 4e6, highest: 2e6 }),
     mistakes: ["searchStrategy.lowest: got 4000000; expected at most searchStrategy.highest, which is 2000000"]
   },
@@ -232,10 +232,12 @@ const cases: ReadonlyArray<Case> = [
   {
     name: "a square as large as the image",
     sections: { dataflow: { name: "fashion-mnist", cutout: 28 } },
-    warnings: ["dataflow.cutout: got 28, the whole side of the images: a quarter or more of each is left at best"]
+    warnings: [
+      "dataflow.cutout: got 28, the side of the images: the square covers at least a quarter of each image, and up to all of it"
+    ]
   },
   {
-    name: "evaluation images smaller than what is taken of them",
+    name: "evaluation images smaller than their crop",
     sections: { dataflow: { name: "image-folder", folder: "x", size: 64, evaluationSide: 48 } },
     mistakes: ["dataflow.evaluationSide: got 48; expected at least dataflow.size, which is 64"]
   },
@@ -243,6 +245,21 @@ const cases: ReadonlyArray<Case> = [
     name: "balanced batches of one person",
     sections: { dataflow: { name: "face-folder", folder: "x", perIdentity: 2, peopleLimit: 1 } },
     mistakes: ["dataflow.peopleLimit: got 1; expected 2 or more, because balanced batches (perIdentity) mix people"]
+  },
+  ...[{ name: "face-folder", folder: "x" }, { name: "fashion-mnist" }].map((dataflow) => ({
+    name: `triplets of ${dataflow.name} with one image of each person`,
+    sections: { dataflow: { ...dataflow, perIdentity: 1 }, criterion: { name: "triplet" } },
+    mistakes: [
+      "dataflow.perIdentity: got 1; expected 2 or more, or 0 for shuffled batches: a triplet needs two images of one person, and each batch would have one per person"
+    ]
+  })),
+  ...[0, 2].map((perIdentity) => ({
+    name: `triplets with perIdentity ${perIdentity}`,
+    sections: { dataflow: { name: "face-folder", folder: "x", perIdentity }, criterion: { name: "triplet" } }
+  })),
+  {
+    name: "one image of each person with a criterion that classifies",
+    sections: { dataflow: { name: "face-folder", folder: "x", perIdentity: 1 } }
   }
 ]
 
@@ -255,7 +272,7 @@ describe("values that do not go together", () => {
     )
   }
 
-  it.effect("warnings have their lines, in the order of the file", () =>
+  it.effect("warnings have lines and are in the order of the file", () =>
     Effect.gen(function* () {
       const text =
         "name: a\nretraining:\n  epochs: 2\n  schedule:\n    name: step\nsupernetTraining: { epochs: 2, optimizer: { name: adam, momentum: 0.5 } }\ndataflow: { name: fashion-mnist }\nsearchSpace: { name: tiny }\nbudget: { max: 3e6 }\n"
@@ -270,7 +287,7 @@ describe("values that do not go together", () => {
     })
   )
 
-  it.effect("a configuration with every default written out warns of nothing new", () =>
+  it.effect("a configuration with all defaults written out has no warnings", () =>
     Effect.gen(function* () {
       const filled = yield* Load.decode(ConfigFile.fromValue("a", base), "/nowhere")
       assert.deepStrictEqual(yield* findings(filled.config as unknown as Section), { mistakes: [], warnings: [] })

@@ -1,7 +1,7 @@
 /**
- * Rules of a configuration that join several values, which no single Schema can state: a warm-up longer than its phase, a
- * momentum that the optimiser does not have, a phase whose section is missing. What would do the wrong thing is a mistake
- * and is refused; what has no effect although it was written down is a warning.
+ * Rules about several values of a configuration, which a single Schema cannot state: a warm-up longer than its phase, a
+ * momentum that the optimizer does not have, a phase whose section is missing. A value that would do the wrong thing is a
+ * mistake and is refused; a given value without effect is a warning.
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
@@ -9,29 +9,30 @@ import { type Phase, phases } from "../../machines/RunState.ts"
 import * as ConfigFile from "../run/ConfigFile.ts"
 import { OptimizerConfig, type RunConfig, ScheduleConfig, type TrainingConfig } from "../run/RunConfig.ts"
 import { isRecord } from "../support/Records.ts"
-import type { Kind } from "./BoundComponent.ts"
 
-/** What is wrong with a configuration, and what of it has no effect. */
+/** Mistakes in a configuration, and given values that have no effect. */
 export interface Findings {
   readonly mistakes: ReadonlyArray<ConfigFile.ConfigIssue>
   readonly warnings: ReadonlyArray<ConfigFile.ConfigIssue>
 }
 
-type Path = ReadonlyArray<string>
+/** Keys from the top of a configuration to a value. */
+export type Path = ReadonlyArray<string>
 type Add = (path: Path, message: string) => void
 
-/** What the rules add to, and what of the configuration was written down. */
-interface Notes {
+/** Collects what the rules find, and knows which values were given. */
+export interface Notes {
   readonly mistake: Add
   readonly warning: Add
-  /** Whether the user wrote this key, with another value than its default. */
+  /** Whether the key was given, with a value that is not one of its defaults. */
   readonly isGiven: (path: Path, value: unknown, defaults: ReadonlyArray<unknown>) => boolean
 }
 
 const at = (value: unknown, path: Path): unknown =>
   path.reduce<unknown>((inner, key) => (isRecord(inner) && Object.hasOwn(inner, key) ? inner[key] : undefined), value)
 
-const gather = (source: ConfigFile.ConfigSource, rules: (notes: Notes) => void): Findings => {
+/** Applies rules to a configuration and collects what they find. */
+export const gather = (source: ConfigFile.ConfigSource, rules: (notes: Notes) => void): Findings => {
   const [mistakes, warnings]: [Array<ConfigFile.ConfigIssue>, Array<ConfigFile.ConfigIssue>] = [[], []]
   const into =
     (list: Array<ConfigFile.ConfigIssue>): Add =>
@@ -46,12 +47,13 @@ const gather = (source: ConfigFile.ConfigSource, rules: (notes: Notes) => void):
   return { mistakes, warnings }
 }
 
-const count = (value: number, unit: string): string => `${value} ${unit}${value === 1 ? "" : "s"}`
+/** A number with its unit: `1 epoch`, `2 epochs`. */
+export const count = (value: number, unit: string): string => `${value} ${unit}${value === 1 ? "" : "s"}`
 
 const optimizerDefaults = Effect.runSync(Schema.decodeUnknownEffect(OptimizerConfig)({}).pipe(Effect.orDie))
 const scheduleDefaults = Effect.runSync(Schema.decodeUnknownEffect(ScheduleConfig)({}).pipe(Effect.orDie))
 
-/** Fields that only some optimisers have, and which. */
+/** Fields that only some optimizers have, and these optimizers. */
 const optimizerFields = {
   momentum: ["sgd", "rmsprop"],
   nesterov: ["sgd"],
@@ -61,10 +63,11 @@ const optimizerFields = {
   epsilon: ["adam", "rmsprop"]
 } as const satisfies Partial<Readonly<Record<keyof OptimizerConfig, ReadonlyArray<OptimizerConfig["name"]>>>>
 
-/** The defaults that searchers' own optimisers have beside those of training. */
+/** Other defaults, those of searchers' optimizers. */
 const otherDefaults: Readonly<Record<string, ReadonlyArray<unknown>>> = { beta1: [0.5] }
 
-const optimizer = (notes: Notes, path: Path, config: OptimizerConfig): void => {
+/** Rules about an optimizer. */
+export const optimizer = (notes: Notes, path: Path, config: OptimizerConfig): void => {
   for (const [key, names] of Object.entries(optimizerFields) as ReadonlyArray<
     readonly [keyof typeof optimizerFields, ReadonlyArray<string>]
   >) {
@@ -81,7 +84,7 @@ const optimizer = (notes: Notes, path: Path, config: OptimizerConfig): void => {
   }
   for (const key of ["beta1", "beta2", "alpha"] as const) {
     if ((optimizerFields[key] as ReadonlyArray<string>).includes(config.name) && config[key] === 1) {
-      notes.mistake([...path, key], "got 1; expected less than 1, because at 1 the average never takes in a gradient")
+      notes.mistake([...path, key], "got 1; expected less than 1, because at 1 the average ignores every gradient")
     }
   }
   if (config.name !== "adam" && config.momentum === 1) {
@@ -124,7 +127,7 @@ const schedule = (notes: Notes, path: Path, config: ScheduleConfig, epochs: numb
   } else if (config.decay === 0) {
     notes.warning(
       [...path, "decay"],
-      `got 0: after ${count(config.stepEpochs, "epoch")} the rate is 0, nothing is learned`
+      `got 0: after ${count(config.stepEpochs, "epoch")} the rate is 0 and nothing is learned`
     )
   }
 }
@@ -153,7 +156,7 @@ export interface PhaseKeys {
   readonly supernet: boolean
   readonly architecture: boolean
   readonly network: boolean
-  /** Whether the search needs a supernet; undefined where only the estimator itself knows. */
+  /** Whether the search needs a supernet; undefined if only the estimator itself knows. */
   readonly needsSupernet: boolean | undefined
 }
 
@@ -180,14 +183,17 @@ const firstPhase = (keys: PhaseKeys): readonly [Phase, string] => {
   return ["supernetTraining", "nothing is given to start from"]
 }
 
-/** Whether a run has a phase; a supernet's training also where only the estimator knows it is not needed. */
+/** Whether a run may have a phase: only the estimator may know that it needs no supernet. */
 const has = (keys: PhaseKeys, phase: Phase): boolean =>
   phases.indexOf(phase) >= phases.indexOf(firstPhase(keys)[0]) &&
   phases.indexOf(phase) <= phases.indexOf(keys.stopAfter)
 
+/** Whether a run with this configuration may have a phase. */
+export const mayHave = (config: RunConfig, phase: Phase): boolean => has(keysOf(config), phase)
+
 /**
- * The training sections that a configuration must have and has not, from its undecoded form, so that they are reported
- * beside all other mistakes.
+ * The training sections that a configuration needs and does not have. It reads the undecoded form, so that they are reported
+ * together with all other mistakes.
  */
 export const missingSections = (source: ConfigFile.ConfigSource): ReadonlyArray<ConfigFile.ConfigIssue> =>
   gather(source, ({ mistake }) => {
@@ -195,7 +201,7 @@ export const missingSections = (source: ConfigFile.ConfigSource): ReadonlyArray<
     const [first, why] = firstPhase(keys)
     for (const phase of ["supernetTraining", "retraining"] as const) {
       if (source.value[phase] !== undefined || !has(keys, phase)) continue
-      // Only the module of an estimator of the user's own says whether it needs a supernet: the run itself asks it.
+      // Only a user's estimator itself knows whether it needs a supernet; the run checks it later.
       if (phase === "supernetTraining" && keys.needsSupernet === undefined) continue
       const otherwise =
         phase === "supernetTraining"
@@ -211,7 +217,7 @@ export const missingSections = (source: ConfigFile.ConfigSource): ReadonlyArray<
 const flow = (notes: Notes, config: RunConfig): void => {
   const { start, stopAfter } = config
   if (start.network !== null && start.architecture === null) {
-    notes.mistake(["start", "network"], "weights alone are no network; expected start.architecture beside it")
+    notes.mistake(["start", "network"], "weights alone do not make a network; give start.architecture as well")
     return
   }
   const [first, why] = firstPhase(keysOf(config))
@@ -226,7 +232,7 @@ const flow = (notes: Notes, config: RunConfig): void => {
   }
 }
 
-/** Rules between the sections of a decoded configuration. */
+/** Rules about the sections of a decoded configuration. */
 export const ofRun = (config: RunConfig, source: ConfigFile.ConfigSource): Findings =>
   gather(source, (notes) => {
     const { budget } = config
@@ -241,157 +247,7 @@ export const ofRun = (config: RunConfig, source: ConfigFile.ConfigSource): Findi
     if (!/^[\w][\w .-]*$/.test(config.name)) {
       notes.mistake(
         ["name"],
-        `got ${ConfigFile.show(config.name)}; expected letters, digits, blanks, dots, hyphens and underscores`
+        `got ${ConfigFile.show(config.name)}; expected letters, digits, spaces, dots, hyphens and underscores`
       )
     }
-  })
-
-type Options = Readonly<Record<string, unknown>>
-
-/** A component's rules: its options, decoded, and the configuration's other sections. */
-type ComponentRule = (notes: Notes, options: Options, config: RunConfig) => void
-
-const numberAt = (options: Options, key: string): number | undefined => {
-  const value = options[key]
-  return typeof value === "number" ? value : undefined
-}
-
-const evolution: ComponentRule = (notes, options) => {
-  const evaluations = numberAt(options, "evaluations") ?? Number.POSITIVE_INFINITY
-  const [initial, offspring, parents] = ["initial", "offspring", "parents"].map((key) => numberAt(options, key))
-  const path = (key: string): Path => ["searchStrategy", key]
-  if (initial !== undefined && initial >= evaluations) {
-    notes.warning(
-      path("initial"),
-      `got ${initial}, and only ${count(evaluations, "architecture")} are scored (evaluations): all are random, none evolves`
-    )
-  } else if (offspring !== undefined && initial !== undefined && offspring > evaluations - initial) {
-    notes.warning(
-      path("offspring"),
-      `got ${offspring}, and ${count(evaluations - initial, "evaluation")} are left after the first generation: there is one later generation, of ${evaluations - initial}`
-    )
-  }
-  if (parents !== undefined && parents > evaluations) {
-    notes.warning(
-      path("parents"),
-      `got ${parents}, and only ${count(evaluations, "architecture")} are scored (evaluations): all become parents`
-    )
-  }
-  const crossover = numberAt(options, "crossover") ?? 0
-  if (parents === 1 && crossover > 0 && notes.isGiven(path("crossover"), crossover, [])) {
-    notes.warning(
-      path("crossover"),
-      `got ${crossover}, which has no effect: a crossover needs 2 parents, and parents is 1`
-    )
-  }
-}
-
-const differentiable: ComponentRule = (notes, options, config) => {
-  const path = (...keys: Path): Path => ["searchStrategy", ...keys]
-  const warm = numberAt(options, "warmupEpochs") ?? 0
-  const epochs = config.supernetTraining?.epochs
-  if (options["learn"] === "training") {
-    if (epochs !== undefined && warm >= epochs && has(keysOf(config), "supernetTraining")) {
-      notes.mistake(
-        path("warmupEpochs"),
-        `got ${warm}; expected less than supernetTraining.epochs, which is ${epochs}: the search would never learn`
-      )
-    }
-    if (notes.isGiven(path("epochs"), options["epochs"], [10])) {
-      notes.warning(path("epochs"), `got ${options["epochs"]}, which has no effect with learn: training`)
-    }
-  } else {
-    for (const key of ["warmupEpochs", "everySteps"]) {
-      if (notes.isGiven(path(key), options[key], [1])) {
-        notes.warning(path(key), `got ${options[key]}, which has no effect with learn: searching`)
-      }
-    }
-  }
-  const temperature = options["temperature"]
-  const [initial, final] = isRecord(temperature)
-    ? [numberAt(temperature, "initial") ?? 0, numberAt(temperature, "final") ?? 0]
-    : [0, 0]
-  if (final > initial) {
-    notes.warning(
-      path("temperature", "final"),
-      `got ${final}: the temperature rises, from ${initial}; it is meant to fall`
-    )
-  }
-  optimizer(notes, path("optimizer"), options["optimizer"] as OptimizerConfig)
-}
-
-const architectureGenerator: ComponentRule = (notes, options, { budget }) => {
-  const path = (key: string): Path => ["searchStrategy", key]
-  const [lowest, highest] = [numberAt(options, "lowest"), numberAt(options, "highest")]
-  if (lowest !== undefined && highest !== undefined && lowest > highest) {
-    notes.mistake(path("lowest"), `got ${lowest}; expected at most searchStrategy.highest, which is ${highest}`)
-  } else if (lowest !== undefined && lowest > budget.max) {
-    notes.warning(path("lowest"), `got ${lowest}: it learns only targets above budget.max, which is ${budget.max}`)
-  } else if (highest !== undefined && highest < budget.min) {
-    notes.warning(path("highest"), `got ${highest}: it learns only targets below budget.min, which is ${budget.min}`)
-  }
-  const [first, last] = [numberAt(options, "temperature") ?? 0, numberAt(options, "finalTemperature") ?? 0]
-  if (last > first) {
-    notes.warning(path("finalTemperature"), `got ${last}: the temperature rises, from ${first}; it is meant to fall`)
-  }
-  optimizer(notes, path("optimizer"), options["optimizer"] as OptimizerConfig)
-}
-
-/** Augmentation that leaves nothing of an image. */
-const images: ComponentRule = (notes, options) => {
-  const path = (key: string): Path => ["dataflow", key]
-  const size = numberAt(options, "size")
-  if (size === undefined) return
-  const [crop, cutout] = [numberAt(options, "crop") ?? 0, numberAt(options, "cutout") ?? 0]
-  if (crop >= size) {
-    notes.mistake(
-      path("crop"),
-      `got ${crop}; expected less than dataflow.size, which is ${size}: a crop could miss the image altogether`
-    )
-  }
-  if (cutout > size) {
-    notes.mistake(path("cutout"), `got ${cutout}; expected at most dataflow.size, which is ${size}`)
-  } else if (cutout === size) {
-    notes.warning(
-      path("cutout"),
-      `got ${cutout}, the whole side of the images: a quarter or more of each is left at best`
-    )
-  }
-  const side = numberAt(options, "evaluationSide")
-  if (side !== undefined && side < size) {
-    notes.mistake(path("evaluationSide"), `got ${side}; expected at least dataflow.size, which is ${size}`)
-  }
-  const [people, perIdentity] = [numberAt(options, "peopleLimit"), numberAt(options, "perIdentity") ?? 0]
-  if (people === 1 && perIdentity > 0) {
-    notes.mistake(path("peopleLimit"), "got 1; expected 2 or more, because balanced batches (perIdentity) mix people")
-  }
-}
-
-const rules: { readonly [K in Kind]?: Readonly<Record<string, ReadonlyArray<ComponentRule>>> } = {
-  searchStrategy: {
-    evolution: [evolution],
-    "softmax-differentiable": [differentiable],
-    "gumbel-softmax-differentiable": [differentiable],
-    "architecture-generator": [architectureGenerator]
-  },
-  dataflow: {
-    "fashion-mnist": [images],
-    cifar10: [images],
-    cifar100: [images],
-    "image-folder": [images],
-    "face-folder": [images]
-  }
-}
-
-/** Rules of the shipped components' options, and of these with other sections. */
-export const ofComponent = (
-  kind: Kind,
-  name: string,
-  options: Options,
-  config: RunConfig,
-  source: ConfigFile.ConfigSource
-): Findings =>
-  gather(source, (notes) => {
-    const found = rules[kind] ?? {}
-    for (const rule of Object.hasOwn(found, name) ? (found[name] ?? []) : []) rule(notes, options, config)
   })

@@ -1,4 +1,4 @@
-/** One byte of a finished run changed, in every file in turn: what `resume` and `verify` say to it. */
+/** How `resume` and `verify` respond when one bit of one file of a finished run is flipped. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -18,13 +18,12 @@ type Files = ReadonlyMap<string, Uint8Array>
 const snapshotOf = (memory: MemoryDisk.MemoryDisk): Files =>
   new Map([...memory.files()].map(([name, bytes]) => [name, bytes.slice()]))
 
-const diskOf = (files: Files) =>
-  Effect.gen(function* () {
-    const memory = MemoryDisk.make()
-    yield* memory.disk.makeFolder(`${Trials.folder}/checkpoints`)
-    for (const [name, bytes] of files) yield* writeAtomic(memory.disk, name, [bytes])
-    return memory
-  })
+const diskOf = Effect.fnUntraced(function* (files: Files) {
+  const memory = MemoryDisk.make()
+  yield* memory.disk.makeFolder(`${Trials.folder}/checkpoints`)
+  for (const [name, bytes] of files) yield* writeAtomic(memory.disk, name, [bytes])
+  return memory
+})
 
 const verify = (memory: MemoryDisk.MemoryDisk) =>
   RunVerification.verify({ config, folder: Trials.folder }).pipe(
@@ -85,21 +84,21 @@ describe("a finished run with one bit changed", () => {
     })
   )
 
-  it.live("an old checkpoint may be removed, a named one not", () =>
+  it.live("an old checkpoint may be removed, but not one that the snapshot names", () =>
     Effect.gen(function* () {
       const files = yield* finished
       const old = [...files.keys()].find((file) => /retraining-0+1\.safetensors/.test(file))!
       const memory = yield* diskOf(flipped(files, old, files.get(old)!.length - 1, 0))
-      assert.match(yield* messageOf(Trials.resume(memory.disk, config)), /the run goes on without it.*remove it/)
+      assert.match(yield* messageOf(Trials.resume(memory.disk, config)), /the run does not need it.*remove it/)
       yield* memory.disk.remove(old)
       assert.strictEqual(yield* messageOf(Trials.resume(memory.disk, config)), "")
       const network = `${Trials.folder}/network.safetensors`
       const needed = yield* diskOf(flipped(files, network, files.get(network)!.length - 1, 0))
-      assert.match(yield* messageOf(Trials.resume(needed.disk, config)), /put a good copy of it in its place/)
+      assert.match(yield* messageOf(Trials.resume(needed.disk, config)), /replace it with a good copy/)
     })
   )
 
-  it.live("every other file: told by its name, or without effect on what the run holds", () =>
+  it.live("names every other file, or has no effect on the results", () =>
     Effect.gen(function* () {
       const files = yield* finished
       const outcome = Trials.outcome(yield* diskOf(files))
@@ -113,7 +112,7 @@ describe("a finished run with one bit changed", () => {
         "search.jsonl",
         "snapshot.json"
       ])
-      const told: Record<string, number> = {}
+      const found: Record<string, number> = {}
       const trials = 12
       for (const file of others) {
         const key = Key.derive(Key.make(3), file)
@@ -127,12 +126,11 @@ describe("a finished run with one bit changed", () => {
           if (message !== "") {
             assert.include(message, relative(file), where)
             assert.deepStrictEqual(snapshotOf(memory), changed, where)
-            told[relative(file)] = (told[relative(file)] ?? 0) + 1
+            found[relative(file)] = (found[relative(file)] ?? 0) + 1
             continue
           }
-          // Nothing was said. Then the file is one that decides nothing (config.yaml: what counts of it is checked against
-          // the manifest where it is read, by the command; events.jsonl: its last line looks like one that a crash tore,
-          // and is for people), or still says the same (1e5 and 1E5).
+          // No error: the file decides no result (the command checks config.yaml against the manifest; a damaged last line
+          // of events.jsonl looks like one that a crash left incomplete), or its value is the same (1e5 and 1E5).
           assert.isTrue(
             ["config.yaml", "events.jsonl"].includes(relative(file)) || sameJson(changed.get(file), bytes),
             where
@@ -142,10 +140,10 @@ describe("a finished run with one bit changed", () => {
         }
       }
       for (const name of ["architecture.json", "manifest.json", "metrics.json", "search.jsonl", "snapshot.json"]) {
-        assert.isAtLeast(told[name] ?? 0, trials - 1, name)
+        assert.isAtLeast(found[name] ?? 0, trials - 1, name)
       }
-      assert.isAtLeast(told["events.jsonl"] ?? 0, trials / 2)
-      assert.isUndefined(told["config.yaml"])
+      assert.isAtLeast(found["events.jsonl"] ?? 0, trials / 2)
+      assert.isUndefined(found["config.yaml"])
     })
   )
 
@@ -171,20 +169,24 @@ describe("a finished run with one bit changed", () => {
     })
   )
 
-  it.live("a log that lost its last line is told where the run knows of it; a missing result is written again", () =>
-    Effect.gen(function* () {
-      const files = yield* finished
-      const log = `${Trials.folder}/search.jsonl`
-      const whole = files.get(log)!
-      const cut = whole.subarray(0, whole.lastIndexOf(10, whole.length - 2) + 1)
-      const memory = yield* diskOf(new Map([...files, [log, cut]]))
-      assert.match(
-        yield* messageOf(Trials.resume(memory.disk, config)),
-        /search\.jsonl, line 6: the line is damaged or missing: the run has recorded 6 scored candidates, and 5/
-      )
-      const without = yield* diskOf(new Map([...files].filter(([file]) => !/(metrics|architecture)\.json$/.test(file))))
-      assert.isTrue(Exit.isSuccess(yield* Effect.exit(Trials.resume(without.disk, config))))
-      assert.deepStrictEqual(Trials.outcome(without), Trials.outcome(yield* diskOf(files)))
-    })
+  it.live(
+    "a log without its last line is refused if the run counts on it; a missing result file is written again",
+    () =>
+      Effect.gen(function* () {
+        const files = yield* finished
+        const log = `${Trials.folder}/search.jsonl`
+        const whole = files.get(log)!
+        const cut = whole.subarray(0, whole.lastIndexOf(10, whole.length - 2) + 1)
+        const memory = yield* diskOf(new Map([...files, [log, cut]]))
+        assert.match(
+          yield* messageOf(Trials.resume(memory.disk, config)),
+          /search\.jsonl, line 6: the line is damaged or missing: the run has recorded 6 scores, and the file has 5 intact lines/
+        )
+        const without = yield* diskOf(
+          new Map([...files].filter(([file]) => !/(metrics|architecture)\.json$/.test(file)))
+        )
+        assert.isTrue(Exit.isSuccess(yield* Effect.exit(Trials.resume(without.disk, config))))
+        assert.deepStrictEqual(Trials.outcome(without), Trials.outcome(yield* diskOf(files)))
+      })
   )
 })

@@ -1,4 +1,4 @@
-/** What a training step names - paths of the supernet, or a mixture of all its options - as functions of the variables. */
+/** Forward functions of what a training step trains: paths of the supernet, or a mixture of all options. */
 import { applyMixture, type LayerWeights } from "../search-space/Mixture.ts"
 import * as Network from "../search-space/Network.ts"
 import type { SearchSpaceShape } from "../search-space/SearchSpace.ts"
@@ -11,16 +11,13 @@ export const ofNetwork =
   (variables, images, mode) =>
     Network.apply(network, variables, images, mode)
 
-/**
- * A mixture of all options as a function of the supernet's variables, which are not trained: differentiable in the weights
- * alone.
- */
+/** A mixture of all options as a function of the supernet's variables; differentiable in the mixture's weights alone. */
 export const ofWeights =
   (space: SearchSpaceShape, weights: ReadonlyArray<LayerWeights>): Forward =>
   (variables, images, mode) =>
     applyMixture(space, variables, images, weights, mode, { frozen: true })
 
-/** What one optimiser step of a supernet trains. */
+/** The forward functions of one optimizer step of a supernet. */
 export const ofStep =
   (space: SearchSpaceShape) =>
   (step: TrainingStep): ReadonlyArray<Forward> =>

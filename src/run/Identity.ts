@@ -1,6 +1,6 @@
 /**
- * What of a configuration makes a run what it is: the part that must stay while it is resumed, and that two comparable
- * runs share. Which options belong to it is stated by their Schemas (`component/OptionKind.ts`).
+ * The identity of a run: the part of its configuration that decides results, must not change on resume, and is the same in
+ * comparable runs. The Schema of an option states whether it belongs to it (`component/OptionKind.ts`).
  */
 import type * as Schema from "effect/Schema"
 import * as OptionKind from "../component/OptionKind.ts"
@@ -27,7 +27,7 @@ const kept = (value: unknown, path: string, kinds: OptionKind.OptionKinds): unkn
 /**
  * The options of a configuration that decide its results, as plain data: those of the kinds `identity` and `later`.
  *
- * **Example** (What a worker thread has no part in)
+ * **Example** (Options of performance are not part of it)
  *
  * ```ts
  * import * as Effect from "effect/Effect"
@@ -66,7 +66,7 @@ export const flatten = (value: Schema.Json | undefined): ReadonlyMap<string, str
   return found
 }
 
-/** A value that two identities do not share; `nothing` where one of them lacks the key. */
+/** A value that differs between two identities; `nothing` if one of them lacks the key. */
 export interface Difference {
   readonly key: string
   readonly was: string
@@ -74,9 +74,9 @@ export interface Difference {
 }
 
 /**
- * The values in which two identities differ, by key.
+ * The values that differ between two identities, by key.
  *
- * **Example** (A key that is new)
+ * **Example** (A new key)
  *
  * ```ts
  * import * as Identity from "./Identity.ts"

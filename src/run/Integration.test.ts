@@ -19,7 +19,7 @@ import * as Trials from "./testing/Trials.ts"
 
 const training = (epochs: number) => ({ epochs, batchSize: 16, optimizer: { learningRate: 0.05 } })
 
-/** Every shipped part at work, on a few of the shipped images. */
+/** Shipped components of every kind, on a few of the shipped images. */
 const source = ConfigFile.fromValue("integration", {
   name: "small",
   seed: 11,
@@ -43,43 +43,40 @@ type Program = (
   pause: Effect.Effect<void>
 ) => Effect.Effect<RunOutcome, RunError, RunServices>
 
-/** Runs until the `count`-th event, then stops as asked; all of it with 0. */
-const life = (
+/** Runs until the `count`-th event, then pauses or interrupts; with 0, runs to the end. */
+const life = Effect.fnUntraced(function* (
   memory: MemoryDisk.MemoryDisk,
   program: Program,
   threads: number,
   count = 0,
   how: "pause" | "interrupt" = "pause"
-) =>
-  Effect.gen(function* () {
-    const loaded = yield* Load.decode(source, ".")
-    const reached = yield* Deferred.make<void>()
-    let seen = 0
-    const fiber = yield* program(loaded.config, Deferred.await(reached)).pipe(
-      Effect.updateService(RunEvents, (events) => ({
-        ...events,
-        publish: (event) =>
-          Effect.tap(events.publish(event), () =>
-            ++seen === count ? Deferred.succeed(reached, undefined) : Effect.void
-          )
-      })),
-      Effect.provide(layersOf(loaded, threads)),
-      Effect.provide(Layer.merge(RunEvents.layer, Layer.succeed(Disk, memory.disk))),
-      Effect.forkChild
-    )
-    if (how === "interrupt") {
-      yield* Effect.raceFirst(Deferred.await(reached), Fiber.await(fiber))
-      yield* Fiber.interrupt(fiber)
-    }
-    return yield* Fiber.await(fiber)
-  })
+) {
+  const loaded = yield* Load.decode(source, ".")
+  const reached = yield* Deferred.make<void>()
+  let seen = 0
+  const fiber = yield* program(loaded.config, Deferred.await(reached)).pipe(
+    Effect.updateService(RunEvents, (events) => ({
+      ...events,
+      publish: (event) =>
+        Effect.tap(events.publish(event), () => (++seen === count ? Deferred.succeed(reached, undefined) : Effect.void))
+    })),
+    Effect.provide(layersOf(loaded, threads)),
+    Effect.provide(Layer.merge(RunEvents.layer, Layer.succeed(Disk, memory.disk))),
+    Effect.forkChild
+  )
+  if (how === "interrupt") {
+    yield* Effect.raceFirst(Deferred.await(reached), Fiber.await(fiber))
+    yield* Fiber.interrupt(fiber)
+  }
+  return yield* Fiber.await(fiber)
+})
 
 const begin: Program = (config, pause) => Lifecycle.run({ config, folder: Trials.folder, pause })
 const resume: Program = (config, pause) => Lifecycle.resume({ config, folder: Trials.folder, pause })
 
-describe("a run of shipped parts on shipped images", () => {
+describe("a run of shipped components on shipped images", () => {
   it.live(
-    "stopped at any step, with any number of threads, ends as the one that nothing stopped",
+    "stopped at any step, with any number of threads, it ends like an undisturbed one",
     () =>
       Effect.gen(function* () {
         const untouched = MemoryDisk.make()

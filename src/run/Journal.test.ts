@@ -28,7 +28,7 @@ const written = (memory: MemoryDisk.MemoryDisk, lines: ReadonlyArray<Journal.Lin
 const json = (value: unknown) => JSON.parse(JSON.stringify(value)) as unknown
 
 describe("Journal", () => {
-  it("a line reads back as it was, and not with any character changed", () => {
+  it("a line reads back unchanged, and not if any character is changed", () => {
     fc.assert(
       fc.property(line, fc.nat(), fc.nat(93), (content, at, other) => {
         const text = Journal.encodeLine(content)
@@ -41,7 +41,7 @@ describe("Journal", () => {
     )
   })
 
-  it.effect("is cut at any byte and loses no whole line", () =>
+  it.effect("truncated at any byte, it loses no complete line", () =>
     Effect.gen(function* () {
       const lines = [{ a: 1 }, {}, { b: "x\ny", c: [1, { d: null }] }, { e: 0.1 }]
       const memory = MemoryDisk.make()
@@ -60,7 +60,7 @@ describe("Journal", () => {
     })
   )
 
-  it.effect("names the line that is damaged", () =>
+  it.effect("names the damaged line", () =>
     Effect.gen(function* () {
       const memory = MemoryDisk.make()
       yield* written(memory, [{ a: 1 }, { a: 2 }, { a: 3 }])
@@ -86,7 +86,7 @@ describe("Journal", () => {
     })
   )
 
-  it.effect("a line that the disk took only half of leaves no trace", () =>
+  it.effect("a line that is written only in part leaves no trace", () =>
     Effect.gen(function* () {
       const memory = MemoryDisk.make()
       // Operations: open, first line, second line.
@@ -103,7 +103,7 @@ describe("Journal", () => {
     })
   )
 
-  it("takes any bytes", () => {
+  it("reads any bytes without failing", () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => {
         const memory = MemoryDisk.make()

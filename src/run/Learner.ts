@@ -1,7 +1,7 @@
 /**
- * Drives the part of a search strategy that learns by gradient: batches of the validation split, the supernet as a
- * function of the mixture's weights, the state as entries of a checkpoint. While the supernet is trained the training loop
- * calls it between two steps; otherwise the search does, before it asks for candidates.
+ * Drives a gradient-based searcher: gives it batches of the validation split and the supernet as a function of the
+ * mixture's weights, and stores its state in checkpoints. The training loop calls it between two steps of the supernet, or
+ * the search calls it before the first candidates, depending on the searcher's plan.
  */
 import * as tf from "@tensorflow/tfjs-core"
 import * as Effect from "effect/Effect"
@@ -18,9 +18,9 @@ import * as SafeJson from "../support/SafeJson.ts"
 import * as Checkpoint from "./Checkpoint.ts"
 import * as Forwards from "./Forwards.ts"
 
-/** What learns, and by what. */
+/** The searcher, and what it learns with. */
 export interface LearnerSetup {
-  /** The learning's own key. */
+  /** The key of the learning. */
   readonly key: Key.Key
   readonly gradient: GradientSearch
   readonly space: SearchSpaceShape
@@ -28,13 +28,13 @@ export interface LearnerSetup {
   readonly dataflow: DataflowShape
 }
 
-/** Learning that came to a loss that is no number any more. */
+/** The loss of a gradient-based searcher, or one of its parameters, became NaN or infinite. */
 export class LearningDiverged extends Schema.TaggedError<LearningDiverged>()("LearningDiverged", {
   searchStrategy: Schema.String,
   /** From 1. */
   step: Schema.Int,
   loss: Schema.String,
-  /** The command that goes on from what the run has found so far; null: there is nothing yet. */
+  /** The command that continues from what the run has found so far; null if it has found nothing yet. */
   command: Schema.NullOr(Schema.String)
 }) {
   override get message(): string {
@@ -47,7 +47,7 @@ export class LearningDiverged extends Schema.TaggedError<LearningDiverged>()("Le
 export const stepsPerPass = ({ dataflow, gradient }: Pick<LearnerSetup, "dataflow" | "gradient">): number =>
   dataflow.steps("validation", gradient.plan.batchSize, true)
 
-/** Steps of learning that are done when so many steps of the supernet are. */
+/** Steps of learning done after a number of supernet steps. */
 export const stepsWith = (gradient: GradientSearch, supernetSteps: number, stepsPerEpoch: number): number => {
   if (gradient.plan._tag !== "WithSupernet") return 0
   const first = Math.round(gradient.plan.warmupEpochs * stepsPerEpoch)
@@ -63,7 +63,7 @@ export const stepsAfter = (setup: Pick<LearnerSetup, "dataflow" | "gradient">): 
 /** The state before the first step. */
 export const init = ({ gradient, key }: LearnerSetup): LearnerState => gradient.init(Key.derive(key, "initialise"))
 
-/** The batch of a step of learning, counted from 0. */
+/** The batch of a step of learning; steps count from 0. */
 export const nextBatch = (setup: LearnerSetup, step: number): Effect.Effect<Batch, DatasetError> => {
   const perPass = stepsPerPass(setup)
   return setup.dataflow.batch({
@@ -75,15 +75,15 @@ export const nextBatch = (setup: LearnerSetup, step: number): Effect.Effect<Batc
   })
 }
 
-/** Where learning stands: steps before this one, and in all. */
+/** The place of a step: steps before it, and in all. */
 export interface Place {
   readonly step: number
   readonly steps: number
 }
 
 /**
- * One step of learning on a batch, with the supernet as it is. The new state's tensors are the caller's; the given state
- * stays good. A loss that is no number fails, and leaves nothing behind.
+ * One step of learning on a batch; the supernet does not change. The tensors of the new state are the caller's, and the
+ * given state stays valid. If the loss is NaN or infinite, the step fails and frees the tensors it created.
  */
 export const update = (
   setup: LearnerSetup,
@@ -123,97 +123,92 @@ export const update = (
   })
 
 /**
- * The pass of learning that is just over, counted from 1, judged by the strategy: the state with it kept or not, which
- * shares its tensors with the one given, and the figures beside the pass's. A strategy that keeps the last pass is not asked.
- * Between two forward passes `between` is run.
+ * Lets the searcher decide whether to keep the pass that has just ended; passes count from 1. Gives the state, which shares
+ * its tensors with the given one, and further metrics of the pass. A searcher that always keeps the last pass is skipped.
+ * `between` runs between two forward passes.
  */
-export const judge = (
+export const judge = Effect.fnUntraced(function* (
   setup: LearnerSetup,
   state: LearnerState,
   pass: number,
   supernet: { readonly variables: Variables; readonly criterion: ParameterTree },
   between: Effect.Effect<void>
-): Effect.Effect<readonly [state: LearnerState, figures: Readonly<Record<string, number>>], DatasetError> =>
-  Effect.gen(function* () {
-    const { criterion, dataflow, gradient, space } = setup
-    if (gradient.choice === undefined) return [state, {}] as const
-    const networks = gradient.choice.architectures(state).map((genotype) => Forwards.ofNetwork(space.network(genotype)))
-    const sums = networks.map(() => 0)
-    // Those of the first pass, every time: batches as the criterion expects them, the same images for every pass.
-    const batches = Math.min(gradient.choice.batches, stepsPerPass(setup))
-    for (let step = 0; step < batches; step += 1) {
-      const batch = yield* nextBatch(setup, step)
-      const key = Key.derive(setup.key, "judge", step)
-      for (const [place, network] of networks.entries()) {
-        const loss = tf.tidy(() => {
-          const images = tf.tensor4d(batch.images, [batch.size, ...dataflow.image])
-          const labels = tf.tensor1d(batch.labels, "int32")
-          const { output } = network(supernet.variables, images, "train")
-          return Criterion.lossOfUnsafe(criterion, supernet.criterion, output as tf.Tensor2D, labels, key)
-        })
-        const [value = Number.NaN] = yield* Effect.promise(() => loss.data()).pipe(
-          Effect.ensuring(Effect.sync(() => loss.dispose()))
-        )
-        sums[place]! += value
-        yield* between
-      }
+): Effect.fn.Return<readonly [state: LearnerState, figures: Readonly<Record<string, number>>], DatasetError> {
+  const { criterion, dataflow, gradient, space } = setup
+  if (gradient.choice === undefined) return [state, {}] as const
+  const networks = gradient.choice.architectures(state).map((genotype) => Forwards.ofNetwork(space.network(genotype)))
+  const sums = networks.map(() => 0)
+  // The batches of the first pass each time, so that every pass is judged on the same images.
+  const batches = Math.min(gradient.choice.batches, stepsPerPass(setup))
+  for (let step = 0; step < batches; step += 1) {
+    const batch = yield* nextBatch(setup, step)
+    const key = Key.derive(setup.key, "judge", step)
+    for (const [place, network] of networks.entries()) {
+      const loss = tf.tidy(() => {
+        const images = tf.tensor4d(batch.images, [batch.size, ...dataflow.image])
+        const labels = tf.tensor1d(batch.labels, "int32")
+        const { output } = network(supernet.variables, images, "train")
+        return Criterion.lossOfUnsafe(criterion, supernet.criterion, output as tf.Tensor2D, labels, key)
+      })
+      const [value = Number.NaN] = yield* Effect.promise(() => loss.data()).pipe(
+        Effect.ensuring(Effect.sync(() => loss.dispose()))
+      )
+      sums[place]! += value
+      yield* between
     }
-    return gradient.choice.tell(
-      state,
-      pass,
-      sums.map((sum) => sum / batches)
-    )
-  })
+  }
+  return gradient.choice.tell(
+    state,
+    pass,
+    sums.map((sum) => sum / batches)
+  )
+})
 
 // ---- checkpoints ---------------------------------------------------------------------------------------------------
 
-/** Separates a search strategy's tensors from all others of a file. */
+/** Separates a searcher's tensors from the others of a file. */
 export const prefix = "searcher."
 
 const stateKey = "osnas.searcher"
 
-/** A learner's state as entries of a checkpoint and of its metadata. */
-export const toEntries = (
-  state: LearnerState
-): Effect.Effect<{
+/** A searcher's state as tensors and metadata of a checkpoint. */
+export const toEntries = Effect.fnUntraced(function* (state: LearnerState): Effect.fn.Return<{
   readonly tensors: ReadonlyMap<string, Checkpoint.TensorEntry>
   readonly metadata: Readonly<Record<string, string>>
-}> =>
-  Effect.gen(function* () {
-    const tensors = new Map<string, Checkpoint.TensorEntry>()
-    for (const name of names(state.tensors)) {
-      const tensor = state.tensors[name] as tf.Tensor
-      const values = yield* Effect.promise(() => tensor.data())
-      tensors.set(prefix + name, Checkpoint.float32(tensor.shape, new Float32Array(values)))
-    }
-    return { tensors, metadata: { [stateKey]: CanonicalJson.stringify(state.json) } }
-  })
+}> {
+  const tensors = new Map<string, Checkpoint.TensorEntry>()
+  for (const name of names(state.tensors)) {
+    const tensor = state.tensors[name] as tf.Tensor
+    const values = yield* Effect.promise(() => tensor.data())
+    tensors.set(prefix + name, Checkpoint.float32(tensor.shape, new Float32Array(values)))
+  }
+  return { tensors, metadata: { [stateKey]: CanonicalJson.stringify(state.json) } }
+})
 
-/** Whether a checkpoint holds what a search strategy has learned. */
+/** Whether a checkpoint contains the state of a searcher. */
 export const isIn = ({ metadata }: Pick<Checkpoint.Checkpoint, "metadata">): boolean => metadata[stateKey] !== undefined
 
-/** A learner's state from the checkpoint that holds it; its tensors are the caller's. */
-export const fromCheckpoint = (
+/** The searcher's state in a checkpoint. Its tensors are the caller's. */
+export const fromCheckpoint = Effect.fnUntraced(function* (
   file: string,
   { metadata, tensors }: Checkpoint.Checkpoint
-): Effect.Effect<LearnerState, Checkpoint.CheckpointError> =>
-  Effect.gen(function* () {
-    const fail = (tensor: string | null, reason: string) => new Checkpoint.CheckpointError({ file, tensor, reason })
-    const text = metadata[stateKey]
-    if (text === undefined) {
-      return yield* fail(null, "it holds nothing that a search strategy has learned")
+): Effect.fn.Return<LearnerState, Checkpoint.CheckpointError> {
+  const fail = (tensor: string | null, reason: string) => new Checkpoint.CheckpointError({ file, tensor, reason })
+  const text = metadata[stateKey]
+  if (text === undefined) {
+    return yield* fail(null, "it contains no state of a gradient-based searcher")
+  }
+  const json = yield* Effect.mapError(Effect.fromResult(SafeJson.parse(text)), (reason) =>
+    fail(null, `its metadata ${stateKey} is not JSON: ${reason}`)
+  )
+  const made: Record<string, tf.Tensor> = {}
+  for (const [name, entry] of tensors) {
+    if (!name.startsWith(prefix)) continue
+    if (entry.dtype !== "F32") {
+      Parameters.disposeUnsafe(made)
+      return yield* fail(name, `its type is ${entry.dtype}; the tensors of a searcher are F32`)
     }
-    const json = yield* Effect.mapError(Effect.fromResult(SafeJson.parse(text)), (reason) =>
-      fail(null, `its metadata ${stateKey} is not JSON: ${reason}`)
-    )
-    const made: Record<string, tf.Tensor> = {}
-    for (const [name, entry] of tensors) {
-      if (!name.startsWith(prefix)) continue
-      if (entry.dtype !== "F32") {
-        Parameters.disposeUnsafe(made)
-        return yield* fail(name, `its type is ${entry.dtype}; what is learned is F32`)
-      }
-      made[name.slice(prefix.length)] = tf.tensor(Checkpoint.toFloat32(entry), [...entry.shape], "float32")
-    }
-    return { tensors: made, json: json as Schema.Json }
-  })
+    made[name.slice(prefix.length)] = tf.tensor(Checkpoint.toFloat32(entry), [...entry.shape], "float32")
+  }
+  return { tensors: made, json: json as Schema.Json }
+})

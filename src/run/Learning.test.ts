@@ -34,7 +34,7 @@ const table = LookupTable.fromSpace(space)
 const budget = { metric: "flops", min: 0, max: 30_000 } as const
 const feasible = Result.getOrThrow(FeasibleSet.make(space, table.flops, budget))
 
-/** One way to learn: who trains the supernet, who searches. */
+/** One way to learn: sampler, searcher, and expected steps of learning. */
 interface Way {
   readonly training: "differentiable" | "uniform"
   readonly search: SearchStrategyShape
@@ -119,34 +119,38 @@ const { folder } = Trials
 const begin = (options: Partial<Lifecycle.StartOptions> = {}) => Lifecycle.run({ config, folder, ...options })
 const resume = (options: Partial<Lifecycle.RunOptions> = {}) => Lifecycle.resume({ config, folder, ...options })
 
-/** What must be the same however a run came to its end. */
+/** The files that must be the same however the run was stopped. */
 const outcome = (memory: MemoryDisk.MemoryDisk) => ({
   ...Trials.outcome(memory),
   searcher: Buffer.from(memory.files().get(`${folder}/${RunFolder.files.searcher}`) ?? []).toString("base64")
 })
 
-/** Runs until the `count`-th event, then pauses or is cut off. */
-const until = (way: Way, memory: MemoryDisk.MemoryDisk, count: number, how: "pause" | "interrupt") =>
-  Effect.gen(function* () {
-    const reached = yield* Deferred.make<void>()
-    let seen = 0
-    const hear = () => {
-      seen += 1
-      if (seen === count) Deferred.doneUnsafe(reached, Effect.void)
-    }
-    const pause = how === "pause" ? Deferred.await(reached) : Effect.never
-    const fiber = yield* Effect.forkChild(on(way, memory.disk, begin({ pause }), hear))
-    if (how === "interrupt") {
-      yield* Effect.raceFirst(Deferred.await(reached), Fiber.await(fiber))
-      yield* Fiber.interrupt(fiber)
-    }
-    return yield* Fiber.await(fiber)
-  })
+/** Runs until the `count`-th event, then pauses or interrupts. */
+const until = Effect.fnUntraced(function* (
+  way: Way,
+  memory: MemoryDisk.MemoryDisk,
+  count: number,
+  how: "pause" | "interrupt"
+) {
+  const reached = yield* Deferred.make<void>()
+  let seen = 0
+  const hear = () => {
+    seen += 1
+    if (seen === count) Deferred.doneUnsafe(reached, Effect.void)
+  }
+  const pause = how === "pause" ? Deferred.await(reached) : Effect.never
+  const fiber = yield* Effect.forkChild(on(way, memory.disk, begin({ pause }), hear))
+  if (how === "interrupt") {
+    yield* Effect.raceFirst(Deferred.await(reached), Fiber.await(fiber))
+    yield* Fiber.interrupt(fiber)
+  }
+  return yield* Fiber.await(fiber)
+})
 
 for (const [name, way] of Object.entries(ways)) {
-  describe(`a search strategy that learns ${name}`, () => {
+  describe(`a searcher that learns ${name}`, () => {
     it.live(
-      "searches by what it learned, tells of it, and comes to the same end wherever it was stopped",
+      "searches by what it learned, reports it, and ends the same wherever it was stopped",
       () =>
         Effect.gen(function* () {
           const heard: Array<RunEvent> = []
@@ -174,7 +178,7 @@ for (const [name, way] of Object.entries(ways)) {
           }
           assert.isBelow(last?.metrics["entropy"] ?? 1, 1)
 
-          // Where passes are judged, the best of them is told, with its own figures.
+          // If passes are judged, the review names the best one, with its own metrics.
           const objectives = heard.flatMap((event) =>
             event._tag === "Learned" ? (event.metrics["objective"] ?? []) : []
           )
@@ -214,7 +218,7 @@ for (const [name, way] of Object.entries(ways)) {
 
 describe("a supernet from elsewhere", () => {
   const learnsWith = ways["between the supernet's steps"] as Way
-  it.live("is searched by what was learned with it, and refused where nothing was", () =>
+  it.live("is searched by what was learned with it, and refused if nothing was", () =>
     Effect.gen(function* () {
       const { disk } = MemoryDisk.make()
       const first = yield* on(learnsWith, disk, begin({ config: { ...config, stopAfter: "searching" } }))
@@ -226,7 +230,7 @@ describe("a supernet from elsewhere", () => {
       })
       const again = yield* on(learnsWith, disk, begin({ config: from(file), folder: "/runs/again" }))
       assert.deepStrictEqual(again.results.search, first.results.search)
-      // The very file, without what was learned.
+      // The same file without the state of the searcher.
       const { metadata, tensors } = yield* Checkpoint.read(disk, file)
       const plain = new Map([...tensors].filter(([tensor]) => !tensor.startsWith(Learner.prefix)))
       assert.isBelow(plain.size, tensors.size)
@@ -237,7 +241,7 @@ describe("a supernet from elsewhere", () => {
       const refused = yield* Effect.flip(
         on(learnsWith, disk, begin({ config: from("/plain.safetensors"), folder: "/runs/refused" }))
       )
-      assert.match(refused.message, /plain\.safetensors: it holds nothing that a search strategy has learned/)
+      assert.match(refused.message, /plain\.safetensors: it contains no state of a gradient-based searcher/)
       assert.strictEqual(yield* disk.size("/runs/refused/config.yaml"), undefined)
       const after = ways["on the trained supernet"] as Way
       const learnedHere = yield* on(after, disk, begin({ config: from("/plain.safetensors"), folder: "/runs/after" }))
@@ -246,7 +250,7 @@ describe("a supernet from elsewhere", () => {
   )
 })
 
-it.live("what a criterion remarks on a batch is told once an epoch", () =>
+it.live("a warning of the criterion is reported once per epoch", () =>
   Effect.gen(function* () {
     const heard: Array<string> = []
     const way = ways["on the trained supernet"] as Way
@@ -261,36 +265,35 @@ it.live("what a criterion remarks on a batch is told once an epoch", () =>
     yield* on(way, MemoryDisk.make().disk, program, (event) => {
       if (event._tag === "CriterionWarning") heard.push(`${event.phase} ${event.epoch}.${event.step} ${event.warning}`)
     })
-    // Of two epochs of two steps; pieces of a step, which checkpoints make, do not repeat it.
+    // Two epochs of two steps. A checkpoint after every step makes each one a piece, which must not repeat the warning.
     assert.deepStrictEqual(heard, ["supernetTraining 1.1 odd", "supernetTraining 2.1 odd"])
   })
 )
 
 describe("components that do not go together", () => {
-  const refused = (way: Way, pattern: RegExp) =>
-    Effect.gen(function* () {
-      const { disk } = MemoryDisk.make()
-      const error = yield* Effect.flip(on(way, disk, begin()))
-      assert.strictEqual(error._tag, "CompatibilityError")
-      assert.match(error.message, pattern)
-      assert.strictEqual(yield* disk.size(`${folder}/config.yaml`), undefined, "something was written")
-    })
-  it.live("a search that learns meanwhile, and a sampler of single paths", () =>
+  const refused = Effect.fnUntraced(function* (way: Way, pattern: RegExp) {
+    const { disk } = MemoryDisk.make()
+    const error = yield* Effect.flip(on(way, disk, begin()))
+    assert.strictEqual(error._tag, "CompatibilityError")
+    assert.match(error.message, pattern)
+    assert.strictEqual(yield* disk.size(`${folder}/config.yaml`), undefined, "something was written")
+  })
+  it.live("a searcher that learns during supernet training, with a sampler of single paths", () =>
     refused(
       { training: "uniform", search: searcher("softmax", {}), steps: 0 },
-      /trainingStrategy uniform and searchStrategy softmax-differentiable do not go together: .*expected trainingStrategy differentiable, or learn: searching/
+      /trainingStrategy uniform and searchStrategy softmax-differentiable do not go together: .*expected trainingStrategy differentiable, or searchStrategy with learn: searching/
     )
   )
-  it.live("a sampler that follows, and a search that learns later, or nothing", () =>
+  it.live("a sampler that follows the searcher, with a searcher that learns later or not at all", () =>
     Effect.gen(function* () {
       yield* refused(
         { training: "differentiable", search: searcher("softmax", { learn: "searching" }), steps: 0 },
-        /trainingStrategy differentiable and searchStrategy softmax-differentiable .*learns only when the supernet is trained.*expected trainingStrategy uniform or fair/
+        /trainingStrategy differentiable and searchStrategy softmax-differentiable .*learns only after the supernet is trained.*expected trainingStrategy uniform or fair/
       )
       const { gradient: _, ...nothing } = searcher("softmax", {})
       yield* refused(
         { training: "differentiable", search: { ...nothing, name: "evolution" }, steps: 0 },
-        /searchStrategy evolution do not go together: .*does not learn by gradient/
+        /searchStrategy evolution do not go together: .*is not gradient-based/
       )
     })
   )

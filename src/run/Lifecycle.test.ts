@@ -13,19 +13,18 @@ import * as MemoryDisk from "./testing/MemoryDisk.ts"
 import * as SmallRun from "./testing/SmallRun.ts"
 import * as Trials from "./testing/Trials.ts"
 
-/** What the run gives that nothing disturbed. */
-const undisturbed = (config: RunConfig) =>
-  Effect.gen(function* () {
-    const memory = MemoryDisk.make()
-    yield* Trials.begin(memory.disk, config)
-    return Trials.outcome(memory)
-  })
+/** The outcome of an undisturbed run. */
+const undisturbed = Effect.fnUntraced(function* (config: RunConfig) {
+  const memory = MemoryDisk.make()
+  yield* Trials.begin(memory.disk, config)
+  return Trials.outcome(memory)
+})
 
 const failureOf = (exit: Exit.Exit<unknown, unknown>): unknown =>
   Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined
 
 describe("Lifecycle", () => {
-  it.live("goes through all phases and leaves what the design lists", () =>
+  it.live("runs all phases and writes the documented files", () =>
     Effect.gen(function* () {
       const memory = MemoryDisk.make()
       const before = SmallRun.liveTensors()
@@ -52,7 +51,7 @@ describe("Lifecycle", () => {
     })
   )
 
-  it.live("the same seed gives the same bytes, another seed others", () =>
+  it.live("the same seed gives the same bytes, another seed different ones", () =>
     Effect.gen(function* () {
       const first = yield* undisturbed(Trials.shortConfig)
       assert.deepStrictEqual(yield* undisturbed(Trials.shortConfig), first)
@@ -62,7 +61,7 @@ describe("Lifecycle", () => {
   )
 
   for (const how of ["pause", "interrupt"] as const) {
-    it.live(`a run stopped by ${how} after any event ends as the one that nothing stopped`, () =>
+    it.live(`a run stopped by ${how} after any event ends like an undisturbed one`, () =>
       Effect.gen(function* () {
         const config = Trials.shortConfig
         const expected = yield* undisturbed(config)
@@ -89,7 +88,7 @@ describe("Lifecycle", () => {
     )
   }
 
-  it.live("paused after every piece, it still ends as the one that nothing stopped", () =>
+  it.live("a run paused after every piece ends like an undisturbed one", () =>
     Effect.gen(function* () {
       const config = Trials.shortConfig
       const memory = MemoryDisk.make()
@@ -118,7 +117,7 @@ describe("Lifecycle", () => {
     })
   )
 
-  it.live("pauses when its time is up", () =>
+  it.live("pauses after maxMinutes", () =>
     Effect.gen(function* () {
       const config = Trials.shortConfig
       const memory = MemoryDisk.make()
@@ -139,22 +138,21 @@ describe("Lifecycle", () => {
     })
   )
 
-  it.live("checkpoints come by steps, by minutes and at the end of an epoch; all but the newest are removed", () =>
+  it.live("writes checkpoints by steps, by minutes and at the end of an epoch, and removes all but the newest", () =>
     Effect.gen(function* () {
-      const saved = (checkpoint: Partial<RunConfig["checkpoint"]>) =>
-        Effect.gen(function* () {
-          const memory = MemoryDisk.make()
-          yield* Trials.begin(memory.disk, {
-            ...Trials.shortConfig,
-            retraining: { ...Trials.shortConfig.retraining, epochs: 2 },
-            checkpoint: { everySteps: 0, everyMinutes: 0, keep: 99, ...checkpoint }
-          })
-          return [...memory.files().keys()].flatMap((file) => {
-            const step = /retraining-(\d+)\.safetensors$/.exec(file)?.[1]
-            return step === undefined ? [] : [Number(step)]
-          })
+      const saved = Effect.fnUntraced(function* (checkpoint: Partial<RunConfig["checkpoint"]>) {
+        const memory = MemoryDisk.make()
+        yield* Trials.begin(memory.disk, {
+          ...Trials.shortConfig,
+          retraining: { ...Trials.shortConfig.retraining, epochs: 2 },
+          checkpoint: { everySteps: 0, everyMinutes: 0, keep: 99, ...checkpoint }
         })
-      // Epochs of three steps; what the last one leaves is the network itself.
+        return [...memory.files().keys()].flatMap((file) => {
+          const step = /retraining-(\d+)\.safetensors$/.exec(file)?.[1]
+          return step === undefined ? [] : [Number(step)]
+        })
+      })
+      // Epochs of three steps; the last one ends with the network itself.
       assert.deepStrictEqual(yield* saved({}), [3])
       assert.deepStrictEqual(yield* saved({ everySteps: 2 }), [2, 3, 4])
       assert.deepStrictEqual(yield* saved({ everySteps: 1, keep: 2 }), [4, 5])
@@ -162,7 +160,7 @@ describe("Lifecycle", () => {
     })
   )
 
-  it.live("a finished run stays as it is when resumed", () =>
+  it.live("resuming a finished run changes nothing", () =>
     Effect.gen(function* () {
       const memory = MemoryDisk.make()
       yield* Trials.begin(memory.disk, Trials.shortConfig)
@@ -172,7 +170,7 @@ describe("Lifecycle", () => {
     })
   )
 
-  it.live("stops after the asked phase, and goes on when the end is moved", () =>
+  it.live("stops after the requested phase, and continues when that is changed", () =>
     Effect.gen(function* () {
       const config = Trials.shortConfig
       const memory = MemoryDisk.make()
@@ -186,7 +184,7 @@ describe("Lifecycle", () => {
     })
   )
 
-  it.live("starts at a supernet, at an architecture, at a network", () =>
+  it.live("starts from a supernet, an architecture or a network", () =>
     Effect.gen(function* () {
       const config = Trials.shortConfig
       const memory = MemoryDisk.make()
@@ -209,7 +207,7 @@ describe("Lifecycle", () => {
     })
   )
 
-  it.live("a start that does not fit is refused before anything is made", () =>
+  it.live("an invalid start is refused before anything is written", () =>
     Effect.gen(function* () {
       const memory = MemoryDisk.make()
       const start = (start: Partial<RunConfig["start"]>) =>
@@ -261,13 +259,13 @@ describe("Lifecycle", () => {
         )
       const supernet = `${Trials.folder}/checkpoints/supernet.safetensors`
       yield* start({ supernet })
-      // What a supernet says of itself whose stem has another stride: the names and shapes of its weights are the same.
+      // As of a supernet whose stem has another stride: the names and shapes of its weights are the same.
       const checkpoint = yield* Checkpoint.read(memory.disk, supernet)
       const metadata = { ...checkpoint.metadata, blocks: "0".repeat(64) }
       yield* Checkpoint.write(memory.disk, "/other.safetensors", { ...checkpoint, metadata })
       assert.match(
         String(failureOf(yield* Effect.exit(start({ supernet: "/other.safetensors" })))),
-        /other\.safetensors: it was trained in search space small, whose blocks were others than now/
+        /other\.safetensors: it was trained in search space small, which then had other blocks/
       )
       assert.match(
         String(
@@ -287,12 +285,12 @@ describe("Lifecycle", () => {
             yield* Effect.exit(start({ architecture: another, network: `${Trials.folder}/network.safetensors` }))
           )
         ),
-        new RegExp(`it holds the weights of architecture ${architecture}, and the architecture is ${another}`)
+        new RegExp(`it has the weights of architecture ${architecture}; expected those of ${another}`)
       )
     })
   )
 
-  it.live("divergence is an error that says what to do, and the last good checkpoint is kept", () =>
+  it.live("divergence is an error with advice, and the last good checkpoint is kept", () =>
     Effect.gen(function* () {
       const memory = MemoryDisk.make()
       const wild = {
@@ -321,7 +319,7 @@ describe("Lifecycle", () => {
     })
   )
 
-  it.live("refuses to be resumed with another seed, or another batch size of a phase that is recorded", () =>
+  it.live("refuses to resume with another seed, or another batch size of a recorded phase", () =>
     Effect.gen(function* () {
       const config = Trials.shortConfig
       const memory = MemoryDisk.make()
@@ -343,7 +341,7 @@ describe("Lifecycle", () => {
     })
   )
 
-  it.live("a damaged checkpoint is named with its tensor, a damaged snapshot and log with their file", () =>
+  it.live("names a damaged checkpoint with its tensor, and a damaged snapshot or log by its file", () =>
     Effect.gen(function* () {
       const config = Trials.shortConfig
       const stopped = Effect.gen(function* () {
@@ -374,7 +372,7 @@ describe("Lifecycle", () => {
     })
   )
 
-  it.live("a snapshot that was made up is refused, however deep and whatever it claims", () =>
+  it.live("a forged snapshot is refused, at any depth", () =>
     Effect.gen(function* () {
       const config = Trials.shortConfig
       const memory = MemoryDisk.make()
@@ -386,9 +384,9 @@ describe("Lifecycle", () => {
         [{ ...good, value: 7 }, /value/],
         [{ ...good, value: "dreaming" }, /dreaming|not the state of a run/],
         [{ ...good, context: { ...good.context, completed: "lunch" } }, /completed/],
-        [{ ...good, children: {} }, /the agent machine is in state recording without its record/],
-        [{ ...good, children: { record: { src: "elsewhere", snapshot: {} } } }, /without its record/],
-        [{ ...good, children: { searching: { src: "searching", snapshot: { a: 1 } } } }, /without its record/],
+        [{ ...good, children: {} }, /the agent machine is in state recording without its actor record/],
+        [{ ...good, children: { record: { src: "elsewhere", snapshot: {} } } }, /without its actor record/],
+        [{ ...good, children: { searching: { src: "searching", snapshot: { a: 1 } } } }, /without its actor record/],
         [{ ...good, value: "searching", children: { searching: { src: "searching", snapshot: { a: 1 } } } }, /status/]
       ]
       for (const [snapshot, message] of bad) {
@@ -408,7 +406,7 @@ describe("Lifecycle", () => {
     })
   )
 
-  it.live("whatever operation of the disk fails, is cut short or is the last one, the run recovers", () =>
+  it.live("the run recovers when any disk operation fails, is cut short, or is the last one", () =>
     Effect.gen(function* () {
       const config = Trials.shortConfig
       const expected = yield* undisturbed(config)

@@ -1,9 +1,9 @@
 /**
- * The life of a run: {@link run} begins one in a new folder, {@link resume} continues one where its folder says it
- * stopped. Both check everything they are given before they write anything, then let `MachineHost` go through the phases.
+ * Starts and resumes runs: {@link run} starts one in a new folder, {@link resume} continues one from its folder. Both check
+ * all inputs before they write anything; then `MachineHost` runs the phases.
  *
- * The manifest records what a run is made of: configuration, data, search space, engine, seed. A resumed run must be made
- * of the same; `Resumption` decides which options may change.
+ * The manifest records the identity of a run: configuration, data, search space, engine, seed. It must be the same on
+ * resume, except for the options that `Resumption` allows to change.
  */
 import * as path from "node:path"
 import * as Effect from "effect/Effect"
@@ -24,37 +24,37 @@ import * as RunFolder from "./RunFolder.ts"
 import { type RunServices, type Services, services } from "./RunServices.ts"
 import * as Start from "./Start.ts"
 
-/** What both {@link run} and {@link resume} take. */
+/** Options of both {@link run} and {@link resume}. */
 export interface RunOptions extends MachineHost.HostOptions {
-  /** The kinds of the configuration's options, the components' own included; default: those of its sections alone. */
+  /** The kinds of all options, those of components included; default: those of the sections alone. */
   readonly kinds?: OptionKind.OptionKinds | undefined
   /** SHA-256 of the modules that components are loaded from, by section. */
   readonly modules?: Readonly<Record<string, string>> | undefined
-  /** What the machine has, for the examination before the first step; default: not examined. */
+  /** Memory and disk of the machine, for the preflight; default: not examined. */
   readonly machine?: Preflight.Machine | undefined
 }
 
-/** What a new run takes. */
+/** Options of {@link run}. */
 export interface StartOptions extends RunOptions {
   /** Text of the folder's `config.yaml`; default: the configuration with every default filled in. */
   readonly configText?: string | undefined
-  /** Replaces a run that is in the folder already; default false. */
+  /** Whether to replace a run that is already in the folder; default false. */
   readonly overwrite?: boolean | undefined
-  /** What paths under `start` are relative to; default: the working folder. */
+  /** The folder that paths under `start` are relative to; default: the working folder. */
   readonly baseFolder?: string | undefined
-  /** For people, into the manifest: versions, machine. */
+  /** Informative entries of the manifest: versions, machine. */
   readonly notes?: Readonly<Record<string, Schema.Json>> | undefined
-  /** Files to be written with the folder, by name: `lookup-table.json`. */
+  /** Files to write with the folder, by name: `lookup-table.json`. */
   readonly files?: Readonly<Record<string, string | Uint8Array>> | undefined
 }
 
-/** What resuming a run takes. */
+/** Options of {@link resume}. */
 export interface ResumeOptions extends RunOptions {
-  /** Text of `config.yaml` where the configuration is not the folder's own; written when the changes are accepted. */
+  /** Text of a changed `config.yaml`; written once the changes are accepted. */
   readonly configText?: string | undefined
 }
 
-/** What identifies a run. */
+/** The options that decide the identity of a run. */
 export type IdentityOptions = Pick<RunOptions, "config" | "folder" | "kinds" | "modules">
 
 const sectionKinds = OptionKind.of(RunConfig.ast)
@@ -86,8 +86,8 @@ const manifestOf = (
 })
 
 /**
- * Fails where a run's folder began with something else than what is given now, unless it is an option that nothing
- * recorded has used yet; gives the options that have changed.
+ * Compares the identity of a run with the present one. Gives the options that changed, and fails if one of them may not
+ * change because a recorded result depends on it.
  */
 const checkIdentity = (
   all: Services,
@@ -107,7 +107,7 @@ const checkIdentity = (
     : Effect.fail(new RunMismatch({ folder, differences: refused }))
 }
 
-/** Fails where the run would fail later, or mean nothing. */
+/** Fails if the preflight finds an error. */
 const examine = (all: Services, { config, machine }: RunOptions): Effect.Effect<void, Finding.PreflightError> => {
   const findings = Preflight.examine({ ...all, config, machine })
   return findings.some(({ severity }) => severity === "error")
@@ -116,44 +116,42 @@ const examine = (all: Services, { config, machine }: RunOptions): Effect.Effect<
 }
 
 /**
- * Begins a run in a new folder and goes through its phases to the end, or to a pause. Nothing is written before
- * everything the run is given has been read and checked.
+ * Starts a run in a new folder, and runs its phases to the end or to a pause. Writes nothing before all inputs are read
+ * and checked.
  */
-export const run = (options: StartOptions): Effect.Effect<MachineHost.RunOutcome, RunError, RunServices> =>
-  Effect.scoped(
-    Effect.gen(function* () {
-      const all = yield* services
-      const { config } = options
-      const { files, input } = yield* Start.read(all, config, options.baseFolder ?? ".")
-      yield* examine(all, options)
-      const folder = yield* RunFolder.create({
-        folder: options.folder,
-        config: options.configText ?? Yaml.stringify(config),
-        manifest: manifestOf(all, options, input, options.notes ?? {}),
-        files: { ...options.files, ...files },
-        overwrite: options.overwrite
-      })
-      return yield* MachineHost.drive(all, options, folder, { input, snapshot: null, changes: [] })
-    })
-  )
+export const run: (options: StartOptions) => Effect.Effect<MachineHost.RunOutcome, RunError, RunServices> = Effect.fn(
+  "Lifecycle.run"
+)(function* (options: StartOptions) {
+  const all = yield* services
+  const { config } = options
+  const { files, input } = yield* Start.read(all, config, options.baseFolder ?? ".")
+  yield* examine(all, options)
+  const folder = yield* RunFolder.create({
+    folder: options.folder,
+    config: options.configText ?? Yaml.stringify(config),
+    manifest: manifestOf(all, options, input, options.notes ?? {}),
+    files: { ...options.files, ...files },
+    overwrite: options.overwrite
+  })
+  return yield* MachineHost.drive(all, options, folder, { input, snapshot: null, changes: [] })
+}, Effect.scoped)
 
 const everythingRecorded: Resumption.Recorded = { phases: new Set(phases), scored: true }
 
-/**
- * Fails where what a run's folder began with is not what is given now: another configuration, other data, another engine.
- */
-export const checkSame = (options: IdentityOptions): Effect.Effect<void, RunError, RunServices> =>
-  Effect.gen(function* () {
-    const all = yield* services
-    const began = yield* RunFolder.readManifest(all.disk, path.resolve(options.folder))
-    const changed = yield* checkIdentity(all, options, began, everythingRecorded)
-    if (changed.length > 0) {
-      const differences = changed.map((difference) => ({ ...difference, why: "resume the run to change it" }))
-      return yield* new RunMismatch({ folder: options.folder, differences })
-    }
-  })
+/** Fails unless configuration, data and engine are those that the run in the folder began with. */
+export const checkSame = Effect.fn("Lifecycle.checkSame")(function* (
+  options: IdentityOptions
+): Effect.fn.Return<void, RunError, RunServices> {
+  const all = yield* services
+  const began = yield* RunFolder.readManifest(all.disk, path.resolve(options.folder))
+  const changed = yield* checkIdentity(all, options, began, everythingRecorded)
+  if (changed.length > 0) {
+    const differences = changed.map((difference) => ({ ...difference, why: "resume the run to change it" }))
+    return yield* new RunMismatch({ folder: options.folder, differences })
+  }
+})
 
-/** Fails where the estimator's need of a supernet has changed: whether one is trained was decided when the run began. */
+/** Fails if the estimator now needs a supernet and did not before, or the reverse: the run has decided that already. */
 const checkEstimator = (
   { estimator }: Services,
   { folder }: RunOptions,
@@ -161,7 +159,7 @@ const checkEstimator = (
   changed: ReadonlyArray<Identity.Difference>
 ): Effect.Effect<void, RunMismatch> => {
   if ((estimator.needsSupernet ?? true) === needsSupernet) return Effect.void
-  const why = `the run began ${needsSupernet ? "with" : "without"} a supernet to score by`
+  const why = `the run began ${needsSupernet ? "with" : "without"} a supernet that scores candidates`
   const differences = changed
     .filter(({ key }) => key.startsWith("config.estimator."))
     .map((difference) => ({ ...difference, why }))
@@ -170,14 +168,14 @@ const checkEstimator = (
 
 const decodeInput = Schema.decodeUnknownEffect(AgentInput)
 
-/** The main agent's input as the manifest records it, to the end that is wanted now. */
+/** The main agent's input from the manifest, with the last phase of the present configuration. */
 const recordedInput = ({ manifest, path }: RunFolder.RunFolderShape, { stopAfter }: RunConfig) =>
   Effect.mapError(decodeInput({ ...manifest.input, stopAfter }), (error) => {
-    const reason = `its input is not what a run is given: ${error.message}`
+    const reason = `its input is invalid: ${error.message}`
     return new RunFolder.SnapshotError({ file: path(RunFolder.files.manifest), reason })
   })
 
-/** Writes the configuration and the manifest of a run whose options have changed; gives the changes as they are shown. */
+/** Writes the changed configuration and manifest. Gives the changes by key, for display. */
 const recordChanges = Effect.fnUntraced(function* (
   all: Services,
   options: ResumeOptions,
@@ -185,7 +183,7 @@ const recordChanges = Effect.fnUntraced(function* (
   input: AgentInput,
   changed: ReadonlyArray<Identity.Difference>
 ) {
-  // The configuration goes first: a crash in between leaves a change that is accepted again.
+  // The configuration first: after a crash in between, the same change is accepted again.
   if (options.configText !== undefined) yield* folder.writeText(RunFolder.files.config, options.configText)
   const changes = changed.map(({ is, key, was }) => ({ key: key.replace(/^config\./, ""), was, is }))
   if (changes.length > 0) {
@@ -197,27 +195,25 @@ const recordChanges = Effect.fnUntraced(function* (
 })
 
 /**
- * Resumes a run where its folder says it stopped: after a pause, a failure, a crash. What the run is made of must be what
- * it began with. Places and options of performance may differ, and so may options that nothing recorded has used yet,
- * which the manifest then lists under `changes`. A run that is done stays done.
+ * Resumes a run from its folder after a pause, a failure or a crash. Its identity must be the same. Options of kind place
+ * and performance may differ, and so may options that no recorded result depends on; the manifest lists those under
+ * `changes`. Resuming a finished run changes nothing.
  */
-export const resume = (options: ResumeOptions): Effect.Effect<MachineHost.RunOutcome, RunError, RunServices> =>
-  Effect.scoped(
-    Effect.gen(function* () {
-      const all = yield* services
-      const folder = yield* RunFolder.open(options.folder)
-      const snapshot = yield* folder.loadSnapshot
-      const input = yield* recordedInput(folder, options.config)
-      yield* Start.checkSections(options.config, input)
-      const recorded = Resumption.recordedIn(snapshot, folder.search.lines.length)
-      const changed = yield* checkIdentity(all, options, folder.manifest, recorded)
-      yield* checkEstimator(all, options, input, changed)
-      if (changed.some(({ key }) => /^config\.(searchStrategy|trainingStrategy)\./.test(key))) {
-        const unfit = Compatibility.check({ ...all, given: input.start.supernet !== null })
-        if (unfit !== undefined) return yield* unfit
-      }
-      yield* examine(all, options)
-      const changes = yield* recordChanges(all, options, folder, input, changed)
-      return yield* MachineHost.drive(all, options, folder, { input, snapshot, changes })
-    })
-  )
+export const resume: (options: ResumeOptions) => Effect.Effect<MachineHost.RunOutcome, RunError, RunServices> =
+  Effect.fn("Lifecycle.resume")(function* (options: ResumeOptions) {
+    const all = yield* services
+    const folder = yield* RunFolder.open(options.folder)
+    const snapshot = yield* folder.loadSnapshot
+    const input = yield* recordedInput(folder, options.config)
+    yield* Start.checkSections(options.config, input)
+    const recorded = Resumption.recordedIn(snapshot, folder.search.lines.length)
+    const changed = yield* checkIdentity(all, options, folder.manifest, recorded)
+    yield* checkEstimator(all, options, input, changed)
+    if (changed.some(({ key }) => /^config\.(searchStrategy|trainingStrategy)\./.test(key))) {
+      const unfit = Compatibility.check({ ...all, given: input.start.supernet !== null })
+      if (unfit !== undefined) return yield* unfit
+    }
+    yield* examine(all, options)
+    const changes = yield* recordChanges(all, options, folder, input, changed)
+    return yield* MachineHost.drive(all, options, folder, { input, snapshot, changes })
+  }, Effect.scoped)

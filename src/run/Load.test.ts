@@ -29,7 +29,7 @@ const failureOf = (text: string) => Effect.map(Effect.flip(Load.file(write("a.ya
 
 describe("Registry", () => {
   for (const kind of kinds) {
-    it.effect(`${kind}: every name leads to a component of that name, described, with options that have defaults`, () =>
+    it.effect(`${kind}: every name has its component, with a description, and options with defaults`, () =>
       Effect.gen(function* () {
         assert.isAbove(Registry.names(kind).length, 0)
         for (const name of Registry.names(kind)) {
@@ -47,7 +47,7 @@ describe("Registry", () => {
     )
   }
 
-  it.effect("knows no prototype's names", () =>
+  it.effect("does not know names of the prototype", () =>
     Effect.gen(function* () {
       assert.isUndefined(yield* Registry.find("criterion", "constructor"))
       assert.isUndefined(yield* Registry.find("criterion", "__proto__"))
@@ -63,10 +63,10 @@ supernetTraining: { epochs: 1 }
 retraining: { epochs: 1 }
 `
 
-describe("what this machine cannot do", () => {
+describe("a value that is too large for this machine", () => {
   const text = `${base}engine: { threads: 100000 }\n`
 
-  it.effect("is refused in a configuration that is to run, and not in one that is only read", () =>
+  it.effect("is refused if the configuration is to run, not if it is only read", () =>
     Effect.gen(function* () {
       assert.match(
         yield* failureOf(text),
@@ -79,7 +79,7 @@ describe("what this machine cannot do", () => {
 })
 
 describe("file", () => {
-  it.effect("fills in defaults, those of the components too", () =>
+  it.effect("fills in all defaults, also those of components", () =>
     Effect.gen(function* () {
       const { components, config } = yield* Load.file(write("a.yaml", base))
       assert.strictEqual(config.searchStrategy.name, "evolution")
@@ -109,7 +109,7 @@ retraining: { epochs: 1 }
     })
   )
 
-  it.effect("tells what is wrong between sections", () =>
+  it.effect("reports sections that do not go together", () =>
     Effect.gen(function* () {
       const message = yield* failureOf(
         base.replace("max: 3e6", "min: 4e6, max: 3e6").replace("epochs: 1", "epochs: 1, batchSize: 64, accumulate: 3") +
@@ -117,7 +117,7 @@ retraining: { epochs: 1 }
       )
       assert.include(message, "budget.min: got 4000000; expected at most budget.max")
       assert.include(message, "supernetTraining.accumulate: got 3; expected a divisor")
-      assert.include(message, "start.network: weights alone are no network")
+      assert.include(message, "start.network: weights alone do not make a network")
     })
   )
 
@@ -129,7 +129,7 @@ retraining: { epochs: 1 }
     })
   )
 
-  it.effect("reads UTF-16 and UTF-8 with their marks as the same file without, and names any other encoding", () =>
+  it.effect("reads UTF-16 and UTF-8 with byte order marks, and names any other encoding", () =>
     Effect.gen(function* () {
       const plain = yield* Load.file(write("a.yaml", base))
       const mark = { utf8: [0xef, 0xbb, 0xbf], utf16le: [0xff, 0xfe] } as const
@@ -144,7 +144,7 @@ retraining: { epochs: 1 }
     })
   )
 
-  it.effect("a file that is not there, a folder", () =>
+  it.effect("a missing file and a folder are refused", () =>
     Effect.gen(function* () {
       assert.include((yield* Effect.flip(Load.file(join(folder, "none.yaml")))).message, "does not exist")
       assert.include((yield* Effect.flip(Load.file(folder))).message, "folder")
@@ -152,7 +152,7 @@ retraining: { epochs: 1 }
   )
 
   for (const name of readdirSync(join(root, "examples")).filter((file) => file.endsWith(".yaml"))) {
-    it.effect(`examples/${name} is right`, () => Load.file(join(root, "examples", name)))
+    it.effect(`examples/${name} is correct`, () => Load.file(join(root, "examples", name)))
   }
 })
 
@@ -170,7 +170,7 @@ describe("a training phase's section", () => {
     )
   const both = { supernetTraining: "supernetTraining: { epochs: 1 }\n", retraining: "retraining: { epochs: 1 }\n" }
 
-  it.effect("is required where the run has the phase, and only there", () =>
+  it.effect("is required if the run has the phase, and only then", () =>
     Effect.gen(function* () {
       const required = (phase: string, first: string, why: string, last: string) =>
         `${phase}: missing, but required: the run goes from ${first} (${why}) to ${last}`
@@ -202,7 +202,7 @@ describe("a training phase's section", () => {
     })
   )
 
-  it.effect("is reported beside all other mistakes, and stays absent where it is not needed", () =>
+  it.effect("is reported with all other mistakes, and is not added if it is not needed", () =>
     Effect.gen(function* () {
       const issues = yield* missing("seed: x\n")
       assert.strictEqual(issues.length, 3)
@@ -237,7 +237,7 @@ describe("a training phase's section", () => {
   )
 })
 
-describe("a component of the user's own", () => {
+describe("a user's component", () => {
   const own = (kind: string, extra = "") => `
 import * as Schema from ${JSON.stringify(import.meta.resolve("effect/Schema"))}
 import * as Layer from ${JSON.stringify(import.meta.resolve("effect/Layer"))}
@@ -258,7 +258,7 @@ export const component = {
     })
   )
 
-  it.effect("moves with the configuration: from a run's folder it is the same module", () =>
+  it.effect("is the same module in the configuration of a run's folder", () =>
     Effect.gen(function* () {
       write("mine.mjs", own("criterion"))
       const loaded = yield* Load.file(write("own.yaml", using("./mine.mjs")))
@@ -270,7 +270,7 @@ export const component = {
     })
   )
 
-  it.effect("its paths become absolute for a run's folder, names and addresses stay as they are", () =>
+  it.effect("paths become absolute for a run's folder, names and addresses do not change", () =>
     Effect.gen(function* () {
       const sections: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
         "image-folder": { folder: "photos", trainFolder: "train", testFolder: "val" },
@@ -310,7 +310,7 @@ export const component = {
       write("number.mjs", "export const component = 5")
       const expected: Readonly<Record<string, string>> = {
         "./absent.ts": "does not exist",
-        "./wrong-kind.mjs": "is a dataflow, and a criterion belongs here",
+        "./wrong-kind.mjs": "is a dataflow; expected a criterion",
         "./empty.mjs": "exports no `component` (it exports other)",
         "./broken.mjs": "cannot be loaded",
         "./throws.mjs": "on purpose",
@@ -338,7 +338,7 @@ describe("the JSON Schema", () => {
       const properties = document["properties"] as Record<string, { properties: Record<string, { default?: unknown }> }>
       assert.strictEqual(properties["checkpoint"]?.properties["everyMinutes"]?.default, 5)
       assert.deepStrictEqual(document["required"], ["name", "dataflow", "searchSpace", "budget"])
-      // A training phase has no default: its section is there, or the run does not have the phase.
+      // A training phase has no default: its section is given, or the run does not have the phase.
       for (const phase of ["supernetTraining", "retraining"]) assert.notProperty(properties[phase], "default")
       const [supernet, network] = document["allOf"] as ReadonlyArray<{ anyOf: ReadonlyArray<unknown> }>
       assert.deepStrictEqual(supernet?.anyOf[0], { required: ["supernetTraining"] })
@@ -355,7 +355,7 @@ describe("the JSON Schema", () => {
     assert.isUndefined(ConfigSchema.describe(["nothing", "there"]))
   })
 
-  it("the defaults it tells are the ones decoding fills in", () => {
+  it("its defaults are those of decoding", () => {
     const decoded = Schema.decodeUnknownSync(RunConfig)(ConfigSchema.smallest)
     assert.deepStrictEqual(decoded.engine, { name: "auto", mode: "strict", threads: 0 })
   })
@@ -378,7 +378,7 @@ export const component = {
 }
 `
 
-  it.effect("of one's own has options beside its name, and those every engine has where it asks for them", () =>
+  it.effect("of a module has its own options, and those of every engine if it declares them", () =>
     Effect.gen(function* () {
       write("engine.ts", own)
       const loaded = yield* Load.file(write("e.yaml", section("{ name: ./engine.ts, precision: 3, threads: 2 }")))
@@ -386,7 +386,7 @@ export const component = {
       const version = Effect.map(Engine, (engine) => engine.version)
       const made = yield* Effect.provide(version, EngineLayer.layer(loaded.config, loaded.folder))
       assert.deepStrictEqual(JSON.parse(made), { precision: 3, threads: 2 })
-      // As a run's folder keeps it, and as it is read again from there.
+      // As it is written to a run's folder and read again.
       const again = yield* Load.file(write("f.yaml", Load.toYaml(loaded)))
       assert.deepStrictEqual(again.config.engine, loaded.config.engine)
     })
@@ -402,7 +402,7 @@ export const component = {
     })
   )
 
-  it.effect("refuses unknown keys of a shipped one, and a module that is not there", () =>
+  it.effect("refuses unknown keys of a shipped engine, and a missing module", () =>
     Effect.gen(function* () {
       const message = yield* failureOf(section("{ name: simd, thread: 2 }"))
       assert.include(message, "line 7")
@@ -412,14 +412,14 @@ export const component = {
   )
 })
 
-it("overrides beat the file", () => {
+it("overrides take precedence over the file", () => {
   const source = ConfigFile.assign(ConfigFile.fromValue("x", { seed: 1 }), ["seed"], 2, "--seed")
   assert.deepStrictEqual(source.value, { seed: 2 })
   assert.deepStrictEqual(source.origin(["seed"]), { line: null, origin: "--seed" })
   assert.isTrue(Result.isSuccess(ConfigFile.override(source, [])))
 })
 
-it.effect("a dataflow's paths are searched for in the folders of OSNAS_DATA, and recorded as they were found", () =>
+it.effect("a dataflow's paths are searched for in the folders of OSNAS_DATA and recorded as found", () =>
   Effect.gen(function* () {
     const before = process.env["OSNAS_DATA"]
     yield* Effect.addFinalizer(() =>

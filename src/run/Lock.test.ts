@@ -15,7 +15,7 @@ import * as MemoryDisk from "./testing/MemoryDisk.ts"
 const folder = "/runs/a"
 let tokens = 0
 
-/** A process in a container: all have the same host name, and process number 7. */
+/** A process in a container. All have the same host name and process number 7. */
 const container = (place: string | null, changes: Partial<Lock.SurroundingsShape> = {}): Lock.SurroundingsShape => ({
   pid: 7,
   host: "vm",
@@ -30,15 +30,14 @@ const container = (place: string | null, changes: Partial<Lock.SurroundingsShape
 })
 
 /** Owns the folder until the scope is closed. */
-const own = (disk: DiskShape, here: Lock.SurroundingsShape) =>
-  Effect.gen(function* () {
-    const scope = yield* Scope.make()
-    const lease = yield* Lock.acquire(disk, folder).pipe(
-      Effect.provideService(Lock.Surroundings, here),
-      Effect.provideService(Scope.Scope, scope)
-    )
-    return { lease, scope }
-  })
+const own = Effect.fnUntraced(function* (disk: DiskShape, here: Lock.SurroundingsShape) {
+  const scope = yield* Scope.make()
+  const lease = yield* Lock.acquire(disk, folder).pipe(
+    Effect.provideService(Lock.Surroundings, here),
+    Effect.provideService(Scope.Scope, scope)
+  )
+  return { lease, scope }
+})
 
 const made = Effect.gen(function* () {
   const memory = MemoryDisk.make()
@@ -49,11 +48,11 @@ const made = Effect.gen(function* () {
 const locks = (memory: MemoryDisk.MemoryDisk): number =>
   [...memory.files().keys()].filter((file) => file.includes(Lock.lockName)).length
 
-/** A beat that does not come: of a process that was killed or suspended. */
+/** A disk without beats, as of a process that was killed or suspended. */
 const still = (disk: DiskShape): DiskShape => ({ ...disk, beat: () => Effect.succeed(() => Effect.void) })
 
 describe("two containers with the same host name and the same process numbers", () => {
-  it.live("the second is refused while the first one lives", () =>
+  it.live("the second is refused while the first is alive", () =>
     Effect.gen(function* () {
       const memory = yield* made
       const first = yield* own(memory.disk, container("boot pid:[1]"))
@@ -62,7 +61,7 @@ describe("two containers with the same host name and the same process numbers", 
         assert.instanceOf(error, Lock.RunLocked)
         assert.match(
           error.message,
-          /run folder \/runs\/a is in use by process 7 on vm, since \d+ s: it runs on another machine or in another container/
+          /run folder \/runs\/a is in use by process 7 on vm for \d+ s: it is alive on another machine or in another container/
         )
       }
       yield* writeTextAtomic(first.lease.disk, `${folder}/x`, "mine")
@@ -72,26 +71,29 @@ describe("two containers with the same host name and the same process numbers", 
     })
   )
 
-  it.live("one that was killed is followed when its lease has run out, and the wait is logged", () =>
+  it.live("the folder of a killed owner is taken over after its lease has ended, and the wait is logged", () =>
     Effect.gen(function* () {
       const memory = yield* made
       yield* own(still(memory.disk), container("boot pid:[1]"))
-      const said: Array<string> = []
-      const logger = Logger.make(({ message }) => void said.push(String(message)))
+      const logged: Array<string> = []
+      const logger = Logger.make(({ message }) => void logged.push(String(message)))
       const before = performance.now()
       const second = yield* Effect.provide(
         own(memory.disk, container("boot pid:[2]", { livenessOf: () => "dead" })),
         Logger.layer([logger])
       )
       assert.isAtLeast(performance.now() - before, 150)
-      assert.strictEqual(said.length, 1)
-      assert.match(said[0] ?? "", /was in use by process 7 on vm, which cannot be seen from here .* waiting up to 1 s/)
+      assert.strictEqual(logged.length, 1)
+      assert.match(
+        logged[0] ?? "",
+        /was in use by process 7 on vm, which cannot be seen from here .* waiting up to 1 s/
+      )
       assert.strictEqual(locks(memory), 1)
       yield* Scope.close(second.scope, Exit.void)
     })
   )
 
-  it.live("one that wakes after its lease ran out notices before it changes anything", () =>
+  it.live("an owner that resumes after its lease has ended notices before it changes anything", () =>
     Effect.gen(function* () {
       const memory = yield* made
       const first = yield* own(still(memory.disk), container("boot pid:[1]"))
@@ -122,7 +124,7 @@ describe("two containers with the same host name and the same process numbers", 
     })
   )
 
-  it.live("of several that come at the same moment one owns the folder", () =>
+  it.live("of several that start at the same moment, one owns the folder", () =>
     Effect.gen(function* () {
       for (let round = 0; round < 5; round++) {
         const memory = yield* made
@@ -141,7 +143,7 @@ describe("two containers with the same host name and the same process numbers", 
 describe("one machine", () => {
   const place = "boot pid:[1]"
 
-  it.live("a dead owner is followed at once, and one whose number was given again", () =>
+  it.live("the folder of a dead owner is taken over at once, also if its process number is reused", () =>
     Effect.gen(function* () {
       const memory = yield* made
       yield* own(still(memory.disk), container(place))
@@ -156,7 +158,7 @@ describe("one machine", () => {
     })
   )
 
-  it.live("an owner that lives keeps the folder though its lease has ended: it is suspended, or out of breath", () =>
+  it.live("a living owner keeps the folder although its lease has ended: it is suspended, or slow", () =>
     Effect.gen(function* () {
       const memory = yield* made
       yield* own(still(memory.disk), container(place))
@@ -171,7 +173,7 @@ describe("one machine", () => {
     })
   )
 
-  it.live("where the system does not show when a process began, the lease decides", () =>
+  it.live("if the system does not show when a process began, the lease decides", () =>
     Effect.gen(function* () {
       const memory = yield* made
       const here = container(place, { started: null, livenessOf: () => "unknown" })
@@ -184,7 +186,7 @@ describe("one machine", () => {
     })
   )
 
-  it.live("a file that is no lock is waited for, then removed; one longer than any lock, too", () =>
+  it.live("a file that is not a lock, or is too long, is removed after the time of a lease", () =>
     Effect.gen(function* () {
       for (const text of ["", '{"pid": 12', "null", "x".repeat(10_000)]) {
         const memory = yield* made
@@ -210,11 +212,11 @@ describe("one machine", () => {
     })
   )
 
-  it.live("whoever watches, and was suspended meanwhile, begins to watch again", () =>
+  it.live("a watcher that was suspended starts to watch again", () =>
     Effect.gen(function* () {
       const memory = yield* made
       yield* own(still(memory.disk), container("elsewhere"))
-      // A disk that answers late, once: the owner may have renewed its lock meanwhile.
+      // A disk that is slow once: in this time the owner may have renewed its lock.
       let reads = 0
       const slow: DiskShape = {
         ...memory.disk,
@@ -232,7 +234,7 @@ describe("one machine", () => {
 
 const childScript = fileURLToPath(new URL("./testing/lockChild.ts", import.meta.url))
 
-/** Text of a process until it holds `wanted`. */
+/** Output of a process up to `wanted`. */
 const heard = (child: ChildProcessWithoutNullStreams, wanted: string): Promise<string> =>
   new Promise((resolve, reject) => {
     let out = ""
@@ -245,7 +247,7 @@ const heard = (child: ChildProcessWithoutNullStreams, wanted: string): Promise<s
   })
 
 describe("processes", () => {
-  it("renew their lock while the main thread is busy", async () => {
+  it.live("renew their lock while the main thread is busy", () => {
     const home = mkdtempSync(path.join(tmpdir(), "osnas-lock-"))
     const program = Effect.gen(function* () {
       const disk = yield* Disk
@@ -259,14 +261,16 @@ describe("processes", () => {
       while (performance.now() < until);
       assert.isAtLeast(Number(beatOf()) - Number(before), 3)
     })
-    await Effect.runPromise(
-      Effect.scoped(program).pipe(
-        Effect.updateService(Lock.Surroundings, (here) => ({ ...here, beatMillis: 20 })),
-        Effect.provide(Disk.layer)
+    return Effect.scoped(program).pipe(
+      Effect.updateService(Lock.Surroundings, (here) => ({ ...here, beatMillis: 20 })),
+      Effect.provide(Disk.layer),
+      Effect.andThen(
+        Effect.sync(() => {
+          assert.deepStrictEqual(readdirSync(home), [])
+          rmSync(home, { recursive: true })
+        })
       )
     )
-    assert.deepStrictEqual(readdirSync(home), [])
-    rmSync(home, { recursive: true })
   })
 
   it("that were suspended and lost the folder write nothing more", async () => {
@@ -279,9 +283,9 @@ describe("processes", () => {
     first.kill("SIGSTOP")
     const second = start("boot pid:[2]")
     await heard(second, "owns")
-    const told = heard(first, "DiskError")
+    const refusal = heard(first, "DiskError")
     first.kill("SIGCONT")
-    assert.match(await told, new RegExp(`DiskError: .*process ${second.pid} on .* has taken over`))
+    assert.match(await refusal, new RegExp(`DiskError: .*process ${second.pid} on .* has taken over`))
     const gone = new Promise((resolve) => second.on("close", resolve))
     second.kill("SIGKILL")
     await gone

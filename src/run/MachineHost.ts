@@ -1,10 +1,10 @@
 /**
  * Runs the main agent's machine in an Effect scope: fills its holes with the work of the phases, persists its snapshot
- * after every piece of work, and turns its end into the outcome of the run.
+ * after every piece of work, and turns its final state into the outcome of the run.
  *
- * All work is safe to repeat, which is why a run that was stopped anywhere ends with the same bits: training continues
- * from the checkpoint that the snapshot names, the search from the searcher's state, and an architecture that was scored
- * and logged but is not in the snapshot yet is read from the log.
+ * All work is safe to repeat, so a run that was stopped anywhere ends with the same bits: training continues from the
+ * checkpoint that the snapshot names, the search continues from the searcher's state, and a score that was logged after
+ * the last snapshot is read from the log.
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
@@ -41,28 +41,28 @@ import type { Services } from "./RunServices.ts"
 import * as SearchLog from "./SearchLog.ts"
 import * as Snapshot from "./Snapshot.ts"
 
-/** How a run ended, if it did not fail. */
+/** The outcome of a run that did not fail. */
 export type RunOutcome =
   | { readonly _tag: "Done"; readonly folder: string; readonly results: Results }
   | { readonly _tag: "Paused"; readonly folder: string; readonly results: Results; readonly resume: string }
 
-/** How a machine is run. */
+/** Options of {@link drive}. */
 export interface HostOptions {
   readonly config: RunConfig
   /** The run's folder. */
   readonly folder: string
   /**
    * Completes when a pause is requested: the current step is finished and saved, and the run ends as `Paused`. Default:
-   * never. To stop at once, interrupt the run; its folder stays resumable.
+   * never. To stop immediately, interrupt the run; it can still be resumed.
    */
   readonly pause?: Effect.Effect<void> | undefined
-  /** Pauses the run after so many minutes; default: never. */
+  /** Minutes after which the run pauses; default: never. */
   readonly maxMinutes?: number | undefined
-  /** Receives what the machines do, as XState's inspector does. */
+  /** Receives the inspection events of the machines, as XState's inspector does. */
   readonly inspect?: ((event: InspectionEvent) => void) | undefined
 }
 
-/** Where a run begins: `snapshot` is null for a new run, else the state to restore. */
+/** The start of a run: `snapshot` is null for a new run, otherwise the state to restore. */
 export interface Beginning {
   readonly input: AgentInput
   readonly snapshot: Schema.Json
@@ -70,7 +70,7 @@ export interface Beginning {
   readonly changes: ReadonlyArray<Identity.Difference>
 }
 
-/** One life of a run: everything that its parts share. */
+/** What the parts of a run share, from its start or resume to its end. */
 interface Host {
   readonly options: HostOptions
   readonly folder: RunFolder.RunFolderShape
@@ -79,16 +79,16 @@ interface Host {
   readonly failures: FailureRecord
 }
 
-/** The cause of the first failure of work that reached the machine, which itself keeps only tag and message. */
+/** The cause of the last failure of work. The machine itself keeps only its tag and message. */
 interface FailureRecord {
-  readonly noting: <A, E extends RunError>(effect: Effect.Effect<A, E>) => Effect.Effect<A, E>
+  readonly recording: <A, E extends RunError>(effect: Effect.Effect<A, E>) => Effect.Effect<A, E>
   readonly last: () => Cause.Cause<RunError> | undefined
 }
 
 const makeFailureRecord = (): FailureRecord => {
   let last: Cause.Cause<RunError> | undefined
   return {
-    noting: (effect) =>
+    recording: (effect) =>
       Effect.tapCause(effect, (cause) =>
         Effect.sync(() => {
           if (!Cause.hasInterruptsOnly(cause)) last = cause
@@ -120,24 +120,26 @@ const makeHost = Effect.fnUntraced(function* (
   return { options, folder, search, results, failures: makeFailureRecord() } satisfies Host
 })
 
-/** Makes a snapshot of the machine the state of the run. */
-const persist = ({ folder, options, search }: Host, snapshot: () => unknown) =>
-  Effect.gen(function* () {
+/** Persists a snapshot of the machine as the state of the run. */
+const persist = Effect.fnUntraced(
+  function* ({ folder, options }: Host, snapshot: () => unknown) {
     const persisted = JSON.parse(JSON.stringify(snapshot())) as Schema.Json
-    // First: the snapshot relies on the lines of the candidates it counts.
+    // Before the snapshot, which counts on the lines of its candidates.
     yield* folder.search.sync
     yield* folder.saveSnapshot(persisted)
     yield* folder.prune(options.config.checkpoint.keep, Snapshot.checkpointsIn(persisted))
-  }).pipe(search.progress.saving)
+  },
+  (effect, { search }) => search.progress.saving(effect)
+)
 
-/** The machine with its holes filled. `snapshot` gives the persisted snapshot of the actor that runs it. */
+/** The machine with its holes filled. `snapshot` returns the persisted snapshot of the actor that runs it. */
 const machineOf = (host: Host, runtime: Runtime<never>, snapshot: () => unknown) => {
   const { failures, results, search } = host
-  const { noting } = failures
+  const { recording } = failures
   const training = Training.make(search)
   const actors = {
-    train: fromEffect(runtime, (piece: TrainPiece, { pausing }) => noting(training.train(piece, pausing))),
-    save: fromEffect(runtime, (_: SavePiece) => noting(persist(host, snapshot)))
+    train: fromEffect(runtime, (piece: TrainPiece, { pausing }) => recording(training.train(piece, pausing))),
+    save: fromEffect(runtime, (_: SavePiece) => recording(persist(host, snapshot)))
   }
   const record = Effect.fnUntraced(function* ({ results: found }: RecordResults) {
     yield* search.progress.saving(RunResults.write(results, found))
@@ -151,22 +153,22 @@ const machineOf = (host: Host, runtime: Runtime<never>, snapshot: () => unknown)
       searching: searchingMachine.provide({
         actors: {
           learn: fromEffect(runtime, (piece: LearnPiece, { pausing }) =>
-            noting(Learning.learn(search, piece, pausing))
+            recording(Learning.learn(search, piece, pausing))
           ),
-          ask: fromEffect(runtime, (question: AskCandidates) => noting(Searching.ask(search, question))),
+          ask: fromEffect(runtime, (question: AskCandidates) => recording(Searching.ask(search, question))),
           score: fromEffect(runtime, (generation: ScoreGeneration, { pausing }) =>
-            noting(Searching.score(search, generation, pausing))
+            recording(Searching.score(search, generation, pausing))
           ),
-          tell: fromEffect(runtime, (scores: TellScores) => noting(Searching.tell(search, scores))),
+          tell: fromEffect(runtime, (scores: TellScores) => recording(Searching.tell(search, scores))),
           save: actors.save
         }
       }),
       evaluating: evaluatingMachine.provide({
         actors: {
-          evaluate: fromEffect(runtime, (question: EvaluatingInput) => noting(Evaluating.evaluate(search, question)))
+          evaluate: fromEffect(runtime, (question: EvaluatingInput) => recording(Evaluating.evaluate(search, question)))
         }
       }),
-      record: fromEffect(runtime, (found: RecordResults) => noting(record(found)))
+      record: fromEffect(runtime, (found: RecordResults) => recording(record(found)))
     }
   })
 }
@@ -179,7 +181,7 @@ const badSnapshot = (folder: RunFolder.RunFolderShape, why: string) =>
     reason: `it is not the state of a run: ${why}`
   })
 
-/** An actor of the machine, not started yet; the scope stops it. */
+/** An actor of the machine, not yet started. The scope stops it. */
 const makeActor = Effect.fnUntraced(function* (host: Host, { input, snapshot }: Beginning) {
   const { inspect } = host.options
   const runFork = yield* FiberSet.makeRuntime<never>()
@@ -203,20 +205,20 @@ const makeActor = Effect.fnUntraced(function* (host: Host, { input, snapshot }: 
   return actor
 })
 
-/** Starts the actor and waits for its end. */
+/** Starts the actor, and completes when it has ended. */
 const untilEnded = (actor: Actor, { config }: HostOptions, isRestored: boolean): Effect.Effect<void, RunFailure> =>
   Effect.callback((resume) => {
     const subscription = actor.subscribe({
       complete: () => resume(Effect.void),
       error: (cause) =>
-        resume(Effect.fail(new RunFailure({ tag: "MachineError", reason: `the main agent broke: ${String(cause)}` })))
+        resume(Effect.fail(new RunFailure({ tag: "MachineError", reason: `the main agent failed: ${String(cause)}` })))
     })
     actor.start()
     if (isRestored) actor.send({ type: "resume", stopAfter: config.stopAfter })
     return Effect.sync(() => subscription.unsubscribe())
   })
 
-/** Sends the machine a pause when one is requested, or when the time is up. */
+/** Sends the machine a pause on request, or after `maxMinutes`. */
 const forkPauses = (actor: Actor, { maxMinutes, pause }: HostOptions): Effect.Effect<void, never, Scope> => {
   const requests = [pause, maxMinutes === undefined ? undefined : Effect.sleep(maxMinutes * 60_000)]
   const sendPause = Effect.sync(() => {
@@ -229,7 +231,7 @@ const forkPauses = (actor: Actor, { maxMinutes, pause }: HostOptions): Effect.Ef
   )
 }
 
-/** What the machine's end means for the run, with the events that report it. */
+/** The outcome of the run by the machine's final state. Reports it by events. */
 const outcomeOf = Effect.fnUntraced(function* (host: Host, actor: Actor) {
   const { failures, folder, options, results, search } = host
   const { progress, services } = search
@@ -268,38 +270,35 @@ const outcomeOf = Effect.fnUntraced(function* (host: Host, actor: Actor) {
   }
 })
 
-/** Runs the machine to its end, from its input or from a snapshot, which must agree with the files of results. */
-export const drive = (
+/** Runs the machine to its end, from its input or from a snapshot. A snapshot must agree with the result files. */
+export const drive = Effect.fn("MachineHost.drive")(function* (
   services: Services,
   options: HostOptions,
   folder: RunFolder.RunFolderShape,
   beginning: Beginning
-): Effect.Effect<RunOutcome, RunError, Scope> =>
-  Effect.gen(function* () {
-    const { config } = options
-    const { changes, snapshot } = beginning
-    const host = yield* makeHost(services, options, folder)
-    const { progress } = host.search
-    if (snapshot !== null) {
-      const { context } = yield* Effect.mapError(Snapshot.check(snapshot), (error) =>
-        badSnapshot(folder, error.message)
-      )
-      yield* RunResults.check(host.results, context.results)
-    }
-    yield* progress.emit({
-      _tag: "RunStarted",
-      name: config.name,
-      resumed: snapshot !== null,
-      seed: config.seed,
-      space: services.space.name,
-      size: services.space.size.toString(),
-      dataset: services.dataflow.name,
-      engine: services.engine.name,
-      headline: services.agent.headline
-    })
-    if (changes.length > 0) yield* progress.emit({ _tag: "OptionsChanged", changes })
-    const actor = yield* makeActor(host, beginning)
-    yield* forkPauses(actor, options)
-    yield* untilEnded(actor, options, snapshot !== null)
-    return yield* outcomeOf(host, actor)
+): Effect.fn.Return<RunOutcome, RunError, Scope> {
+  const { config } = options
+  const { changes, snapshot } = beginning
+  const host = yield* makeHost(services, options, folder)
+  const { progress } = host.search
+  if (snapshot !== null) {
+    const { context } = yield* Effect.mapError(Snapshot.check(snapshot), (error) => badSnapshot(folder, error.message))
+    yield* RunResults.check(host.results, context.results)
+  }
+  yield* progress.emit({
+    _tag: "RunStarted",
+    name: config.name,
+    resumed: snapshot !== null,
+    seed: config.seed,
+    space: services.space.name,
+    size: services.space.size.toString(),
+    dataset: services.dataflow.name,
+    engine: services.engine.name,
+    headline: services.agent.headline
   })
+  if (changes.length > 0) yield* progress.emit({ _tag: "OptionsChanged", changes })
+  const actor = yield* makeActor(host, beginning)
+  yield* forkPauses(actor, options)
+  yield* untilEnded(actor, options, snapshot !== null)
+  return yield* outcomeOf(host, actor)
+})

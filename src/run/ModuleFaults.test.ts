@@ -11,8 +11,8 @@ import * as Trials from "./testing/Trials.ts"
 
 const config = Trials.shortConfig
 
-/** The failure of a run whose training agent evaluates test images so, and whether the run can be taken up after. */
-const spoilt = (evaluate: TrainingAgentShape["evaluate"]) =>
+/** The failure of a run whose training agent evaluates test images with `evaluate`, and whether the run can be resumed. */
+const failing = (evaluate: TrainingAgentShape["evaluate"]) =>
   Effect.gen(function* () {
     const memory = MemoryDisk.make()
     const agent: TrainingAgentShape = {
@@ -29,8 +29,8 @@ const spoilt = (evaluate: TrainingAgentShape["evaluate"]) =>
     return [failure.message, outcome._tag]
   })
 
-describe("a training agent of the user's that fails at the end", () => {
-  it.live("by a metric that is no finite number: named, and the run is taken up with one that is mended", () =>
+describe("a user's training agent that fails in the last phase", () => {
+  it.live("with a metric that is not a finite number: it is named, and the run resumes with a corrected agent", () =>
     Effect.gen(function* () {
       for (const [value, shown] of [
         ["0.5", '"0.5"'],
@@ -38,7 +38,7 @@ describe("a training agent of the user's that fails at the end", () => {
         [undefined, "undefined"]
       ] as const) {
         const metrics = { loss: 1, top1: value } as unknown as Readonly<Record<string, number>>
-        assert.deepStrictEqual(yield* spoilt(() => Effect.succeed(metrics)), [
+        assert.deepStrictEqual(yield* failing(() => Effect.succeed(metrics)), [
           `the metric top1 that the training agent classification gives for the test images must be a finite number, is ${shown}`,
           "Done"
         ])
@@ -46,15 +46,15 @@ describe("a training agent of the user's that fails at the end", () => {
     })
   )
 
-  it.live("by an exception: its module, line and the way to go on are in the message", () =>
+  it.live("with an exception: the message has the module, the line and how to continue", () =>
     Effect.gen(function* () {
       const error = new Error("no labels")
       error.stack = `${error}\n    at evaluate (file:///home/me/agent.ts:7:3)`
-      const found = yield* spoilt(() => {
+      const found = yield* failing(() => {
         throw error
       })
       assert.deepStrictEqual(found, [
-        `no labels (thrown in /home/me/agent.ts:7); mend it, then go on with: osnas resume ${Trials.folder}`,
+        `no labels (thrown in /home/me/agent.ts:7); correct it, then resume with: osnas resume ${Trials.folder}`,
         "Done"
       ])
     })

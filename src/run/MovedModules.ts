@@ -1,6 +1,6 @@
 /**
- * The modules of the user's own after a run's folder was moved: its configuration names them relative to itself, and its
- * manifest notes where they were when the run began.
+ * Finds a user's modules after a run's folder was moved: its configuration names them by relative paths, and its manifest
+ * records where they were when the run began.
  */
 import { existsSync } from "node:fs"
 import { join } from "node:path"
@@ -8,12 +8,12 @@ import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import { Disk } from "../support/Disk.ts"
 import * as ConfigFile from "./ConfigFile.ts"
-import * as Load from "./Load.ts"
 import * as RunFolder from "./RunFolder.ts"
+import * as UserModule from "./UserModule.ts"
 
 /**
- * The modules that a run's configuration does not lead to any more, each at the place that its manifest notes, as values
- * to lay over the configuration. A module that is at neither place is left to the error of loading it.
+ * The modules that are no longer where a run's configuration says, with the paths that its manifest records, as overrides of
+ * the configuration. Loading reports a module that is at neither place.
  *
  * **Example** (A folder that is not a run)
  *
@@ -36,8 +36,8 @@ export const found = Effect.fn("MovedModules.found")(function* (folder: string) 
   return Object.entries(noted).flatMap(([kind, place]) => {
     const section = source.value[kind]
     const name = Predicate.hasProperty(section, "name") ? section.name : undefined
-    if (typeof name !== "string" || typeof place !== "string" || !Load.isModulePath(name)) return []
-    const isLost = !existsSync(Load.modulePath(name, folder)) && existsSync(place)
+    if (typeof name !== "string" || typeof place !== "string" || !UserModule.isPath(name)) return []
+    const isLost = !existsSync(UserModule.pathOf(name, folder)) && existsSync(place)
     return isLost ? [[[kind, "name"], place, RunFolder.files.manifest] as const] : []
   })
 })

@@ -1,7 +1,7 @@
 /**
- * The loop over optimiser steps that supernet training, retraining, a searcher's learning and a replay share. It does one
- * piece of work: it ends at a boundary (an epoch, a pass over the validation split), at a pause, or when a checkpoint is
- * due. Times decide only when to report and when to save, never what is computed.
+ * The loop over steps that supernet training, retraining, the learning of a searcher and a replay share. It does one piece
+ * of work, which ends at a boundary (an epoch, a pass over the validation split), at a pause, or when a checkpoint is due.
+ * The clock decides only when to report and when to save, never what is computed.
  *
  * **Example** (A boundary after every second step)
  *
@@ -24,7 +24,7 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 
-/** Milliseconds between two reports of a piece, and between two of them that are journalled. */
+/** Milliseconds between two reports of a piece, and between two that are journalled. */
 const progressInterval = 250
 const journalInterval = 2000
 
@@ -38,7 +38,7 @@ export const breathe: Effect.Effect<void> = Effect.callback((resume) => {
 export interface Cadence {
   /** Ends a piece at every N-th step of the phase, so that a checkpoint is written; 0: never. */
   readonly everySteps: number
-  /** Ends a piece after so many minutes; 0: never. */
+  /** Minutes after which a piece ends; 0: never. */
   readonly everyMinutes: number
 }
 
@@ -50,7 +50,7 @@ export interface Moment {
   readonly millisecondsPerStep: number
 }
 
-/** One piece of work. `State` counts the steps of the whole phase, `Report` is what one step has found. */
+/** One piece of work. `State` counts the steps of the whole phase; `Report` is the result of one step. */
 export interface Piece<State extends { readonly step: number }, Report, StepError, ShowError> {
   readonly from: State
   /** The last step of the phase. */
@@ -69,7 +69,7 @@ export const uninterrupted: Pick<Piece<never, never, never, never>, "cadence" | 
   pausing: () => false
 }
 
-/** Runs a piece; gives the state it came to. */
+/** Runs a piece, and gives its last state. */
 export const run = Effect.fnUntraced(function* <State extends { readonly step: number }, Report, StepError, ShowError>(
   piece: Piece<State, Report, StepError, ShowError>
 ) {

@@ -16,7 +16,7 @@ import * as Trials from "./testing/Trials.ts"
 
 const plenty: Preflight.Machine = { freeBytes: 1e15, memoryBytes: 1e15 }
 
-/** What the examination of a shipped configuration finds, with values laid over it. */
+/** The findings about a configuration that ships, with overrides. */
 const examined = (file: string, set: ReadonlyArray<string>, machine: Preflight.Machine = plenty) =>
   Effect.gen(function* () {
     const loaded = yield* Load.file(file, { set })
@@ -53,13 +53,13 @@ const flow = (overrides: Partial<DataflowShape> = {}): DataflowShape => ({
 })
 
 describe("Preflight", () => {
-  it.effect("a configuration that is right has no findings", () =>
+  it.effect("a correct configuration has no findings", () =>
     Effect.gen(function* () {
       assert.deepStrictEqual(yield* examined(quickstart, [...small, ...fitting]), [])
     })
   )
 
-  it.effect("tells every mistake at once, with the numbers", () =>
+  it.effect("reports every mistake at once, with the numbers", () =>
     Effect.gen(function* () {
       const findings = yield* examined(quickstart, [...small, "budget.max=5", "retraining.batchSize=500"])
       assert.deepStrictEqual(keys(findings), [
@@ -68,13 +68,19 @@ describe("Preflight", () => {
         "error budget.max"
       ])
       const [batch, recalibration, budget] = findings.map(({ message }) => message)
-      assert.match(budget ?? "", /no architecture of tiny has flops between 0 and 5: the smallest has 390016/)
-      assert.strictEqual(batch, "got 500: the training images (100 images) hold no batch of 500; expected at most 100")
-      assert.match(recalibration ?? "", /^got 128: the supernet's 80 training images hold no batch of 128/)
+      assert.match(
+        budget ?? "",
+        /no architecture of tiny has flops between 0 and 5: the smallest has 390016, .*; expected at least 390016$/
+      )
+      assert.strictEqual(
+        batch,
+        "got 500: the training images (100 images) do not fill a batch of 500; expected at most 100"
+      )
+      assert.match(recalibration ?? "", /^got 128: the supernet's 80 training images do not fill a batch of 128/)
     })
   )
 
-  it.effect("balanced batches that the people do not fill are refused with what would fit", () =>
+  it.effect("balanced batches that the people do not fill are refused, with what would be right", () =>
     Effect.gen(function* () {
       const balanced = ["dataflow.perIdentity=4", ...small, ...fitting]
       assert.deepStrictEqual(yield* examined(quickstart, balanced), [])
@@ -86,7 +92,7 @@ describe("Preflight", () => {
     })
   )
 
-  it.effect("phases that are skipped are not examined", () =>
+  it.effect("skipped phases are not examined", () =>
     Effect.gen(function* () {
       const tooLarge = [...small, ...fitting, "supernetTraining.batchSize=500"]
       const given = "start={ architecture: '0,0,0,0,0,0' }"
@@ -101,12 +107,12 @@ describe("Preflight", () => {
     })
   )
 
-  it.effect("fewer batches than asked for are a warning", () =>
+  it.effect("fewer batches than requested are a warning", () =>
     Effect.gen(function* () {
       const few = ["estimator.recalibration=50", "estimator.batches=9"]
       const findings = yield* examined(quickstart, [...small, ...fitting, ...few])
       assert.deepStrictEqual(keys(findings), ["warning estimator.recalibration", "warning estimator.batches"])
-      assert.include(findings[0]?.message, "hold 5 batches of 16, all of which are used")
+      assert.include(findings[0]?.message, "fill 5 batches of 16; all are used")
     })
   )
 
@@ -122,10 +128,7 @@ describe("Preflight", () => {
       assert.match(tight[0]?.message ?? "", /takes about 0\.0\d GiB of memory, and this machine has 0\.00 GiB/)
       const large = ["dataflow.trainLimit=8000", "supernetTraining.batchSize=6000"]
       const [beyond] = yield* examined(quickstart, [...set, ...large, "engine.name=simd"])
-      assert.match(
-        beyond?.message ?? "",
-        /a step of 6000 images takes about \d\.\d\d GiB.*the embedded engine can hold/
-      )
+      assert.match(beyond?.message ?? "", /a step of 6000 images takes about \d\.\d\d GiB.*the embedded engine can use/)
       assert.deepStrictEqual(
         yield* examined(quickstart, [...set, ...large, "supernetTraining.accumulate=100", "engine.name=simd"]),
         []
@@ -133,7 +136,7 @@ describe("Preflight", () => {
     })
   )
 
-  it("classes without an image are told by their names, empty splits are refused", () => {
+  it("classes without an image are named, empty splits are refused", () => {
     const labels: Readonly<Record<Split, ReadonlyArray<number>>> = {
       supernet: [0, 1, 2],
       validation: [0, 0, 2],
@@ -166,18 +169,21 @@ describe("Preflight", () => {
     assert.deepStrictEqual(keys(empty), ["error dataflow"])
   })
 
-  it.live("the runner refuses what would train nothing, and writes no file", () =>
+  it.live("a run refuses a phase that would train nothing, and writes no file", () =>
     Effect.gen(function* () {
       const memory = MemoryDisk.make()
       const wrong = { ...Trials.shortConfig, retraining: { ...Trials.shortConfig.retraining, batchSize: 64 } }
       const error = yield* Effect.flip(Trials.begin(memory.disk, wrong))
-      assert.include(error.message, "retraining.batchSize: got 64: the training images (36 images) hold no batch of 64")
+      assert.include(
+        error.message,
+        "retraining.batchSize: got 64: the training images (36 images) do not fill a batch of 64"
+      )
       assert.strictEqual(memory.files().size, 0)
       // Nor may a run be resumed with such a value.
       yield* Trials.begin(memory.disk, { ...Trials.shortConfig, stopAfter: "searching" })
       const before = [...memory.files()].filter(([file]) => /(config|manifest|snapshot)/.test(file))
       const resumed = yield* Effect.flip(Trials.resume(memory.disk, wrong, { configText: "not written" }))
-      assert.include(resumed.message, "hold no batch of 64")
+      assert.include(resumed.message, "do not fill a batch of 64")
       for (const [file, bytes] of before) assert.deepStrictEqual(memory.files().get(file), bytes, file)
     })
   )

@@ -1,11 +1,11 @@
 /**
- * The examination of a run before its first step: everything that follows from the configuration, the listing of the data
- * and sizes alone. All findings come at once, so that a mistake in the last phase does not show hours later.
+ * The examination of a run before its first step: everything that follows from the configuration, the listing of the data and
+ * sizes. It reports all findings at once, so that a mistake in the last phase does not appear hours later.
  */
 import * as Result from "effect/Result"
 import { type Phase, phases } from "../../machines/RunState.ts"
 import * as Finding from "../component/Finding.ts"
-import type { CostModelShape } from "../cost/CostModel.ts"
+import type { BudgetInfeasible, CostModelShape } from "../cost/CostModel.ts"
 import * as FeasibleSet from "../cost/FeasibleSet.ts"
 import type { DataflowShape, Split } from "../dataflow/Dataflow.ts"
 import type { EngineShape } from "../engine/Engine.ts"
@@ -18,7 +18,7 @@ import * as Compatibility from "./Compatibility.ts"
 import { type RunConfig, type TrainingConfig, trainingOf } from "./RunConfig.ts"
 import * as StepMemory from "./StepMemory.ts"
 
-/** What is examined. Parts that could not be made are left out, and what depends on them is not examined. */
+/** What is examined. A component that could not be built is left out, and what depends on it is not examined. */
 export interface Examined {
   readonly config: RunConfig
   readonly dataflow: DataflowShape
@@ -31,18 +31,18 @@ export interface Examined {
   readonly machine?: Machine | undefined
 }
 
-/** What the machine has; undefined where it is not known. */
+/** What the machine has; undefined if not known. */
 export interface Machine {
-  /** Bytes that are free where the run's folder will be. */
+  /** Free bytes on the disk of the run's folder. */
   readonly freeBytes: number | undefined
-  /** Bytes of memory in all. */
+  /** Bytes of memory. */
   readonly memoryBytes: number | undefined
 }
 
 type Findings = ReadonlyArray<Finding.Finding>
 
 /**
- * The phases that a configuration goes through.
+ * The phases of a run with this configuration.
  *
  * **Example** (From an architecture to its evaluation)
  *
@@ -75,7 +75,7 @@ const splitWords: Readonly<Record<Split, string>> = {
 
 const images = (count: number): string => `${count} ${count === 1 ? "image" : "images"}`
 
-/** A phase whose epoch has no step would train nothing and report success. */
+/** A phase whose epochs have no step would train nothing and report success. */
 const trainingSteps = ({ config, dataflow }: Examined, phase: "supernetTraining" | "retraining"): Findings => {
   const split = phase === "supernetTraining" ? "supernet" : "train"
   const { batchSize } = trainingOf(config, phase)
@@ -83,11 +83,11 @@ const trainingSteps = ({ config, dataflow }: Examined, phase: "supernetTraining"
   const count = dataflow.count(split)
   const reason =
     (count < batchSize ? undefined : dataflow.refusal?.({ split, epoch: 0, step: 0, batchSize, training: true })) ??
-    `${splitWords[split]} (${images(count)}) hold no batch of ${batchSize}; expected at most ${count}`
+    `${splitWords[split]} (${images(count)}) do not fill a batch of ${batchSize}; expected at most ${count}`
   return [Finding.error(`${phase}.batchSize`, `got ${batchSize}: ${reason}`)]
 }
 
-/** Splits that a phase reads to the end. */
+/** Splits that a phase needs and that have no image. */
 const emptySplits = ({ dataflow }: Examined, planned: ReadonlyArray<Phase>): Findings => {
   const read: ReadonlyArray<readonly [Phase, Split]> = [
     ["searching", "validation"],
@@ -98,7 +98,7 @@ const emptySplits = ({ dataflow }: Examined, planned: ReadonlyArray<Phase>): Fin
       ? [
           Finding.error(
             "dataflow",
-            `${splitWords[split]} ${split === "validation" ? "holds" : "hold"} no image, and ${phase} needs some`
+            `${splitWords[split]} ${split === "validation" ? "has" : "have"} no image, and ${phase} needs some`
           )
         ]
       : []
@@ -113,7 +113,7 @@ const classesWithoutImages = ({ dataflow }: Examined, planned: ReadonlyArray<Pha
   const { classes, inventory, verification } = dataflow
   if (inventory === undefined) return []
   const splits: ReadonlyArray<readonly [Split, Phase]> = [
-    // Where whole people are split off to score by, the others are trained on.
+    // A split by people trains and scores on different people.
     ...(verification?.newInValidation === true
       ? []
       : ([
@@ -121,7 +121,7 @@ const classesWithoutImages = ({ dataflow }: Examined, planned: ReadonlyArray<Pha
           ["validation", "searching"]
         ] as const)),
     ["train", "retraining"],
-    // Where the images are files, a notice of the listing says it.
+    // For images in files, the listing has a notice about it.
     ...(verification === undefined && inventory.listing === undefined ? [["test", "evaluating"] as const] : [])
   ]
   return splits.flatMap(([split, phase]) => {
@@ -134,14 +134,34 @@ const classesWithoutImages = ({ dataflow }: Examined, planned: ReadonlyArray<Pha
   })
 }
 
-/** A budget that no architecture fits is refused by its own error where the search is made; here it is one of many. */
+/**
+ * The finding about a budget that no architecture meets: the key to change, and which values are feasible.
+ *
+ * **Example** (A maximum that is too low)
+ *
+ * ```ts
+ * import { BudgetInfeasible } from "../cost/CostModel.ts"
+ * import * as Preflight from "./Preflight.ts"
+ *
+ * const costs = { space: "tiny", metric: "flops", smallest: 900, largest: 5000 } as const
+ * const { key, message } = Preflight.ofBudget(new BudgetInfeasible({ ...costs, min: 0, max: 10 }))
+ * key // => "budget.max"
+ * message.endsWith("; expected at least 900") // => true
+ * Preflight.ofBudget(new BudgetInfeasible({ ...costs, min: 6000, max: 9000 })).key // => "budget.min"
+ * ```
+ */
+export const ofBudget = ({ largest, max, message, min, smallest }: BudgetInfeasible): Finding.Finding => {
+  if (smallest > max) return Finding.error("budget.max", `${message}; expected at least ${smallest}`)
+  if (largest < min) return Finding.error("budget.min", `${message}; expected at most ${largest}`)
+  return Finding.error("budget", `${message}; expected a wider range`)
+}
+
+/** The search's own Layer refuses an infeasible budget, too; here it is reported beside all other findings. */
 const budget = ({ config, costs, space }: Examined): Findings => {
   if (space === undefined || costs === undefined) return []
   const { metric } = config.budget
   const made = FeasibleSet.make(space, costs.entries(metric), config.budget)
-  if (Result.isSuccess(made)) return []
-  const { largest, max, message, min, smallest } = made.failure
-  return [Finding.error(smallest > max ? "budget.max" : largest < min ? "budget.min" : "budget", message)]
+  return Result.isSuccess(made) ? [] : [ofBudget(made.failure)]
 }
 
 const architecture = ({ config, space }: Examined): Findings => {
@@ -164,7 +184,7 @@ const slotsOf = ({ momentum, name }: TrainingConfig["optimizer"]): number =>
 
 const gib = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(2)} GiB`
 
-/** A WebAssembly memory has at most 4 GiB. */
+/** Largest memory of WebAssembly. */
 const webAssemblyBytes = 2 ** 32
 
 const memory = (examined: Examined, phase: "supernetTraining" | "retraining"): Findings => {
@@ -175,18 +195,18 @@ const memory = (examined: Examined, phase: "supernetTraining" | "retraining"): F
   const needed = StepMemory.ofStep(space, { images: batchSize / accumulate, slots: slotsOf(optimizer), mixture })
   const limits = [
     ...(engine === undefined || engine.name === "simd"
-      ? [[webAssemblyBytes, "the embedded engine can hold"] as const]
+      ? [[webAssemblyBytes, "the embedded engine can use"] as const]
       : []),
     ...(machine?.memoryBytes === undefined ? [] : [[machine.memoryBytes, "this machine has"] as const])
   ]
   const [limit, whose] = limits.sort(([a], [b]) => a - b)[0] ?? [Number.POSITIVE_INFINITY, ""]
   const key = `${phase}.batchSize`
-  const told = `a step of ${images(batchSize / accumulate)} takes about ${gib(needed)} of memory, and ${whose} ${gib(limit)}; a smaller batch or ${phase}.accumulate, which gives the same update, takes less`
-  if (needed * (1 - StepMemory.uncertainty) > limit) return [Finding.error(key, told)]
-  return needed * (1 + StepMemory.uncertainty) > limit ? [Finding.warning(key, told)] : []
+  const what = `a step of ${images(batchSize / accumulate)} takes about ${gib(needed)} of memory, and ${whose} ${gib(limit)}; lower the batch size, or raise ${phase}.accumulate, which gives the same update`
+  if (needed * (1 - StepMemory.uncertainty) > limit) return [Finding.error(key, what)]
+  return needed * (1 + StepMemory.uncertainty) > limit ? [Finding.warning(key, what)] : []
 }
 
-/** Checkpoints that are kept, the one that is being written, and the supernet. */
+/** Space for the kept checkpoints, the one being written, and the supernet. */
 const disk = ({ config, machine, space }: Examined, planned: ReadonlyArray<Phase>): Findings => {
   const free = machine?.freeBytes
   if (free === undefined || space === undefined || planned.length === 0) return []
@@ -199,12 +219,12 @@ const disk = ({ config, machine, space }: Examined, planned: ReadonlyArray<Phase
   )
   const needed = StepMemory.checkpointBytes(space, slots) * (config.checkpoint.keep + 2)
   if (needed <= free) return []
-  const what = `checkpoints need about ${gib(needed)}, and ${gib(free)} are free where the run's folder is; free some space or choose another --dir`
+  const what = `checkpoints need about ${gib(needed)}, and the disk of the run's folder has ${gib(free)} free; free some space or choose another --dir`
   return [Finding.error("checkpoint.keep", what)]
 }
 
 /**
- * Everything that can be known of a run before its first step.
+ * All findings about a run before its first step.
  *
  * **Example** (A batch larger than the data)
  *
@@ -242,7 +262,7 @@ export const examine = (examined: Examined): Findings => {
     ...(planned.includes("searching") ? [...(estimator?.findings ?? []), ...budget(examined)] : []),
     ...architecture(examined),
     ...pairing(examined),
-    // A batch that the data does not fill is refused already.
+    // A batch that the data do not fill is an error already.
     ...steps.flatMap(([phase, findings]) => (findings.length > 0 ? [] : memory(examined, phase))),
     ...disk(examined, planned)
   ]

@@ -50,7 +50,7 @@ describe("Progress", () => {
     })
   )
 
-  it.effect("opens a phase once; a phase that is stopped reports how far it came, one that ends does not", () =>
+  it.effect("opens a phase once; a stopped phase reports its progress, a completed one does not", () =>
     Effect.gen(function* () {
       const { progress, published } = makeProgress()
       yield* progress.openPhase("searching", 2, 8)

@@ -1,7 +1,6 @@
 /**
- * How a run reports: every event goes to the subscribers and, unless it only animates a progress bar, into the journal.
- * Also measures what `PhaseEnded` reports: how long the open phase took, how far it came, and how much of that time went
- * into persistence.
+ * Reports the events of a run to its subscribers and, except for those that only animate a progress bar, to the journal.
+ * Also measures what `PhaseEnded` reports: duration and progress of the open phase, and the time spent on persistence.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -10,10 +9,10 @@ import type { DiskError } from "../support/Disk.ts"
 import type { Journal } from "./Journal.ts"
 import type { RunEvent, RunEventsShape } from "./RunEvents.ts"
 
-/** How far a phase has come, as `PhaseEnded` reports it where a phase ended early. */
+/** Progress of a phase, as `PhaseEnded` reports it for a phase that ended early. */
 export type Reached = NonNullable<Extract<RunEvent, { readonly _tag: "PhaseEnded" }>["reached"]>
 
-/** How an event is reported. */
+/** Options of `emit`. */
 export interface EmitOptions {
   /** Whether the event is journalled; default true. */
   readonly journal?: boolean | undefined
@@ -21,16 +20,16 @@ export interface EmitOptions {
   readonly sync?: boolean | undefined
 }
 
-/** The reports of a run. */
+/** Reports the events of a run. */
 export interface Progress {
   readonly emit: (event: RunEvent, options?: EmitOptions) => Effect.Effect<void, DiskError>
-  /** Opens a phase, unless it is open already; `done` of `total` units of work were done before. */
+  /** Opens a phase, unless it is already open; `done` of `total` units of work were done before. */
   readonly openPhase: (phase: Phase, done: number, total: number | null) => Effect.Effect<void, DiskError>
-  /** Closes the open phase, if there is one; `stopped`: before its end. */
+  /** Closes the open phase, if any; `stopped` says why it ends early. */
   readonly closePhase: (stopped?: "paused" | "failed") => Effect.Effect<void, DiskError>
-  /** Notes how far the open phase has come. */
+  /** Records the progress of the open phase. */
   readonly reach: (reached: Reached) => void
-  /** Measures an effect as persistence: journals, checkpoints, snapshots and their digests. Nested calls count once. */
+  /** Measures the time of an effect as spent on persistence. Nested calls count once. */
   readonly saving: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 }
 
@@ -63,7 +62,7 @@ const makeStopwatch = (): Stopwatch => {
   }
 }
 
-/** The reports of a run to these subscribers and into this journal. */
+/** Reports to these subscribers and this journal. */
 export const make = (events: Pick<RunEventsShape, "publish">, journal: Pick<Journal, "append">): Progress => {
   const { saving, takeSeconds } = makeStopwatch()
   let open: { readonly phase: Phase; readonly since: number; reached?: Reached } | undefined

@@ -1,7 +1,7 @@
 /**
- * What a file of weights says about the network that it belongs to, and whether that is the network it is given to: two
- * spaces that differ in a stride, two architectures of one space, may have weights of the same names and shapes, and
- * scores by the wrong ones mean nothing.
+ * What a file of weights records about its network, and a check that it is the network that uses them. Two spaces that differ
+ * in a stride, or two architectures of one space, may have weights of the same names and shapes; scores with the wrong ones
+ * mean nothing.
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
@@ -13,7 +13,7 @@ import * as SafeJson from "../support/SafeJson.ts"
 import { CheckpointError } from "./Checkpoint.ts"
 import * as Identity from "./Identity.ts"
 
-/** The network that weights belong to: a space, the options it was chosen with, and an architecture or the supernet. */
+/** The network that weights belong to: a search space with its options, and an architecture or the supernet. */
 export interface Owner {
   readonly space: SearchSpaceShape
   /** The configuration's section `searchSpace`. */
@@ -52,7 +52,7 @@ export const metadata = ({ architecture, section, space }: Owner): Readonly<Reco
   ...(architecture === null ? {} : { architecture: space.format(architecture) })
 })
 
-/** The name of a module of the user's own is a path, which may differ where the space does not. */
+/** Without the name: for a module it is a path, which may differ for the same space. */
 const optionsOf = ({ name: _, ...options }: Owner["section"]) => options
 
 const decodeSection = Schema.decodeUnknownOption(Schema.Record(Schema.String, Schema.Json))
@@ -68,10 +68,7 @@ const differing = (recorded: string | undefined, section: Owner["section"]): str
   return differences.length === 0 ? "" : ` with ${before}, and ${after}`
 }
 
-/**
- * Fails where a file of weights says that it belongs to another network. A file that does not say what it belongs to, as
- * one imported from PyTorch, is accepted.
- */
+/** Fails if a file of weights belongs to another network. A file without this record, as from PyTorch, is accepted. */
 export const check = (
   file: string,
   found: Readonly<Record<string, string>>,
@@ -86,12 +83,12 @@ export const check = (
   if (blocks !== undefined && blocks !== blocksDigest(space)) {
     const options = differing(searchSpace, section)
     return fail(
-      `it was trained in search space ${space.name}${options === "" ? ", whose blocks were others than now" : options}`
+      `it was trained in search space ${space.name}${options === "" ? ", which then had other blocks" : options}`
     )
   }
   const of = found["architecture"]
   if (architecture !== null && of !== undefined && of !== space.format(architecture)) {
-    return fail(`it holds the weights of architecture ${of}, and the architecture is ${space.format(architecture)}`)
+    return fail(`it has the weights of architecture ${of}; expected those of ${space.format(architecture)}`)
   }
   return Effect.void
 }

@@ -1,14 +1,11 @@
-/**
- * The components that ship, by kind and name. Each is loaded when it is chosen: a run, or a look at one space, does
- * not pay for all the others.
- */
+/** The components that ship, by kind and name. Each is imported when it is chosen, which keeps commands fast. */
 import * as Effect from "effect/Effect"
 import { type BoundComponent, bind, type Kind } from "./BoundComponent.ts"
 
 /** Loads a component. */
 export type Source<K extends Kind> = () => Promise<BoundComponent<K>>
 
-/** Every component that ships. The first of a kind is the one examples begin with. */
+/** All components that ship. Examples begin with the first of a kind. */
 export const shipped: { readonly [K in Kind]: Readonly<Record<string, Source<K>>> } = {
   dataflow: {
     "fashion-mnist": () => import("../dataflow/FashionMnist.ts").then((module) => bind(module.component)),
@@ -63,7 +60,7 @@ export const shipped: { readonly [K in Kind]: Readonly<Record<string, Source<K>>
 /** Names of the shipped components of a kind. */
 export const names = (kind: Kind): ReadonlyArray<string> => Object.keys(shipped[kind])
 
-/** A shipped component; undefined where there is none of that name. */
+/** The component of a name; undefined if none has it. */
 export const find = <K extends Kind>(kind: K, name: string): Effect.Effect<BoundComponent<K> | undefined> => {
   const sources: Readonly<Record<string, Source<K>>> = shipped[kind]
   const source = Object.hasOwn(sources, name) ? sources[name] : undefined

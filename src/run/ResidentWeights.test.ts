@@ -3,7 +3,7 @@ import * as tf from "@tensorflow/tfjs-core"
 import "@tensorflow/tfjs-backend-cpu"
 import * as Effect from "effect/Effect"
 import * as ResidentWeights from "./ResidentWeights.ts"
-import type { TrainingState } from "./Trainer.ts"
+import type { TrainingState } from "./TrainingState.ts"
 
 const stateOf = (step: number, tensors: Readonly<Record<string, tf.Tensor>>): TrainingState => {
   const pick = (name: string) => (tensors[name] === undefined ? {} : { [name]: tensors[name] })
@@ -25,7 +25,7 @@ const alive = (tensors: Readonly<Record<string, tf.Tensor>>) =>
   Object.keys(tensors).filter((name) => tensors[name]?.isDisposed === false)
 
 describe("ResidentWeights", () => {
-  it.effect("a new state disposes what only the old one contained, wherever in the state it is", () =>
+  it.effect("a new state frees the tensors that only the old one contained, in every part of the state", () =>
     Effect.scoped(
       Effect.gen(function* () {
         const resident = yield* ResidentWeights.make
@@ -39,7 +39,7 @@ describe("ResidentWeights", () => {
     )
   )
 
-  it.effect("what another slot contains is kept, until that slot is empty too", () =>
+  it.effect("a tensor that is also in another slot is kept until that slot is empty", () =>
     Effect.scoped(
       Effect.gen(function* () {
         const resident = yield* ResidentWeights.make
@@ -74,7 +74,7 @@ describe("ResidentWeights", () => {
     )
   )
 
-  it.effect("closing the scope disposes every slot, also after a failure", () =>
+  it.effect("closing the scope frees every slot, also after a failure", () =>
     Effect.gen(function* () {
       const [training, network, searcher] = [makeTensors(), makeTensors(), makeTensors()]
       const failing = Effect.gen(function* () {

@@ -1,6 +1,6 @@
 /**
- * The tensors that a run keeps in memory between two pieces of work, so that a phase need not read back the checkpoint
- * that has just been written. There are three slots: the state of a training phase, the weights of a trained network (the
+ * The tensors that a run keeps in memory between two pieces of work, so that a phase does not read back the checkpoint
+ * that was just written. There are three slots: the state of a training phase, the weights of a trained network (the
  * supernet or a stand-alone network), and the state of a gradient-based searcher.
  *
  * One rule releases memory: a tensor is disposed as soon as no slot contains it. A step therefore puts its new state and
@@ -41,14 +41,14 @@ import type { Tensor } from "@tensorflow/tfjs-core"
 import * as Effect from "effect/Effect"
 import type { Scope } from "effect/Scope"
 import type { LearnerState } from "../search-strategy/SearchStrategy.ts"
-import * as Trainer from "./Trainer.ts"
+import * as TrainingState from "./TrainingState.ts"
 
 /** What each slot contains. */
 export interface Contents {
-  /** The state of the training phase under way. */
-  readonly training: Trainer.TrainingState
+  /** The state of the current training phase. */
+  readonly training: TrainingState.TrainingState
   /** The weights of a trained supernet or of a trained stand-alone network. */
-  readonly network: Trainer.Weights
+  readonly network: TrainingState.Weights
   /** What a gradient-based searcher has learned on the trained supernet. */
   readonly searcher: LearnerState
 }
@@ -67,7 +67,7 @@ export interface ResidentWeights {
 }
 
 const tensorsOf: { readonly [S in Slot]: (value: Contents[S]) => ReadonlyArray<Tensor> } = {
-  training: (state) => Object.values(Trainer.trees(state)).flatMap((tree) => Object.values(tree)),
+  training: (state) => Object.values(TrainingState.trees(state)).flatMap((tree) => Object.values(tree)),
   network: ({ criterion, variables: { params, stats } }) => [params, stats, criterion].flatMap(Object.values<Tensor>),
   searcher: ({ tensors }) => Object.values(tensors)
 }
@@ -78,7 +78,7 @@ interface Resident<A> {
   readonly tensors: ReadonlyArray<Tensor>
 }
 
-/** Empty slots, which the scope empties again when it closes. */
+/** Empty slots. Closing the scope empties them again. */
 export const make: Effect.Effect<ResidentWeights, never, Scope> = Effect.suspend(() => {
   const slots: { [S in Slot]?: Resident<Contents[S]> | undefined } = {}
   const disposeUnlessResident = (tensors: ReadonlyArray<Tensor>): void => {

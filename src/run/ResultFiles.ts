@@ -1,12 +1,9 @@
-/** What a run leaves for people and programs: `architecture.json` and `metrics.json`, as functions of its results. */
+/** Content of `architecture.json` and `metrics.json`, as functions of the results of a run. */
 import type { Results, TrainingPosition } from "../../machines/RunState.ts"
 import type { Budget, CostMetric, CostModelShape } from "../cost/CostModel.ts"
 import type { Genotype, SearchSpaceShape } from "../search-space/SearchSpace.ts"
 
-/**
- * The costs of an architecture that are the same wherever it is counted, and the budget's own, which may have been
- * measured.
- */
+/** The costs of an architecture by metric. Latency, which is measured, is included only if the budget is in latency. */
 export const costsOf = (
   costs: CostModelShape,
   budget: Pick<Budget, "metric">,
@@ -40,7 +37,7 @@ const trainingOf = (position: TrainingPosition | null) =>
     ? undefined
     : { steps: position.step, epochs: position.history, weights: position.weights, file: position.checkpoint.file }
 
-/** Content of `metrics.json`: what the phases have brought so far. The same seed gives the same bytes. */
+/** Content of `metrics.json`: the results of the phases so far. The same seed gives the same bytes. */
 export const metricsOf = (
   space: SearchSpaceShape,
   costs: CostModelShape,

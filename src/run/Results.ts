@@ -1,4 +1,4 @@
-/** The files that contain what the phases have found: `architecture.json` and `metrics.json`. */
+/** Writes and checks the result files: `architecture.json` and `metrics.json`. */
 import * as Effect from "effect/Effect"
 import type { Results } from "../../machines/RunState.ts"
 import type { Budget, CostModelShape } from "../cost/CostModel.ts"
@@ -10,7 +10,7 @@ import * as ResultFiles from "./ResultFiles.ts"
 import * as RunFolder from "./RunFolder.ts"
 import type { SearchLog } from "./SearchLog.ts"
 
-/** What the files are made from and where they are written. */
+/** What the files are made from, and where they are written. */
 export interface ResultsContext {
   readonly space: SearchSpaceShape
   readonly costs: CostModelShape
@@ -36,7 +36,7 @@ const filesOf = (
   ]
 }
 
-/** Writes the files. */
+/** Writes the result files. */
 export const write = (context: ResultsContext, results: Results) =>
   Effect.forEach(filesOf(context, results), ([name, content]) => context.folder.writeJson(name, content), {
     discard: true
@@ -51,25 +51,25 @@ const checkFile = Effect.fnUntraced(function* ({ folder }: ResultsContext, name:
     return
   }
   const fail = (reason: string) =>
-    new RunFolder.SnapshotError({ file, reason: `${reason}; remove it, and \`osnas resume\` writes it again` })
+    new RunFolder.SnapshotError({ file, reason: `${reason}; delete it, and \`osnas resume\` writes it again` })
   const parsed = yield* Effect.mapError(Effect.fromResult(SafeJson.parse(text)), fail)
   const found = typeof parsed === "object" && parsed !== null ? (parsed as Content) : {}
   for (const [key, value] of Object.entries(expected)) {
     const is = Object.hasOwn(found, key) ? CanonicalJson.stringify(found[key]) : "nothing"
     if (is !== CanonicalJson.stringify(value)) {
-      return yield* fail(`it is damaged: ${key} is not what the run has recorded`)
+      return yield* fail(`it is damaged: ${key} is not what the run recorded`)
     }
   }
 })
 
 /**
- * Fails where a file contradicts the snapshot's results. A file may contain more, as after a crash before the snapshot was
- * saved: it is written again when its phase ends. A missing file is written.
+ * Fails if a file contradicts the results in the snapshot. It may contain more, after a crash between the file and its
+ * snapshot; it is then written again at the end of the phase. A missing file is written.
  */
 export const check = (context: ResultsContext, results: Results) =>
   Effect.forEach(filesOf(context, results), ([name, content]) => checkFile(context, name, content), { discard: true })
 
-/** An architecture's costs, for the event that ends a run. */
+/** The costs of an architecture, for the event `RunDone`. */
 export const costsOf = (
   { budget, costs }: Pick<ResultsContext, "budget" | "costs">,
   genotype: Genotype

@@ -35,7 +35,7 @@ const begunUntil = (stopAfter: RunConfig["stopAfter"], config = short) =>
   })
 
 describe("Resumption", () => {
-  it.live("options of a phase that has not begun may change: the run equals one that had them from the start", () =>
+  it.live("options of a later phase may change: the run equals one that had them from the start", () =>
     Effect.gen(function* () {
       const changed = {
         ...short,
@@ -58,14 +58,14 @@ describe("Resumption", () => {
         configText,
         "the folder's configuration is the one that was used"
       )
-      // It is that run from now on.
+      // From now on, the run has these options.
       yield* Trials.resume(memory.disk, changed, { kinds })
       const back = mismatch(yield* Effect.exit(Trials.resume(memory.disk, short, { kinds })))
       assert.include(back.message, "config.retraining.epochs: the run began with 2, now it is 1")
     })
   )
 
-  it.live("a change that is refused changes no file", () =>
+  it.live("a refused change changes no file", () =>
     Effect.gen(function* () {
       const memory = yield* begunUntil("retraining")
       const before = new Map(memory.files())
@@ -88,13 +88,13 @@ describe("Resumption", () => {
     Effect.gen(function* () {
       const changed = { ...short, evaluation: { batchSize: 3 } }
       const memory = yield* begunUntil("retraining")
-      // What such a crash leaves: the new configuration, which the next resume reads, beside the old manifest.
+      // Such a crash leaves the new configuration, which the next resume reads, and the old manifest.
       yield* Trials.resume(memory.disk, changed, { kinds })
       assert.deepStrictEqual(manifestIn(memory).changes, [{ is: "3", key: "evaluation.batchSize", was: "250" }])
     })
   )
 
-  it.live("places and options of performance are no identity; what a component decides is", () =>
+  it.live("places and options of performance are not part of the identity; options that decide results are", () =>
     Effect.gen(function* () {
       const dataflow = { name: "made-up", folder: "/old", workers: 2, size: 8 }
       const memory = yield* begunUntil("supernetTraining", { ...short, dataflow })
@@ -115,7 +115,7 @@ describe("Resumption", () => {
     })
   )
 
-  it("names the seed once, though the identity has it twice", () => {
+  it("reports the seed once, although the identity has it twice", () => {
     const of = (seed: number) => ({ config: { seed }, seed })
     const recorded = { phases: new Set<never>(), scored: false }
     const { refused } = Resumption.judge(of(7), of(9), { kinds, recorded, learnsWithSupernet: false })
@@ -125,7 +125,7 @@ describe("Resumption", () => {
     )
   })
 
-  it("data that is listed and data that is read are the same where their files are", () => {
+  it("data that are listed and data that are read are the same if their files are", () => {
     const of = (digest: string, listing?: string) => ({
       dataset: { name: "made-up", digest, ...(listing === undefined ? {} : { listing }) }
     })
@@ -139,14 +139,14 @@ describe("Resumption", () => {
     assert.deepStrictEqual(refused(read, listed), [])
     assert.deepStrictEqual(refused(listed, read), [])
     assert.deepStrictEqual(refused(read, of("pixels", "other files of the same pixels")), [])
-    assert.deepStrictEqual(refused(of("pixels"), read), [], "a folder of an older version")
+    assert.deepStrictEqual(refused(of("pixels"), read), [], "a run of an older version")
     assert.deepStrictEqual(refused(read, of("other pixels", "list")), ["dataset.digest"])
     assert.deepStrictEqual(refused(listed, of("other list", "other list")), ["dataset.digest"])
     assert.deepStrictEqual(refused(listed, of("pixels", "other list")), ["dataset.digest"])
     assert.deepStrictEqual(refused(of("pixels"), listed), ["dataset.digest"])
   })
 
-  it("the estimator may change until a candidate is scored, the search until it has asked", () => {
+  it("the estimator may change until an architecture is scored, the search until it has proposed one", () => {
     const judged = (key: string, recorded: Partial<Resumption.Recorded>, learnsWithSupernet = false) => {
       const [top = "", option = ""] = key.split(".")
       const of = (value: number) => ({ config: { [top]: { [option]: value } } })

@@ -1,27 +1,26 @@
 /**
- * What may be different when a run is resumed. An option that nothing recorded has used yet may change, and so may the
- * text of a module of the user's own; every other option, the data and the engine must be what the run began with.
+ * What may change when a run is resumed. An option may change as long as no recorded result depends on it, and so may a
+ * user's module; all other options, the data and the engine must be those that the run began with.
  */
-import * as Predicate from "effect/Predicate"
 import type * as Schema from "effect/Schema"
 import { type Phase, phases } from "../../machines/RunState.ts"
 import * as OptionKind from "../component/OptionKind.ts"
+import { phaseNouns } from "../component/Phase.ts"
+import { valueAt } from "../support/Records.ts"
 import * as Identity from "./Identity.ts"
 
-/** What a run has recorded so far: whether anything of a phase, or of the scoring of candidates, is. */
+/** What a run has recorded so far. */
 export interface Recorded {
+  /** The phases with a recorded result. */
   readonly phases: ReadonlySet<Phase>
-  /** Whether a candidate was scored, so that the estimator's options are in use. */
+  /** Whether an architecture was scored: the results then depend on the estimator's options. */
   readonly scored: boolean
 }
-
-const at = (value: unknown, ...keys: ReadonlyArray<string>): unknown =>
-  keys.reduce<unknown>((inner, key) => (Predicate.hasProperty(inner, key) ? inner[key] : undefined), value)
 
 const present = (value: unknown): boolean => value !== undefined && value !== null
 
 /**
- * What a persisted snapshot of the main agent and a search log record.
+ * What the persisted snapshot of the main agent and the search log record.
  *
  * **Example** (A run that was stopped before its first checkpoint)
  *
@@ -34,28 +33,29 @@ const present = (value: unknown): boolean => value !== undefined && value !== nu
  * ```
  */
 export const recordedIn = (snapshot: Schema.Json, scoredLines: number): Recorded => {
-  const context = (phase: Phase) => at(snapshot, "children", phase, "snapshot", "context")
-  const results = at(snapshot, "context", "results")
+  const context = (phase: Phase) => valueAt(snapshot, "children", phase, "snapshot", "context")
+  const results = valueAt(snapshot, "context", "results")
   const scored = scoredLines > 0
   const uses: Readonly<Record<Phase, boolean>> = {
-    supernetTraining: present(at(results, "supernetTraining")) || present(at(context("supernetTraining"), "position")),
+    supernetTraining:
+      present(valueAt(results, "supernetTraining")) || present(valueAt(context("supernetTraining"), "position")),
     searching:
       scored ||
-      present(at(results, "search", "evaluations")) ||
-      present(at(context("searching"), "state")) ||
-      present(at(context("searching"), "learning")),
-    retraining: present(at(results, "retraining")) || present(at(context("retraining"), "position")),
-    evaluating: present(at(results, "evaluation"))
+      present(valueAt(results, "search", "evaluations")) ||
+      present(valueAt(context("searching"), "state")) ||
+      present(valueAt(context("searching"), "learning")),
+    retraining: present(valueAt(results, "retraining")) || present(valueAt(context("retraining"), "position")),
+    evaluating: present(valueAt(results, "evaluation"))
   }
   return { phases: new Set(phases.filter((phase) => uses[phase])), scored }
 }
 
-/** A difference between what a run began with and what it is given now, and why it is refused. */
+/** A difference between what a run began with and what it is given now, with the reason why it is refused. */
 export interface Refusal extends Identity.Difference {
   readonly why: string
 }
 
-/** The differences between two identities of a run, judged. */
+/** The differences between two identities of a run: refused and accepted. */
 export interface Judgement {
   readonly refused: ReadonlyArray<Refusal>
   readonly accepted: ReadonlyArray<Identity.Difference>
@@ -65,30 +65,23 @@ export interface Judgement {
 export interface JudgeOptions {
   readonly kinds: OptionKind.OptionKinds
   readonly recorded: Recorded
-  /** Whether the search learns while the supernet is trained, so that its options and the budget are in use from then on. */
+  /** Whether the search learns while the supernet is trained: results then depend on its options and the budget from that phase on. */
   readonly learnsWithSupernet: boolean
 }
 
 const section = "config."
 
-const phaseNames: Readonly<Record<Phase, string>> = {
-  supernetTraining: "supernet training",
-  searching: "the search",
-  retraining: "retraining",
-  evaluating: "evaluation"
-}
-
 const whyRefused = (path: string, { kinds, learnsWithSupernet, recorded }: JudgeOptions): string | undefined => {
   const kind = OptionKind.at(kinds, path)
   if (kind.kind !== "later") return "another value makes another run"
   const [top] = path.split(".")
-  if (top === "estimator") return recorded.scored ? "candidates were scored with it" : undefined
+  if (top === "estimator") return recorded.scored ? "architectures were scored with it" : undefined
   const withSupernet = learnsWithSupernet && (top === "searchStrategy" || top === "budget")
   const phase = withSupernet ? "supernetTraining" : kind.phase
-  return recorded.phases.has(phase) ? `${phaseNames[phase]} has recorded results with it` : undefined
+  return recorded.phases.has(phase) ? `${phaseNouns[phase]} has recorded results with it` : undefined
 }
 
-/** The digests of an identity's data: of what the dataflow read, and of paths and sizes, where it has both. */
+/** The digests of an identity's data: of what the dataflow has read, and of paths and sizes. */
 const dataOf = (
   identity: Schema.Json
 ): { readonly digest: string | undefined; readonly listing: string | undefined } => {
@@ -97,8 +90,8 @@ const dataOf = (
 }
 
 /**
- * Whether two identities have the same data although their digests differ: the files have the same paths and sizes, and
- * one of the two did not read more of them.
+ * Whether two identities have the same data although their digests differ: the files have the same paths and sizes, and one
+ * of the two digests is of these alone.
  */
 const haveSameListing = (began: Schema.Json, now: Schema.Json): boolean => {
   const [was, is] = [dataOf(began), dataOf(now)]
@@ -110,12 +103,13 @@ const haveSameListing = (began: Schema.Json, now: Schema.Json): boolean => {
 }
 
 /**
- * Judges the differences between the identity that a run began with and the one it is given now.
+ * Decides which differences between the identity that a run began with and the present one are accepted.
  *
  * **Example** (More epochs before retraining has begun)
  *
  * ```ts
  * import * as OptionKind from "../component/OptionKind.ts"
+import { phaseNouns } from "../component/Phase.ts"
  * import * as Resumption from "./Resumption.ts"
  * import { RunConfig } from "./RunConfig.ts"
  *
@@ -135,22 +129,22 @@ export const judge = (began: Schema.Json, now: Schema.Json, options: JudgeOption
   const accepted: Array<Identity.Difference> = []
   const sameListing = haveSameListing(began, now)
   for (const difference of Identity.differences(began, now)) {
-    // The listing only helps to compare digests; folders of older versions lack it.
+    // The listing only helps to compare digests; runs of older versions do not have it.
     if (difference.key === "dataset.listing" || (difference.key === "dataset.digest" && sameListing)) continue
-    // A module that was mended must not end a run; that it was changed is recorded.
+    // A corrected module must not end a run; the change is recorded.
     if (difference.key.startsWith("modules.")) {
       accepted.push(difference)
       continue
     }
     if (!difference.key.startsWith(section)) {
-      // The seed is named as an option already: one fault, one line.
+      // The seed is reported as an option already.
       if (refused.some(({ key }) => key === `${section}${difference.key}`)) continue
       refused.push({ ...difference, why: "" })
       continue
     }
     const path = difference.key.slice(section.length)
     const { kind } = OptionKind.at(options.kinds, path)
-    // Of an older manifest: what is not part of the identity any more.
+    // A manifest of an older version has options that are no longer part of the identity.
     if (kind === "place" || kind === "performance") continue
     const why = whyRefused(path, options)
     if (why === undefined) accepted.push(difference)

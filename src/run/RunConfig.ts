@@ -1,7 +1,7 @@
 /**
- * The configuration of a run: one YAML file, decoded here, with every default filled in. Components are named by
- * `name` (a shipped one, or the path of a module of the user's own, `./my-searcher.ts`); the keys beside `name` are
- * that component's options and are decoded by its own Schema (Registry.ts).
+ * The configuration of a run: one YAML file, decoded here with all defaults. A component is chosen by `name`: one that ships,
+ * or the path of a module, `./my-searcher.ts`. The other keys of its section are its options and are decoded by its own
+ * Schema.
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
@@ -11,17 +11,12 @@ import { CostMetric } from "../cost/CostModel.ts"
 import { EngineMode } from "../engine/Engine.ts"
 import { OptimizerConfig } from "../nn/OptimizerConfig.ts"
 import { ScheduleConfig } from "../nn/Schedule.ts"
+import { Fraction, NonNegative, NonNegativeInt, Positive, PositiveInt } from "../support/Numbers.ts"
 
 export { OptimizerConfig, optimizerSection } from "../nn/OptimizerConfig.ts"
 export { ScheduleConfig } from "../nn/Schedule.ts"
 
-const Positive = Schema.Finite.check(Schema.isGreaterThan(0))
-const NonNegative = Schema.Finite.check(Schema.isGreaterThanOrEqualTo(0))
-const Fraction = Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1 }))
-const PositiveInt = Schema.Int.check(Schema.isGreaterThan(0))
-const NonNegativeInt = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
-
-/** A component's name and, beside it, its options (decoded later by the component itself). */
+/** A component's name and its options, which the component's own Schema decodes later. */
 export const ComponentRef = Schema.StructWithRest(
   Schema.Struct({ name: Schema.String.annotate({ description: "A shipped component, or the path of a module" }) }),
   [Schema.Record(Schema.String, Schema.Unknown)]
@@ -29,12 +24,12 @@ export const ComponentRef = Schema.StructWithRest(
 /** A component's name and its undecoded options. */
 export type ComponentRef = typeof ComponentRef.Type
 
-/** A training phase: the supernet's, or the winner's from scratch. */
+/** A training phase: of the supernet, or of the found architecture from scratch. */
 export const TrainingConfig = Schema.Struct({
   epochs: PositiveInt,
   batchSize: PositiveInt.pipe(Schema.withDecodingDefaultKey(Effect.succeed(64))),
   accumulate: PositiveInt.annotate({
-    description: "Gradient accumulation: a batch is computed in so many parts, to save memory"
+    description: "Gradient accumulation: compute a batch in this number of parts, to save memory"
   }).pipe(Schema.withDecodingDefaultKey(Effect.succeed(1))),
   optimizer: OptimizerConfig.pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
   schedule: ScheduleConfig.pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
@@ -45,26 +40,23 @@ export const TrainingConfig = Schema.Struct({
 /** A training phase. */
 export type TrainingConfig = typeof TrainingConfig.Type
 
-/** The band of cost an architecture must lie in. */
+/** The range of cost that the found architecture must be in. */
 export const BudgetConfig = Schema.Struct({
   metric: CostMetric.pipe(Schema.withDecodingDefaultKey(Effect.succeed("flops" as const))),
-  min: NonNegative.annotate({ description: "Least cost, inclusive" }).pipe(
+  min: NonNegative.annotate({ description: "Lowest cost allowed" }).pipe(
     Schema.withDecodingDefaultKey(Effect.succeed(0))
   ),
-  max: Positive.annotate({ description: "Most cost, inclusive" }),
+  max: Positive.annotate({ description: "Highest cost allowed" }),
   lookupTable: Schema.NullOr(Schema.String)
     .annotate({
       description:
-        "A file of costs (latency also of another device): used as it is, made where it does not exist, refused where it does not fit; null: made for this run",
+        "A lookup table's file, which may have the latency of another device: read, created if it does not exist, refused if it does not fit the space; null: made for this run",
       ...OptionKind.path
     })
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed(null)))
 })
 
-/**
- * What tensors are computed by. The keys here are those of every engine; a module of the user's own may have options of
- * its own beside them.
- */
+/** The engine. Every engine has these keys; one from a module may have more options. */
 export const EngineConfig = Schema.Struct({
   name: Schema.String.check(
     Schema.isPattern(/^(auto|simd|cpu|tensorflow|tensorflow-gpu|\.{0,2}\/.*|.*\.[cm]?[jt]s)$/, {
@@ -73,7 +65,7 @@ export const EngineConfig = Schema.Struct({
   )
     .annotate({
       description:
-        "auto (the best that is present), simd, cpu, tensorflow, tensorflow-gpu, or a module of your own by its path"
+        "auto (the best available), simd, cpu, tensorflow, tensorflow-gpu, or the path of a module of your own"
     })
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed("auto"))),
   mode: EngineMode.annotate(OptionKind.identity).pipe(Schema.withDecodingDefaultKey(Effect.succeed("strict" as const))),
@@ -83,9 +75,9 @@ export const EngineConfig = Schema.Struct({
 })
 
 /**
- * Everything a run is made of.
+ * The configuration of a run.
  *
- * **Example** (The least there is, and what it becomes)
+ * **Example** (The smallest configuration, and its defaults)
  *
  * ```ts
  * import * as Schema from "effect/Schema"
@@ -135,13 +127,13 @@ export const RunConfig = Schema.Struct({
   budget: BudgetConfig.annotate(OptionKind.usedFrom("searching")),
   supernetTraining: Schema.optionalKey(
     TrainingConfig.annotate({
-      description: "Training of the supernet; required where the run has this phase",
+      description: "Training of the supernet; required if the run has this phase",
       ...OptionKind.usedFrom("supernetTraining")
     })
   ),
   retraining: Schema.optionalKey(
     TrainingConfig.annotate({
-      description: "Training of the winner, from scratch; required where the run has this phase",
+      description: "Training of the found architecture from scratch; required if the run has this phase",
       ...OptionKind.usedFrom("retraining")
     })
   ),
@@ -152,25 +144,30 @@ export const RunConfig = Schema.Struct({
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
   start: Schema.Struct({
     supernet: Schema.NullOr(Schema.String)
-      .annotate({ description: "A supernet's .safetensors: skips supernet training", ...OptionKind.path })
+      .annotate({ description: "A trained supernet (.safetensors): skips supernet training", ...OptionKind.path })
       .pipe(Schema.withDecodingDefaultKey(Effect.succeed(null))),
     architecture: Schema.NullOr(Schema.String)
-      .annotate({ description: "An architecture, `2,0,6,…`, or a published one by name: skips supernet and search" })
+      .annotate({
+        description: "An architecture, `2,0,6,…`, or the name of a published one: skips supernet training and search"
+      })
       .pipe(Schema.withDecodingDefaultKey(Effect.succeed(null))),
     network: Schema.NullOr(Schema.String)
-      .annotate({ description: "The architecture's trained .safetensors: evaluation alone", ...OptionKind.path })
+      .annotate({
+        description: "The trained network (.safetensors) of start.architecture: the run only evaluates it",
+        ...OptionKind.path
+      })
       .pipe(Schema.withDecodingDefaultKey(Effect.succeed(null)))
   })
-    .annotate({ description: "Where to start: phases before it are skipped" })
+    .annotate({ description: "What to start from; earlier phases are skipped" })
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
   stopAfter: Schema.Literals(["supernetTraining", "searching", "retraining", "evaluating"])
     .annotate({ description: "The last phase to run", ...OptionKind.performance })
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed("evaluating" as const))),
   checkpoint: Schema.Struct({
-    everySteps: NonNegativeInt.annotate({ description: "Also after so many steps within an epoch; 0: never" }).pipe(
+    everySteps: NonNegativeInt.annotate({ description: "Also save every N steps within an epoch; 0: never" }).pipe(
       Schema.withDecodingDefaultKey(Effect.succeed(0))
     ),
-    everyMinutes: NonNegative.annotate({ description: "Also after so many minutes within an epoch; 0: never" }).pipe(
+    everyMinutes: NonNegative.annotate({ description: "Also save every N minutes within an epoch; 0: never" }).pipe(
       Schema.withDecodingDefaultKey(Effect.succeed(5))
     ),
     keep: PositiveInt.annotate({ description: "How many checkpoints to keep" }).pipe(
@@ -180,14 +177,14 @@ export const RunConfig = Schema.Struct({
     .annotate(OptionKind.performance)
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed({})))
 })
-/** Everything a run is made of, defaults filled in. */
+/** The configuration of a run, with all defaults. */
 export type RunConfig = typeof RunConfig.Type
 
 /**
- * The section of a training phase. Throws a `RangeError` where the configuration has none; a run asks with
+ * The section of a training phase. Throws a `RangeError` if the configuration does not have it, which a run checks with
  * {@link lackingSection} before it begins.
  *
- * **Example** (The supernet's)
+ * **Example** (Training of the supernet)
  *
  * ```ts
  * import * as Schema from "effect/Schema"
@@ -211,7 +208,7 @@ export const trainingOf = (config: RunConfig, phase: "supernetTraining" | "retra
 }
 
 /**
- * The first training phase between two phases whose section a configuration lacks; undefined where it has all of them.
+ * The first training phase from `first` to `last` whose section is missing; undefined if none is.
  *
  * **Example** (A search alone)
  *

@@ -1,4 +1,4 @@
-/** Every way a run can fail, as one type. */
+/** The errors of a run, as one type. */
 import * as Schema from "effect/Schema"
 import type * as Finding from "../component/Finding.ts"
 import type { DatasetError } from "../dataflow/Dataflow.ts"
@@ -14,7 +14,7 @@ import type { RunLocked } from "./Lock.ts"
 import type * as RunFolder from "./RunFolder.ts"
 import type * as Trainer from "./Trainer.ts"
 
-/** A run that failed for a reason that is not an error of a component. `tag` names the kind of failure. */
+/** A failure without an error class of its own; `tag` names its kind. */
 export class RunFailure extends Schema.TaggedError<RunFailure>()("RunFailure", {
   tag: Schema.String,
   reason: Schema.String
@@ -24,7 +24,7 @@ export class RunFailure extends Schema.TaggedError<RunFailure>()("RunFailure", {
   }
 }
 
-/** A run that cannot be resumed with what it is given now: what differs, and what to do. */
+/** Configuration, data or engine differ from those that a run began with. Lists what differs, and says what to do. */
 export class RunMismatch extends Schema.TaggedError<RunMismatch>()("RunMismatch", {
   folder: Schema.String,
   differences: Schema.Array(
@@ -36,13 +36,13 @@ export class RunMismatch extends Schema.TaggedError<RunMismatch>()("RunMismatch"
       ({ is, key, was, why }) => `  ${key}: the run began with ${was}, now it is ${is}${why === "" ? "" : ` (${why})`}`
     )
     return [
-      `run ${this.folder} cannot be resumed with what it is given now; restore what it began with, or start a new run`,
+      `run ${this.folder} cannot be resumed with other values than it began with; restore them, or start a new run`,
       ...lines
     ].join("\n")
   }
 }
 
-/** Any way a run can fail. */
+/** Any error of a run. */
 export type RunError =
   | ConfigFile.ConfigError
   | Trainer.TrainingDiverged

@@ -10,7 +10,7 @@ import * as MemoryDisk from "./testing/MemoryDisk.ts"
 import * as Trials from "./testing/Trials.ts"
 
 describe("RunEvents", () => {
-  it.effect("stamps what is published by the clock and tells it to who has subscribed", () =>
+  it.effect("stamps an event with the time, and sends it to the subscribers", () =>
     Effect.gen(function* () {
       const events = yield* RunEvents
       yield* events.publish({ _tag: "PhaseEnded", phase: "searching", seconds: 1 })
@@ -26,7 +26,7 @@ describe("RunEvents", () => {
     }).pipe(Effect.scoped, Effect.provide(RunEvents.layer))
   )
 
-  it.live("a run's journal holds its events, and they decode", () =>
+  it.live("the journal of a run contains its events, and they decode", () =>
     Effect.gen(function* () {
       const memory = MemoryDisk.make()
       yield* Trials.begin(memory.disk, Trials.shortConfig)

@@ -1,6 +1,6 @@
 /**
- * Everything a run tells while it goes on, as one typed stream: the journal keeps it, progress bars draw it, the report
- * is made from it. Events carry no time; a {@link Stamped} one does, and nothing that is digested holds either.
+ * The events of a run, as one typed stream. The journal records them, progress bars show them, and the report is made from
+ * them. Only a {@link Stamped} event has a time. No digest covers events or times, so results do not depend on either.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -15,37 +15,37 @@ import { LearningReview } from "../search-strategy/SearchStrategy.ts"
 
 const Metrics = Schema.Record(Schema.String, Schema.Finite)
 
-/** The run begins, or goes on after a stop. */
+/** The run begins or resumes. */
 export const RunStarted = Schema.TaggedStruct("RunStarted", {
   name: Schema.String,
   resumed: Schema.Boolean,
   seed: Schema.Int,
   space: Schema.String,
-  /** How many architectures the space has, as text: it may exceed what a number holds. */
+  /** Number of architectures of the space, as text: it may exceed the largest safe integer. */
   size: Schema.String,
   dataset: Schema.String,
   engine: Schema.String,
-  /** Name of the metric people read first. */
+  /** Name of the primary metric. */
   headline: Schema.String
 })
-/** Options that are others than when the run began, which nothing recorded has used yet. */
+/** Options that differ from those the run began with. No recorded result depends on them. */
 export const OptionsChanged = Schema.TaggedStruct("OptionsChanged", {
   changes: Schema.Array(Schema.Struct({ key: Schema.String, was: Schema.String, is: Schema.String }))
 })
-/** A phase begins, or goes on after a stop. */
+/** A phase begins or resumes. */
 export const PhaseStarted = Schema.TaggedStruct("PhaseStarted", {
   phase: Phase,
-  /** What is done already, and what there is in all: optimiser steps, candidates; null where nobody knows. */
+  /** Optimizer steps or candidates: those done before, and all; null if the total is unknown. */
   done: Schema.Int,
   total: Schema.NullOr(Schema.Int)
 })
-/** Progress of training; not every step is told. */
+/** Progress of training. Not every step is reported. */
 export const StepDone = Schema.TaggedStruct("StepDone", {
   phase: TrainingPhase,
-  /** Optimiser steps done, of all steps of the phase. */
+  /** Optimizer steps done, and all of the phase. */
   step: Schema.Int,
   steps: Schema.Int,
-  /** Epochs done, with the fraction of the current one. */
+  /** Epochs done, including the fraction of the current one. */
   epoch: Schema.Finite,
   /** Mean of the epoch so far. */
   loss: Schema.Finite,
@@ -54,7 +54,7 @@ export const StepDone = Schema.TaggedStruct("StepDone", {
   imagesPerSecond: Schema.Finite,
   remainingSeconds: Schema.Finite
 })
-/** An epoch of training is over: means over its steps. */
+/** An epoch of training is complete: means over its steps. */
 export const EpochDone = Schema.TaggedStruct("EpochDone", {
   phase: TrainingPhase,
   /** From 1. */
@@ -76,7 +76,7 @@ export const CandidateScored = Schema.TaggedStruct("CandidateScored", {
   objective: Schema.Finite,
   metrics: Metrics
 })
-/** A generation of candidates is scored and told. */
+/** A generation of candidates is scored, and the searcher has received the scores. */
 export const GenerationDone = Schema.TaggedStruct("GenerationDone", {
   /** From 0. */
   generation: Schema.Int,
@@ -85,45 +85,45 @@ export const GenerationDone = Schema.TaggedStruct("GenerationDone", {
   )
 })
 /**
- * A search strategy has learned by gradient: between two steps of the supernet's training, or in the search phase before
- * it asks for candidates. Not every step is told.
+ * Progress of a gradient-based searcher: between two steps of supernet training, or in the search phase before it proposes
+ * candidates. Not every step is reported.
  */
 export const Learned = Schema.TaggedStruct("Learned", {
   phase: Phase,
-  /** Steps of learning done, of all. */
+  /** Steps of learning done, and all. */
   step: Schema.Int,
   steps: Schema.Int,
-  /** Of the last step; where `probabilities` are told, means over the epoch (the pass over the validation split). */
+  /** Of the last step; with `probabilities`, means over the epoch (the pass over the validation split). */
   metrics: Metrics,
-  /** At the end of an epoch: [layer][option]; else null. */
+  /** [layer][option] at the end of an epoch; otherwise null. */
   probabilities: Schema.NullOr(Schema.Array(Schema.Array(Schema.Finite)))
 })
-/** A search strategy that learned on the trained supernet has judged what it learned. */
+/** A searcher that learned on the trained supernet has reviewed what it learned. */
 export const LearningReviewed = Schema.TaggedStruct("LearningReviewed", LearningReview.fields)
-/** The criterion had something to say about a batch, say that no triplet could be formed; only the first time in an epoch. */
+/** A warning of the criterion about a batch, such as that no triplet could be formed; the first of an epoch only. */
 export const CriterionWarning = Schema.TaggedStruct("CriterionWarning", {
   phase: TrainingPhase,
   /** From 1. */
   epoch: Schema.Int,
-  /** Of the epoch, from 1. */
+  /** Within the epoch, from 1. */
   step: Schema.Int,
   warning: Schema.String
 })
-/** Tensors are on disk. */
+/** A checkpoint is on disk. */
 export const CheckpointSaved = Schema.TaggedStruct("CheckpointSaved", {
   phase: Phase,
   step: Schema.Int,
   file: Schema.String,
   digest: Schema.String
 })
-/** The metrics on the test set. */
+/** The metrics on the test split. */
 export const Evaluated = Schema.TaggedStruct("Evaluated", { metrics: Metrics })
-/** A phase is over, or stops before its end. */
+/** A phase is complete, or stopped early. */
 export const PhaseEnded = Schema.TaggedStruct("PhaseEnded", {
   phase: Phase,
-  /** Why it stops before its end; absent: it is over. */
+  /** Why it stopped early; absent if it is complete. */
   stopped: Schema.optionalKey(Schema.Literals(["paused", "failed"])),
-  /** How far it came, where it stops before its end and that can be counted; `total` null where nobody knows. */
+  /** How far it came, if it stopped early and that can be counted; `total` is null if unknown. */
   reached: Schema.optionalKey(
     Schema.Struct({
       unit: Schema.Literals(["step", "candidate"]),
@@ -131,16 +131,16 @@ export const PhaseEnded = Schema.TaggedStruct("PhaseEnded", {
       total: Schema.NullOr(Schema.Int)
     })
   ),
-  /** Time spent in it since it began or went on. */
+  /** Duration since it began or resumed. */
   seconds: Schema.Finite,
-  /** Of that: what journals, checkpoints, snapshots and their digests took. */
+  /** The part of it spent on journals, checkpoints, snapshots and their digests. */
   savingSeconds: Schema.optionalKey(Schema.Finite)
 })
-/** The run stopped by wish; it can be resumed. */
+/** The run paused on request; it can be resumed. */
 export const RunPaused = Schema.TaggedStruct("RunPaused", { resume: Schema.String })
-/** The run stopped by a failure; what was saved is still good. */
+/** The run failed; everything saved before is still valid. */
 export const RunFailed = Schema.TaggedStruct("RunFailed", { tag: Schema.String, message: Schema.String })
-/** The run reached its end. */
+/** The run is complete. */
 export const RunDone = Schema.TaggedStruct("RunDone", {
   architecture: Schema.NullOr(Schema.String),
   costs: Metrics,
@@ -156,15 +156,15 @@ export const RunDone = Schema.TaggedStruct("RunDone", {
  * import * as Schema from "effect/Schema"
  * import * as RunEvents from "./RunEvents.ts"
  *
- * const told: RunEvents.RunEvent = { _tag: "RunPaused", resume: "osnas resume runs/mine" }
- * Schema.is(RunEvents.RunPaused)(told) // => true
- * Schema.is(RunEvents.Stamped)({ time: 0, event: told }) // => true
+ * const event: RunEvents.RunEvent = { _tag: "RunPaused", resume: "osnas resume runs/mine" }
+ * Schema.is(RunEvents.RunPaused)(event) // => true
+ * Schema.is(RunEvents.Stamped)({ time: 0, event }) // => true
  * const { CandidateScored, CheckpointSaved, EpochDone, Evaluated, GenerationDone, Learned } = RunEvents
  * const { LearningReviewed, OptionsChanged, CriterionWarning } = RunEvents
  * const { PhaseEnded, PhaseStarted, RunDone, RunFailed, RunStarted, StepDone } = RunEvents
  * const begins = [RunStarted, PhaseStarted, StepDone, EpochDone, CheckpointSaved]
  * const others = [CandidateScored, GenerationDone, Evaluated, PhaseEnded, RunFailed, RunDone, Learned, LearningReviewed]
- * ;[...begins, ...others, CriterionWarning, OptionsChanged].some((schema) => Schema.is(schema)(told)) // => false
+ * ;[...begins, ...others, CriterionWarning, OptionsChanged].some((schema) => Schema.is(schema)(event)) // => false
  * ```
  */
 export const RunEvent = Schema.Union([
@@ -188,22 +188,22 @@ export const RunEvent = Schema.Union([
 /** Any event of a run. */
 export type RunEvent = typeof RunEvent.Type
 
-/** An event and when it was: milliseconds since 1970. */
+/** An event and its time in milliseconds since 1970. */
 export const Stamped = Schema.Struct({ time: Schema.Finite, event: RunEvent })
-/** An event and when it was. */
+/** An event and its time. */
 export type Stamped = typeof Stamped.Type
 
 /** The contract. */
 export interface RunEventsShape {
   readonly publish: (event: RunEvent) => Effect.Effect<Stamped>
-  /** What is published from the subscription on. */
+  /** The events published after the subscription. */
   readonly subscribe: Effect.Effect<Stream.Stream<Stamped>, never, Scope>
 }
 
 /**
  * The event stream of a run.
  *
- * **Example** (Hearing what is published)
+ * **Example** (A subscriber)
  *
  * ```ts
  * import * as Effect from "effect/Effect"
@@ -221,18 +221,17 @@ export interface RunEventsShape {
  * ```
  */
 export class RunEvents extends Context.Service<RunEvents, RunEventsShape>()("osnas/run/RunEvents") {
-  /** Within the process. A subscriber that falls far behind loses the oldest events; the journal loses none. */
+  /** Within the process. A subscriber that falls more than 4096 events behind loses the oldest; the journal loses none. */
   static readonly layer: Layer.Layer<RunEvents> = Layer.effect(
     RunEvents,
     Effect.gen(function* () {
       const pubsub = yield* Effect.acquireRelease(PubSub.sliding<Stamped>(4096), PubSub.shutdown)
       return RunEvents.of({
-        publish: (event) =>
-          Effect.gen(function* () {
-            const stamped = { time: yield* Clock.currentTimeMillis, event }
-            yield* PubSub.publish(pubsub, stamped)
-            return stamped
-          }),
+        publish: Effect.fnUntraced(function* (event: RunEvent) {
+          const stamped = { time: yield* Clock.currentTimeMillis, event }
+          yield* PubSub.publish(pubsub, stamped)
+          return stamped
+        }),
         subscribe: Effect.map(PubSub.subscribe(pubsub), Stream.fromSubscription)
       })
     })

@@ -19,7 +19,7 @@ const on =
   <A, E>(effect: Effect.Effect<A, E, Disk | import("effect/Scope").Scope>) =>
     Effect.scoped(Effect.provideService(effect, Disk, memory.disk))
 
-/** Every look at the clock tells the same time; sleeping still takes its time. */
+/** The clock always shows the same time; sleeping still takes its time. */
 const atOneInstant = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.flatMap(Clock.Clock, (live) =>
     Effect.provideService(self, Clock.Clock, {
@@ -34,7 +34,7 @@ const atOneInstant = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E
   )
 
 describe("RunFolder", () => {
-  it.live("appears whole, with configuration and manifest, and can be opened again", () =>
+  it.live("appears complete, with configuration and manifest, and can be opened again", () =>
     Effect.gen(function* () {
       const memory = MemoryDisk.make()
       yield* on(memory)(RunFolder.create(options))
@@ -45,7 +45,7 @@ describe("RunFolder", () => {
     })
   )
 
-  it.live("refuses a folder that holds a run, or anything else, and says what to do", () =>
+  it.live("refuses a folder with a run or anything else in it, and says what to do", () =>
     Effect.gen(function* () {
       const memory = MemoryDisk.make()
       yield* on(memory)(RunFolder.create(options))
@@ -56,14 +56,36 @@ describe("RunFolder", () => {
       yield* memory.disk.makeFolder("/home")
       yield* writeTextAtomic(memory.disk, "/home/thesis.txt", "years of work")
       const home = yield* Effect.flip(on(memory)(RunFolder.create({ ...options, folder: "/home", overwrite: true })))
-      assert.match(home.message, /it holds files and is no run/)
+      assert.match(home.message, /it contains files but is not a run/)
       assert.isDefined(memory.files().get("/home/thesis.txt"))
-      assert.match((yield* Effect.flip(on(memory)(RunFolder.open("/home")))).message, /is no run/)
-      assert.match((yield* Effect.flip(on(memory)(RunFolder.open("/nowhere")))).message, /there is no such folder/)
+      assert.match((yield* Effect.flip(on(memory)(RunFolder.open("/home")))).message, /is not a run/)
+      assert.match((yield* Effect.flip(on(memory)(RunFolder.open("/nowhere")))).message, /the folder does not exist/)
     })
   )
 
-  it.live("takes the place of an empty folder, and not that of a run that was begun at the same moment", () =>
+  it.live("refuses a folder inside that of another run, whatever its depth, and writes nothing", () =>
+    Effect.gen(function* () {
+      const memory = MemoryDisk.make()
+      yield* on(memory)(RunFolder.create(options))
+      const before = [...memory.files().keys()]
+      for (const folder of ["/runs/a/b", "/runs/a/checkpoints/b/c"]) {
+        for (const overwrite of [false, true]) {
+          const error = yield* Effect.flip(on(memory)(RunFolder.create({ ...options, folder, overwrite })))
+          assert.strictEqual(
+            error.message,
+            `run folder ${folder}: it is inside the folder of another run, /runs/a; choose a folder outside it with --dir`
+          )
+        }
+      }
+      assert.deepStrictEqual([...memory.files().keys()], before)
+      // A folder with a manifest of something else is not a run.
+      yield* memory.disk.makeFolder("/site")
+      yield* writeTextAtomic(memory.disk, "/site/manifest.json", "{}")
+      yield* on(memory)(RunFolder.create({ ...options, folder: "/site/a" }))
+    })
+  )
+
+  it.live("replaces an empty folder, but not a run that was begun at the same moment", () =>
     Effect.gen(function* () {
       const memory = MemoryDisk.make()
       yield* memory.disk.makeFolder("/runs/a")
@@ -89,7 +111,7 @@ describe("RunFolder", () => {
     })
   )
 
-  it.live("is owned by one at a time; the lock tells process and age", () =>
+  it.live("is owned by one process at a time; the error names the process and the age of its lock", () =>
     Effect.gen(function* () {
       const memory = MemoryDisk.make()
       yield* on(memory)(RunFolder.create(options))
@@ -97,7 +119,7 @@ describe("RunFolder", () => {
         Effect.andThen(RunFolder.open("/runs/a"), Effect.flip(on(memory)(RunFolder.open("/runs/a"))))
       )
       assert.instanceOf(error, RunLocked)
-      assert.match(error.message, new RegExp(`in use by process ${process.pid} .*since 0 s: wait for it or stop it`))
+      assert.match(error.message, new RegExp(`in use by process ${process.pid} .*for 0 s: wait for it or stop it`))
       const overwriting = yield* on(memory)(
         Effect.andThen(
           RunFolder.open("/runs/a"),
@@ -109,7 +131,7 @@ describe("RunFolder", () => {
     }).pipe(atOneInstant)
   )
 
-  it.live("takes over the lock of a process that is dead, torn or of an earlier life of its number", () =>
+  it.live("takes over a lock that is incomplete, of a dead process, or of an earlier process of the same number", () =>
     Effect.gen(function* () {
       const memory = MemoryDisk.make()
       yield* on(memory)(RunFolder.create(options))
@@ -154,7 +176,7 @@ describe("RunFolder", () => {
     })
   )
 
-  it.live("gives the snapshot back, or says what is wrong with it", () =>
+  it.live("returns the saved snapshot, or says what is wrong with it", () =>
     Effect.gen(function* () {
       const memory = MemoryDisk.make()
       const snapshot = { value: "searching", context: { a: [1, 0.1, null], b: { c: "x" } } }
@@ -167,7 +189,7 @@ describe("RunFolder", () => {
         for (let at = 0; at < length; at++) {
           memory.flip("/runs/a/snapshot.json", at)
           const exit = yield* Effect.result(folder.loadSnapshot)
-          // A flipped blank between two values changes nothing that counts, or is no JSON.
+          // A flipped blank between two values changes no value, or the text is not JSON any more.
           if (exit._tag === "Success") assert.deepStrictEqual(exit.success, snapshot)
           else assert.match(exit.failure.message, /^\/runs\/a\/snapshot\.json: it is (not|damaged)/)
           memory.flip("/runs/a/snapshot.json", at)
@@ -176,7 +198,7 @@ describe("RunFolder", () => {
     })
   )
 
-  it.live("does all of it on a real disk", () =>
+  it.live("works on a real disk", () =>
     Effect.gen(function* () {
       const home = mkdtempSync(path.join(tmpdir(), "osnas-folder-"))
       const real = <A, E>(effect: Effect.Effect<A, E, Disk | import("effect/Scope").Scope>) =>

@@ -7,8 +7,10 @@ import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import { afterAll } from "vitest"
 import type { CostMetric } from "../cost/CostModel.ts"
+import * as FeasibleSet from "../cost/FeasibleSet.ts"
 import * as Latency from "../cost/Latency.ts"
 import * as LookupTable from "../cost/LookupTable.ts"
+import * as SearchBudget from "../cost/SearchBudget.ts"
 import { Engine } from "../engine/Engine.ts"
 import * as Engines from "../engine/Engines.ts"
 import { SearchSpace } from "../search-space/SearchSpace.ts"
@@ -46,8 +48,39 @@ const write = (text: string): void => fs.writeFileSync(file, text)
 const refusal = (metric: CostMetric, source: RunLayers.TableSource = { given: file }) =>
   Effect.map(Effect.flip(tableOf(metric, source)), (error) => `${error._tag}: ${error.message}`)
 
-describe("the table that a run goes on with", () => {
-  it.effect("counted costs are counted again where it is missing", () =>
+describe("the budget of a run", () => {
+  it.effect(
+    "that no architecture meets is refused with its key and the feasible values, whatever builds the Layers",
+    () =>
+      Effect.gen(function* () {
+        const refused = (min: number, max: number) =>
+          SearchBudget.SearchBudget.pipe(
+            Effect.provide(RunLayers.budget({ metric: "flops", min, max, lookupTable: null })),
+            Effect.provide(LookupTable.layerCounted),
+            Effect.provide(needs),
+            Effect.flip,
+            Effect.map((error) => error.message)
+          )
+        const { largest, smallest } = yield* Effect.flip(
+          Effect.fromResult(FeasibleSet.make(space, counted.flops, { metric: "flops", min: 0, max: 5 }))
+        )
+        const message = (range: string, key: string, expected: string) =>
+          `1 mistake found before the start\n  ${key}: no architecture of tiny has flops between ${range}: the smallest has ${smallest}, the largest ${largest}; expected ${expected}`
+        assert.strictEqual(yield* refused(0, 5), message("0 and 5", "budget.max", `at least ${smallest}`))
+        assert.strictEqual(
+          yield* refused(1e9, 2e9),
+          message("1000000000 and 2000000000", "budget.min", `at most ${largest}`)
+        )
+        assert.strictEqual(
+          yield* refused(smallest + 1, smallest + 1),
+          message(`${smallest + 1} and ${smallest + 1}`, "budget", "a wider range")
+        )
+      })
+  )
+})
+
+describe("the table of a run that resumes", () => {
+  it.effect("counts costs again if it is missing", () =>
     Effect.gen(function* () {
       fs.rmSync(file, { force: true })
       for (const metric of ["flops", "params"] as const) {
@@ -64,7 +97,7 @@ describe("the table that a run goes on with", () => {
       assert.include(missing, `SnapshotError: ${file}: it is missing, with the latencies that the run began with`)
       assert.include(missing, "put a good copy in its place, or begin a new run")
       write(LookupTable.encode(counted))
-      assert.include(yield* refusal("latency"), "it has no latency, and the run's budget is one of latency")
+      assert.include(yield* refusal("latency"), "it has no latency, and the budget of the run is one of latency")
       assert.deepStrictEqual((yield* tableOf("flops", { given: file })).table, counted)
     })
   )
@@ -72,10 +105,7 @@ describe("the table that a run goes on with", () => {
   it.effect("damage and another space are named, with what to do", () =>
     Effect.gen(function* () {
       write(LookupTable.encode(counted).replace('"base": ', '"base": 1'))
-      assert.match(
-        yield* refusal("flops"),
-        /its digest is .*; delete it, and it is counted again from the search space/
-      )
+      assert.match(yield* refusal("flops"), /its digest is .*; delete it to count it again from the search space/)
       const other = Result.getOrThrow(Tiny.make({ stemStride: 1 }, task))
       write(LookupTable.encode(LookupTable.fromSpace(other)))
       assert.include(
@@ -86,7 +116,7 @@ describe("the table that a run goes on with", () => {
     })
   )
 
-  it.effect("keeps the latency it began with, whoever measured it", () =>
+  it.effect("keeps the latency it began with, whichever machine measured it", () =>
     Effect.gen(function* () {
       write(LookupTable.encode(ofPhone))
       assert.deepStrictEqual((yield* tableOf("latency", { given: file })).table, ofPhone)
@@ -101,7 +131,7 @@ describe("a table that the user names", () => {
       const { notes, table } = yield* tableOf("latency", { file })
       assert.deepStrictEqual(table, ofPhone)
       assert.deepStrictEqual(notes, { latency: "Phone (8 cores), engine tflite float16, 4 threads" })
-      // Of no interest where the budget is not one of latency.
+      // Not noted if the budget is not one of latency.
       assert.deepStrictEqual((yield* tableOf("flops", { file })).notes, {})
       const here = Latency.machine(yield* Engine)
       write(LookupTable.encode({ ...ofPhone, latency: { ...ofPhone.latency!, machine: here } }))
@@ -109,7 +139,7 @@ describe("a table that the user names", () => {
     }).pipe(Effect.provide(needs))
   )
 
-  it.effect("is refused where it does not fit, and stays as it is", () =>
+  it.effect("is refused if it does not fit, and is not changed", () =>
     Effect.gen(function* () {
       write(LookupTable.encode(counted))
       const message = yield* refusal("latency", { file })

@@ -1,10 +1,11 @@
 /**
- * The Layers of a run from its configuration, each provided with what stands before it: the key; data, criterion and
- * task; the space for that task; its costs; the budget; the strategies and the estimator; the engine below all of them.
+ * The Layers of a run from its configuration. Each builds on those before it: the engine; the key; data, criterion and task;
+ * the search space for that task; its costs; the budget; the strategies and the estimator.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import { PreflightError } from "../component/Finding.ts"
 import { type CostMetric, CostModel } from "../cost/CostModel.ts"
 import * as Latency from "../cost/Latency.ts"
 import * as LookupTable from "../cost/LookupTable.ts"
@@ -19,8 +20,9 @@ import { SearchSpace, type SearchSpaceShape, TaskInterface } from "../search-spa
 import { Disk, readText } from "../support/Disk.ts"
 import { TrainingAgent } from "../training-agent/TrainingAgent.ts"
 import type { ChosenComponents } from "./Load.ts"
+import * as Preflight from "./Preflight.ts"
 
-/** What data and task ask of a network. */
+/** Input and head of a network, as data and task require them. */
 export const taskInterface: Layer.Layer<TaskInterface, never, Dataflow | TrainingAgent> = Layer.effect(
   TaskInterface,
   Effect.gen(function* () {
@@ -34,7 +36,7 @@ export const taskInterface: Layer.Layer<TaskInterface, never, Dataflow | Trainin
 export const runKey = (config: Pick<RunConfig, "seed">): Layer.Layer<RunKey> =>
   Layer.succeed(RunKey, Key.make(config.seed))
 
-/** Data, criterion, task and search space: what a network is built and trained for. */
+/** Data, criterion, task and search space. */
 export const taskLayers = (config: Pick<RunConfig, "seed">, components: ChosenComponents) => {
   const data = Layer.mergeAll(components.dataflow.layer, components.criterion.layer, components.trainingAgent.layer)
   return components.searchSpace.layer.pipe(
@@ -44,20 +46,20 @@ export const taskLayers = (config: Pick<RunConfig, "seed">, components: ChosenCo
   )
 }
 
-/** The lookup table that a run's costs come from. */
+/** The lookup table of a run's costs. */
 export class RunTable extends Context.Service<RunTable, LookupTable.LookupTable>()("osnas/component/RunTable") {}
 
 /** Where a lookup table comes from. */
 export interface TableSource {
-  /** A run's own table, used as it is; where it is missing, counted costs are counted again and latency is refused. */
+  /** The table in a run's folder. If it is missing, counted costs are counted again, and a missing latency is refused. */
   readonly given?: string | undefined
-  /** A file that a user names: used where it fits, made where it does not exist, refused otherwise. */
+  /** A file that the configuration names: read if it fits, created if it does not exist, refused otherwise. */
   readonly file?: string | undefined
 }
 
 /**
- * The table and the cost model of a run's space. Latency is measured, on the run's engine, only where the budget is one of
- * latency; a run that goes on keeps what it measured when it began.
+ * The table and the cost model of a run's space. Latency is measured, on the run's engine, only for a budget of latency; a
+ * resumed run keeps what it measured when it began.
  */
 export const costs = (
   metric: CostMetric,
@@ -71,16 +73,16 @@ export const costs = (
     })
   )
 
-/** The table that a run began with, which must be used as it is. */
+/** The table that a run began with. It is never changed. */
 export const ofRun = Effect.fnUntraced(function* (metric: CostMetric, file: string, space: SearchSpaceShape) {
   const isMeasured = metric === "latency"
   const advice = isMeasured
-    ? "latency measured again would be another table, and another search: put a good copy in its place, or begin a new run"
-    : "delete it, and it is counted again from the search space"
+    ? "a new measurement would change the search: put a good copy in its place, or begin a new run"
+    : "delete it to count it again from the search space"
   const damaged = (reason: string) => new SnapshotError({ file, reason: `${reason}; ${advice}` })
   const text = yield* readText(yield* Disk, file)
   if (text === undefined) {
-    // Costs that are counted are a function of the space, which the run's configuration has.
+    // Counted costs follow from the search space, which the configuration has.
     if (!isMeasured) return LookupTable.fromSpace(space)
     return yield* damaged("it is missing, with the latencies that the run began with")
   }
@@ -90,7 +92,7 @@ export const ofRun = Effect.fnUntraced(function* (metric: CostMetric, file: stri
   const why = LookupTable.misfit(table, space)
   if (why !== undefined) return yield* damaged(`it does not fit the run: ${why}`)
   if (isMeasured && table.latency === null) {
-    return yield* damaged("it has no latency, and the run's budget is one of latency")
+    return yield* damaged("it has no latency, and the budget of the run is one of latency")
   }
   return table
 })
@@ -104,19 +106,22 @@ const obtainTable = Effect.fnUntraced(function* (metric: CostMetric, source: Tab
   return latency === undefined ? counted : yield* latency.measure(counted)
 })
 
-/**
- * Notes for the manifest of a run that searches by the latency of another machine than this one: whose it is. Empty where
- * the budget is not one of latency, or the latency is this machine's.
- */
-export const latencyNotes = (
-  metric: CostMetric
-): Effect.Effect<{ readonly latency?: string }, never, RunTable | Engine> =>
-  Effect.gen(function* () {
-    const whose = LookupTable.otherMachine(yield* RunTable, Latency.machine(yield* Engine))
-    return metric !== "latency" || whose === undefined ? {} : { latency: whose }
-  })
+/** Notes for the manifest: the machine that measured the latency of the budget, if it is not this one. */
+export const latencyNotes = Effect.fnUntraced(function* (metric: CostMetric) {
+  const machine = LookupTable.otherMachine(yield* RunTable, Latency.machine(yield* Engine))
+  const notes: { readonly latency?: string } = metric !== "latency" || machine === undefined ? {} : { latency: machine }
+  return notes
+})
 
-/** Everything of a run but its events and its disk. */
+/** The budget of a run. If no architecture meets it, the error names the key to change and the feasible values. */
+export const budget = (
+  config: RunConfig["budget"]
+): Layer.Layer<SearchBudget.SearchBudget, PreflightError, SearchSpace | CostModel> =>
+  Layer.catchTag(SearchBudget.layer(config), "BudgetInfeasible", (error) =>
+    Layer.effect(SearchBudget.SearchBudget, Effect.fail(new PreflightError({ findings: [Preflight.ofBudget(error)] })))
+  )
+
+/** All Layers of a run but its events and its disk. */
 export const layers = <E>(
   config: Pick<RunConfig, "budget" | "seed">,
   components: ChosenComponents,
@@ -124,7 +129,7 @@ export const layers = <E>(
   table: TableSource
 ) =>
   Layer.mergeAll(components.trainingStrategy.layer, components.searchStrategy.layer, components.estimator.layer).pipe(
-    Layer.provideMerge(SearchBudget.layer(config.budget)),
+    Layer.provideMerge(budget(config.budget)),
     Layer.provideMerge(costs(config.budget.metric, table)),
     Layer.provideMerge(taskLayers(config, components)),
     Layer.provideMerge(engine)

@@ -1,4 +1,4 @@
-/** The services that a run needs, as one record, so that a phase takes them as an argument. */
+/** The services of a run as one record, which the phases take as an argument. */
 import * as Effect from "effect/Effect"
 import { CostModel } from "../cost/CostModel.ts"
 import { Criterion } from "../criterion/Criterion.ts"
@@ -13,7 +13,7 @@ import { TrainingAgent } from "../training-agent/TrainingAgent.ts"
 import { TrainingStrategy } from "../training-strategy/TrainingStrategy.ts"
 import { RunEvents } from "./RunEvents.ts"
 
-/** Everything a run needs of its surroundings. */
+/** The services that a run requires. */
 export type RunServices =
   | SearchSpace
   | TrainingStrategy

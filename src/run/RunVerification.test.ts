@@ -18,8 +18,8 @@ const verify = (memory: MemoryDisk.MemoryDisk, options: Partial<RunVerification.
 const at = (name: string) => `${Trials.folder}/${name}`
 const text = (memory: MemoryDisk.MemoryDisk, name: string) => new TextDecoder().decode(memory.files().get(at(name)))
 
-describe("Verify", () => {
-  it.live("finds a run equal, leaves it alone and nothing beside it", () =>
+describe("RunVerification", () => {
+  it.live("finds a run equal, does not change it, and leaves no other folder", () =>
     Effect.gen(function* () {
       const memory = MemoryDisk.make()
       yield* Trials.begin(memory.disk, config)
@@ -41,7 +41,7 @@ describe("Verify", () => {
     })
   )
 
-  it.live("verifies what a stopped run has completed, and a run that began at a supernet", () =>
+  it.live("verifies the completed phases of a stopped run, and a run that started from a supernet", () =>
     Effect.gen(function* () {
       const memory = MemoryDisk.make()
       const half = { ...config, stopAfter: "searching" as const }
@@ -57,7 +57,7 @@ describe("Verify", () => {
     })
   )
 
-  it.live("verifies a part: from a checkpoint, for so many steps", () =>
+  it.live("verifies a part: a number of steps from a checkpoint", () =>
     Effect.gen(function* () {
       const memory = MemoryDisk.make()
       const long = SmallRun.config({ ...config, retraining: { epochs: 3, batchSize: 12 }, checkpoint: { keep: 9 } })
@@ -120,7 +120,7 @@ describe("Verify", () => {
       })
       const foreign = yield* Effect.flip(verify(memory))
       assert.match(foreign.message, /network\.safetensors: its header is not the one that was written/)
-      // As if the run itself had come to these weights.
+      // As if these weights were the result of the run.
       const { snapshot } = JSON.parse(text(memory, "snapshot.json"))
       snapshot.context.results.network.digest = digest
       snapshot.context.results.retraining.checkpoint.digest = digest
@@ -137,7 +137,7 @@ describe("Verify", () => {
     })
   )
 
-  it.live("tells damage by its file and tensor, and other data or settings by their keys", () =>
+  it.live("names damage by file and tensor, and other data or settings by their keys", () =>
     Effect.gen(function* () {
       const memory = MemoryDisk.make()
       yield* Trials.begin(memory.disk, config)
@@ -148,7 +148,7 @@ describe("Verify", () => {
       memory.flip(at("network.safetensors"), size - 5)
       const other = yield* Effect.flip(verify(memory, { config: { ...config, seed: 9 } }))
       assert.match(other.message, /seed: the run began with 7, now it is 9/)
-      assert.match((yield* Effect.flip(verify(memory, { folder: "/nowhere" }))).message, /is no run/)
+      assert.match((yield* Effect.flip(verify(memory, { folder: "/nowhere" }))).message, /is not a run/)
     })
   )
 })

@@ -1,6 +1,6 @@
 /**
- * Does a run again and compares: the digests of weights, the log of the search, the metrics. What the folder holds is
- * first checked against the digests it carries, so that damage is told apart from a result that does not come again.
+ * Repeats a run and compares: digests of weights, the log of the search, metrics. First, the files of the folder are checked
+ * against their own digests, to distinguish damage from a result that is not reproduced.
  */
 import * as path from "node:path"
 import * as Effect from "effect/Effect"
@@ -8,18 +8,19 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { type Phase, phases, type TrainingPhase, TrainingPosition } from "../../machines/RunState.ts"
 import * as CanonicalJson from "../support/CanonicalJson.ts"
-import { Disk, type DiskShape, readText } from "../support/Disk.ts"
-import { isRecord } from "../support/Records.ts"
+import { Disk, type DiskError, type DiskShape, readText } from "../support/Disk.ts"
+import { isRecord, valueAt } from "../support/Records.ts"
 import * as SafeJson from "../support/SafeJson.ts"
 import * as Checkpoint from "./Checkpoint.ts"
 import * as Journal from "./Journal.ts"
 import * as Lifecycle from "./Lifecycle.ts"
 import * as Replay from "./Replay.ts"
+import type { RunConfig } from "./RunConfig.ts"
 import type { RunError, RunMismatch } from "./RunError.ts"
 import * as RunFolder from "./RunFolder.ts"
 import type { RunServices } from "./RunServices.ts"
 
-/** A place where the run that was done again differs from the one in the folder. */
+/** A place where the repeated run differs from the recorded one. */
 export const Difference = Schema.Struct({
   /** `metrics.json`, `search.jsonl`, `network.safetensors`, … */
   file: Schema.String,
@@ -31,32 +32,31 @@ export const Difference = Schema.Struct({
 /** A place where two runs differ. */
 export type Difference = typeof Difference.Type
 
-/** What came of it. */
+/** The result of {@link verify}. */
 export interface Verification {
-  /** The last phase that was done again. */
+  /** The last repeated phase. */
   readonly until: Phase
-  /** SHA-256 of what was compared, by file, as the folder has it. */
+  /** SHA-256 of the recorded content that was compared, by file. */
   readonly digests: Readonly<Record<string, string>>
-  /** In the order of the phases; the first one is where the two runs part. Empty: they are equal. */
+  /** In the order of the phases, so the first one is where the runs diverge. Empty if they are equal. */
   readonly differences: ReadonlyArray<Difference>
 }
 
 /** Options of {@link verify}. */
 export interface VerifyOptions extends Omit<Lifecycle.RunOptions, "pause"> {
-  /** The last phase to do again; default: the last one the run has completed. */
+  /** The last phase to repeat; default: the last completed phase of the run. */
   readonly until?: Phase | undefined
-  /** Folder of the second run, replaced and removed at the end; default: the run's own name with `.verify` behind it. */
+  /** Folder of the repeated run, which is replaced, and removed at the end; default: the run's folder with `.verify` appended. */
   readonly again?: string | undefined
 }
 
-const readJson = (disk: DiskShape, file: string) =>
-  Effect.gen(function* () {
-    const text = yield* readText(disk, file)
-    if (text === undefined) return undefined
-    return yield* Effect.fromResult(
-      Result.mapError(SafeJson.parse(text), (reason) => new RunFolder.SnapshotError({ file, reason }))
-    )
-  })
+const readJson = Effect.fnUntraced(function* (disk: DiskShape, file: string) {
+  const text = yield* readText(disk, file)
+  if (text === undefined) return undefined
+  return yield* Effect.fromResult(
+    Result.mapError(SafeJson.parse(text), (reason) => new RunFolder.SnapshotError({ file, reason }))
+  )
+})
 
 /** The leaves of a JSON value by path, in the order of its keys. */
 const leaves = (value: unknown, at: string): ReadonlyArray<readonly [string, string]> =>
@@ -102,100 +102,138 @@ const compareTensors = (file: string, recorded: Checkpoint.Checkpoint, again: Ch
       return before === after ? [] : [{ file, place: name, recorded: before, again: after }]
     })
 
-/**
- * Does a run again in a folder of its own and compares it, phase by phase. The folder itself is not changed, and the second
- * run's is removed. Fails where the folder is damaged, or is what it began with no more ({@link RunMismatch}).
- */
-export const verify = (options: VerifyOptions): Effect.Effect<Verification, RunError, RunServices> =>
-  Effect.gen(function* () {
-    const disk = yield* Disk
-    const folder = path.resolve(options.folder)
-    const checkpoints = yield* RunFolder.checkIntegrity(
-      disk,
-      folder,
-      weightFiles.map(([, name]) => name)
-    )
-    const { input } = yield* RunFolder.readManifest(disk, folder)
-    const metrics = yield* readJson(disk, path.join(folder, RunFolder.files.metrics))
-    if (!isRecord(metrics)) {
-      return yield* new RunFolder.RunFolderError({ folder, reason: "it has completed no phase that could be verified" })
-    }
-    const recorded = inOrder(metrics).filter(([, part]) => leaves(part, "").some(([, text]) => text !== "nothing"))
-    const last = recorded.at(-1)?.[0] ?? "supernetTraining"
-    const until =
-      options.until !== undefined && phases.indexOf(options.until) < phases.indexOf(last) ? options.until : last
+/** A recorded run, and where its repetition is. */
+interface Comparison {
+  readonly disk: DiskShape
+  readonly folder: string
+  readonly repeated: string
+  /** The recorded weight files by name. */
+  readonly checkpoints: ReadonlyMap<string, Checkpoint.Checkpoint>
+  /** The completed phases to compare, with their recorded part of `metrics.json`. */
+  readonly phases: ReadonlyArray<readonly [Phase, unknown]>
+}
 
-    // What the run was given, it keeps in its own folder.
-    const given = isRecord(input["start"]) ? input["start"] : {}
-    const copy = (key: "supernet" | "network", name: string) => (given[key] === null ? null : path.join(folder, name))
-    const start = {
-      supernet: copy("supernet", RunFolder.files.supernet),
-      architecture: options.config.start.architecture,
-      network: copy("network", RunFolder.files.network)
+interface Compared {
+  readonly digests: Readonly<Record<string, string>>
+  readonly differences: ReadonlyArray<Difference>
+}
+
+/** Reads the same file of both runs. */
+const readBoth = <A, E>(
+  { folder, repeated }: Comparison,
+  name: string,
+  read: (file: string) => Effect.Effect<A, E>
+): Effect.Effect<readonly [recorded: A, again: A], E> =>
+  Effect.all([read(path.join(folder, name)), read(path.join(repeated, name))])
+
+const compareLog = Effect.fnUntraced(function* (comparison: Comparison) {
+  const name = RunFolder.files.search
+  const [was, is] = yield* readBoth(comparison, name, (file) => Journal.read(comparison.disk, file))
+  const lines = Array.from({ length: Math.max(was.length, is.length) }, (_, index) => index)
+  const differences = lines.flatMap((line) =>
+    compareLeaves(name, was[line], is[line]).map((difference) => ({
+      ...difference,
+      place: `line ${line + 1}, ${difference.place}`
+    }))
+  )
+  return { digests: { [name]: CanonicalJson.digest(was) }, differences } satisfies Compared
+})
+
+const compareArchitecture = Effect.fnUntraced(function* (comparison: Comparison) {
+  const name = RunFolder.files.architecture
+  const [was, is] = yield* readBoth(comparison, name, (file) => readJson(comparison.disk, file))
+  return compareLeaves(name, was, is)
+})
+
+const compareWeights = Effect.fnUntraced(function* (
+  { checkpoints, disk, repeated }: Comparison,
+  name: string
+): Effect.fn.Return<Compared, Checkpoint.CheckpointError | DiskError> {
+  const was = checkpoints.get(name)
+  if (was === undefined) {
+    // Only a search that learns writes the searcher's checkpoint.
+    if (name === RunFolder.files.searcher) return { digests: {}, differences: [] }
+    return { digests: {}, differences: [{ file: name, place: "the file", recorded: "nothing", again: "one" }] }
+  }
+  const is = yield* Checkpoint.read(disk, path.join(repeated, name))
+  return { digests: { [name]: Checkpoint.digestOf(was.tensors) }, differences: compareTensors(name, was, is) }
+})
+
+/** Compares both runs phase by phase. */
+const compare = Effect.fnUntraced(function* (comparison: Comparison, metrics: Readonly<Record<string, unknown>>) {
+  const repeatedMetrics = yield* readJson(comparison.disk, path.join(comparison.repeated, RunFolder.files.metrics))
+  const again = new Map(isRecord(repeatedMetrics) ? inOrder(repeatedMetrics) : [])
+  const differences: Array<Difference> = []
+  const digests: Record<string, string> = {}
+  const add = (compared: Compared): void => {
+    Object.assign(digests, compared.digests)
+    differences.push(...compared.differences)
+  }
+  for (const [phase, part] of comparison.phases) {
+    if (phase === "searching") add(yield* compareLog(comparison))
+    differences.push(...compareLeaves(RunFolder.files.metrics, part, again.get(phase)))
+    if (phase === "searching") differences.push(...(yield* compareArchitecture(comparison)))
+    for (const [of, name] of weightFiles) {
+      if (of === phase && metrics[phase] !== undefined) add(yield* compareWeights(comparison, name))
     }
-    const beside = options.again ?? `${folder}.verify`
-    yield* Lifecycle.checkSame(options)
-    return yield* Effect.gen(function* () {
-      yield* Lifecycle.run({
-        ...options,
-        config: { ...options.config, start, stopAfter: until },
-        folder: beside,
-        overwrite: true
-      })
-      const among = <A>(pairs: ReadonlyArray<readonly [Phase, A]>) =>
-        pairs.filter(([phase]) => phases.indexOf(phase) <= phases.indexOf(until))
-      const metricsAgain = yield* readJson(disk, path.join(beside, RunFolder.files.metrics))
-      const again = new Map(isRecord(metricsAgain) ? inOrder(metricsAgain) : [])
-      const logs = yield* Effect.all(
-        [folder, beside].map((where) => Journal.read(disk, path.join(where, RunFolder.files.search)))
-      )
-      const differences: Array<Difference> = []
-      const digests: Record<string, string> = {}
-      for (const [phase, part] of among(recorded)) {
-        if (phase === "searching") {
-          const [was = [], is = []] = logs
-          digests[RunFolder.files.search] = CanonicalJson.digest(was)
-          for (let line = 0; line < Math.max(was.length, is.length); line++) {
-            differences.push(
-              ...compareLeaves(RunFolder.files.search, was[line], is[line]).map((difference) => ({
-                ...difference,
-                place: `line ${line + 1}, ${difference.place}`
-              }))
-            )
-          }
-        }
-        differences.push(...compareLeaves(RunFolder.files.metrics, part, again.get(phase)))
-        if (phase === "searching") {
-          const [was, is] = yield* Effect.all(
-            [folder, beside].map((where) => readJson(disk, path.join(where, RunFolder.files.architecture)))
-          )
-          differences.push(...compareLeaves(RunFolder.files.architecture, was, is))
-        }
-        for (const [of, name] of weightFiles) {
-          if (of !== phase || metrics[phase] === undefined) continue
-          const was = checkpoints.get(name)
-          // Only a search that learns leaves a searcher.
-          if (was === undefined && name === RunFolder.files.searcher) continue
-          if (was === undefined) {
-            differences.push({ file: name, place: "the file", recorded: "nothing", again: "one" })
-            continue
-          }
-          const is = yield* Checkpoint.read(disk, path.join(beside, name))
-          digests[name] = Checkpoint.digestOf(was.tensors)
-          differences.push(...compareTensors(name, was, is))
-        }
-      }
-      digests[RunFolder.files.metrics] = CanonicalJson.digest(Object.fromEntries(among(recorded)))
-      return { until, digests, differences }
-    }).pipe(Effect.ensuring(Effect.ignore(disk.remove(beside))))
-  })
+  }
+  digests[RunFolder.files.metrics] = CanonicalJson.digest(Object.fromEntries(comparison.phases))
+  return { digests, differences } satisfies Compared
+})
+
+/** What the repetition starts with: the copies that the run keeps in its folder. */
+const startOf = (config: RunConfig, { input }: RunFolder.Manifest, folder: string): RunConfig["start"] => {
+  const given = isRecord(input["start"]) ? input["start"] : {}
+  const copy = (key: "supernet" | "network", name: string) => (given[key] === null ? null : path.join(folder, name))
+  return {
+    supernet: copy("supernet", RunFolder.files.supernet),
+    architecture: config.start.architecture,
+    network: copy("network", RunFolder.files.network)
+  }
+}
+
+/**
+ * Repeats a run in a folder of its own and compares it, phase by phase. The run's folder is not changed, and that of the
+ * repetition is removed. Fails if the folder is damaged, or if configuration, data or engine have changed
+ * ({@link RunMismatch}).
+ */
+export const verify = Effect.fn("RunVerification.verify")(function* (
+  options: VerifyOptions
+): Effect.fn.Return<Verification, RunError, RunServices> {
+  const disk = yield* Disk
+  const folder = path.resolve(options.folder)
+  const names = weightFiles.map(([, name]) => name)
+  const checkpoints = yield* RunFolder.checkIntegrity(disk, folder, names)
+  const manifest = yield* RunFolder.readManifest(disk, folder)
+  const metrics = yield* readJson(disk, path.join(folder, RunFolder.files.metrics))
+  if (!isRecord(metrics)) {
+    return yield* new RunFolder.RunFolderError({ folder, reason: "it has no completed phase to verify" })
+  }
+  const recorded = inOrder(metrics).filter(([, part]) => leaves(part, "").some(([, text]) => text !== "nothing"))
+  const last = recorded.at(-1)?.[0] ?? "supernetTraining"
+  const indexOf = (phase: Phase) => phases.indexOf(phase)
+  const until = options.until !== undefined && indexOf(options.until) < indexOf(last) ? options.until : last
+  const repeated = options.again ?? `${folder}.verify`
+  const comparison: Comparison = {
+    disk,
+    folder,
+    repeated,
+    checkpoints,
+    phases: recorded.filter(([phase]) => indexOf(phase) <= indexOf(until))
+  }
+  const start = startOf(options.config, manifest, folder)
+  const config = { ...options.config, start, stopAfter: until }
+  yield* Lifecycle.checkSame(options)
+  const compared = yield* Lifecycle.run({ ...options, config, folder: repeated, overwrite: true }).pipe(
+    Effect.andThen(compare(comparison, metrics)),
+    Effect.ensuring(Effect.ignore(disk.remove(repeated)))
+  )
+  return { until, ...compared }
+})
 
 const decodePosition = Schema.decodeUnknownOption(TrainingPosition)
 
-const at = (value: unknown, ...keys: ReadonlyArray<string>): unknown =>
-  keys.reduce<unknown>((inner, key) => (isRecord(inner) ? inner[key] : undefined), value)
-
-/** The digests of weights that a run has recorded for a training phase, by step. */
+/** The digests of weights that a run recorded in a training phase, by step. */
 const recordedWeights = (
   snapshot: unknown,
   phase: TrainingPhase,
@@ -203,8 +241,8 @@ const recordedWeights = (
 ): ReadonlyMap<number, string> => {
   const out = new Map<number, string>()
   const positions = [
-    at(snapshot, "children", phase, "snapshot", "context", "position"),
-    at(snapshot, "context", "results", phase)
+    valueAt(snapshot, "children", phase, "snapshot", "context", "position"),
+    valueAt(snapshot, "context", "results", phase)
   ]
   for (const value of positions) {
     const position = decodePosition(value)
@@ -216,46 +254,47 @@ const recordedWeights = (
   return out
 }
 
-/** What came of training again from a checkpoint. */
+/** The result of {@link verifyFrom}. */
 export interface PartVerification {
   readonly phase: TrainingPhase
-  /** Steps between which training was done again. */
+  /** The repeated steps. */
   readonly from: number
   readonly to: number
-  /** Steps at which the folder has recorded the weights' digest, so that it could be compared. */
+  /** Steps whose digest of the weights is recorded, and was compared. */
   readonly compared: ReadonlyArray<number>
   readonly differences: ReadonlyArray<Difference>
 }
 
 /**
- * Trains again from a checkpoint of a run, for so many steps, and compares the weights wherever the run has recorded
- * their digest: at the end of every epoch, and where it stands.
+ * Repeats training from a checkpoint of a run, for a number of steps. Compares the weights wherever the run recorded their
+ * digest: at the end of every epoch, and at its present position.
  */
-export const verifyFrom = (options: Replay.ReplayOptions): Effect.Effect<PartVerification, RunError, RunServices> =>
-  Effect.gen(function* () {
-    const replayed = yield* Replay.replay(options)
-    const snapshot = yield* RunFolder.readSnapshot(yield* Disk, path.resolve(options.folder))
-    const recorded = recordedWeights(snapshot, replayed.phase, replayed.stepsPerEpoch)
-    const known = replayed.digests.flatMap(({ step, weights }) => {
-      const was = recorded.get(step)
-      return was === undefined ? [] : [{ step, was, weights }]
-    })
-    return {
-      phase: replayed.phase,
-      from: replayed.from,
-      to: replayed.digests.at(-1)?.step ?? replayed.from,
-      compared: known.map(({ step }) => step),
-      differences: known.flatMap(({ step, was, weights }) =>
-        was === weights
-          ? []
-          : [
-              {
-                file: RunFolder.files.snapshot,
-                place: `${replayed.phase}, step ${step}`,
-                recorded: was,
-                again: weights
-              }
-            ]
-      )
-    }
+export const verifyFrom = Effect.fn("RunVerification.verifyFrom")(function* (
+  options: Replay.ReplayOptions
+): Effect.fn.Return<PartVerification, RunError, RunServices> {
+  const replayed = yield* Replay.replay(options)
+  const snapshot = yield* RunFolder.readSnapshot(yield* Disk, path.resolve(options.folder))
+  const recorded = recordedWeights(snapshot, replayed.phase, replayed.stepsPerEpoch)
+  const known = replayed.digests.flatMap(({ step, weights }) => {
+    const was = recorded.get(step)
+    return was === undefined ? [] : [{ step, was, weights }]
   })
+  return {
+    phase: replayed.phase,
+    from: replayed.from,
+    to: replayed.digests.at(-1)?.step ?? replayed.from,
+    compared: known.map(({ step }) => step),
+    differences: known.flatMap(({ step, was, weights }) =>
+      was === weights
+        ? []
+        : [
+            {
+              file: RunFolder.files.snapshot,
+              place: `${replayed.phase}, step ${step}`,
+              recorded: was,
+              again: weights
+            }
+          ]
+    )
+  }
+})

@@ -1,6 +1,6 @@
 /**
- * The scores of a search in the order of their evaluation: the lines of `search.jsonl`, those of earlier lives included. A
- * candidate that was scored and logged before a crash is read from here, not scored again.
+ * The scores of a search in order of evaluation: the lines of `search.jsonl`, including those from before a restart. A
+ * candidate that was logged before a crash is read from here, not scored again.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -12,9 +12,9 @@ import * as CanonicalJson from "../support/CanonicalJson.ts"
 import type { DiskError } from "../support/Disk.ts"
 import { type Journal, JournalError, type Line } from "./Journal.ts"
 
-/** A scored architecture and its place in the search. */
+/** A scored architecture, and its place in the search. */
 export interface Entry extends CostAndScore {
-  /** Counts all candidates of the search, from 0. */
+  /** Index among all candidates of the search, from 0. */
   readonly evaluation: number
   /** From 0. */
   readonly generation: number
@@ -25,8 +25,8 @@ export interface Entry extends CostAndScore {
 /** The log of a search. */
 export interface SearchLog {
   /**
-   * The logged cost and score of an evaluation; undefined: it is not logged yet. Fails where the line is about another
-   * architecture, or where a line before it is missing.
+   * The logged cost and score of an evaluation; undefined if it is not logged yet. Fails if the line is about another
+   * architecture, or if a line before it is missing.
    */
   readonly find: (
     place: Pick<Entry, "evaluation" | "architecture">
@@ -49,7 +49,7 @@ export const make = (journal: Pick<Journal, "append" | "file" | "lines">): Searc
     if (line === undefined) return yield* fail(`it is missing: the file has only ${lines.length} lines`)
     if (line["architecture"] !== architecture) {
       return yield* fail(
-        `the search asks for ${architecture} here, and the line is about ${String(line["architecture"])}`
+        `the search evaluates ${architecture} here, but the line is about ${String(line["architecture"])}`
       )
     }
     const score = decodeScore({ objective: line["objective"], metrics: line["metrics"] })
@@ -60,7 +60,7 @@ export const make = (journal: Pick<Journal, "append" | "file" | "lines">): Searc
   })
   const append: SearchLog["append"] = Effect.fnUntraced(function* ({ score, ...place }) {
     const line = { ...place, ...score }
-    // Synced at most once a second: a power cut loses at most the scores of the last second, which are computed again.
+    // A sync at most once per second: after a power cut, at most the scores of the last second are computed again.
     const now = yield* Clock.currentTimeMillis
     const sync = now - synced >= 1000
     if (sync) synced = now

@@ -1,9 +1,8 @@
 /**
- * The persisted snapshot of a main agent, as it comes from a disk: checked before a machine is made of it, since a machine
- * that is restored into a state without its actors would wait for ever.
+ * Checks a persisted snapshot of the main agent before a machine is restored from it. A machine restored into a state
+ * without its actors would wait forever.
  */
 import * as Effect from "effect/Effect"
-import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import type { AnyStateMachine } from "xstate"
 import { AgentContext, agentMachine } from "../../machines/AgentMachine.ts"
@@ -11,6 +10,7 @@ import { EvaluatingContext, evaluatingMachine } from "../../machines/Evaluating.
 import { type CheckpointRef, phases } from "../../machines/RunState.ts"
 import { SearchingContext, searchingMachine } from "../../machines/Searching.ts"
 import { TrainingContext, trainingMachine } from "../../machines/Training.ts"
+import { valueAt } from "../support/Records.ts"
 
 const persisted = <Context>(machine: AnyStateMachine, context: Schema.Codec<Context, unknown>) =>
   Schema.Struct({
@@ -39,35 +39,34 @@ interface PersistedState {
   readonly children: Readonly<Record<string, { readonly src: string }>>
 }
 
-/** A state waits for its actors: without them a restored machine would wait for ever. */
+/** Fails unless every actor that the current state invokes is in the snapshot. */
 const checkActors = (
   machine: AnyStateMachine,
   state: PersistedState
 ): Effect.Effect<void, { readonly message: string }> => {
   for (const { id, src } of machine.states[state.value]?.invoke ?? []) {
     if (state.children[id]?.src !== src) {
-      return Effect.fail({ message: `the ${machine.id} machine is in state ${state.value} without its ${id}` })
+      return Effect.fail({ message: `the ${machine.id} machine is in state ${state.value} without its actor ${id}` })
     }
   }
   return Effect.void
 }
 
 /**
- * Whether a value is the persisted snapshot of a main agent: states, contexts and actors of the agent and of the phase it
- * is in. Gives its state and context.
+ * Checks that a value is a persisted snapshot of the main agent: states, contexts and actors of the agent and of its
+ * current phase. Gives the agent's state and context.
  */
-export const check = (snapshot: unknown) =>
-  Effect.gen(function* () {
-    const agent = yield* decodeAgent(snapshot)
-    yield* checkActors(agentMachine, agent)
-    for (const phase of phases) {
-      const child = agent.children[phase]
-      if (child !== undefined) yield* checkActors(phaseMachines[phase], yield* decodePhase[phase](child.snapshot))
-    }
-    return agent
-  })
+export const check = Effect.fnUntraced(function* (snapshot: unknown) {
+  const agent = yield* decodeAgent(snapshot)
+  yield* checkActors(agentMachine, agent)
+  for (const phase of phases) {
+    const child = agent.children[phase]
+    if (child !== undefined) yield* checkActors(phaseMachines[phase], yield* decodePhase[phase](child.snapshot))
+  }
+  return agent
+})
 
-/** All checkpoints that a snapshot names, however deep. */
+/** All checkpoints that a snapshot names, at any depth. */
 export const checkpointsIn = (snapshot: unknown): ReadonlyArray<CheckpointRef> => {
   if (typeof snapshot !== "object" || snapshot === null) return []
   if (
@@ -81,16 +80,13 @@ export const checkpointsIn = (snapshot: unknown): ReadonlyArray<CheckpointRef> =
   return Object.values(snapshot).flatMap(checkpointsIn)
 }
 
-const at = (value: unknown, ...keys: ReadonlyArray<string>): unknown =>
-  keys.reduce<unknown>((inner, key) => (Predicate.hasProperty(inner, key) ? inner[key] : undefined), value)
-
-/** How many scored candidates a snapshot knows of: so many lines the log of the search must have. */
+/** Number of scored candidates that a snapshot counts; the log of the search must have at least as many lines. */
 export const evaluationsIn = (snapshot: unknown): number => {
   const searching = ["children", "searching", "snapshot", "context"]
-  const scored = at(snapshot, ...searching, "scored")
+  const scored = valueAt(snapshot, ...searching, "scored")
   const counts = [
-    at(snapshot, "context", "results", "search", "evaluations"),
-    at(snapshot, ...searching, "evaluations")
+    valueAt(snapshot, "context", "results", "search", "evaluations"),
+    valueAt(snapshot, ...searching, "evaluations")
   ].map((count) => (typeof count === "number" ? count : 0))
   return Math.max(counts[0] ?? 0, (counts[1] ?? 0) + (Array.isArray(scored) ? scored.length : 0))
 }

@@ -1,4 +1,4 @@
-/** What a new run is given: an architecture, a trained supernet or a trained network, read and checked before anything is written. */
+/** Reads and checks what a run starts with (an architecture, a supernet, a trained network), before anything is written. */
 import * as path from "node:path"
 import * as Effect from "effect/Effect"
 import type { AgentInput } from "../../machines/AgentMachine.ts"
@@ -17,16 +17,16 @@ import { lackingSection, type RunConfig } from "./RunConfig.ts"
 import { RunFailure } from "./RunError.ts"
 import * as RunFolder from "./RunFolder.ts"
 import type { Services } from "./RunServices.ts"
-import * as Trainer from "./Trainer.ts"
+import * as TrainingCheckpoint from "./TrainingCheckpoint.ts"
 
-/** The phase that a run begins with. */
+/** The first phase of a run. */
 const firstPhase = ({ needsSupernet, start: { architecture, network, supernet } }: AgentInput): Phase => {
   if (network !== null) return "evaluating"
   if (architecture !== null) return "retraining"
   return supernet !== null || !needsSupernet ? "searching" : "supernetTraining"
 }
 
-/** Fails where a training phase that the run comes to has no section in the configuration. */
+/** Fails if a training phase of the run has no section in the configuration. */
 export const checkSections = (config: RunConfig, input: AgentInput): Effect.Effect<void, ConfigFile.ConfigError> => {
   const first = firstPhase(input)
   const path = lackingSection(config, first, input.stopAfter)
@@ -43,7 +43,7 @@ interface Given {
   readonly architecture: Genotype | null
 }
 
-/** Reads and checks a file of weights; gives its bytes under the name they get in the run's folder. */
+/** Reads and checks a file of weights. Gives its bytes under the name of the copy in the run's folder. */
 const readWeights = Effect.fnUntraced(function* (
   { architecture, baseFolder, config, services }: Given,
   file: string,
@@ -59,13 +59,13 @@ const readWeights = Effect.fnUntraced(function* (
   })
   const isLearned = services.searchStrategy.gradient?.plan._tag === "WithSupernet" && architecture === null
   if (isLearned && name === RunFolder.files.supernet) yield* Searching.learnedState(services, absolute, checkpoint)
-  const { criterion, variables } = yield* Trainer.weightsFromCheckpoint(absolute, checkpoint, shapesOf(network))
+  const { criterion, variables } = yield* TrainingCheckpoint.toWeights(absolute, checkpoint, shapesOf(network))
   for (const tree of [variables.params, variables.stats, criterion]) Parameters.disposeUnsafe(tree)
   const { bytes, digest } = Checkpoint.encode(checkpoint)
   return { ref: { file: name, digest }, files: { [name]: bytes } }
 })
 
-/** The main agent's input, and the files that the run's folder is created with. */
+/** The main agent's input, and the files to create the run's folder with. */
 export const read = Effect.fnUntraced(function* (services: Services, config: RunConfig, baseFolder: string) {
   const { estimator, space } = services
   const { start } = config
@@ -77,7 +77,7 @@ export const read = Effect.fnUntraced(function* (services: Services, config: Run
     if (start.network !== null) {
       return yield* new RunFailure({
         tag: "StartError",
-        reason: "start.network: weights alone do not make a network; give start.architecture as well"
+        reason: "start.network: the weights of a network need its architecture; give start.architecture as well"
       })
     }
   }

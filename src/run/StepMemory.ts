@@ -1,11 +1,10 @@
 /**
- * How much memory the tensors of a training step take, estimated before anything is computed: what the forward pass of
- * the largest path keeps for the backward pass, and the parameters with what the optimiser remembers of them.
+ * Estimates the memory of a training step before anything is computed: the activations of the largest path, which the
+ * backward pass needs, the parameters, and the slots of the optimizer.
  *
- * **Details**: measured against the embedded engine's peak, on the largest path of every shipped space (images of 28 to 112
- * pixels, batches of 4 to 128), the peak is 0.8 to 1.25 times the estimate: strided convolutions are counted at their
- * input's size, and temporary copies are not counted but for those of unified blocks, whose sub-blocks are taken apart and
- * joined again.
+ * **Details**: the measured peak of the embedded engine is 0.8 to 1.25 times the estimate, on the largest path of every
+ * shipped space (images of 28 to 112 pixels, batches of 4 to 128). Strided convolutions are counted at the size of their
+ * input. Temporary copies are not counted, except those of unified blocks, which split and join their sub-blocks.
  */
 import { type ImageShape, sizeOf } from "../engine/Shape.ts"
 import { activationsOf } from "../nn/Operation.ts"
@@ -14,17 +13,17 @@ import * as Mixture from "../search-space/Mixture.ts"
 import { outputShape, parameterSpecs } from "../search-space/Network.ts"
 import type { SearchSpaceShape } from "../search-space/SearchSpace.ts"
 
-/** How far the estimate may be off, as a fraction of it. */
+/** The largest error of the estimate, as a fraction of it. */
 export const uncertainty = 0.3
 
-/** A mixture keeps its activations up to so many bytes; beyond that it computes them again in the backward pass. */
+/** A mixture keeps at most this many bytes of activations, and computes the rest again in the backward pass. */
 const mostMixtureBytes = 2 ** 30
 
-/** Floats that an option puts out for one image; those of a unified block twice, for the copies of its sub-blocks. */
+/** Floats of an option's output for one image; twice for a unified block, because it copies its sub-blocks. */
 const optionFloats = (block: Block, input: ImageShape): number =>
   activationsOf(compile("", block), input) * (block._tag === "Unified" ? 2 : 1)
 
-/** Floats that the layers of the largest path put out for one image: of the whole path, and of its largest block. */
+/** Floats of activations of the largest path for one image: of the whole path, and of its largest block. */
 const activations = (space: SearchSpaceShape): { readonly path: number; readonly block: number } => {
   let shape = space.interface.input
   let [path, block] = [0, 0]
@@ -52,18 +51,18 @@ const activations = (space: SearchSpaceShape): { readonly path: number; readonly
 const parameterBytes = (network: Parameters<typeof parameterSpecs>[0]): number =>
   4 * parameterSpecs(network).reduce((sum, { shape }) => sum + sizeOf(shape), 0)
 
-/** What a step is made of. */
+/** The settings of a step that decide its memory. */
 export interface StepOptions {
-  /** Images that are computed at once: the batch, divided by the parts of gradient accumulation. */
+  /** Images computed at once: the batch size divided by the number of accumulated parts. */
   readonly images: number
-  /** Values that the optimiser remembers of every parameter: 1 for momentum, 2 for Adam. */
+  /** Optimizer slots per parameter: 1 for momentum, 2 for Adam. */
   readonly slots: number
-  /** Whether all options are mixed, instead of one path being trained. */
+  /** Whether the step trains a mixture of all options instead of paths. */
   readonly mixture: boolean
 }
 
 /**
- * Bytes of the tensors of a training step of a space's supernet, at most.
+ * Estimated peak, in bytes, of the tensors of a training step of the supernet.
  *
  * **Example** (Twice the images, almost twice the memory)
  *
@@ -89,6 +88,6 @@ export const ofStep = (space: SearchSpaceShape, { images, mixture, slots }: Step
   return kept + parameterBytes(space.supernet) * (1 + slots)
 }
 
-/** Bytes of a checkpoint of the supernet's training. */
+/** Bytes of a checkpoint of supernet training. */
 export const checkpointBytes = (space: SearchSpaceShape, slots: number): number =>
   parameterBytes(space.supernet) * (1 + slots)

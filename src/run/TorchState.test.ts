@@ -1,4 +1,4 @@
-import { describe, expect, it } from "@effect/vitest"
+import { assert, describe, it } from "@effect/vitest"
 import * as Result from "effect/Result"
 import { fill } from "../../property-tests/testing/Filled.ts"
 import { sizeOf } from "../engine/Shape.ts"
@@ -30,7 +30,7 @@ const space = Result.getOrThrow(
 
 type Tensors = Map<string, Checkpoint.TensorEntry>
 
-/** A state as PyTorch writes it: all the tensors, and a counter beside every running mean. */
+/** A state as PyTorch writes it: all tensors, and a counter for every running mean. */
 const stateOf = (entries: ReadonlyArray<TorchNames.TorchEntry>): Tensors => {
   const ours = Object.fromEntries(
     entries.map(({ ours: { name, shape } }) => [name, { shape, data: fill(name, sizeOf(shape)) }])
@@ -62,7 +62,7 @@ const bytesOf = (state: ReadonlyMap<string, Checkpoint.TensorEntry>) =>
       .map(([name, { data, dtype, shape }]) => [name, [dtype, shape, Buffer.from(data).toString("hex")]])
   )
 
-/** In and out again. */
+/** Imports and exports. */
 const roundTrip = (
   state: Tensors,
   entries: ReadonlyArray<TorchNames.TorchEntry>,
@@ -74,15 +74,15 @@ const roundTrip = (
 }
 
 describe("a PyTorch state", () => {
-  it("comes back bit for bit, counters included", () => {
+  it("is imported and exported bit for bit, counters included", () => {
     const state = stateOf(supernet)
-    expect(bytesOf(roundTrip(state, supernet, "supernet"))).toEqual(bytesOf(state))
+    assert.deepStrictEqual(bytesOf(roundTrip(state, supernet, "supernet")), bytesOf(state))
     const network = TorchNames.entries(space.network([0, 1]).blocks, "network")
     const alone = stateOf(network)
-    expect(bytesOf(roundTrip(alone, network, "network"))).toEqual(bytesOf(alone))
+    assert.deepStrictEqual(bytesOf(roundTrip(alone, network, "network")), bytesOf(alone))
   })
 
-  it("keeps what no network here has: SGNAS's seventh normalisation, parameters of architectures", () => {
+  it("keeps tensors that our networks lack: SGNAS's seventh normalisation, parameters of architectures", () => {
     const sgnas = Result.getOrThrow(Sgnas.make({ stemStride: 2, minimum: 1 }, task))
     const blocks = sgnas.supernet.blocks.filter(({ name }) => name === "search.0")
     const entries = TorchNames.entries(blocks, "supernet")
@@ -91,35 +91,36 @@ describe("a PyTorch state", () => {
       state.set(`search_stages.0.sbn.6.${leaf}`, Checkpoint.float32([24], Float32Array.from(fill(leaf, 24))))
     }
     state.set("search_stages.0.arch_param", Checkpoint.float32([1, 4], Float32Array.from(fill("alpha", 4))))
-    expect(bytesOf(roundTrip(state, entries, "supernet"))).toEqual(bytesOf(state))
-    // A supernet that was trained here gets that of a fresh network, as load_state_dict asks for it.
+    assert.deepStrictEqual(bytesOf(roundTrip(state, entries, "supernet")), bytesOf(state))
+    // A supernet trained here gets an initial one, because load_state_dict requires it.
     const { tensors } = Result.getOrThrow(read(state, "supernet", entries))
     const exported = Result.getOrThrow(
       TorchState.toTorch("ours.safetensors", "the supernet", entries, { tensors, metadata: {} })
     )
-    expect([...Checkpoint.toFloat32(exported.get("search_stages.0.sbn.6.running_var")!)]).toEqual(
+    assert.deepStrictEqual(
+      [...Checkpoint.toFloat32(exported.get("search_stages.0.sbn.6.running_var")!)],
       Array.from({ length: 24 }, () => 1)
     )
-    expect(exported.has("search_stages.0.sbn.5.num_batches_tracked")).toBe(true)
-    expect(exported.has("search_stages.0.arch_param")).toBe(false)
+    assert.strictEqual(exported.has("search_stages.0.sbn.5.num_batches_tracked"), true)
+    assert.strictEqual(exported.has("search_stages.0.arch_param"), false)
   })
 
-  it("is read from within DataParallel", () => {
+  it("is read without the prefix of DataParallel", () => {
     const wrapped: Tensors = new Map([...stateOf(supernet)].map(([name, entry]) => [`module.${name}`, entry]))
     const { prefixed, tensors } = Result.getOrThrow(read(wrapped))
-    expect(prefixed).toBe(true)
-    expect(tensors.get("first.0.conv.weight")?.shape).toEqual([3, 3, 3, 4])
+    assert.strictEqual(prefixed, true)
+    assert.deepStrictEqual(tensors.get("first.0.conv.weight")?.shape, [3, 3, 3, 4])
     wrapped.set("first_stages.0.conv.weight", wrapped.get("module.first_stages.0.conv.weight")!)
-    expect(message(read(wrapped))).toContain("first_stages.0.conv.weight (beside first_stages.0.conv.weight)")
+    assert.include(message(read(wrapped)), "first_stages.0.conv.weight (duplicate of first_stages.0.conv.weight)")
   })
 
-  it("is converted from other types of numbers, and refused where it holds none", () => {
+  it("is converted from other types of numbers, and refused if it contains NaN or infinity", () => {
     const state = stateOf(supernet)
     const name = "last_stages.1.bias"
     const expectValues = (dtype: string, data: Uint8Array<ArrayBuffer>, values: ReadonlyArray<number>) => {
       const imported = Result.getOrThrow(read(new Map(state).set(name, { dtype, shape: [3], data })))
-      expect([...Checkpoint.toFloat32(imported.tensors.get("last.1.linear.bias")!)]).toEqual(values)
-      expect(imported.converted).toEqual({ [dtype]: 1 })
+      assert.deepStrictEqual([...Checkpoint.toFloat32(imported.tensors.get("last.1.linear.bias")!)], values)
+      assert.deepStrictEqual(imported.converted, { [dtype]: 1 })
     }
     // One, the smallest subnormal number, and the largest of half precision.
     expectValues("F16", new Uint8Array(Uint16Array.of(0x3c00, 0x0001, 0xfbff).buffer), [1, 2 ** -24, -65504])
@@ -127,58 +128,59 @@ describe("a PyTorch state", () => {
     expectValues("F64", new Uint8Array(Float64Array.of(0.1, -2, 1e-60).buffer), [Math.fround(0.1), -2, 0])
 
     const integers = { dtype: "I32", shape: [3], data: new Uint8Array(12) }
-    expect(message(read(new Map(state).set(name, integers)))).toContain(
+    assert.include(
+      message(read(new Map(state).set(name, integers))),
       `1 tensor that cannot be weights:\n    ${name} (I32; weights are F32, or F64, F16, BF16, which are converted)`
     )
     const none = Checkpoint.float32([3], Float32Array.of(1, Number.NaN, 2))
-    expect(message(read(new Map(state).set(name, none)))).toContain(`${name} (holds values that are no finite numbers)`)
+    assert.include(message(read(new Map(state).set(name, none))), `${name} (contains NaN or infinity)`)
     const large = { dtype: "F64", shape: [3], data: new Uint8Array(Float64Array.of(1e300, 0, 0).buffer) }
-    expect(message(read(new Map(state).set(name, large)))).toContain("no finite numbers as float32")
+    assert.include(message(read(new Map(state).set(name, large))), "contains NaN or infinity as float32")
   })
 
-  it("is refused with everything that is missing, too many or misshapen", () => {
+  it("is refused with every tensor that is missing, unknown or of a wrong shape", () => {
     const state = stateOf(supernet)
     for (const name of [...state.keys()]) if (name.includes("search_stages.1.")) state.delete(name)
     state.set("last_stages.1.weight", Checkpoint.float32([5, 6], new Float32Array(30)))
     state.set("aux.weight", Checkpoint.float32([1], new Float32Array(1)))
     const lines = message(read(state)).split("\n")
-    expect(lines[0]).toBe("net.safetensors is not the supernet of two")
+    assert.strictEqual(lines[0], "net.safetensors is not the supernet of two")
     const missing = supernet.filter(({ theirs }) => theirs.includes("search_stages.1.")).length
-    expect(lines[1]).toBe(`  ${missing} tensors missing:`)
-    expect(lines[7]).toBe(`    and ${missing - 5} more`)
-    expect(lines).toContain("    last_stages.1.weight (the file: [5, 6], here: [3, 6])")
-    expect(lines.slice(-2)).toEqual(["  1 tensor that it has no place for:", "    aux.weight"])
-    // Of another form than asked for: said, with what to do.
+    assert.strictEqual(lines[1], `  ${missing} tensors missing:`)
+    assert.strictEqual(lines[7], `    and ${missing - 5} more`)
+    assert.include(lines, "    last_stages.1.weight (the file: [5, 6], here: [3, 6])")
+    assert.deepStrictEqual(lines.slice(-2), ["  1 unknown tensor:", "    aux.weight"])
+    // A network in place of a supernet, or the reverse: the error says so, with advice.
     const network = stateOf(TorchNames.entries(space.network([0, 0]).blocks, "network"))
-    expect(message(read(network))).toContain("It has the names of a single network (stages.…): give --arch")
+    assert.include(message(read(network)), "It has the names of a single network (stages.…): give --arch")
     const alone = TorchNames.entries(space.network([0, 0]).blocks, "network")
-    expect(message(read(stateOf(supernet), "network", alone))).toContain("give --supernet")
+    assert.include(message(read(stateOf(supernet), "network", alone)), "give --supernet")
   })
 
-  it("without running statistics gets those of a fresh network, and comes back without", () => {
+  it("without running statistics gets initial ones, and is exported without", () => {
     const state = stateOf(supernet)
     for (const name of [...state.keys()]) if (/running_|num_batches/.test(name)) state.delete(name)
     const imported = Result.getOrThrow(read(state))
-    expect(imported.withoutStatistics).toBe(true)
-    expect([...Checkpoint.toFloat32(imported.tensors.get("first.0.conv.norm.variance")!)]).toEqual([1, 1, 1, 1])
-    expect(bytesOf(roundTrip(state, supernet, "supernet"))).toEqual(bytesOf(state))
-    // A single network is evaluated by its statistics, so there they are asked for.
+    assert.strictEqual(imported.withoutStatistics, true)
+    assert.deepStrictEqual([...Checkpoint.toFloat32(imported.tensors.get("first.0.conv.norm.variance")!)], [1, 1, 1, 1])
+    assert.deepStrictEqual(bytesOf(roundTrip(state, supernet, "supernet")), bytesOf(state))
+    // A single network is evaluated with its statistics, so it must have them.
     const network = TorchNames.entries(space.network([1, 1]).blocks, "network")
     const alone = stateOf(network)
     alone.delete("first_stages.0.bn.running_mean")
-    expect(message(read(alone, "network", network))).toContain("first_stages.0.bn.running_mean")
+    assert.include(message(read(alone, "network", network)), "first_stages.0.bn.running_mean")
   })
 
-  it("brings the weights of the angular criterion along", () => {
+  it("includes the weights of the angular criterion", () => {
     const identities = Checkpoint.float32([3, 9], Float32Array.from(fill("identities", 27)))
     const state = stateOf(supernet).set("criterion.module.identity_weights", identities)
     const imported = Result.getOrThrow(read(state))
-    expect(imported.tensors.get("criterion.identities.weight")).toEqual(identities)
+    assert.deepStrictEqual(imported.tensors.get("criterion.identities.weight"), identities)
     const back = roundTrip(state, supernet, "supernet")
-    expect(back.get("criterion.identity_weights")).toEqual(identities)
+    assert.deepStrictEqual(back.get("criterion.identity_weights"), identities)
   })
 
-  it("that was trained here is exported, or refused by name", () => {
+  it("that was trained here is exported, or refused with the names of the tensors", () => {
     const { tensors } = Result.getOrThrow(read(stateOf(supernet)))
     const metadata = { format: "osnas" }
     const write = (changed: ReadonlyMap<string, Checkpoint.TensorEntry>, kept: Readonly<Record<string, string>> = {}) =>
@@ -189,28 +191,28 @@ describe("a PyTorch state", () => {
     const exported = Result.getOrThrow(
       write(new Map(tensors).set("optimizer.momentum.a", tensors.values().next().value!))
     )
-    expect(exported.size).toBe(stateOf(supernet).size)
-    expect(exported.get("first_stages.0.bn.num_batches_tracked")?.dtype).toBe("I64")
+    assert.strictEqual(exported.size, stateOf(supernet).size)
+    assert.strictEqual(exported.get("first_stages.0.bn.num_batches_tracked")?.dtype, "I64")
     const less = new Map(tensors)
     less.delete("last.1.linear.weight")
     less.set("last.1.linear.bias", Checkpoint.float32([4], new Float32Array(4)))
     less.set("more", Checkpoint.float32([1], new Float32Array(1)))
     const text = message(write(less))
     for (const part of ["last.1.linear.weight", "last.1.linear.bias (the file: [4], here: [3])", "    more"])
-      expect(text).toContain(part)
-    expect(message(write(tensors, { "osnas.torch": "{" }))).toContain("the metadata osnas.torch")
+      assert.include(text, part)
+    assert.include(message(write(tensors, { "osnas.torch": "{" })), "the metadata osnas.torch")
   })
 })
 
 describe("PyTorch's own files", () => {
-  it("are known by their first bytes or their names", () => {
+  it("are recognised by their first bytes or their names", () => {
     const zip = Uint8Array.of(0x50, 0x4b, 3, 4, 0, 0, 0, 0, 0)
     const header = Uint8Array.of(0x50, 0x4b, 0, 0, 0, 0, 0, 0, 0x7b)
-    expect(TorchState.isPickle("a.safetensors", zip)).toBe(true)
-    expect(TorchState.isPickle("a.safetensors", Uint8Array.of(0x80, 2))).toBe(true)
-    expect(TorchState.isPickle("a.pth", Uint8Array.of(1))).toBe(true)
-    expect(TorchState.isPickle("a.pth", header)).toBe(false)
-    expect(TorchState.howToConvert("runs/a.pth").split("\n")).toHaveLength(3)
-    expect(TorchState.howToConvert("runs/a.pth")).toContain('"runs/a.safetensors"')
+    assert.strictEqual(TorchState.isPickle("a.safetensors", zip), true)
+    assert.strictEqual(TorchState.isPickle("a.safetensors", Uint8Array.of(0x80, 2)), true)
+    assert.strictEqual(TorchState.isPickle("a.pth", Uint8Array.of(1)), true)
+    assert.strictEqual(TorchState.isPickle("a.pth", header), false)
+    assert.lengthOf(TorchState.howToConvert("runs/a.pth").split("\n"), 3)
+    assert.include(TorchState.howToConvert("runs/a.pth"), '"runs/a.safetensors"')
   })
 })

@@ -1,7 +1,7 @@
 /**
- * A PyTorch state as a file of safetensors: read into our names and layouts, and written back. What of it is no weight
- * of a network here (counters of batches, parameters of an architecture, a normalisation that no architecture reaches)
- * is kept in the metadata, so that a file that comes back is the one that went in, bit for bit.
+ * Converts the state of a PyTorch module, as safetensors, to our names and layouts, and back. Tensors that are not weights
+ * of our networks (counters of batches, parameters of an architecture, a normalisation that no architecture reaches) are
+ * kept in the metadata, so that an imported file can be exported again bit for bit.
  */
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
@@ -13,26 +13,26 @@ import * as Checkpoint from "./Checkpoint.ts"
 
 type Tensors = ReadonlyMap<string, Checkpoint.TensorEntry>
 
-/** Names of a fault are told up to so many; then their number. */
-const told = 5
+/** Number of names that an error lists per fault. */
+const listedNames = 5
 
 const listed = (what: string, lines: ReadonlyArray<string>): ReadonlyArray<string> => {
   if (lines.length === 0) return []
-  const more = lines.length > told ? [`    and ${lines.length - told} more`] : []
-  return [`  ${lines.length} ${what}`, ...lines.slice(0, told).map((line) => `    ${line}`), ...more]
+  const more = lines.length > listedNames ? [`    and ${lines.length - listedNames} more`] : []
+  return [`  ${lines.length} ${what}`, ...lines.slice(0, listedNames).map((line) => `    ${line}`), ...more]
 }
 
-/** A file that does not fit the network it is read for: everything that is missing, unknown or of another shape. */
+/** A file does not fit the network: every tensor that is missing, unknown, of a wrong shape or not a weight. */
 export class TorchStateError extends Schema.TaggedError<TorchStateError>()("TorchStateError", {
   file: Schema.String,
-  /** What the file was read for: `the supernet of proxylessnas`. */
+  /** The expected network: `the supernet of proxylessnas`. */
   network: Schema.String,
   missing: Schema.Array(Schema.String),
   unknown: Schema.Array(Schema.String),
   misshapen: Schema.Array(Schema.String),
-  /** Types that are no numbers of a weight, values that are no numbers. */
+  /** Tensors whose type cannot be converted, or with values that are NaN or infinite. */
   unreadable: Schema.Array(Schema.String),
-  /** What to try. */
+  /** What to try; null if there is no advice. */
   advice: Schema.NullOr(Schema.String)
 }) {
   override get message(): string {
@@ -41,7 +41,7 @@ export class TorchStateError extends Schema.TaggedError<TorchStateError>()("Torc
       `${this.file} is not ${this.network}`,
       ...listed(`${tensors(this.missing.length)} missing:`, this.missing),
       ...listed(`${tensors(this.misshapen.length)} of another shape:`, this.misshapen),
-      ...listed(`${tensors(this.unknown.length)} that it has no place for:`, this.unknown),
+      ...listed(`unknown ${tensors(this.unknown.length)}:`, this.unknown),
       ...listed(`${tensors(this.unreadable.length)} that cannot be weights:`, this.unreadable),
       ...(this.advice === null ? [] : [this.advice])
     ].join("\n")
@@ -59,13 +59,13 @@ export const howToConvert = (file: string): string => {
 }
 
 /**
- * What a file is, where it is PyTorch's own and not safetensors: a zip archive (since 1.6), or a pickle. Such files run
- * code when they are read, which is why they are not read here.
+ * Whether a file is in PyTorch's own format, a zip archive (since 1.6) or a pickle, and not safetensors. Reading such a file
+ * runs code from it, so we do not read it.
  */
 export const isPickle = (file: string, head: Uint8Array): boolean => {
   const zip = head[0] === 0x50 && head[1] === 0x4b
   const pickle = head[0] === 0x80 && (head[1] ?? 0xff) <= 5
-  // A safetensors header begins with a brace behind its length.
+  // In a safetensors file, a brace follows the eight bytes of the length.
   const safetensors = head[8] === 0x7b
   return !safetensors && (zip || pickle || /\.(pt|pth|bin|ckpt)$/i.test(file))
 }
@@ -81,7 +81,7 @@ const halfToFloat = (bits: number): number => {
 
 const aligned = (entry: Checkpoint.TensorEntry): ArrayBuffer => entry.data.slice().buffer
 
-/** Elements of a tensor as float32; undefined where its type is none of a weight's. float64 is rounded. */
+/** Elements of a tensor as float32; undefined if its type cannot be converted. float64 is rounded. */
 const toFloat32 = (entry: Checkpoint.TensorEntry): Float32Array<ArrayBuffer> | undefined => {
   switch (entry.dtype) {
     case "F32":
@@ -99,13 +99,13 @@ const toFloat32 = (entry: Checkpoint.TensorEntry): Float32Array<ArrayBuffer> | u
   }
 }
 
-/** What `DataParallel` and compiled modules put before every name. */
+/** The prefixes that `DataParallel` and compiled modules add to every name. */
 const prefix = /^(?:module\.|_orig_mod\.)+/
 
 /**
- * A tensor's name without what wrappers of a module put before it.
+ * A tensor's name without the prefixes of module wrappers.
  *
- * **Example** (A supernet saved from within `DataParallel`)
+ * **Example** (A supernet saved inside `DataParallel`)
  * ```ts
  * import { bareName } from "./TorchState.ts"
  * bareName("module.first_stages.0.conv.weight") // => "first_stages.0.conv.weight"
@@ -115,23 +115,23 @@ export const bareName = (name: string): string =>
   name.startsWith("criterion.") ? `criterion.${name.slice(10).replace(prefix, "")}` : name.replace(prefix, "")
 
 const counter = /\.num_batches_tracked$/
-/** No weights of a network here; kept as they are. */
+/** Not weights of our networks; kept in the metadata. */
 const keptNames = [counter, /\.arch_param$/, /\.sbn\.\d+\.(weight|bias|running_mean|running_var)$/]
 
 /** OSNASLib's name of the angular criterion's weights, and ours. Both are [dimension, identities]. */
 const criterionNames = { theirs: "criterion.identity_weights", ours: `criterion.${identityWeights}` } as const
 
-/** What a PyTorch file brought. */
+/** The content of an imported PyTorch file. */
 export interface Imported {
-  /** Our tensors by our names, all float32. */
+  /** Converted tensors by our names, all float32. */
   readonly tensors: Tensors
-  /** Tensors of the file that are no weights here. */
+  /** Tensors of the file that are not weights of our networks. */
   readonly kept: Tensors
-  /** How many tensors had another type than float32, by safetensors' name of it. */
+  /** Number of tensors converted to float32, by their safetensors type. */
   readonly converted: Readonly<Record<string, number>>
-  /** Whether the names began with `module.`. */
+  /** Whether the names had the prefix of a module wrapper. */
   readonly prefixed: boolean
-  /** Whether the file had no running statistics (`bn_track_running_stats: False`), and got those of a fresh network. */
+  /** Whether the file had no running statistics (`bn_track_running_stats: False`), so that initial ones were added. */
   readonly withoutStatistics: boolean
 }
 
@@ -150,9 +150,88 @@ const adviceFor = (names: ReadonlyArray<string>, form: TorchNames.TorchForm): st
   return null
 }
 
+/** Faults of a file by kind, as {@link TorchStateError} lists them. */
+interface Faults {
+  readonly missing: Array<string>
+  readonly unknown: Array<string>
+  readonly misshapen: Array<string>
+  readonly unreadable: Array<string>
+}
+
+const noFaults = (): Faults => ({ missing: [], unknown: [], misshapen: [], unreadable: [] })
+
+const hasFaults = ({ misshapen, missing, unknown, unreadable }: Faults): boolean =>
+  missing.length + misshapen.length + unknown.length + unreadable.length > 0
+
+/** A state by names without prefixes. */
+const withBareNames = (state: Tensors, { unknown }: Faults): Tensors => {
+  const found = new Map<string, Checkpoint.TensorEntry>()
+  for (const [name, entry] of state) {
+    const bare = bareName(name)
+    if (found.has(bare)) unknown.push(`${name} (duplicate of ${bare})`)
+    found.set(bare, entry)
+  }
+  return found
+}
+
+/** The values of a tensor; undefined, with a fault, if they cannot be weights. Counts conversions by type. */
+const valuesOf = (
+  name: string,
+  entry: Checkpoint.TensorEntry,
+  converted: Record<string, number>,
+  { unreadable }: Faults
+): Float32Array<ArrayBuffer> | undefined => {
+  const data = toFloat32(entry)
+  if (data === undefined) {
+    unreadable.push(`${name} (${entry.dtype}; weights are F32, or F64, F16, BF16, which are converted)`)
+    return undefined
+  }
+  if (!data.every(Number.isFinite)) {
+    const overflown = entry.dtype === "F64" ? " as float32" : ""
+    unreadable.push(`${name} (contains NaN or infinity${overflown})`)
+    return undefined
+  }
+  if (entry.dtype !== "F32") converted[entry.dtype] = (converted[entry.dtype] ?? 0) + 1
+  return data
+}
+
+/** The entries of a network by their names in PyTorch; several of ours may be parts of one of theirs. */
+const byTheirName = (
+  entries: ReadonlyArray<TorchNames.TorchEntry>
+): ReadonlyMap<string, ReadonlyArray<TorchNames.TorchEntry>> => {
+  const out = new Map<string, Array<TorchNames.TorchEntry>>()
+  for (const entry of entries) out.set(entry.theirs, [...(out.get(entry.theirs) ?? []), entry])
+  return out
+}
+
+/** Our tensors from one of theirs. */
+const convert = (
+  name: string,
+  entry: Checkpoint.TensorEntry,
+  parts: ReadonlyArray<TorchNames.TorchEntry>,
+  converted: Record<string, number>,
+  faults: Faults
+): ReadonlyArray<readonly [name: string, entry: Checkpoint.TensorEntry]> => {
+  const wanted = TorchNames.theirWholeShape(parts)
+  if (wanted.length !== entry.shape.length || wanted.some((side, axis) => side !== entry.shape[axis])) {
+    faults.misshapen.push(`${name} (the file: [${entry.shape.join(", ")}], here: [${wanted.join(", ")}])`)
+    return []
+  }
+  const data = valuesOf(name, entry, converted, faults)
+  if (data === undefined) return []
+  return parts.flatMap((part) => {
+    const ours = TorchNames.toOurs(part, { shape: entry.shape, data })
+    if (Result.isSuccess(ours)) {
+      return [[part.ours.name, Checkpoint.float32(ours.success.shape, Float32Array.from(ours.success.data))] as const]
+    }
+    faults.misshapen.push(ours.failure.message)
+    return []
+  })
+}
+
 /**
- * Our tensors out of a PyTorch state. Every tensor that is missing, too many, misshapen or no weight is found before the
- * failure is told.
+ * Converts a PyTorch state to our tensors. An error lists every tensor that is missing, unknown, of a wrong shape or not a
+ * weight.
  */
 export const fromTorch = (
   file: string,
@@ -161,80 +240,38 @@ export const fromTorch = (
   form: TorchNames.TorchForm,
   state: Tensors
 ): Result.Result<Imported, TorchStateError> => {
-  const found = new Map<string, Checkpoint.TensorEntry>()
-  const unknown: Array<string> = []
-  for (const [name, entry] of state) {
-    const bare = bareName(name)
-    if (found.has(bare)) unknown.push(`${name} (beside ${bare})`)
-    found.set(bare, entry)
-  }
-  const placed = new Map<string, Array<TorchNames.TorchEntry>>()
-  for (const entry of entries) placed.set(entry.theirs, [...(placed.get(entry.theirs) ?? []), entry])
-
+  const faults = noFaults()
+  const found = withBareNames(state, faults)
+  const placed = byTheirName(entries)
   const statistics = entries.filter(isStatistic)
   const withoutStatistics =
     form === "supernet" && statistics.length > 0 && !statistics.some(({ theirs }) => found.has(theirs))
-
-  const missing: Array<string> = []
-  const misshapen: Array<string> = []
-  const unreadable: Array<string> = []
   const converted: Record<string, number> = {}
   const tensors = new Map<string, Checkpoint.TensorEntry>()
-
-  /** The values, or undefined where they are no weights, which is then noted. */
-  const values = (name: string, entry: Checkpoint.TensorEntry): Float32Array<ArrayBuffer> | undefined => {
-    const data = toFloat32(entry)
-    if (data === undefined) {
-      unreadable.push(`${name} (${entry.dtype}; weights are F32, or F64, F16, BF16, which are converted)`)
-      return undefined
-    }
-    if (!data.every(Number.isFinite)) {
-      const overflown = entry.dtype === "F64" ? " as float32" : ""
-      unreadable.push(`${name} (holds values that are no finite numbers${overflown})`)
-      return undefined
-    }
-    if (entry.dtype !== "F32") converted[entry.dtype] = (converted[entry.dtype] ?? 0) + 1
-    return data
-  }
-
   for (const [name, parts] of placed) {
     const entry = found.get(name)
-    if (entry === undefined) {
-      if (withoutStatistics && isStatistic(parts[0]!)) {
-        for (const { ours } of parts) {
-          const data = new Float32Array(sizeOf(ours.shape)).fill(startOf(ours.kind))
-          tensors.set(ours.name, Checkpoint.float32(ours.shape, data))
-        }
-      } else missing.push(name)
-      continue
-    }
-    const wanted = TorchNames.theirWholeShape(parts)
-    if (wanted.length !== entry.shape.length || wanted.some((side, axis) => side !== entry.shape[axis])) {
-      misshapen.push(`${name} (the file: [${entry.shape.join(", ")}], here: [${wanted.join(", ")}])`)
-      continue
-    }
-    const data = values(name, entry)
-    if (data === undefined) continue
-    for (const part of parts) {
-      const ours = TorchNames.toOurs(part, { shape: entry.shape, data })
-      if (Result.isFailure(ours)) misshapen.push(ours.failure.message)
-      else tensors.set(part.ours.name, Checkpoint.float32(ours.success.shape, Float32Array.from(ours.success.data)))
-    }
+    if (entry !== undefined) {
+      for (const [ours, tensor] of convert(name, entry, parts, converted, faults)) tensors.set(ours, tensor)
+    } else if (withoutStatistics && isStatistic(parts[0]!)) {
+      for (const { ours } of parts) {
+        const data = new Float32Array(sizeOf(ours.shape)).fill(startOf(ours.kind))
+        tensors.set(ours.name, Checkpoint.float32(ours.shape, data))
+      }
+    } else faults.missing.push(name)
   }
 
   const kept = new Map<string, Checkpoint.TensorEntry>()
   for (const [name, entry] of found) {
     if (placed.has(name)) continue
     if (name === criterionNames.theirs) {
-      const data = values(name, entry)
+      const data = valuesOf(name, entry, converted, faults)
       if (data !== undefined) tensors.set(criterionNames.ours, Checkpoint.float32(entry.shape, data))
     } else if (keptNames.some((pattern) => pattern.test(name))) kept.set(name, entry)
-    else unknown.push(name)
+    else faults.unknown.push(name)
   }
 
-  if (missing.length + misshapen.length + unknown.length + unreadable.length > 0) {
-    const advice = adviceFor([...found.keys()], form)
-    return Result.fail(new TorchStateError({ file, network, missing, unknown, misshapen, unreadable, advice }))
+  if (hasFaults(faults)) {
+    return Result.fail(new TorchStateError({ file, network, ...faults, advice: adviceFor([...found.keys()], form) }))
   }
   const prefixed = [...state.keys()].some((name) => prefix.test(name))
   return Result.succeed({ tensors, kept, converted, prefixed, withoutStatistics })
@@ -252,7 +289,7 @@ const KeptJson = Schema.fromJsonString(
   })
 )
 
-/** Imported weights as a checkpoint of ours, which a run takes as `start.supernet` or `start.network`. */
+/** Imported weights as a checkpoint, for `start.supernet` or `start.network` of a run. */
 export const toCheckpoint = (imported: Imported, metadata: Readonly<Record<string, string>>): Checkpoint.Checkpoint => {
   const tensors = Object.fromEntries(
     [...imported.kept].map(([name, { data, dtype, shape }]) => [
@@ -264,7 +301,7 @@ export const toCheckpoint = (imported: Imported, metadata: Readonly<Record<strin
   return { tensors: imported.tensors, metadata: { ...metadata, [keptKey]: kept } }
 }
 
-/** An integer of a counter's type. */
+/** A counter: an int64 scalar. */
 const scalar = (value: bigint): Checkpoint.TensorEntry => ({
   dtype: "I64",
   shape: [],
@@ -274,8 +311,8 @@ const scalar = (value: bigint): Checkpoint.TensorEntry => ({
 const normalisation = { weight: 1, bias: 0, running_mean: 0, running_var: 1 } as const
 
 /**
- * SGNAS's normalisation for a layer of no sub-block at all: no architecture here reaches it, and PyTorch's network has
- * it. That of a fresh network, unless the file it came from had another.
+ * SGNAS's normalisation for a layer without any sub-block, with its initial values. PyTorch's network has it, but no
+ * architecture here reaches it.
  */
 const unreached = (entries: ReadonlyArray<TorchNames.TorchEntry>): Tensors => {
   const byLayer = new Map<string, number>()
@@ -295,53 +332,38 @@ const unreached = (entries: ReadonlyArray<TorchNames.TorchEntry>): Tensors => {
   return out
 }
 
-/** A checkpoint of ours as a PyTorch state, with all that `load_state_dict` asks for. */
+/** A checkpoint as a PyTorch state, with every tensor that `load_state_dict` requires. */
 export const toTorch = (
   file: string,
   network: string,
   entries: ReadonlyArray<TorchNames.TorchEntry>,
   checkpoint: Checkpoint.Checkpoint
 ): Result.Result<Tensors, TorchStateError> => {
-  const fault = (part: Partial<Pick<TorchStateError, "missing" | "unknown" | "misshapen" | "unreadable">>) =>
-    Result.fail(
-      new TorchStateError({
-        file,
-        network,
-        missing: [],
-        unknown: [],
-        misshapen: [],
-        unreadable: [],
-        advice: null,
-        ...part
-      })
-    )
+  const fail = (faults: Partial<Faults>) =>
+    Result.fail(new TorchStateError({ file, network, ...noFaults(), ...faults, advice: null }))
   const raw = checkpoint.metadata[keptKey]
   const parsed = raw === undefined ? undefined : Schema.decodeUnknownResult(KeptJson)(raw)
-  if (parsed !== undefined && Result.isFailure(parsed)) return fault({ unreadable: [`the metadata ${keptKey}`] })
+  if (parsed !== undefined && Result.isFailure(parsed)) return fail({ unreadable: [`the metadata ${keptKey}`] })
   const kept = parsed?.success
   const withoutStatistics = kept?.withoutStatistics ?? false
 
-  const held = new Map(entries.map((entry) => [entry.ours.name, entry]))
-  const missing: Array<string> = []
-  const misshapen: Array<string> = []
-  const unreadable: Array<string> = []
+  const expected = new Map(entries.map((entry) => [entry.ours.name, entry]))
+  const faults = noFaults()
   const tensors: Record<string, TorchNames.HostTensor> = {}
-  for (const { ours } of held.values()) {
+  for (const { ours } of expected.values()) {
     const entry = checkpoint.tensors.get(ours.name)
-    if (entry === undefined) missing.push(ours.name)
-    else if (entry.dtype !== "F32") unreadable.push(`${ours.name} (${entry.dtype}; weights are F32)`)
+    if (entry === undefined) faults.missing.push(ours.name)
+    else if (entry.dtype !== "F32") faults.unreadable.push(`${ours.name} (${entry.dtype}; weights are F32)`)
     else if (entry.shape.join() !== ours.shape.join()) {
-      misshapen.push(`${ours.name} (the file: [${entry.shape.join(", ")}], here: [${ours.shape.join(", ")}])`)
+      faults.misshapen.push(`${ours.name} (the file: [${entry.shape.join(", ")}], here: [${ours.shape.join(", ")}])`)
     } else tensors[ours.name] = { shape: entry.shape, data: Checkpoint.toFloat32(entry) }
   }
-  // What training left beside the weights is of no use to PyTorch's network.
+  // PyTorch's network has no tensors for the optimizer's slots and the criterion.
   const ofTraining = (name: string) => name.startsWith("optimizer.") || name.startsWith("criterion.")
-  const unknown = [...checkpoint.tensors.keys()].filter((name) => !held.has(name) && !ofTraining(name))
-  if (missing.length + misshapen.length + unknown.length + unreadable.length > 0) {
-    return fault({ missing, misshapen, unknown, unreadable })
-  }
+  faults.unknown.push(...[...checkpoint.tensors.keys()].filter((name) => !expected.has(name) && !ofTraining(name)))
+  if (hasFaults(faults)) return fail(faults)
   const state = TorchNames.toTorch(entries, tensors)
-  if (Result.isFailure(state)) return fault({ unreadable: [state.failure.message] })
+  if (Result.isFailure(state)) return fail({ unreadable: [state.failure.message] })
 
   const out = new Map<string, Checkpoint.TensorEntry>()
   for (const [name, entry] of unreached(entries)) out.set(name, entry)
@@ -352,7 +374,7 @@ export const toTorch = (
   const identities = checkpoint.tensors.get(criterionNames.ours)
   if (identities !== undefined) out.set(criterionNames.theirs, identities)
   if (kept !== undefined) {
-    // The file it came from had these and no others.
+    // Export exactly the extra tensors that the imported file had.
     const given = new Set(Object.keys(kept.tensors))
     const isOurs = new Set(state.success.keys())
     for (const name of [...out.keys()]) {

@@ -19,6 +19,8 @@ import * as Checkpoint from "./Checkpoint.ts"
 import * as Forwards from "./Forwards.ts"
 import { OptimizerConfig } from "./RunConfig.ts"
 import * as Trainer from "./Trainer.ts"
+import * as TrainingCheckpoint from "./TrainingCheckpoint.ts"
+import * as TrainingState from "./TrainingState.ts"
 import * as SmallRun from "./testing/SmallRun.ts"
 
 beforeAll(async () => {
@@ -59,7 +61,9 @@ const fresh = (using: Trainer.TrainerSetup) =>
     using.criterion.init(Key.make(2), { outputs: 3, classes: 3 })
   )
 
-const shapes: Trainer.Shapes = new Map(Network.parameterSpecs(space.supernet).map((spec) => [spec.name, spec.shape]))
+const shapes: TrainingCheckpoint.Shapes = new Map(
+  Network.parameterSpecs(space.supernet).map((spec) => [spec.name, spec.shape])
+)
 
 const only = (...paths: ReadonlyArray<Genotype>): Trainer.TrainerSetup["sampler"] => ({
   init: () => ({}),
@@ -69,20 +73,23 @@ const only = (...paths: ReadonlyArray<Genotype>): Trainer.TrainerSetup["sampler"
 const values = (tree: ParameterTree): Readonly<Record<string, ReadonlyArray<number>>> =>
   Object.fromEntries(Object.entries(tree).map(([name, tensor]) => [name, Array.from(tensor.dataSync())]))
 
-/** So many steps, freeing what each replaces. */
-const steps = (using: Trainer.TrainerSetup, from: Trainer.TrainingState, count: number) =>
-  Effect.gen(function* () {
-    let state = from
-    for (let index = 0; index < count; index++) {
-      const [next] = yield* Trainer.step(using, state)
-      Trainer.disposeReplacedUnsafe(state, next)
-      state = next
-    }
-    return state
-  })
+/** A number of steps, freeing what each replaces. */
+const steps = Effect.fnUntraced(function* (
+  using: Trainer.TrainerSetup,
+  from: TrainingState.TrainingState,
+  count: number
+) {
+  let state = from
+  for (let index = 0; index < count; index++) {
+    const [next] = yield* Trainer.step(using, state)
+    TrainingState.disposeReplacedUnsafe(state, next)
+    state = next
+  }
+  return state
+})
 
-const digest = (state: Trainer.TrainingState) =>
-  Effect.map(Trainer.toCheckpoint(state, {}), (checkpoint) => Checkpoint.encode(checkpoint).digest)
+const digest = (state: TrainingState.TrainingState) =>
+  Effect.map(TrainingCheckpoint.fromState(state, {}), (checkpoint) => Checkpoint.encode(checkpoint).digest)
 
 const closeTo = (got: ReadonlyArray<number>, expected: ReadonlyArray<number>, tolerance: number, what: string) => {
   got.forEach((value, index) => {
@@ -91,7 +98,7 @@ const closeTo = (got: ReadonlyArray<number>, expected: ReadonlyArray<number>, to
 }
 
 describe("Trainer", () => {
-  it.effect("changes what the trained path holds and nothing else", () =>
+  it.effect("changes the tensors of the trained path and no others", () =>
     Effect.gen(function* () {
       const using = setup({ sampler: only([0, 1, 2, 0]) })
       const state = fresh(using)
@@ -106,25 +113,24 @@ describe("Trainer", () => {
       assert.strictEqual(next.step, 1)
       assert.isAbove(report.loss, 0)
       assert.strictEqual(report.learningRate, 0.05)
-      Trainer.disposeReplacedUnsafe(state, next)
-      Trainer.disposeUnsafe(next)
+      TrainingState.disposeReplacedUnsafe(state, next)
+      TrainingState.disposeUnsafe(next)
     })
   )
 
   it.effect("sums the gradients of several paths into one update", () =>
     Effect.gen(function* () {
-      const change = (...paths: ReadonlyArray<Genotype>) =>
-        Effect.gen(function* () {
-          const using = setup({ sampler: only(...paths) })
-          const state = fresh(using)
-          const before = values(state.variables.params)
-          const next = yield* steps(using, state, 1)
-          const after = values(next.variables.params)
-          Trainer.disposeUnsafe(next)
-          return Object.fromEntries(
-            Object.entries(after).map(([name, list]) => [name, list.map((v, i) => v - (before[name]?.[i] ?? 0))])
-          )
-        })
+      const change = Effect.fnUntraced(function* (...paths: ReadonlyArray<Genotype>) {
+        const using = setup({ sampler: only(...paths) })
+        const state = fresh(using)
+        const before = values(state.variables.params)
+        const next = yield* steps(using, state, 1)
+        const after = values(next.variables.params)
+        TrainingState.disposeUnsafe(next)
+        return Object.fromEntries(
+          Object.entries(after).map(([name, list]) => [name, list.map((v, i) => v - (before[name]?.[i] ?? 0))])
+        )
+      })
       const [one, two] = [yield* change([0, 0, 0, 0]), yield* change([1, 1, 1, 1])]
       const both = yield* change([0, 0, 0, 0], [1, 1, 1, 1])
       for (const [name, list] of Object.entries(both)) {
@@ -138,21 +144,20 @@ describe("Trainer", () => {
     })
   )
 
-  it.effect("computes a batch in parts to the same gradient where nothing normalises over the batch", () =>
+  it.effect("gives the same gradient for a batch in parts, if nothing normalises over the batch", () =>
     Effect.gen(function* () {
       const linear: Forward = (variables, images) => ({
         output: tf.matMul(tf.reshape(images, [-1, 64]), variables.params["w"] as tf.Tensor2D),
         statistics: {}
       })
-      const trained = (accumulate: number) =>
-        Effect.gen(function* () {
-          const using = setup({ accumulate, forwards: () => [linear] })
-          const start = { params: { w: tf.tensor2d(Key.normals(Key.make(8), 192), [64, 3]) }, stats: {} }
-          const next = yield* steps(using, Trainer.init(using, start, {}), 3)
-          const out = values(next.variables.params)["w"] ?? []
-          Trainer.disposeUnsafe(next)
-          return out
-        })
+      const trained = Effect.fnUntraced(function* (accumulate: number) {
+        const using = setup({ accumulate, forwards: () => [linear] })
+        const start = { params: { w: tf.tensor2d(Key.normals(Key.make(8), 192), [64, 3]) }, stats: {} }
+        const next = yield* steps(using, Trainer.init(using, start, {}), 3)
+        const out = values(next.variables.params)["w"] ?? []
+        TrainingState.disposeUnsafe(next)
+        return out
+      })
       const whole = yield* trained(1)
       for (const parts of [2, 3, 5, 12, 50]) closeTo(yield* trained(parts), whole, 1e-5, `in ${parts} parts`)
     })
@@ -164,20 +169,20 @@ describe("Trainer", () => {
         const using = setup({ optimizer: optimizerOf({ name, learningRate: 0.01, nesterov: name === "sgd" }) })
         const straight = yield* steps(using, fresh(using), 7)
         const half = yield* steps(using, fresh(using), 3)
-        const { bytes } = Checkpoint.encode(yield* Trainer.toCheckpoint(half, { note: "x" }))
-        Trainer.disposeUnsafe(half)
+        const { bytes } = Checkpoint.encode(yield* TrainingCheckpoint.fromState(half, { note: "x" }))
+        TrainingState.disposeUnsafe(half)
         const read = yield* Checkpoint.decode(bytes, "half")
-        const again = yield* steps(using, yield* Trainer.fromCheckpoint("half", read, shapes), 4)
+        const again = yield* steps(using, yield* TrainingCheckpoint.toState("half", read, shapes), 4)
         assert.strictEqual(yield* digest(again), yield* digest(straight))
         assert.strictEqual(again.history.length, 3)
         assert.deepStrictEqual(again.history, straight.history)
-        Trainer.disposeUnsafe(again)
-        Trainer.disposeUnsafe(straight)
+        TrainingState.disposeUnsafe(again)
+        TrainingState.disposeUnsafe(straight)
       })
     )
   }
 
-  it.effect("leaves no tensor behind, whether a step succeeds or diverges", () =>
+  it.effect("leaks no tensor, whether a step succeeds or diverges", () =>
     Effect.gen(function* () {
       const using = setup({
         accumulate: 2,
@@ -198,7 +203,7 @@ describe("Trainer", () => {
       assert.match(error.message, /supernetTraining diverged in epoch 3, step 1: the loss is NaN/)
       assert.strictEqual(tf.memory().numTensors, settled)
       const after = yield* steps(using, later, 1)
-      Trainer.disposeUnsafe(after)
+      TrainingState.disposeUnsafe(after)
       assert.strictEqual(tf.memory().numTensors, before)
     })
   )
@@ -216,9 +221,9 @@ describe("Trainer", () => {
       const scale = values(state.criterion)["scale"]?.[0] ?? 2
       assert.notStrictEqual(scale, 2)
       assert.isFalse(Object.keys(state.variables.params).some((name) => name.includes("scale")))
-      const checkpoint = yield* Trainer.toCheckpoint(state, {}, true)
+      const checkpoint = yield* TrainingCheckpoint.fromState(state, {}, true)
       assert.isFalse([...checkpoint.tensors.keys()].some((name) => name.startsWith("optimizer.")))
-      const weights = yield* Trainer.weightsFromCheckpoint("w", checkpoint, shapes)
+      const weights = yield* TrainingCheckpoint.toWeights("w", checkpoint, shapes)
       assert.deepStrictEqual(values(weights.criterion), { scale: [scale] })
       assert.deepStrictEqual(values(weights.variables.params), values(state.variables.params))
     })
@@ -228,30 +233,29 @@ describe("Trainer", () => {
     Effect.gen(function* () {
       const using = setup()
       const state = fresh(using)
-      const checkpoint = yield* Trainer.toCheckpoint(state, {})
-      Trainer.disposeUnsafe(state)
+      const checkpoint = yield* TrainingCheckpoint.fromState(state, {})
+      TrainingState.disposeUnsafe(state)
       const before = tf.memory().numTensors
-      const refusal = (change: (shapes: Map<string, ReadonlyArray<number>>) => void) =>
-        Effect.gen(function* () {
-          const expected = new Map(shapes)
-          change(expected)
-          return (yield* Effect.flip(Trainer.fromCheckpoint("f", checkpoint, expected))).message
-        })
+      const refusal = Effect.fnUntraced(function* (change: (shapes: Map<string, ReadonlyArray<number>>) => void) {
+        const expected = new Map(shapes)
+        change(expected)
+        return (yield* Effect.flip(TrainingCheckpoint.toState("f", checkpoint, expected))).message
+      })
       const [name] = shapes.keys()
       assert.match(yield* refusal((s) => s.delete(name as string)), /the network has no tensor of this name/)
       assert.match(yield* refusal((s) => s.set("more", [1])), /tensor more: it is missing/)
       assert.match(yield* refusal((s) => s.set(name as string, [9])), /its shape is \[.*\]; the network's is \[9\]/)
       const { metadata: _, tensors } = checkpoint
-      const noState = Trainer.fromCheckpoint("f", { tensors, metadata: {} }, shapes)
+      const noState = TrainingCheckpoint.toState("f", { tensors, metadata: {} }, shapes)
       assert.match((yield* Effect.flip(noState)).message, /osnas\.state is not a training state/)
       const doubles = new Map(tensors).set(name as string, { dtype: "F64", shape: [0], data: new Uint8Array(0) })
-      const other = Trainer.weightsFromCheckpoint("f", { tensors: doubles, metadata: {} }, shapes)
+      const other = TrainingCheckpoint.toWeights("f", { tensors: doubles, metadata: {} }, shapes)
       assert.match((yield* Effect.flip(other)).message, /its type is F64; weights are F32/)
-      assert.strictEqual(tf.memory().numTensors, before, "what was read before the error is freed")
+      assert.strictEqual(tf.memory().numTensors, before, "tensors read before the error are freed")
     })
   )
 
-  it("a mixture with all weight on one path is that path; halves are the mean of what they mix", () => {
+  it("a mixture with all weight on one path equals that path; halves give the mean of both", () => {
     const variables = Network.initialise(space.supernet, Key.make(1))
     const images = tf.tensor4d(Key.normals(Key.make(4), 5 * 64), [5, 8, 8, 1])
     const path: Genotype = [1, 0, 2, 1]

@@ -38,14 +38,14 @@ export const component = {
 const importsSchema = 'import * as Schema from "effect/Schema"'
 const needed = Versions.neededVersion("effect")!
 
-/** Loads modules as osnas does, in a process of its own: the test runner resolves packages in its own way. */
+/** Loads modules in a process of its own, because the test runner resolves packages in another way. */
 const reasons = (modules: ReadonlyArray<string>): ReadonlyArray<string> => {
-  const load = JSON.stringify(new URL("Load.ts", import.meta.url).href)
+  const load = JSON.stringify(new URL("UserModule.ts", import.meta.url).href)
   const effect = JSON.stringify(import.meta.resolve("effect/Effect"))
   const program = `
 import * as Effect from ${effect}
-import * as Load from ${load}
-const reason = (module) => Effect.map(Effect.flip(Load.fromModule("criterion", module, "/")), (error) => error.message)
+import * as UserModule from ${load}
+const reason = (module) => Effect.map(Effect.flip(UserModule.load("criterion", module, "/")), (error) => error.message)
 console.log(JSON.stringify(await Effect.runPromise(Effect.all(${JSON.stringify(modules)}.map(reason)))))
 `
   const printed = execFileSync(process.execPath, ["--input-type=module", "--eval", program], { encoding: "utf8" })
@@ -55,7 +55,7 @@ console.log(JSON.stringify(await Effect.runPromise(Effect.all(${JSON.stringify(m
 describe("a module whose packages are not osnas's", () => {
   fake("mono/node_modules/effect", "effect", "3.10.0", effect3)
   write("mono/packages/search/package.json", '{ "name": "search" }')
-  // pnpm keeps what osnas stands on beside osnas's real folder, and links only osnas into the project.
+  // pnpm keeps osnas's dependencies beside its real folder, and links only osnas into the project.
   const store = "pnpm/node_modules/.pnpm/osnas/node_modules"
   fake(`${store}/effect`, "effect", needed, { Schema: "export {}" })
   fake(`${store}/osnas`, "osnas", version, { index: "export {}" })
@@ -81,7 +81,7 @@ describe("a module whose packages are not osnas's", () => {
     said = Object.fromEntries(Object.keys(modules).map((key, at) => [key, printed[at]])) as typeof said
   })
 
-  it("in a monorepo with effect 3 at its root: what it resolves, from where, what to install", () => {
+  it("in a monorepo with effect 3 at its root: the error says what it resolves, from where, and what to install", () => {
     const advice = `; it resolves effect 3.10.0 from ${root}/mono/node_modules/effect; osnas needs ^4.1: npm install effect@${needed}`
     assert.strictEqual(
       said.calls,
@@ -91,20 +91,20 @@ describe("a module whose packages are not osnas's", () => {
     assert.isTrue(said.plain.endsWith(advice))
   })
 
-  it("under pnpm, where only osnas itself finds effect: what is not installed, and where", () => {
+  it("under pnpm, where only osnas itself finds effect: the error says what is not installed, and where", () => {
     assert.match(said.pnpm, /Cannot find package 'effect'/)
     assert.include(
       said.pnpm,
-      `; effect is not installed where the module can find it (what osnas itself installed does not count under pnpm): in ${root}/pnpm, npm install effect@${needed}`
+      `; effect is not installed where the module can find it (under pnpm, packages of osnas itself are hidden): in ${root}/pnpm, npm install effect@${needed}`
     )
     const core = `npm install @tensorflow/tfjs-core@${Versions.neededVersion("@tensorflow/tfjs-core")}`
     assert.include(said.core, core)
   })
 
-  it("of another osnas: which one, and which one runs", () => {
+  it("with another osnas: the error says which one it finds, and which one is running", () => {
     assert.include(
       said.old,
-      `it resolves osnas 0.0.1 from ${root}/old/node_modules/osnas, and the osnas that runs is ${version}`
+      `it resolves osnas 0.0.1 from ${root}/old/node_modules/osnas, and osnas ${version} is running`
     )
   })
 

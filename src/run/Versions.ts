@@ -1,7 +1,7 @@
 /**
- * Packages that a component of the user's own stands on, as its module finds them: which copy of `effect` or `osnas` that
- * is, and whether it is one that osnas works with. Node looks for a package in the `node_modules` of every folder from the
- * module upwards; under pnpm, or in a monorepo, that may be nowhere, or another version than osnas's own.
+ * The packages that a user's module imports: which copy of `effect` or `osnas` it finds, and whether osnas works with that
+ * copy. Node looks for a package in the `node_modules` of every folder from the module upwards. Under pnpm or in a monorepo it
+ * may find none, or another version than osnas's own.
  */
 import { existsSync, readFileSync, realpathSync } from "node:fs"
 import { dirname, join } from "node:path"
@@ -35,7 +35,7 @@ export interface Found {
   readonly version: string
 }
 
-/** The package that a module in a folder imports by a name; undefined where it finds none. */
+/** The package that a module in a folder imports by this name; undefined if it finds none. */
 export const find = (name: string, folder: string): Found | undefined => {
   for (const at of upwards(folder)) {
     const place = join(at, "node_modules", name)
@@ -59,10 +59,10 @@ const parseVersion = (text: string): Version | undefined => {
 
 const compare = (a: Version, b: Version): number => a[0] - b[0] || a[1] - b[1] || a[2] - b[2]
 
-/** Whether two versions promise the same interface: the same major version, or below 1.0 the same minor one. */
+/** Whether two versions promise the same interface: the same major version, or, below 1.0, the same minor version. */
 const sameLine = (a: Version, b: Version): boolean => a[0] === b[0] && (a[0] > 0 || a[1] === b[1])
 
-/** One comparator of a range: the least version it takes, and the first beyond it. */
+/** One comparator of a range: the lowest version in it, and the first version above it. */
 const bounds = (comparator: string): readonly [least: Version, beyond: Version | undefined] | undefined => {
   if (comparator === "" || comparator === "*" || comparator === "x" || comparator === "latest") {
     return [[0, 0, 0], undefined]
@@ -96,10 +96,10 @@ const bounds = (comparator: string): readonly [least: Version, beyond: Version |
 }
 
 /**
- * Whether a range of npm's takes versions that serve where a version is needed: that one, or a later one of the same
- * line. Undefined where the range cannot be read (`workspace:*`, a tag, an address).
+ * Whether an npm range includes the needed version or a later, compatible one. Undefined if the range cannot be parsed
+ * (`workspace:*`, a tag, an address).
  *
- * **Example** (Ranges beside 4.1.0)
+ * **Example** (Ranges for 4.1.0)
  *
  * ```ts
  * import { serves } from "./Versions.ts"
@@ -139,20 +139,20 @@ export const serves = (range: string, needed: string): boolean | undefined => {
 
 const own = readJson(join(root, "package.json"))
 
-/** The version of a package that osnas is built and tested with; undefined for one it does not stand on. */
+/** The version of a package that osnas is built and tested with; undefined if osnas does not depend on it. */
 export const neededVersion = (name: string): string | undefined => {
   const found =
     field(own, "dependencies", name) ?? field(own, "devDependencies", name) ?? field(own, "peerDependencies", name)
   return typeof found === "string" ? found : undefined
 }
 
-/** `^4.1` of `4.1.0`: what is said to be needed. */
+/** `^4.1` of `4.1.0`, for messages. */
 const line = (version: string): string => {
   const parsed = parseVersion(version)
   return parsed === undefined ? version : `^${parsed[0]}.${parsed[1]}`
 }
 
-/** What of a module's `effect` or `osnas` is not osnas's own, and how to mend it; undefined where nothing is. */
+/** A copy of `effect` or `osnas` that osnas does not work with, and what to do; undefined if there is none. */
 const otherCopies = (folder: string): string | undefined => {
   const needed = neededVersion("effect")
   const effect = find("effect", folder)
@@ -162,14 +162,14 @@ const otherCopies = (folder: string): string | undefined => {
   const osnas = find("osnas", folder)
   const version = field(own, "version")
   if (osnas !== undefined && typeof version === "string" && osnas.version !== version) {
-    return `it resolves osnas ${osnas.version} from ${osnas.folder}, and the osnas that runs is ${version}: run the one the module belongs to (npx osnas), or npm install osnas@${version}`
+    return `it resolves osnas ${osnas.version} from ${osnas.folder}, and osnas ${version} is running: run the module's own (npx osnas), or npm install osnas@${version}`
   }
   return undefined
 }
 
 /**
- * Why the packages of a module may be the reason that it could not be loaded or is not recognised, and what to install;
- * undefined where they are not. `message` is what the failure said.
+ * Why a module's packages may be the reason that it cannot be loaded or is not recognised, and what to install; undefined if
+ * they are not. `message` is that of the failure.
  */
 export const advice = (module: string, message: string): string | undefined => {
   const folder = dirname(existsSync(module) ? realpathSync(module) : module)
@@ -179,7 +179,7 @@ export const advice = (module: string, message: string): string | undefined => {
     const what = typeof version === "string" ? `${missing}@${version}` : missing
     const place = packageFolder(folder) ?? folder
     if (find(missing, folder) === undefined) {
-      return `${missing} is not installed where the module can find it (what osnas itself installed does not count under pnpm): in ${place}, npm install ${what}`
+      return `${missing} is not installed where the module can find it (under pnpm, packages of osnas itself are hidden): in ${place}, npm install ${what}`
     }
   }
   return otherCopies(folder)

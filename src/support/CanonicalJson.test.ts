@@ -18,7 +18,7 @@ describe("CanonicalJson", () => {
     .jsonValue({ noUnicodeString: false } as never)
     .filter((value) => !JSON.stringify(value).includes("__proto__"))
 
-  it("reads back as it was, in both forms, and does not depend on the order of keys", () => {
+  it("reads back equal in both forms, and does not depend on the order of keys", () => {
     fc.assert(
       fc.property(json, (value) => {
         const plain = JSON.parse(JSON.stringify(value)) as unknown
@@ -31,14 +31,14 @@ describe("CanonicalJson", () => {
     )
   })
 
-  it("refuses what JSON cannot hold", () => {
+  it("refuses values that JSON cannot represent", () => {
     for (const value of [Number.NaN, Number.POSITIVE_INFINITY, 1n, () => 0, Symbol("x"), [Number.NaN]]) {
       assert.throws(() => CanonicalJson.stringify(value), /has no JSON form/)
     }
     assert.strictEqual(CanonicalJson.stringify({ b: undefined, a: [undefined] }), '{"a":[null]}')
   })
 
-  it("is laid out for people, plain lists on one line", () => {
+  it("is indented for people, with plain lists on one line", () => {
     assert.strictEqual(
       CanonicalJson.pretty({ b: [1, 2], a: { c: [{ d: 1 }] }, e: {} }),
       [

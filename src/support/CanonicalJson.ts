@@ -1,6 +1,6 @@
 /**
- * JSON with one text for one value: keys sorted by code unit, no blanks, numbers as JavaScript writes them (the shortest
- * text that reads back as the same double). What is digested is written this way.
+ * JSON with exactly one text for each value: keys sorted by code unit, no whitespace, numbers as JavaScript writes them (the
+ * shortest text that reads back as the same double). Digests are computed from this text.
  */
 import { createHash } from "node:crypto"
 
@@ -14,7 +14,7 @@ const write = (value: unknown, indent: string, step: string): string => {
   const [open, separator, close] = step === "" ? ["", ",", ""] : [`\n${inner}`, `,\n${inner}`, `\n${indent}`]
   if (Array.isArray(value)) {
     if (value.length === 0) return "[]"
-    // A list of plain values stays on one line, so that people can read it.
+    // A list of plain values is written on one line, which is easier to read.
     if (value.every((item) => typeof item !== "object" || item === null)) {
       return `[${value.map((item) => write(item ?? null, "", "")).join(step === "" ? "," : ", ")}]`
     }
@@ -45,7 +45,7 @@ const write = (value: unknown, indent: string, step: string): string => {
  */
 export const stringify = (value: unknown): string => write(value, "", "")
 
-/** The canonical text for people: the same order, two blanks a level, a line's end at the end. */
+/** The canonical text for people: the same order, indented by two spaces, with a line break at the end. */
 export const pretty = (value: unknown): string => `${write(value, "", "  ")}\n`
 
 /** SHA-256 of the canonical text, hex. */

@@ -1,15 +1,15 @@
 /**
- * Where data is looked for. A relative path of a dataflow is one from the working folder; where there is nothing, the
- * folders that the environment variable `OSNAS_DATA` names are searched in order, by default `data`. So a configuration
- * names its data once, and every machine keeps them where it likes. A path that begins with a dot is taken as it is.
+ * Where data are searched for. A relative path of a dataflow starts in the working folder. If nothing is there, the folders in
+ * the environment variable `OSNAS_DATA`, by default `data`, are searched in order. So a configuration names its data once, and
+ * every machine may have them in another place. A path that begins with a dot is not searched for.
  */
 import { existsSync } from "node:fs"
 import { delimiter, isAbsolute, join } from "node:path"
 
-/** The environment variable with the folders to search, separated as in PATH. */
+/** The environment variable with the folders to search, separated as in `PATH`. */
 export const variable = "OSNAS_DATA"
 
-/** The folders that a value of the variable names; `data` where it names none. */
+/** The folders in a value of the variable; `data` if it is empty. */
 export const parse = (value: string | undefined): ReadonlyArray<string> => {
   const folders = (value ?? "").split(delimiter).filter((folder) => folder !== "")
   return folders.length > 0 ? folders : ["data"]
@@ -18,11 +18,11 @@ export const parse = (value: string | undefined): ReadonlyArray<string> => {
 /** The folders to search now. */
 export const current = (): ReadonlyArray<string> => parse(process.env[variable])
 
-/** Whether a path is searched for: it is relative, and does not begin with a dot. */
+/** Whether a path is searched for: it is relative and does not begin with a dot. */
 export const isSearched = (path: string): boolean => path !== "" && !isAbsolute(path) && !path.startsWith(".")
 
 /**
- * The path as given where something is there, else the first that exists below the folders, else the path as given.
+ * The path as given if it exists; otherwise the first that exists below the folders, or else the path as given.
  *
  * **Example** (In the second folder)
  *

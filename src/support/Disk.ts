@@ -1,7 +1,6 @@
 /**
- * The few things a run does to a disk, behind a service so that tests can make each of them fail. Every write that
- * matters goes through {@link writeAtomic}: a reader sees the old content or the new one, never a part,
- * whenever the power goes.
+ * The operations of a run on a disk, as a service so that tests can make each of them fail. Important files are written by
+ * {@link writeAtomic}: a reader sees the old content or the new, never a part, even after a power failure.
  */
 import * as fs from "node:fs"
 import * as path from "node:path"
@@ -13,7 +12,7 @@ import * as Schema from "effect/Schema"
 import type { Scope } from "effect/Scope"
 import { makeFolders } from "./MakeFolders.ts"
 
-/** Something a disk refused: what was tried, on which file, and the system's word for why. */
+/** An operation that failed: what was tried, on which file, and the system's reason. */
 export class DiskError extends Schema.TaggedError<DiskError>()("DiskError", {
   operation: Schema.String,
   file: Schema.String,
@@ -32,23 +31,23 @@ export class DiskError extends Schema.TaggedError<DiskError>()("DiskError", {
   }
 }
 
-/** An open file. Opaque but to the disk that opened it. */
+/** An open file; only the disk that opened it uses its fields. */
 export interface Handle {
   readonly file: string
   readonly id: number
 }
 
-/** The contract. Paths are the operating system's. */
+/** The contract of a disk. Paths are those of the operating system. */
 export interface DiskShape {
-  /** Size in bytes, or undefined where there is no such file or folder. */
+  /** Size in bytes; undefined if the file or folder does not exist. */
   readonly size: (file: string) => Effect.Effect<number | undefined, DiskError>
-  /** Names in a folder, sorted; none where there is no such folder. */
+  /** Sorted names in a folder; empty if it does not exist. */
   readonly list: (folder: string) => Effect.Effect<ReadonlyArray<string>, DiskError>
-  /** Up to `length` bytes from `offset` on; fewer at the end of the file. The bytes belong to the caller. */
+  /** Up to `length` bytes from `offset`; fewer at the end of the file. The bytes belong to the caller. */
   readonly read: (file: string, offset: number, length: number) => Effect.Effect<Uint8Array<ArrayBuffer>, DiskError>
-  /** Makes a folder and those above it. */
+  /** Makes a folder and its parents. */
   readonly makeFolder: (folder: string) => Effect.Effect<void, DiskError>
-  /** Opens for writing: `create` empties or makes the file, `exclusive` fails (EEXIST) if there is one, `append` adds. */
+  /** Opens for writing: `create` makes or empties the file, `exclusive` fails (EEXIST) if it exists, `append` adds to it. */
   readonly open: (file: string, how: "create" | "exclusive" | "append") => Effect.Effect<Handle, DiskError>
   /** Writes all the bytes. */
   readonly write: (handle: Handle, bytes: Uint8Array) => Effect.Effect<void, DiskError>
@@ -59,14 +58,14 @@ export interface DiskShape {
   readonly truncate: (file: string, length: number) => Effect.Effect<void, DiskError>
   /** A file replaces a file; a folder replaces an empty folder. */
   readonly rename: (from: string, to: string) => Effect.Effect<void, DiskError>
-  /** Removes a file, or a folder with all in it; nothing happens where there is none. */
+  /** Removes a file, or a folder with its content; does nothing if it does not exist. */
   readonly remove: (file: string) => Effect.Effect<void, DiskError>
   /** Returns when the names in the folder are on the medium. */
   readonly syncFolder: (folder: string) => Effect.Effect<void, DiskError>
   /**
-   * While the scope is open: writes a count of {@link beatDigits} digits over what a file has at `offset`, again every
-   * `millis`, whatever this thread is busy with. Never makes the file; nothing happens while there is none. Gives a function
-   * that says where the file has been moved to.
+   * While the scope is open, writes a count of {@link beatDigits} digits into a file at `offset` every `millis`, even while
+   * this thread is busy. It never creates the file and does nothing while it does not exist. Returns a function to call with
+   * the new path after the file was moved.
    */
   readonly beat: (
     file: string,
@@ -95,7 +94,7 @@ const attempt = <A>(operation: string, file: string, body: () => A): Effect.Effe
 
 const flags = { create: "w", exclusive: "wx", append: "a" } as const
 
-/** Beats in a thread of its own: a training step may keep the main thread for minutes. */
+/** Beats in a thread of its own: a training step may block the main thread for minutes. */
 const beatScript = `
 const { parentPort, workerData } = require("node:worker_threads")
 const fs = require("node:fs")
@@ -112,7 +111,7 @@ setInterval(() => {
       fs.closeSync(descriptor)
     }
   } catch {
-    // Moved, taken over, or the disk is away for a moment: the next beat tries again.
+    // The file was moved or taken over, or the disk is unavailable for a moment: the next beat tries again.
   }
 }, workerData.millis)
 `
@@ -126,7 +125,7 @@ const beat: DiskShape["beat"] = (file, offset, millis) =>
           execArgv: [],
           workerData: { file, offset, millis, digits: beatDigits }
         })
-        // Without its beats the lock is merely taken for one of a dead process, and every change is still guarded.
+        // Without beats the lock looks like that of a dead process; every change is still guarded.
         worker.on("error", () => {})
         worker.unref()
         return worker
@@ -136,7 +135,7 @@ const beat: DiskShape["beat"] = (file, offset, millis) =>
     (worker) => (moved) => Effect.sync(() => worker.postMessage(moved))
   )
 
-/** The machine's own disk. */
+/** The disk of the machine. */
 const node: DiskShape = {
   size: (file) => attempt("look at", file, () => fs.statSync(file, { throwIfNoEntry: false })?.size),
   list: (folder) =>
@@ -172,9 +171,9 @@ const node: DiskShape = {
   truncate: (file, length) => attempt("cut", file, () => fs.truncateSync(file, length)),
   rename: (from, to) =>
     attempt("rename to", to, () => {
-      // Elsewhere a folder takes the place of an empty one by itself; one with files in it is an error everywhere.
+      // Only Windows does not replace an empty folder; a folder with files is an error on every system.
       if (process.platform === "win32" && fs.statSync(to, { throwIfNoEntry: false })?.isDirectory()) fs.rmdirSync(to)
-      // Renaming would put the file in the place of a device, /dev/null for one.
+      // Renaming would replace a device, such as /dev/null, by the file.
       const there = fs.lstatSync(to, { throwIfNoEntry: false })
       if (there !== undefined && !there.isFile() && !there.isDirectory() && !there.isSymbolicLink()) {
         throw Object.assign(new Error("it is a device, not a file"), { code: "EEXIST" })
@@ -184,7 +183,7 @@ const node: DiskShape = {
   remove: (file) => attempt("remove", file, () => fs.rmSync(file, { recursive: true, force: true })),
   syncFolder: (folder) =>
     attempt("sync folder", folder, () => {
-      // Windows cannot open a folder; its journal keeps names by itself.
+      // Windows cannot open a folder; its file system journals names.
       if (process.platform === "win32") return
       const descriptor = fs.openSync(folder, "r")
       try {
@@ -198,16 +197,16 @@ const node: DiskShape = {
 
 /** The disk of a run. */
 export class Disk extends Context.Service<Disk, DiskShape>()("osnas/support/Disk") {
-  /** The machine's own. */
+  /** The disk of the machine. */
   static readonly layer: Layer.Layer<Disk> = Layer.succeed(Disk, node)
 }
 
-/** Ends the names of files that are being written; whatever bears it after a crash is rubbish. */
+/** Suffix of files that are being written; after a crash they can be deleted. */
 export const temporarySuffix = ".part"
 
 const blockSize = 1 << 20
 
-/** The same bytes in fewer pieces: small ones are gathered into blocks. */
+/** The same bytes in fewer pieces: small pieces are joined into blocks. */
 const gathered = function* (chunks: Iterable<Uint8Array>): Generator<Uint8Array> {
   let block = new Uint8Array(0)
   let filled = 0
@@ -228,8 +227,8 @@ const gathered = function* (chunks: Iterable<Uint8Array>): Generator<Uint8Array>
 }
 
 /**
- * Writes a file in one piece: to a temporary neighbour, onto the medium, renamed into place, the folder's names onto
- * the medium. A failure leaves the old file as it was and the temporary one removed.
+ * Writes a file atomically: writes a temporary file beside it, syncs it, renames it into place and syncs the folder. After a
+ * failure the old file is unchanged and the temporary file is removed.
  */
 export const writeAtomic = (
   disk: DiskShape,
@@ -254,26 +253,21 @@ export const writeAtomic = (
   )
 }
 
-/** Writes a text file in one piece. */
+/** Writes a text file atomically. */
 export const writeTextAtomic = (disk: DiskShape, file: string, text: string): Effect.Effect<void, DiskError> =>
   writeAtomic(disk, file, [new TextEncoder().encode(text)])
 
-/** A whole text file, refused if larger than `limit` bytes; undefined where there is none. */
-export const readText = (
-  disk: DiskShape,
-  file: string,
-  limit: number = 64 * 1024 * 1024
-): Effect.Effect<string | undefined, DiskError> =>
-  Effect.gen(function* () {
-    const size = yield* disk.size(file)
-    if (size === undefined) return undefined
-    if (size > limit) {
-      return yield* new DiskError({
-        operation: "read",
-        file,
-        code: "EFBIG",
-        reason: `it has ${size} bytes, more than the ${limit} that such a file may have`
-      })
-    }
-    return new TextDecoder().decode(yield* disk.read(file, 0, size))
-  })
+/** The text of a file; undefined if it does not exist. Refuses a file of more than `limit` bytes. */
+export const readText = Effect.fnUntraced(function* (disk: DiskShape, file: string, limit: number = 64 * 1024 * 1024) {
+  const size = yield* disk.size(file)
+  if (size === undefined) return undefined
+  if (size > limit) {
+    return yield* new DiskError({
+      operation: "read",
+      file,
+      code: "EFBIG",
+      reason: `it has ${size} bytes; at most ${limit} are read`
+    })
+  }
+  return new TextDecoder().decode(yield* disk.read(file, 0, size))
+})

@@ -1,10 +1,10 @@
-/** Folders on the machine's own disk. */
+/** Makes folders on the disk of the machine. */
 import * as fs from "node:fs"
 import * as path from "node:path"
 
 /**
- * Makes a folder and those above it. Node's own recursive mode never ends where a folder that exists refuses new ones as if
- * it did not (/proc), and gives ENOENT on a read-only file system.
+ * Makes a folder and its parents. Node's recursive mode never ends if an existing folder, such as /proc, refuses new ones with
+ * ENOENT, and it reports ENOENT on a read-only file system.
  */
 export const makeFolders = (folder: string): void => {
   try {
@@ -16,7 +16,7 @@ export const makeFolders = (folder: string): void => {
     if (!(cause instanceof Error && "code" in cause && cause.code === "ENOENT") || above === folder || isFolder(above))
       throw cause
     makeFolders(above)
-    // Another process may have made it meanwhile.
+    // Another process may have made it in the meantime.
     fs.mkdirSync(folder, { recursive: true })
   }
 }

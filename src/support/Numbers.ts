@@ -1,18 +1,18 @@
 /**
  * Schemas of the numbers that options take.
  *
- * **Example** (What each admits)
+ * **Example** (What each accepts)
  *
  * ```ts
  * import * as Schema from "effect/Schema"
  * import * as Numbers from "./Numbers.ts"
  *
- * const admits = (schema: Schema.Schema<number>) => [-1, 0, 0.5, 1, 1.5, 2].filter((value) => Schema.is(schema)(value))
- * admits(Numbers.PositiveInt) // => [1, 2]
- * admits(Numbers.NonNegativeInt) // => [0, 1, 2]
- * admits(Numbers.Positive) // => [0.5, 1, 1.5, 2]
- * admits(Numbers.NonNegative) // => [0, 0.5, 1, 1.5, 2]
- * admits(Numbers.Fraction) // => [0, 0.5, 1]
+ * const accepts = (schema: Schema.Schema<number>) => [-1, 0, 0.5, 1, 1.5, 2].filter((value) => Schema.is(schema)(value))
+ * accepts(Numbers.PositiveInt) // => [1, 2]
+ * accepts(Numbers.NonNegativeInt) // => [0, 1, 2]
+ * accepts(Numbers.Positive) // => [0.5, 1, 1.5, 2]
+ * accepts(Numbers.NonNegative) // => [0, 0.5, 1, 1.5, 2]
+ * accepts(Numbers.Fraction) // => [0, 0.5, 1]
  * ```
  */
 import * as Schema from "effect/Schema"

@@ -1,10 +1,10 @@
-/** JSON from a file that may hold anything: depth is limited before it is parsed, and no refusal is an exception. */
+/** JSON of untrusted files: the depth is checked before parsing, and a failure is a value, not an exception. */
 import * as Result from "effect/Result"
 
 /** Deepest nesting of objects and lists that is read. */
 export const maxDepth = 200
 
-/** The deepest nesting of a JSON text, strings left out of account. */
+/** The deepest nesting of a JSON text, outside its strings. */
 const depthOf = (text: string): number => {
   let depth = 0
   let deepest = 0

@@ -1,6 +1,6 @@
-/** Which known word was meant by a misspelt one. */
+/** Finds the known word that a misspelt one probably means. */
 
-/** Edits (insert, delete, replace, swap of neighbours) that make `b` of `a`. */
+/** Number of edits (insert, delete, replace, swap of neighbours) from `a` to `b`. */
 const distance = (a: string, b: string): number => {
   const rows: Array<Array<number>> = [Array.from({ length: b.length + 1 }, (_, j) => j)]
   for (let i = 1; i <= a.length; i++) {
@@ -20,8 +20,8 @@ const distance = (a: string, b: string): number => {
 const plain = (word: string): string => word.toLowerCase().replaceAll(/[-_\s]/g, "")
 
 /**
- * The known word nearest to a given one, where one is near enough to be meant: at most a third of its letters changed,
- * case, hyphens and underscores apart.
+ * The known word most similar to a given one, if at most a third of its letters differ. Case, hyphens and underscores are
+ * ignored.
  *
  * **Example** (A misspelt key)
  *
@@ -39,7 +39,7 @@ export const closest = (word: string, known: ReadonlyArray<string>): string | un
   for (const candidate of known) {
     const target = plain(candidate)
     const whole = distance(given, target)
-    // The beginning of a longer word, as `serach` is (misspelt) of `searchSpace`, counts as one edit more.
+    // A misspelt beginning of a longer word, `serach` of `searchSpace`, counts as one more edit.
     const start = given.length >= 4 ? distance(given, target.slice(0, given.length)) + 1 : whole
     const isNear = (edits: number, letters: number): boolean => edits <= Math.max(1, Math.floor(letters / 3))
     const near = isNear(whole, Math.max(given.length, target.length)) || isNear(start, given.length)

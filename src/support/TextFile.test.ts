@@ -20,7 +20,7 @@ const reason = (bytes: Uint8Array): string => {
 }
 
 describe("decodeText", () => {
-  it("reads UTF-8 and marked UTF-16 of either order to the same text, without the mark", () => {
+  it("reads UTF-8, and UTF-16 of either byte order, to the same text without the byte order mark", () => {
     const marked = [
       Buffer.from(text),
       Buffer.concat([Buffer.from([0xef, 0xbb, 0xbf]), Buffer.from(text)]),
@@ -38,14 +38,17 @@ describe("decodeText", () => {
     assert.include(reason(Buffer.from("a: 1\nname: Größe\n", "latin1")), "line 2 has the byte 0xF6")
     assert.include(reason(Buffer.from("a: 1\nb: x\0y\n")), "line 2 has a NUL byte")
     assert.include(reason(Buffer.concat([Buffer.from([0xff, 0xfe]), wide.subarray(0, 7)])), "ends within a character")
-    assert.include(reason(Buffer.from([0xff, 0xfe, 0x00, 0xd8])), "is marked as UTF-16 (little endian) and is not")
+    assert.include(
+      reason(Buffer.from([0xff, 0xfe, 0x00, 0xd8])),
+      "has the byte order mark of UTF-16 (little endian) and is not"
+    )
     assert.include(reason(Buffer.from([0xff, 0xfe, 0x61, 0, 0x0a, 0, 0x62, 0, 0, 0])), "line 2 has a NUL character")
     assert.include(reason(Buffer.from([0xff, 0xfe, 0, 0, 0x61, 0, 0, 0])), "UTF-32")
     assert.include(reason(Buffer.from([0, 0, 0xfe, 0xff])), "UTF-32")
     assert.include(reason(Buffer.from([0x61, 0xe2, 0x82])), "line 1 has the byte 0xE2")
   })
 
-  it("takes whatever is UTF-8, and says the first byte that is not", () => {
+  it("accepts all UTF-8, and reports the first byte that is not", () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 40 }), (bytes) => {
         if (bytes.includes(0) || [0xff, 0xfe].includes(bytes[0] ?? 0)) return

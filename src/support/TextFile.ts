@@ -1,7 +1,7 @@
 /**
- * Text files that people write: configurations, lists, tables. UTF-8, with or without its byte order mark, and UTF-16 that
- * has one (what PowerShell's `>` writes). Any other encoding is refused by its name, with the place of the first byte that
- * does not fit, because a file decoded wrongly is a different file.
+ * Text files that people write: configurations, lists, tables. They are UTF-8, with or without a byte order mark, or UTF-16
+ * with one, as PowerShell's `>` writes it. Any other encoding is refused by name, with the line of the first wrong byte: text
+ * in a wrong encoding is different text.
  */
 import { readFileSync, statSync } from "node:fs"
 import * as Predicate from "effect/Predicate"
@@ -23,7 +23,7 @@ const lineOf = (bytes: Uint8Array, at: number): number => {
   return line
 }
 
-/** Length of the UTF-8 sequence at a place; 0 where there is none. */
+/** Length of the UTF-8 sequence at an offset; 0 if there is none. */
 const sequence = (bytes: Uint8Array, at: number): number => {
   const first = bytes[at]!
   if (first < 0x80) return 1
@@ -52,19 +52,19 @@ const decodeUtf16 = (bytes: Uint8Array, name: "utf-16le" | "utf-16be"): Result.R
   const what = name === "utf-16le" ? "UTF-16 (little endian)" : "UTF-16 (big endian)"
   if (bytes.length % 2 !== 0) return Result.fail(`the file is ${what} and ends within a character; ${advice}`)
   const text = Result.try(() => new TextDecoder(name, { fatal: true }).decode(bytes))
-  if (Result.isFailure(text)) return Result.fail(`the file is marked as ${what} and is not; ${advice}`)
+  if (Result.isFailure(text)) return Result.fail(`the file has the byte order mark of ${what} and is not; ${advice}`)
   const at = text.success.indexOf("\0")
   if (at >= 0) {
     const line = text.success.slice(0, at).split("\n").length
-    return Result.fail(`line ${line} has a NUL character, which a text does not have; ${advice}`)
+    return Result.fail(`line ${line} has a NUL character, which is not text; ${advice}`)
   }
   return Result.succeed(text.success)
 }
 
 /**
- * The text of a file's bytes, without its byte order mark; or the encoding it has instead.
+ * The text of a file's bytes without the byte order mark, or why it cannot be decoded.
  *
- * **Example** (As PowerShell writes it, and as an old editor does)
+ * **Example** (UTF-16, UTF-8 and Latin-1)
  *
  * ```ts
  * import * as Result from "effect/Result"
@@ -72,8 +72,8 @@ const decodeUtf16 = (bytes: Uint8Array, name: "utf-16le" | "utf-16be"): Result.R
  *
  * Result.getOrThrow(decodeText(Uint8Array.of(0xff, 0xfe, 0x61, 0x00))) // => "a"
  * Result.getOrThrow(decodeText(Uint8Array.of(0xef, 0xbb, 0xbf, 0x61))) // => "a"
- * const old = decodeText(Uint8Array.of(0x6e, 0x0a, 0xe9, 0x20))
- * Result.isFailure(old) && old.failure // => "line 2 has the byte 0xE9, which is not UTF-8: the file seems to be Latin-1 or Windows-1252; save it as UTF-8"
+ * const latin = decodeText(Uint8Array.of(0x6e, 0x0a, 0xe9, 0x20))
+ * Result.isFailure(latin) && latin.failure // => "line 2 has the byte 0xE9, which is not UTF-8: the file seems to be Latin-1 or Windows-1252; save it as UTF-8"
  * ```
  */
 export const decodeText = (bytes: Uint8Array): Result.Result<string, string> => {
@@ -95,7 +95,7 @@ export const decodeText = (bytes: Uint8Array): Result.Result<string, string> => 
     return Result.fail(
       isWide
         ? `the file is UTF-16 without a byte order mark; ${advice}`
-        : `line ${lineOf(bytes, nul)} has a NUL byte, which a text does not have: is this a binary file? Otherwise ${advice}`
+        : `line ${lineOf(bytes, nul)} has a NUL byte, which is not text: is this a binary file? Otherwise ${advice}`
     )
   }
   const text = Result.try(() => utf8.decode(bytes))
@@ -106,7 +106,7 @@ export const decodeText = (bytes: Uint8Array): Result.Result<string, string> => 
   )
 }
 
-/** Why a file cannot be read, in words. */
+/** Why a file cannot be read. */
 const reasonOf = (error: unknown, what: string): string => {
   const code = Predicate.hasProperty(error, "code") ? error.code : undefined
   if (code === "ENOENT" || code === "ENOTDIR") return "the file does not exist"
@@ -116,10 +116,10 @@ const reasonOf = (error: unknown, what: string): string => {
 }
 
 /**
- * The text of a file, or why there is none. `what` is what the caller expects, for the message about a folder; `"-"` is
- * not special here. A file larger than `limit` bytes is refused before it is read.
+ * The text of a file, or why it cannot be read. `what` is what the caller expects, for the message about a folder. A file of
+ * more than `limit` bytes is refused before it is read. `"-"` is a file name here, not standard input.
  *
- * **Example** (A file that is not there)
+ * **Example** (A file that does not exist)
  *
  * ```ts
  * import * as Result from "effect/Result"

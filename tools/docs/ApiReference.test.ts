@@ -1,4 +1,4 @@
-/** The API reference covers what the package exports, and its pages are sound Markdown with links that lead somewhere. */
+/** The API reference covers all exports of the package, and its pages are valid Markdown without broken links. */
 import { readFileSync } from "node:fs"
 import { join, posix, resolve } from "node:path"
 import { beforeAll, describe, expect, it } from "vitest"
@@ -35,7 +35,7 @@ describe("signature", () => {
 })
 
 describe("documentation", () => {
-  it("takes a comment apart", () => {
+  it("splits a comment into its parts", () => {
     const comment =
       "/**\n * First (Guo et al. 2020). See {@link other}.\n *\n * - a\n *\n * **Example** (Use (it))\n *\n * ```ts\n * f() // => 1\n * ```\n */"
     expect(ApiReference.documentation(comment)).toEqual({
@@ -58,11 +58,11 @@ describe("exportsOf", () => {
       ({ doc, name }) => `${name}: ${doc.summary}`
     )
 
-  it("gives a module's own exports and those it hands on", () => {
+  it("finds own exports and re-exports of a module", () => {
     expect(from()).toEqual(["one: One.", "Two: Two.", "three: Three.", "d: Four."])
   })
 
-  it("gives only the named ones", () => {
+  it("finds only the named ones", () => {
     expect(from(new Set(["one", "d"]))).toEqual(["one: One.", "d: Four."])
   })
 })
@@ -83,7 +83,7 @@ describe("the reference", () => {
     expect(paths).toContain("api/machines/AgentMachine.md")
   })
 
-  it("says something of every module and every export", () => {
+  it("documents every module and every export", () => {
     const index = pageOf("api/README.md")
     expect([...index.matchAll(/^\| \[.*\| *\|$/gm)].map(([row]) => row)).toEqual([])
     const silent = pages.slice(1).flatMap(({ path, text }) =>
@@ -114,7 +114,7 @@ describe("the reference", () => {
     ])
   })
 
-  it("closes every block of code, and shows no body of a function", () => {
+  it("closes every code block, and does not show function bodies", () => {
     for (const { path, text } of pages) {
       expect((text.match(/^```/gm) ?? []).length % 2, path).toBe(0)
       for (const [, code = ""] of text.matchAll(/^## \w+\n\n```ts\n([\s\S]*?)\n```/gm)) {
@@ -129,7 +129,7 @@ describe("the reference", () => {
       site = await Site.build([{ path: "programs.md", text: "# Programs\n" }, ...pages])
     })
 
-    it("has links that lead somewhere, and only its first page in the menu", () => {
+    it("has no broken links, and only its first page is in the menu", () => {
       for (const [path, html] of site) {
         for (const [, href = ""] of html.matchAll(/href="([^"#]+)[^"]*"/g)) {
           if (!/^[a-z]+:/.test(href))

@@ -1,6 +1,6 @@
 /**
  * The API reference: one page of Markdown per public module, from its exports and their doc comments. Text in, text out; the
- * caller reads the files. It reads what the formatter has laid out, so declarations begin in the first column.
+ * caller reads the files. Relies on the formatter: declarations begin in the first column.
  *
  * **Example** (A module of one function)
  *
@@ -24,19 +24,19 @@
 import { posix } from "node:path"
 import type * as Site from "./Site.ts"
 
-/** Reads a file of the repository; paths have slashes and begin at the root. */
+/** Reads a file of the repository by its path from the root, with slashes. */
 export type Read = (file: string) => string
 
-/** A doc comment, taken apart. */
+/** The parts of a doc comment. */
 export interface Documentation {
   /** Its first sentence. */
   readonly summary: string
-  /** All of its text but the examples, as Markdown. */
+  /** Its text without the examples, as Markdown. */
   readonly text: string
   readonly examples: ReadonlyArray<{ readonly title: string; readonly code: string }>
 }
 
-/** An export: its declaration and what is said of it. */
+/** An export: its declaration and its documentation. */
 export interface Export {
   readonly name: string
   readonly kind: "const" | "function" | "class" | "interface" | "type" | "namespace"
@@ -82,7 +82,7 @@ export const documentation = (comment: string): Documentation => {
 const openers = "([{"
 const closers = ")]}"
 
-/** Where a declaration's text has a depth of 0 in brackets and type arguments: `visit` ends the walk by returning true. */
+/** Visits the positions of a declaration outside brackets and type arguments, until `visit` returns true. */
 const walk = (code: string, visit: (at: number) => boolean): number => {
   let depth = 0
   let angles = 0
@@ -108,10 +108,10 @@ const walk = (code: string, visit: (at: number) => boolean): number => {
   return code.length
 }
 
-/** Lines of an initial value that are shown. */
+/** Most lines shown of an initial value. */
 const shownLines = 24
 
-/** A Schema says what its value is; of other values the first line does. */
+/** A Schema is shown as a whole; other values by their first line. */
 const shortened = (code: string): string => {
   const lines = code.split("\n")
   if (lines.length > 3 && !/= Schema\./.test(lines[0]!)) return `${lines[0]} … ${lines.at(-1)}`
@@ -119,8 +119,8 @@ const shortened = (code: string): string => {
 }
 
 /**
- * What a reader needs of a declaration: types and interfaces whole, functions up to their body, values with their type or, where
- * that is inferred, their initial value.
+ * The part of a declaration that readers need: types and interfaces as a whole, functions without their body, values with their
+ * type or, if it is inferred, their initial value.
  */
 export const signature = (code: string): string => {
   const text = code.trimEnd()
@@ -159,7 +159,7 @@ export const signature = (code: string): string => {
 const declaration =
   /^export (?:declare )?(?:abstract )?(?:async )?(const|let|function\*?|class|interface|type|namespace) ([A-Za-z_$][\w$]*)/
 
-/** The declaration that begins on a line: up to the next line of the first column that does not close it. */
+/** The declaration that begins on a line: up to the next line in the first column that does not close it. */
 const declarationAt = (lines: ReadonlyArray<string>, from: number): string => {
   let to = from + 1
   while (
@@ -197,7 +197,7 @@ const listOf = (list: string): ReadonlyArray<string> =>
     )
     .filter((one) => one !== "")
 
-/** The exports of a module, those that it hands on included; with `names`, only those. */
+/** The exports of a module, including re-exports; with `names`, only those. */
 export const exportsOf = (file: string, read: Read, names?: ReadonlySet<string>): ReadonlyArray<Export> => {
   const source = read(file)
   const lines = source.split("\n")
@@ -270,13 +270,13 @@ const paragraphs = (doc: Documentation): ReadonlyArray<string> =>
     (text) => text !== ""
   )
 
-/** The comment that begins a module, unless it is that of its first declaration. */
+/** The header comment of a module, unless it belongs to its first declaration. */
 const header = (source: string): Documentation => {
   const [, comment = "", next = ""] = /^(\/\*\*[\s\S]*?\*\/)\n(.*)/.exec(source) ?? []
   return documentation(declaration.test(next) ? "" : comment)
 }
 
-/** Values before types of the same name, which are told apart by their signatures. */
+/** Values before types of the same name; their signatures distinguish them. */
 const sectionsOf = (exports: ReadonlyArray<Export>): ReadonlyArray<string> => {
   const names = [...new Set(exports.map(({ name }) => name))]
   return names.flatMap((name) => {
@@ -316,7 +316,7 @@ const indexPage = (modules: ReadonlyArray<PublicModule>, read: Read): Site.Page 
     return [`## ${title}`, ["| module | |", "| --- | --- |", ...rows].join("\n")]
   })
   const about =
-    "Every public module, from its source: signatures, what doc comments say, and examples, which are run by the tests. [Programs](../programs.md) shows how they are used together."
+    "Every public module, from its source: signatures, documentation, and examples, which the tests run. [Programs](../programs.md) shows how they are used together."
   return { path: "api/README.md", text: `${["# API reference", about, ...sections].join("\n\n")}\n` }
 }
 

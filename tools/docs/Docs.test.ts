@@ -17,11 +17,11 @@ const pages = globSync("**/*.md", { cwd: docs })
 const stale = "out of date: npm run docs"
 
 describe("pages", () => {
-  it.each(pages)("$path: what is made from the program is as the program is now", ({ text }) => {
+  it.each(pages)("$path: generated parts are up to date", ({ text }) => {
     expect(Made.refresh(root, text) === text, stale).toBe(true)
   })
 
-  it("the references are as the program is now", async () => {
+  it("the reference pages are up to date", async () => {
     const [configuration, commands] = await Effect.runPromise(
       Effect.all([ReferenceDocs.configuration, ReferenceDocs.commands])
     )
@@ -29,7 +29,7 @@ describe("pages", () => {
     expect(readFileSync(join(docs, "commands.md"), "utf8") === commands, stale).toBe(true)
   })
 
-  it("every link leads somewhere", () => {
+  it("has no broken links", () => {
     const broken = pages.flatMap(({ path, text }) =>
       [...text.replaceAll(/```[\s\S]*?```/g, "").matchAll(/\]\(([^)\s]+)\)/g)].flatMap(([, href = ""]) => {
         if (/^[a-z]+:/.test(href)) return []
@@ -46,7 +46,7 @@ describe("pages", () => {
     expect(broken).toEqual([])
   })
 
-  it("every command that is printed exists, with the flags it is given", () => {
+  it("prints only commands and flags that exist", () => {
     const reference = readFileSync(join(docs, "commands.md"), "utf8")
     const known = new Map(
       [...reference.matchAll(/^## `osnas ([\w-]+)`\n([\s\S]*?)(?=^## |$(?![\s\S]))/gm)].map(
@@ -97,27 +97,23 @@ describe("the site", () => {
     }
   })
 
-  it.skipIf(browser === undefined)(
-    "shows in a browser (skipped where there is none)",
-    { timeout: 120_000 },
-    async () => {
-      const out = join(tmpdir(), "osnas-docs")
-      rmSync(out, { recursive: true, force: true })
-      mkdirSync(join(out, "components"), { recursive: true })
-      for (const [path, html] of site) writeFileSync(join(out, path), html)
-      for (const page of ["index", "concepts"]) {
-        const picture = join(out, `${page}.png`)
-        await promisify(execFile)(browser ?? "", [
-          "--headless",
-          "--no-sandbox",
-          "--disable-gpu",
-          "--window-size=1200,1600",
-          `--screenshot=${picture}`,
-          `file://${join(out, `${page}.html`)}`
-        ])
-        expect(readFileSync(picture).length).toBeGreaterThan(20_000)
-        console.log(`screenshot: ${picture}`)
-      }
+  it.skipIf(browser === undefined)("opens in a browser (skipped without one)", { timeout: 120_000 }, async () => {
+    const out = join(tmpdir(), "osnas-docs")
+    rmSync(out, { recursive: true, force: true })
+    mkdirSync(join(out, "components"), { recursive: true })
+    for (const [path, html] of site) writeFileSync(join(out, path), html)
+    for (const page of ["index", "concepts"]) {
+      const picture = join(out, `${page}.png`)
+      await promisify(execFile)(browser ?? "", [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--window-size=1200,1600",
+        `--screenshot=${picture}`,
+        `file://${join(out, `${page}.html`)}`
+      ])
+      expect(readFileSync(picture).length).toBeGreaterThan(20_000)
+      console.log(`screenshot: ${picture}`)
     }
-  )
+  })
 })

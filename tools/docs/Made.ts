@@ -1,7 +1,7 @@
 /**
- * The parts of the documentation that are made from the program: state diagrams from the machines, contracts and programs
- * from their source, modules from the generator. A page marks such a part by
- * `<!-- made: WHAT -->` and `<!-- /made -->`; what stands between is replaced.
+ * The parts of the documentation that are generated from the program: state diagrams from the machines, contracts and programs
+ * from their source, modules from the generator. A page marks such a part by `<!-- made: WHAT -->` and `<!-- /made -->`; the
+ * text in between is replaced.
  */
 import { globSync, readFileSync } from "node:fs"
 import { join } from "node:path"
@@ -25,7 +25,7 @@ const machines = {
   searchingMachine: Machines.searchingMachine
 } as const
 
-/** An exported interface with its documentation, as it stands in its source. */
+/** The source of an exported interface, with its documentation. */
 const contract = (source: string, name: string): string => {
   const start = source.indexOf(`export interface ${name} `)
   if (start < 0) throw new RangeError(`there is no interface ${name}`)
@@ -36,7 +36,7 @@ const contract = (source: string, name: string): string => {
 const generated = (kind: string): ComponentGenerator.Generated =>
   Result.getOrThrow(ComponentGenerator.generate({ kind: kind as ComponentGenerator.KindName, name: `my-${kind}` }))
 
-/** What a configuration of examples/ chooses: the names of its components, and its budget. */
+/** The components and the budget that a configuration of examples/ chooses. */
 const exampleRow = (folder: string, file: string): ReadonlyArray<string> => {
   const config: Readonly<Record<string, Readonly<Record<string, unknown>>>> = Yaml.parse(
     readFileSync(join(folder, file), "utf8")
@@ -48,7 +48,7 @@ const exampleRow = (folder: string, file: string): ReadonlyArray<string> => {
     name("searchSpace"),
     config["start"]?.["architecture"] === undefined
       ? `${name("trainingStrategy")}, ${name("searchStrategy")}`
-      : "none: an architecture that is given",
+      : "none: a given architecture",
     name("criterion"),
     name("dataflow"),
     config["start"]?.["architecture"] === undefined ? si(Number(max)) : ""
@@ -95,7 +95,7 @@ const flow = (block: object): string => {
   return `{ ${entries.join(", ")} }`
 }
 
-/** A space in YAML that has every kind of block: what changes the width is a choice, what keeps it comes after. */
+/** A space in YAML with every kind of block: those that can change the width are choices, the others follow. */
 const blockSpace = (): string => {
   const decode = Schema.decodeUnknownSync(Block.BlockSpec)
   const lines = (wanted: (spec: Block.BlockSpec) => boolean, line: (block: string) => string) =>
@@ -153,11 +153,11 @@ export const part = (root: string, what: string): string => {
     case "examples":
       return examples(root)
     default:
-      throw new RangeError(`nobody knows how to make "${what}"`)
+      throw new RangeError(`unknown part "${what}"`)
   }
 }
 
-/** A page with all its made parts as they are now. */
+/** A page with all its generated parts up to date. */
 export const refresh = (root: string, page: string): string =>
   page.replaceAll(
     /<!-- made: (.*?) -->\n[\s\S]*?<!-- \/made -->/g,

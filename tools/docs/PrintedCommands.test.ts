@@ -1,4 +1,4 @@
-/** Every command that the README and the pages print is run as it is printed, or stands in a list that says why not. */
+/** Runs every command that the README and the pages print, or lists the reason why not. */
 import { cpSync, globSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join, resolve } from "node:path"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
@@ -6,7 +6,7 @@ import * as Sandbox from "../../generators/testing/Sandbox.ts"
 
 const root = resolve(import.meta.dirname, "../..")
 
-/** Lines of the shell in a page: of its `sh` blocks, and the examples of the command reference. */
+/** Shell lines of a page: its `sh` blocks, and the examples of the command reference. */
 const printed = (text: string): ReadonlyArray<string> => {
   const blocks = [...text.matchAll(/^```(?:sh|bash|console)\n([\s\S]*?)^```/gm)].flatMap(([, body = ""]) =>
     body.split("\n")
@@ -23,7 +23,7 @@ const printed = (text: string): ReadonlyArray<string> => {
     .map((line) => line.replaceAll("npx ", ""))
 }
 
-/** Commands that are not run here, and what does so instead. */
+/** Commands that are not run here, and the tests that run them instead. */
 const elsewhere: ReadonlyArray<readonly [pattern: RegExp, why: string]> = [
   [/^osnas bench --kernels/, "half a minute: KernelBench.test.ts"],
   [/^osnas import-config/, "configurations of OSNASLib: ImportConfig.test.ts"],
@@ -35,12 +35,14 @@ const elsewhere: ReadonlyArray<readonly [pattern: RegExp, why: string]> = [
   [/^osnas generate-architectures/, "a run whose generator is trained: GenerateArchitectures.test.ts"]
 ]
 
-/** What makes a command short enough for a test without changing what it does. */
+/** Edits that make a command fast enough for a test without changing what it does. */
 const shortened = (line: string): string =>
   line
     .replaceAll("runs/NAME", "runs/quickstart")
     .replace("runs/quickstart --set retraining.epochs=60", "runs/searched --set retraining.epochs=2")
     .replace(/^(osnas run\b(?!.*--quick).*)$/, "$1 --quick")
+    .replace(/^(osnas run\b(?!.*--max-evaluations).*)$/, "$1 --max-evaluations 3")
+    .replace(/^(osnas compare-searchers\b.*?)(?: --seeds \d+)?$/, "$1 --seeds 5")
     .replace(/^(osnas init\b(?!.*--no-install).*)$/, "$1 --no-install")
     .replace(/^(osnas bench\b.*)--batch 64(.*)$/, "$1--batch 4 --steps 1$2")
 
@@ -49,7 +51,7 @@ const commands = [
   ...new Set(
     files.flatMap((file) =>
       printed(readFileSync(join(root, file), "utf8")).flatMap((line) =>
-        // What follows `cd` or `npm` in a chain belongs to the project that `osnas init` made: Project.test.ts.
+        // Commands after `cd` or `npm` in a chain belong to the project of `osnas init`: Project.test.ts runs them.
         (line.split(/ && (?:cd|npm) /)[0] ?? "").split(" && ")
       )
     )
@@ -92,7 +94,7 @@ describe("printed commands", () => {
         .sort()
         .at(-1)
       const short = shortened(line).replace(/checkpoints\/\S+ --steps \d+/, `checkpoints/${last} --steps 5`)
-      // What an earlier command wrote is no fault of this one.
+      // Overwrite what earlier commands wrote.
       const again = short
         .replace(/^osnas run .*/, "$& --overwrite")
         .replace(/^osnas (generate|export-weights|import-weights) .*/, "$& --force")

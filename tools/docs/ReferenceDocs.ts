@@ -1,4 +1,4 @@
-/** Reference pages made from what they document: the configuration's Schema, and the commands themselves. */
+/** The reference pages, generated from the Schema of configurations and from the commands. */
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import * as Console from "effect/Console"
 import * as CliOutput from "effect/cli/CliOutput"
@@ -21,7 +21,7 @@ const isObject = (value: unknown): value is Json => typeof value === "object" &&
 const cell = (text: string): string => text.replaceAll("|", "\\|").replaceAll("\n", " ")
 
 /**
- * What a key takes, in words.
+ * The values that a key takes, as text.
  *
  * **Example** (A fraction)
  *
@@ -60,7 +60,7 @@ const phaseWords: Readonly<Record<Phase, string>> = {
   evaluating: "until the evaluation"
 }
 
-/** Whether an option may change when a run is resumed, in words. */
+/** When an option may change on resume, as text. */
 const onResume = (kind: OptionKind.OptionKind): string => {
   if (kind.kind === "identity") return "fixed"
   return kind.kind === "later" ? phaseWords[kind.phase] : "may change"
@@ -80,7 +80,7 @@ const rows = (schema: Json, path: ReadonlyArray<string>, optionKinds: OptionKind
   })
 }
 
-/** The keys of an object's schema as a table in Markdown; with the kinds of its options, what may change on resume. */
+/** The keys of an object's schema as a Markdown table; with `optionKinds`, also when they may change on resume. */
 export const table = (schema: Json, optionKinds?: OptionKind.OptionKinds): string => {
   const lines = rows(schema, [], optionKinds ?? new Map())
   if (lines.length === 0) return "No options."
@@ -97,45 +97,45 @@ const sectionKinds = OptionKind.of(RunConfig.ast)
 
 const titles: Readonly<Record<Kind, string>> = {
   dataflow: "`dataflow`: images in, batches out",
-  searchSpace: "`searchSpace`: the candidate networks",
+  searchSpace: "`searchSpace`: the set of architectures",
   criterion: "`criterion`: the loss",
-  trainingAgent: "`trainingAgent`: what the task is",
+  trainingAgent: "`trainingAgent`: the task",
   trainingStrategy: "`trainingStrategy`: which paths of the supernet a training step trains",
-  searchStrategy: "`searchStrategy`: which architectures the search looks at",
-  estimator: "`estimator`: how a candidate is scored"
+  searchStrategy: "`searchStrategy`: which architectures the search evaluates",
+  estimator: "`estimator`: how an architecture is scored"
 }
 
 const introduction = `# Configuration
 
-A run is one YAML file. \`osnas config\` prints one with every key, its default and what it means; \`osnas config FILE\`
-checks a file; \`osnas config --schema\` prints the JSON Schema (also \`osnas.schema.json\` beside this page), with which
-editors complete and check: begin the file with
+A run is one YAML file. \`osnas config\` prints one with every key, its default and its meaning; \`osnas config FILE\`
+checks a file; \`osnas config --schema\` prints the JSON Schema (also \`osnas.schema.json\` next to this page), for completion
+and checks in editors. Begin the file with
 
 \`\`\`yaml
 # yaml-language-server: $schema=node_modules/osnas/docs/osnas.schema.json
 \`\`\`
 
-Unknown keys are refused, all mistakes are told at once with their lines, and nothing is made before the file is right. Any
-value can be overridden on the command line: \`osnas run FILE --set budget.max=20e6\`.
+Unknown keys are errors. All mistakes are reported at once with their lines, and nothing is written before the file is
+valid. You can override any value on the command line: \`osnas run FILE --set budget.max=20e6\`.
 
-**Sections that may be left out.** \`supernetTraining\` and \`retraining\` are required where the run has that phase. A search
-alone needs no \`retraining\`:
+**Sections that may be left out.** \`supernetTraining\` and \`retraining\` are required if the run has that phase. A search
+alone does not need \`retraining\`:
 
 \`\`\`yaml
 supernetTraining: { epochs: 100 }
 stopAfter: searching
 \`\`\`
 
-\`start.supernet\` and \`start.architecture\` skip the supernet's training, \`start.network\` skips the retraining, and an
-estimator that needs no supernet (\`tabular\`) does without the first. A phase that \`stopAfter\`
+\`start.supernet\` and \`start.architecture\` skip supernet training, \`start.network\` skips the retraining, and an
+estimator that does not need a supernet (\`tabular\`) does not need the first. A phase that \`stopAfter\`
 leaves out can be added later: \`osnas resume DIR --set retraining.epochs=100 --set stopAfter=evaluating\`.
 
-**Values that do not go together** are refused with both numbers: a warm-up longer than its phase, \`nesterov\` without a
-momentum, a crop as large as the image. What has no effect is a warning: \`momentum\` beside \`adam\`, \`stepEpochs\` of a phase
-that ends before.
+**Values that do not fit together** are refused with both numbers: a warm-up longer than its phase, \`nesterov\` without a
+momentum, a crop as large as the image. Options without effect are warnings: \`momentum\` with \`adam\`, \`stepEpochs\` of a phase
+that ends earlier.
 
 **Files.** UTF-8, with or without a byte order mark, or UTF-16 with one, as PowerShell's \`>\` writes it; any other encoding is
-refused by its name. JSON is read too. Anchors, aliases and merge keys keep phases alike:
+an error. JSON works too. Use anchors, aliases and merge keys to keep phases alike:
 
 \`\`\`yaml
 supernetTraining: &training
@@ -151,15 +151,15 @@ Write numbers as \`27e6\` or \`27000000\` (not \`27M\`, not \`27_000_000\`), and
 **Costs.** \`budget.lookupTable\` names a file of costs, for instance with the latencies of another device:
 [Lookup tables](lookup-tables.md).
 The column *on resume* says whether \`osnas resume DIR --set key=value\` (or an edited \`config.yaml\` in the run's folder) may
-change an option of a run that has begun: never, always, or until a phase that uses it has recorded something. What was
-changed is listed in \`manifest.json\`.
+change an option of a run that has begun: never, always, or until a phase that uses it has recorded something. Changes are
+listed in \`manifest.json\`.
 
-\`osnas config FILE --check\` examines a configuration against the data and the machine, as \`osnas run\` does before its first
+\`osnas config FILE --check\` checks a configuration against the data and the machine, as \`osnas run\` does before its first
 step: batches, classes, the budget, memory, disk space. Nothing is written.
 
-Components are chosen by \`name\`, their options are the keys beside it. A name that is a path, \`./my-searcher.ts\`, loads a
-module of your own (relative to the file) which exports \`component\`. Paths of data sets are relative to the folder that
-\`osnas\` is started in.
+Choose components by \`name\`; their options are the other keys of the section. A name that is a path, like
+\`./my-searcher.ts\`, loads a module of your own (relative to the file) that exports \`component\`. Paths of datasets are relative
+to the folder in which you start \`osnas\`.
 `
 
 /** The page about configurations. */
@@ -187,7 +187,7 @@ export const configuration = Effect.gen(function* () {
   return `${sections.join("\n\n")}\n`
 })
 
-/** The page about commands: the help of each, as the command prints it. */
+/** The page about commands: the help that each command prints. */
 export const commands = Effect.gen(function* () {
   const printed: Array<string> = []
   const collecting: Console.Console = {
@@ -196,15 +196,15 @@ export const commands = Effect.gen(function* () {
       printed.push(lines.join(" "))
     }
   }
-  const help = (args: ReadonlyArray<string>) =>
-    Effect.gen(function* () {
+  const help = Effect.fnUntraced(
+    function* (args: ReadonlyArray<string>) {
       printed.length = 0
       yield* Effect.ignore(Command.runWith(osnas, { version: "" })([...args, "--help"]))
       return `\`\`\`text\n${printed.join("\n").trim()}\n\`\`\``
-    }).pipe(
-      Effect.provideService(Console.Console, collecting),
-      Effect.provide(Layer.merge(NodeServices.layer, CliOutput.layer(CliOutput.defaultFormatter({ colors: false }))))
-    )
+    },
+    Effect.provideService(Console.Console, collecting),
+    Effect.provide(Layer.merge(NodeServices.layer, CliOutput.layer(CliOutput.defaultFormatter({ colors: false }))))
+  )
   const names = osnas.subcommands.flatMap((group) => group.commands.map((command) => command.name))
   const sections: Array<string> = ["# Commands", yield* help([])]
   for (const name of names) sections.push(`## \`osnas ${name}\``, yield* help([name]))

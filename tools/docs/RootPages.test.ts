@@ -1,6 +1,6 @@
 /**
- * The pages for contributors name files, scripts and tests. Each of them exists, so that a page cannot outlive what it
- * describes. Commands of `osnas` are run by PrintedCommands.test.ts.
+ * Checks that the files, scripts and tests that the pages for contributors name exist. PrintedCommands.test.ts runs their `osnas`
+ * commands.
  */
 import { existsSync, globSync, readFileSync } from "node:fs"
 import { dirname, join, resolve } from "node:path"
@@ -21,14 +21,14 @@ const named = (text: string): ReadonlyArray<string> => [
   )
 ]
 
-/** Stands for any name, as in `src/cli/NAME.ts`. */
+/** A placeholder for any name, as in `src/cli/NAME.ts`. */
 const isPattern = (path: string): boolean => /NAME|FILE|…/.test(path)
 
-/** Paths that a page names and that are not there. */
+/** Paths that a page names but that do not exist. */
 const missing = (text: string, exists: (path: string) => boolean): ReadonlyArray<string> =>
   named(text).filter((path) => !isPattern(path) && !exists(path))
 
-/** Links of a page that lead nowhere. */
+/** Broken links of a page. */
 const brokenLinks = (page: string, text: string): ReadonlyArray<string> =>
   [...text.replaceAll(/^```[\s\S]*?^```/gm, "").matchAll(/\]\(([^)\s]+)\)/g)].flatMap(([, href = ""]) => {
     if (/^[a-z]+:/.test(href)) return []
@@ -53,12 +53,12 @@ describe.each(pages)("%s", (page) => {
     expect(missing(textOf(page), (path) => existsSync(join(root, path)))).toEqual([])
   })
 
-  it("has links that lead somewhere", () => {
+  it("has no broken links", () => {
     expect(brokenLinks(page, textOf(page))).toEqual([])
   })
 })
 
-it("finds a file that does not exist, and lets patterns be", () => {
+it("finds a missing file, and ignores patterns", () => {
   const text = "`src/index.ts` and `src/nothing.ts` and `src/cli/NAME.ts`"
   expect(named(text)).toEqual(["src/index.ts", "src/nothing.ts", "src/cli/NAME.ts"])
   expect(missing(text, (path) => existsSync(join(root, path)))).toEqual(["src/nothing.ts"])
@@ -81,7 +81,7 @@ describe("commands of CONTRIBUTING.md", () => {
       expect(titles.some((title) => filter === undefined || title.includes(filter))).toBe(true)
       return
     }
-    // Run by PrintedCommands.test.ts, or in its list of commands that are run elsewhere.
+    // Run by PrintedCommands.test.ts, or listed there as run elsewhere.
     expect(line).toMatch(/^npx osnas /)
   })
 })

@@ -1,14 +1,14 @@
-/** The documentation as a static site: every page of Markdown as a page of HTML, with one menu. Pure but for the drawing. */
+/** The documentation as a static site: an HTML page per Markdown page, with one menu. Pure except for drawing diagrams. */
 import { instance } from "@viz-js/viz"
 import { Marked } from "marked"
 
-/** A page: its path below the documentation's folder, ending in `.md`, and its text. */
+/** A page: its path in the documentation folder, ending in `.md`, and its text. */
 export interface Page {
   readonly path: string
   readonly text: string
 }
 
-/** The menu, in its order: pages that are in no section come last. */
+/** The menu, in order; pages without a section come last. */
 const menu: ReadonlyArray<readonly [section: string, pages: ReadonlyArray<string>]> = [
   ["", ["README.md", "first-run.md", "processes.md", "concepts.md", "examples.md", "programs.md"]],
   [
@@ -32,11 +32,11 @@ const menu: ReadonlyArray<readonly [section: string, pages: ReadonlyArray<string
 /** A page's title: its first heading. */
 export const title = (page: Page): string => /^# (.+)$/m.exec(page.text)?.[1] ?? page.path
 
-/** Where a page goes: `README.md` becomes the folder's index. */
+/** The path of a page in the site: `README.md` becomes the index of its folder. */
 export const htmlPath = (path: string): string =>
   path.replace(/(^|\/)README\.md$/, "$1index.html").replace(/\.md$/, ".html")
 
-/** The name of a heading in links. */
+/** The anchor of a heading. */
 export const slug = (heading: string): string =>
   heading
     .toLowerCase()
@@ -50,12 +50,12 @@ const escapeHtml = (text: string): string =>
 
 const upwards = (path: string): string => "../".repeat(path.split("/").length - 1)
 
-/** A Mermaid state diagram in Graphviz's language. */
+/** A Mermaid state diagram as Graphviz source. */
 export const dot = (mermaid: string): string => {
   const node = (name: string, end: boolean): string => (name !== "[*]" ? `"${name}"` : end ? '"(end)"' : '"(start)"')
   const edges = [...mermaid.matchAll(/^\s*(\S+) --> (\S+?)(?:: (.*))?$/gm)].map(
     ([, from = "", to = "", label = ""]) => {
-      // An event a line, its guard below it: narrow labels leave the drawing large enough to be read.
+      // One event per line, with its guard below: narrow labels keep the drawing legible.
       const text = label.replaceAll(", ", "\\n").replaceAll(" [", "\\n[").replaceAll('"', "'")
       const aside = /^(failed|paused)$/.test(to) ? ', color="#c3ccd6", fontcolor="#75828f"' : ""
       return `  ${node(from, false)} -> ${node(to, true)} [label=" ${text} "${aside}]`
@@ -125,7 +125,7 @@ export const build = async (pages: ReadonlyArray<Page>): Promise<ReadonlyMap<str
         },
         link({ href, tokens }) {
           const own = !/^[a-z]+:/.test(href)
-          // What lies outside the documentation, as the examples, is shown by name.
+          // Files outside the documentation, such as the examples, are shown by name.
           if (
             own &&
             href.startsWith("../") &&

@@ -1,4 +1,4 @@
-/** `npm run docs`: brings the made parts of the documentation up to date, and builds the site into dist/docs. */
+/** `npm run docs`: updates the generated parts of the documentation, and builds the site in dist/docs. */
 import { execFileSync } from "node:child_process"
 import { globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { dirname, join, resolve } from "node:path"
@@ -21,7 +21,7 @@ const pages = globSync("**/*.md", { cwd: docs })
     return { path, text }
   })
 
-// What is made is committed as the formatter has it.
+// Generated files are committed as the formatter has them.
 const biome = join(root, "node_modules/@biomejs/biome/bin/biome")
 execFileSync(process.execPath, [biome, "format", "--write", "docs"], { cwd: root, stdio: "ignore" })
 

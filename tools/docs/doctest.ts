@@ -1,5 +1,5 @@
 /**
- * Runs the examples of doc comments. A block headed `**Example** (Title)` with a fenced `ts` body becomes one test;
+ * Runs the examples of doc comments. A block with the heading `**Example** (Title)` with a fenced `ts` body becomes one test;
  * a line `expression // => value` becomes a deep-equality assertion.
  */
 import { readFileSync } from "node:fs"
@@ -10,10 +10,10 @@ const exampleBlock = /\*\*Example\*\* \(([^)]*)\)[\s*]*```ts\n([\s\S]*?)\s*\* ``
 
 const importLine = /^import (type )?(?:(?:\* as (\w+)|\{([^}]*)\}) from )?"([^"]+)"$/
 
-/** An import of an example as a statement of its own test, so that examples of one file cannot clash. */
+/** Turns an import of an example into a statement of its test, so that examples of one file do not clash. */
 const dynamicImport = (line: string, folder: string): string => {
   const [, type, namespace, names, from] = line.match(importLine) ?? []
-  if (from === undefined) throw new Error(`an example's import is not understood: ${line}`)
+  if (from === undefined) throw new Error(`cannot parse the import of an example: ${line}`)
   if (type !== undefined) return ""
   const path = JSON.stringify(from.startsWith(".") ? resolve(folder, from) : from)
   if (namespace === undefined && names === undefined) return `await import(${path})`
@@ -21,7 +21,7 @@ const dynamicImport = (line: string, folder: string): string => {
   return `const ${binding} = await import(${path})`
 }
 
-/** The test module made of one source file's examples; the empty string where it has none. */
+/** The test module for the examples of a source file; empty if it has none. */
 export const examplesOf = (source: string, file: string): string => {
   const tests = [...source.matchAll(exampleBlock)].map(([, title, body = ""]) => {
     const code = body

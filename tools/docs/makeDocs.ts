@@ -1,4 +1,4 @@
-/** Writes the reference pages into docs: `node tools/docs/makeDocs.ts`. */
+/** Writes the reference pages in docs: `node tools/docs/makeDocs.ts`. */
 import { writeFileSync } from "node:fs"
 import { join, resolve } from "node:path"
 import * as Effect from "effect/Effect"

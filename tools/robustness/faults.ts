@@ -1,7 +1,7 @@
 /**
- * Every operation of a run on its disk goes wrong once, in turn: it fails, it is cut short, it is the last one before the
- * power goes (with and without what was not yet on the medium). After each, the run is taken up on a good disk and must
- * end with the same bytes. Prints a JSON object; exits 0 if all did.
+ * Lets every disk operation of a run go wrong once, in turn: it fails, is cut short, or is the last one before the power fails
+ * (with and without writes that had not reached the medium). After each fault, the run resumes on a good disk and must end with
+ * the same bytes. Prints a JSON object; exits 0 if all runs did.
  */
 import { parseArgs } from "node:util"
 import * as Effect from "effect/Effect"
@@ -34,7 +34,7 @@ const program = Effect.gen(function* () {
       const faulty = MemoryDisk.faulty(memory.disk, at, fault)
       yield* Effect.exit(Trials.begin(faulty.disk, config))
       if (fault === "crash") memory.powerCut(keep)
-      // Whoever takes it up is another process: this one, and any lock it could not remove, are gone.
+      // Another process resumes the run: this one is gone, with any lock that it could not remove.
       yield* Trials.buryOwner(memory)
       const exit = yield* Effect.exit(Trials.resumeOrBegin(memory.disk, config))
       const leftovers = [...memory.files().keys()].filter((file) => /\.part|run\.lock/.test(file))

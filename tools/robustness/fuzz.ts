@@ -1,10 +1,10 @@
 /**
- * Feeds damaged files to everything that parses one: bytes flipped, cut, doubled, moved, replaced by what parsers stumble
- * over, and traps made by hand (bombs, depths, sizes that lie). Whatever comes, it must be taken or refused with a tagged
- * error that names the file, soon, and without much memory. Real files are among those that are damaged.
+ * Feeds damaged files to every parser: bytes flipped, cut, doubled, moved, replaced by difficult values, and hand-made traps
+ * (bombs, deep nesting, false sizes). The parser must accept the file, or refuse it with a tagged error that names it, quickly
+ * and without much memory. Some of the files are real ones.
  *
- * The parsers work in a thread that is watched: an input that takes too long, or too much memory, ends it, is reported, and
- * the next thread goes on behind it. Prints a JSON object; exits 0 if nothing crashed, hung or grew.
+ * The parsers run in a thread that the main thread watches. An input that takes too long or too much memory is reported, and a
+ * new thread continues after it. Prints a JSON object; exits 0 if no parser crashed, hung or used too much memory.
  */
 import { existsSync, readFileSync } from "node:fs"
 import * as path from "node:path"
@@ -59,12 +59,12 @@ import type { DiskShape } from "../../src/support/Disk.ts"
 import * as SafeJson from "../../src/support/SafeJson.ts"
 import * as RealData from "../RealData.ts"
 
-/** A parser and good files for it. */
+/** A parser and valid files for it. */
 export interface Fuzzer {
   readonly good: ReadonlyArray<Uint8Array>
-  /** Files made to hurt; fed as they are, before the damaged ones. */
+  /** Hand-made harmful files; fed unchanged, before the damaged ones. */
   readonly traps?: ReadonlyArray<Uint8Array> | undefined
-  /** What a refusal must name, as its file or place. */
+  /** What the message of a refusal must contain, such as its file. */
   readonly names: RegExp
   /** Fails with a tagged error; anything else is a crash. */
   readonly parse: (bytes: Uint8Array) => Effect.Effect<unknown, unknown>
@@ -73,7 +73,7 @@ export interface Fuzzer {
 const utf8 = (text: string) => new TextEncoder().encode(text)
 const textOf = (bytes: Uint8Array) => new TextDecoder().decode(bytes)
 
-/** A disk whose locks are renewed between any two looks at them. */
+/** A disk whose locks are renewed between any two reads. */
 const renewed = (disk: DiskShape): DiskShape => {
   let looks = 0
   return {
@@ -85,27 +85,30 @@ const renewed = (disk: DiskShape): DiskShape => {
   }
 }
 
-const onDisk = <A, E>(bytes: Uint8Array, name: string, use: (memory: MemoryDisk.MemoryDisk) => Effect.Effect<A, E>) =>
-  Effect.gen(function* () {
-    const memory = MemoryDisk.make()
-    yield* memory.disk.makeFolder("/run")
-    const handle = yield* memory.disk.open(`/run/${name}`, "create")
-    yield* memory.disk.write(handle, bytes)
-    return yield* use(memory)
-  })
+const onDisk = Effect.fnUntraced(function* <A, E>(
+  bytes: Uint8Array,
+  name: string,
+  use: (memory: MemoryDisk.MemoryDisk) => Effect.Effect<A, E>
+) {
+  const memory = MemoryDisk.make()
+  yield* memory.disk.makeFolder("/run")
+  const handle = yield* memory.disk.open(`/run/${name}`, "create")
+  yield* memory.disk.write(handle, bytes)
+  return yield* use(memory)
+})
 
-/** As PowerShell writes a text: UTF-16 with its mark. */
+/** Text as PowerShell writes it: UTF-16 with a byte order mark. */
 const utf16 = (bytes: Uint8Array): Uint8Array =>
   Buffer.concat([Uint8Array.of(0xff, 0xfe), Buffer.from(textOf(bytes), "utf16le")])
 
-/** A configuration whose phases share what they have in common. */
+/** A configuration whose phases share values by anchors. */
 const merging = `
 supernetTraining: &training { epochs: 1, optimizer: &sgd { learningRate: 0.1 } }
 retraining: { <<: *training, epochs: 2 }
 searchStrategy: { <<: [*training, { optimizer: { <<: *sgd, name: adam } }] }
 `
 
-/** A real file, or nothing where this machine has it not. */
+/** A real file, or nothing if this machine does not have it. */
 const real = (name: string): ReadonlyArray<Uint8Array> => {
   const file = RealData.path(name)
   return existsSync(file) ? [new Uint8Array(readFileSync(file))] : []
@@ -116,7 +119,7 @@ const root = path.resolve(import.meta.dirname, "../..")
 /** A file of the clone. */
 const ofClone = (...parts: ReadonlyArray<string>): Uint8Array => new Uint8Array(readFileSync(path.join(root, ...parts)))
 
-/** The first so many lines of a file. */
+/** The first lines of a file. */
 const head = (bytes: Uint8Array, lines: number): Uint8Array => utf8(`${textOf(bytes).split("\n", lines).join("\n")}\n`)
 
 const osnaslibSearch = `
@@ -132,7 +135,7 @@ dataset: { dataset: cifar10, dataset_path: ./data/, input_size: 32, batch_size: 
 optim: { optimizer: sgd, lr: 0.045, scheduler: cosine }
 `
 
-/** A row of whole numbers as numpy writes it. */
+/** A .npy file with one row of integers. */
 const npy = (type: "i4" | "i8", data: Uint8Array, count = String(data.length / Number(type[1]))): Uint8Array => {
   const header = `{'descr': '<${type}', 'fortran_order': False, 'shape': (${count},), }\n`
   return Buffer.concat([
@@ -147,7 +150,7 @@ const datasetError = (reason: string) => new DatasetError({ dataset: "fuzzed", f
 
 const pattern = (length: number, step: number): Uint8Array => Uint8Array.from({ length }, (_, at) => (at * step) % 251)
 
-/** Records of one of the CIFARs: valid labels, made-up planes. */
+/** Records of CIFAR-10 or CIFAR-100: valid labels, arbitrary pixels. */
 const cifarRecords = ({ classes, labelBytes }: Cifar.Variant, records: number): Uint8Array => {
   const bytes = pattern(records * (labelBytes + 3072), 7)
   for (let record = 0; record < records; record++) {
@@ -223,7 +226,7 @@ const yamlTraps: ReadonlyArray<string> = [
 
 type Drawn = typeof import("sharp").default
 
-/** Small images in the formats of sharp, and images made to hurt; none where sharp is not installed. */
+/** Small images in the formats of sharp, and harmful images; none if sharp is not installed. */
 const drawn = async (): Promise<Pick<Fuzzer, "good" | "traps"> | undefined> => {
   const sharp = await import("sharp").then(
     (module): Drawn => module.default,
@@ -252,7 +255,7 @@ const drawn = async (): Promise<Pick<Fuzzer, "good" | "traps"> | undefined> => {
   return { good, traps: [bomb, beyond, utf8(svg)] }
 }
 
-/** Members of a small run's folder, by name. */
+/** Files of the folder of a small run, by name. */
 const smallRun = Effect.gen(function* () {
   const memory = MemoryDisk.make()
   yield* Trials.begin(memory.disk, { ...Trials.shortConfig, stopAfter: "searching" })
@@ -260,7 +263,7 @@ const smallRun = Effect.gen(function* () {
   return (name: string) => files.get(`${Trials.folder}/${name}`) ?? new Uint8Array(0)
 })
 
-/** The parsers of the project, with files of a small run, real files and made-up ones as good ones. */
+/** The parsers of the project, with valid files: of a small run, real and hand-made ones. */
 export const fuzzers: Effect.Effect<Readonly<Record<string, Fuzzer>>, unknown> = Effect.gen(function* () {
   const file = yield* smallRun
   const snapshot = JSON.parse(textOf(file("snapshot.json"))) as { readonly snapshot: unknown }
@@ -314,22 +317,21 @@ export const fuzzers: Effect.Effect<Readonly<Record<string, Fuzzer>>, unknown> =
       parse: (bytes) => onDisk(bytes, "snapshot.json", ({ disk }) => RunFolder.readSnapshot(disk, "/run"))
     },
     snapshot: {
-      // As one whose digest was made to fit.
+      // Like a file whose digest was forged to match.
       good: [utf8(CanonicalJson.stringify(snapshot.snapshot))],
       names: /^fuzzed\.bin/,
       traps: deepJson,
-      parse: (bytes) =>
-        Effect.gen(function* () {
-          const fail = (reason: string) => new RunFolder.SnapshotError({ file: "fuzzed.bin", reason })
-          const value = yield* Effect.mapError(Effect.fromResult(SafeJson.parse(textOf(bytes))), fail)
-          yield* Effect.mapError(Snapshot.check(value), (error) => fail(error.message))
-          const input = {
-            start: { supernet: null, architecture: null, network: null },
-            needsSupernet: true,
-            stopAfter: "searching" as const
-          }
-          createActor(agentMachine, { input, snapshot: value as XStateSnapshot<unknown> }).getSnapshot()
-        })
+      parse: Effect.fnUntraced(function* (bytes: Uint8Array) {
+        const fail = (reason: string) => new RunFolder.SnapshotError({ file: "fuzzed.bin", reason })
+        const value = yield* Effect.mapError(Effect.fromResult(SafeJson.parse(textOf(bytes))), fail)
+        yield* Effect.mapError(Snapshot.check(value), (error) => fail(error.message))
+        const input = {
+          start: { supernet: null, architecture: null, network: null },
+          needsSupernet: true,
+          stopAfter: "searching" as const
+        }
+        createActor(agentMachine, { input, snapshot: value as XStateSnapshot<unknown> }).getSnapshot()
+      })
     },
     manifest: {
       good: [file("manifest.json")],
@@ -354,7 +356,7 @@ export const fuzzers: Effect.Effect<Readonly<Record<string, Fuzzer>>, unknown> =
       parse: (bytes) =>
         onDisk(bytes, `${Lock.lockName}-${2 ** 31 - 2}-1`, ({ disk }) =>
           Effect.scoped(
-            // Whoever wrote this renews it: it changes from one look to the next.
+            // The owner of the lock renews it: it changes from one read to the next.
             Effect.updateService(Lock.acquire(renewed(disk), "/run"), Lock.Surroundings, (here) => ({
               ...here,
               staleMillis: 0,
@@ -373,23 +375,21 @@ export const fuzzers: Effect.Effect<Readonly<Record<string, Fuzzer>>, unknown> =
       good: examples,
       names: /^fuzzed\.yaml: /,
       traps: [utf8(Array.from({ length: 4000 }, (_, index) => `k${index}: 1`).join("\n"))],
-      parse: (bytes) =>
-        Effect.gen(function* () {
-          const source = yield* Effect.fromResult(ConfigFile.fromBytes("fuzzed.yaml", bytes))
-          return yield* Load.decode(source, "/nowhere")
-        })
+      parse: Effect.fnUntraced(function* (bytes: Uint8Array) {
+        const source = yield* Effect.fromResult(ConfigFile.fromBytes("fuzzed.yaml", bytes))
+        return yield* Load.decode(source, "/nowhere")
+      })
     },
     "OSNASLib's configuration": {
       good: [osnaslibSearch, osnaslibEvaluation].map(utf8),
       names: /^fuzzed\.yaml: /,
       traps: yamlTraps.map(utf8),
-      parse: (bytes) =>
-        Effect.gen(function* () {
-          const { value } = yield* Effect.fromResult(ConfigFile.fromBytes("fuzzed.yaml", bytes))
-          if (!Converter.isOsnaslib(value)) return yield* new UsageError({ reason: "fuzzed.yaml: none of OSNASLib's" })
-          const { config } = Converter.convert(value, { name: "fuzzed" })
-          return yield* Load.decode(ConfigFile.fromValue("fuzzed.yaml", config), "/nowhere")
-        })
+      parse: Effect.fnUntraced(function* (bytes: Uint8Array) {
+        const { value } = yield* Effect.fromResult(ConfigFile.fromBytes("fuzzed.yaml", bytes))
+        if (!Converter.isOsnaslib(value)) return yield* new UsageError({ reason: "fuzzed.yaml: none of OSNASLib's" })
+        const { config } = Converter.convert(value, { name: "fuzzed" })
+        return yield* Load.decode(ConfigFile.fromValue("fuzzed.yaml", config), "/nowhere")
+      })
     },
     "numpy's digits": {
       good: [
@@ -412,13 +412,12 @@ export const fuzzers: Effect.Effect<Readonly<Record<string, Fuzzer>>, unknown> =
     "PyTorch's weights": {
       good: [Checkpoint.encode({ tensors: torchTensors, metadata: {} }).bytes],
       names: /fuzzed\.bin/,
-      parse: (bytes) =>
-        Effect.gen(function* () {
-          const { tensors } = yield* Checkpoint.decode(bytes, "fuzzed.bin")
-          return yield* Effect.fromResult(
-            TorchState.fromTorch("fuzzed.bin", "a network of tiny", torchEntries, "network", tensors)
-          )
-        })
+      parse: Effect.fnUntraced(function* (bytes: Uint8Array) {
+        const { tensors } = yield* Checkpoint.decode(bytes, "fuzzed.bin")
+        return yield* Effect.fromResult(
+          TorchState.fromTorch("fuzzed.bin", "a network of tiny", torchEntries, "network", tensors)
+        )
+      })
     },
     "--set": {
       good: ["budget.max=27e6", "searchSpace.first=[{a: 1}, {b: [2, x]}]", 'name="a b"'].map(utf8),
@@ -544,14 +543,14 @@ export const fuzzers: Effect.Effect<Readonly<Record<string, Fuzzer>>, unknown> =
 const decodeImage = (file: string, bytes: Uint8Array) =>
   Effect.tryPromise({
     try: () => DecodeImage.decodeBytes(file, bytes),
-    // As the dataflows do; what is no failure of an image is a crash.
+    // As the dataflows do: any other failure than that of an image is a crash.
     catch: (cause) =>
       cause instanceof DecodeImage.ImageFailure
         ? new DatasetError({ dataset: "fuzzed", file: cause.file, reason: cause.message })
         : cause
   })
 
-/** What parsers stumble over. */
+/** Values that are difficult for parsers. */
 const tokens: ReadonlyArray<Uint8Array> = [
   ...["{", "}", "[", "]", '"', ":", ",", "null", "-1", "1e309", "9007199254740993", "0x10", "NaN", "__proto__"],
   ...["constructor", "&a", "*a", "!!js/function", "<<", "\\u0000", "\ud800", "%", "\n", "\t", "- ", "? "],
@@ -564,7 +563,7 @@ const tokens: ReadonlyArray<Uint8Array> = [
 
 /** One damaged copy of a file. */
 export const mutate = (good: Uint8Array, key: Key.Key): Uint8Array => {
-  // Not `slice`, which shares the bytes where they are a Buffer's.
+  // Not `slice`, which shares the bytes of a Buffer.
   let bytes = Uint8Array.from(good)
   const rounds = 1 + Key.integer(key, 3, 0)
   for (let round = 0; round < rounds; round++) {
@@ -604,29 +603,29 @@ export const mutate = (good: Uint8Array, key: Key.Key): Uint8Array => {
   return bytes
 }
 
-/** What came of fuzzing one parser. */
+/** The result of fuzzing one parser. */
 export interface FuzzReport {
   readonly inputs: number
   readonly taken: number
   readonly refused: number
-  /** Inputs that did anything but be taken or refused, by their number: what happened. Traps come first. */
+  /** Inputs that were neither accepted nor refused: their number (traps come first), and what happened. */
   readonly crashes: ReadonlyArray<string>
-  /** Processor time of the slowest input. */
+  /** Processor time of the slowest input, in milliseconds. */
   readonly slowestMillis: number
 }
 
 /** Processor time after which an input counts as having hung its parser, in milliseconds. */
 export const mostMillis = 5000
-/** Memory that the parsers may take in all, in MiB. */
+/** Most memory that the parsers may use in total, in MiB. */
 export const mostMebibytes = 1024
 
-/** Where a fuzzer stands, for whoever watches it. */
+/** The first input to feed, and a callback before each input. */
 export interface Watch {
   readonly from?: number | undefined
   readonly before?: ((index: number) => void) | undefined
 }
 
-/** Feeds the traps and so many damaged files to a parser. */
+/** Feeds the traps and then `inputs` damaged files to a parser. */
 export const fuzz = async (
   { good, names, parse, traps = [] }: Fuzzer,
   inputs: number,
@@ -652,7 +651,8 @@ export const fuzz = async (
     const error = Cause.squash(exit.cause)
     const tagged = !Cause.hasDies(exit.cause) && error instanceof Error && "_tag" in error
     if (!tagged) crashes.push(`${index}: ${String(error).slice(0, 200)}`)
-    else if (!names.test(error.message)) crashes.push(`${index}: names no place: ${error.message.slice(0, 200)}`)
+    else if (!names.test(error.message))
+      crashes.push(`${index}: does not name the file: ${error.message.slice(0, 200)}`)
     else refused += 1
   }
   return { inputs: traps.length + inputs - from, taken, refused, crashes, slowestMillis: Math.round(slowestMillis) }
@@ -663,10 +663,10 @@ interface Order {
   readonly runs: number
   readonly seed: number
   readonly only: string | undefined
-  /** The parser and its input to begin with. */
+  /** The parser and input to start with. */
   readonly parser: number
   readonly input: number
-  /** Parser and input that are at work, for the watcher; -1: none. */
+  /** The current parser and input, for the main thread; -1: none. */
   readonly at: Int32Array<SharedArrayBuffer>
 }
 
@@ -676,7 +676,7 @@ interface Done {
   readonly report: FuzzReport | undefined
 }
 
-/** In the thread: one parser after the other. */
+/** In the worker thread: runs one parser after the other. */
 const work = async ({ at, input, only, parser, runs, seed }: Order): Promise<void> => {
   const key = Key.derive(Key.make(seed), "fuzz")
   const chosen = Object.entries(await Effect.runPromise(fuzzers)).filter(
@@ -697,7 +697,7 @@ const work = async ({ at, input, only, parser, runs, seed }: Order): Promise<voi
 }
 
 interface Watched extends FuzzReport {
-  /** Most memory of the process while this parser was at work, above what it had before, in MiB. */
+  /** Peak growth of the process's memory while this parser worked, in MiB. */
   readonly grownMiB: number
 }
 
@@ -710,10 +710,10 @@ const add = (a: Watched | undefined, b: FuzzReport, grownMiB: number): Watched =
   grownMiB: Math.max(a?.grownMiB ?? 0, grownMiB)
 })
 
-/** Milliseconds without an end after which an input that does nothing is given up: it waits for what will not come. */
+/** Milliseconds after which an input that uses no processor time is given up: it waits forever. */
 const mostWaiting = 120_000
 
-/** In the main thread: watches the thread at work, ends it where an input is beyond the bounds, and sends the next. */
+/** In the main thread: watches the worker, terminates it if an input exceeds the bounds, and starts the next one. */
 const watch = async (
   runs: number,
   seed: number,
@@ -745,7 +745,7 @@ const watch = async (
       const millis = (spent.user + spent.system) / 1000
       if (mebibytes > mostMebibytes) crash = `${nowInput}: took ${mebibytes} MiB`
       else if (millis > 2 * mostMillis) crash = `${nowInput}: not done after ${Math.round(millis)} ms`
-      else if (performance.now() - since > mostWaiting) crash = `${nowInput}: waits for ever`
+      else if (performance.now() - since > mostWaiting) crash = `${nowInput}: waits forever`
       if (crash !== undefined) void worker.terminate()
     }
     const timer = setInterval(look, 20)
@@ -772,8 +772,8 @@ const watch = async (
     clearInterval(talk)
     over = crash === undefined
     if (crash === undefined) continue
-    if (base === 0) throw new Error(`the fuzzers do not begin: ${crash}`)
-    // What the dead thread had done of this parser is not known any more: all but the crash counts as nothing.
+    if (base === 0) throw new Error(`the fuzzers do not start: ${crash}`)
+    // The results of the terminated thread for this parser are lost: only the crash is counted.
     const lost: FuzzReport = { inputs: 1, taken: 0, refused: 0, crashes: [crash], slowestMillis: 0 }
     reports[name] = add(reports[name], lost, grown)
     input = Atomics.load(at, 1) + 1

@@ -1,21 +1,21 @@
 /**
- * Preloaded into the command (`node --import`): stops it at an exact instant of its run. The command's events (`--json`)
- * are counted as they are written; signals are sent to the process itself, so that a phase of milliseconds is hit, too.
- * A delay is waited out in a thread of its own, which strikes in the middle of a computation as well.
+ * Preloaded into the command (`node --import`): stops it at an exact instant of its run. Counts the command's events (`--json`)
+ * as they are written and sends signals to its own process, so that it hits even a phase of milliseconds. A separate thread
+ * waits for the delay, so that the signal can arrive in the middle of a computation.
  */
 import { isMainThread, Worker } from "node:worker_threads"
 
-/** Where a life ends. */
+/** When to stop a process. */
 export interface StopAt {
   readonly phase: string
-  /** Events of the phase after which it ends: 0 is its beginning. At the phase's end it does in any case. */
+  /** Number of events of the phase after which to stop: 0 is its beginning. The end of the phase stops it at the latest. */
   readonly event: number
   /** Milliseconds after that event. */
   readonly delay: number
   readonly signals: ReadonlyArray<NodeJS.Signals>
 }
 
-/** The environment variable that holds a {@link StopAt}. */
+/** The environment variable with a {@link StopAt}. */
 export const variable = "OSNAS_STOP_AT"
 
 const waiter = `
@@ -28,7 +28,7 @@ if (Atomics.compareExchange(cells, 0, 1, 2) === 1) for (const signal of signals)
 
 const watch = ({ delay, event, phase, signals }: StopAt): void => {
   const shared = new SharedArrayBuffer(12)
-  /** 0: waiting, 1: the delay runs, 2: over; microseconds to wait; what the waiting is about. */
+  /** State (0: waiting, 1: the delay runs, 2: over), microseconds to wait, and the cell that the delay waits on. */
   const cells = new Int32Array(shared)
   if (delay > 0) new Worker(waiter, { eval: true, workerData: { shared, signals }, execArgv: [] }).unref()
   let seen = -1
@@ -38,11 +38,11 @@ const watch = ({ delay, event, phase, signals }: StopAt): void => {
   }
   const hear = (line: string): void => {
     if (!line.startsWith("{")) return
-    const told = JSON.parse(line) as { readonly _tag?: string; readonly phase?: string }
-    if (told._tag === "PhaseStarted") seen = told.phase === phase ? 0 : -1
+    const written = JSON.parse(line) as { readonly _tag?: string; readonly phase?: string }
+    if (written._tag === "PhaseStarted") seen = written.phase === phase ? 0 : -1
     else if (seen >= 0) seen += 1
     if (seen < 0) return
-    if (told._tag === "PhaseEnded" || (seen === event && delay === 0)) {
+    if (written._tag === "PhaseEnded" || (seen === event && delay === 0)) {
       stop()
       return
     }

@@ -1,8 +1,8 @@
 /**
- * Kills runs and takes them up again: `SIGKILL` at random instants of every phase, several times a run, until it ends;
- * then compares all that must not depend on it with a run that nobody killed. `--config FILE` tortures that configuration
- * through the command instead of the small run. `--examples` stops every configuration of `examples/` in each of its phases
- * (`tortureExamples.ts`); `--only PATTERN` takes those whose name contains it, `--skip-verify` leaves `osnas verify` out.
+ * Kills runs and resumes them: `SIGKILL` at random instants of every phase, several times per run, until it ends. Then compares
+ * the results with an uninterrupted run. `--config FILE` runs that configuration with the command instead of the small run.
+ * `--examples` stops every configuration of `examples/` in each of its phases (`tortureExamples.ts`); `--only PATTERN` selects
+ * those whose name contains it, `--skip-verify` leaves out `osnas verify`.
  *
  * Prints a JSON object; exits 0 if every run ended with equal bytes and nothing was left to clean up.
  */
@@ -16,11 +16,11 @@ import { parseArgs } from "node:util"
 import * as Key from "../../src/random/Key.ts"
 import { tortureExamples } from "./tortureExamples.ts"
 
-/** What to torture, and how much. */
+/** What to kill, and how often. */
 export interface TortureOptions {
-  /** Kills in all. */
+  /** Total number of kills. */
   readonly kills: number
-  /** Most kills of one run; it is then left to go on to its end. Default 8. */
+  /** Most kills per run, which then continues to its end. Default 8. */
   readonly killsPerRun?: number | undefined
   readonly seed: number
   /** A configuration for the command; default: the small run of the tests. */
@@ -29,19 +29,19 @@ export interface TortureOptions {
   readonly onRun?: ((runs: number, kills: number) => void) | undefined
 }
 
-/** What came of it. */
+/** The results. */
 export interface TortureReport {
   readonly kills: number
-  /** By the phase that the process was in; `starting` is before the first one, as while it opens the folder. */
+  /** Kills by phase of the process; `starting` is before the first phase, for instance while it opens the folder. */
   readonly killsByPhase: Readonly<Record<string, number>>
   readonly runs: number
   /** Runs that were killed at least twice. */
   readonly killedTwice: number
-  /** Lives that were begun: those killed, and those that reached the end. */
+  /** Processes started: those killed, and those that reached the end. */
   readonly lives: number
-  /** Runs whose end differs from the undisturbed one: file by file. */
+  /** Files that differ from those of the uninterrupted run. */
   readonly different: ReadonlyArray<string>
-  /** Lives that ended with an error of their own. */
+  /** Processes that ended with an error. */
   readonly failed: ReadonlyArray<string>
   /** Files that a run left behind and should not have. */
   readonly leftovers: ReadonlyArray<string>
@@ -50,7 +50,7 @@ export interface TortureReport {
 const here = path.dirname(fileURLToPath(import.meta.url))
 const root = path.resolve(here, "..", "..")
 
-/** When a process dies: so long after it began, or after it first told of a phase. */
+/** When to kill a process: a time after its start, or after its first event of a phase. */
 interface Death {
   readonly phase: string
   readonly delay: number
@@ -59,19 +59,19 @@ interface Death {
 interface Life {
   readonly killed: boolean
   readonly code: number | null
-  /** The phase it was in at its end. */
+  /** The phase at its end. */
   readonly phase: string
   /** Milliseconds that it spent in each phase. */
   readonly spent: ReadonlyMap<string, number>
   readonly errors: string
 }
 
-/** Before a process tells of its first phase. */
+/** Before the first phase of a process. */
 const starting = "starting"
-/** Where deaths are aimed at, in the order of a life. */
+/** The phases to kill a process in, in order. */
 const stations = [starting, "supernetTraining", "searching", "retraining", "evaluating"]
 
-/** One process, killed as told; undefined: never. */
+/** Runs one process and kills it at the given time; undefined: never. */
 const live = (args: ReadonlyArray<string>, death: Death | undefined): Promise<Life> =>
   new Promise((resolve) => {
     const child = spawn(process.execPath, [...args], { cwd: root, stdio: ["ignore", "pipe", "pipe"] })
@@ -128,10 +128,10 @@ const digests = (folder: string): Readonly<Record<string, string>> =>
     })
   )
 
-/** Processes that live: none may outlive the torture itself. */
+/** Running processes: none may outlive this one. */
 const alive = new Set<ChildProcess>()
 
-/** Tortures. */
+/** Kills, resumes and compares runs. */
 export const torture = async (options: TortureOptions): Promise<TortureReport> => {
   const home = mkdtempSync(path.join(tmpdir(), "osnas-torture-"))
   const clean = () => {
@@ -158,9 +158,9 @@ export const torture = async (options: TortureOptions): Promise<TortureReport> =
   try {
     const untouched = path.join(home, "untouched")
     const first = await live(argsFor(untouched), undefined)
-    if (first.code !== 0) throw new Error(`the undisturbed run failed: ${first.errors}`)
+    if (first.code !== 0) throw new Error(`the uninterrupted run failed: ${first.errors}`)
     const expected = digests(untouched)
-    /** At a random instant of the phase that has seen fewest deaths, of those that the run has still before it. */
+    /** A random instant of the remaining phase with the fewest kills. */
     const deathAfter = (reached: string): Death => {
       const ahead = stations.filter(
         (station) => station === starting || stations.indexOf(station) >= stations.indexOf(reached)

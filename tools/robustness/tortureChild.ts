@@ -1,4 +1,4 @@
-/** One life of a small run in a process of its own: takes the run up, or begins it. Says `phase NAME` when one begins. */
+/** A process of a small run: begins or resumes it. Prints `phase NAME` when a phase begins. */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Lifecycle from "../../src/run/Lifecycle.ts"

@@ -1,9 +1,8 @@
 /**
- * Stops every configuration of `examples/` in every phase of its run, by the command: a pause by SIGINT or SIGTERM, a second
- * signal that is obeyed at once, `SIGKILL`; each at an instant drawn from the phase, resumed from another working folder,
- * the run's folder moved after the first stop. What it comes to is compared byte for byte with the undisturbed run, and
- * verified. Examples on folders of images run on folders of real files too; cases beside the examples have modules of the
- * user's own, tables and weights by relative paths, lists of pairs, archives.
+ * Stops every configuration of `examples/` in every phase of its run: with a pause by SIGINT or SIGTERM, a second signal, or
+ * `SIGKILL`, each at a random instant of the phase. Resumes it from another working folder, and moves the run folder after the
+ * first stop. Compares the result byte for byte with an uninterrupted run, and verifies it. Examples on folders of images also
+ * run on real files; further cases have user modules, tables and weights by relative paths, lists of pairs, and archives.
  */
 import { type ChildProcess, spawn } from "node:child_process"
 import {
@@ -34,27 +33,27 @@ export interface Options {
   readonly seed: number
   /** Only cases whose name contains this; default: all. */
   readonly only?: string | undefined
-  /** Leaves `osnas verify` out, which takes as long as the run. Default false. */
+  /** Leaves out `osnas verify`, which takes as long as the run. Default false. */
   readonly skipVerify?: boolean | undefined
-  /** Hears of every life; default: nobody does. */
+  /** Called for every process; default: nothing. */
   readonly onProgress?: ((line: string) => void) | undefined
 }
 
-/** What came of it. */
+/** The results. */
 export interface Report {
   /** Files of `examples/`. */
   readonly examples: number
-  /** Runs that were stopped: the examples, those on folders of real files, those beside the examples. */
+  /** Runs that were stopped: the examples, those on folders of real files, and further cases. */
   readonly cases: number
   readonly stops: number
   readonly stopsByPhase: Readonly<Record<string, number>>
   readonly stopsBySignal: Readonly<Record<string, number>>
-  /** Lives that took a run up. */
+  /** Processes that resumed a run. */
   readonly resumed: number
   readonly verified: number
-  /** Files that differ from those of the undisturbed run, by case. */
+  /** Files that differ from those of the uninterrupted run, by case. */
   readonly different: ReadonlyArray<string>
-  /** Lives that ended with an error of their own. */
+  /** Processes that ended with an error. */
   readonly failed: ReadonlyArray<string>
   /** Files that a run left behind and should not have. */
   readonly leftovers: ReadonlyArray<string>
@@ -62,11 +61,11 @@ export interface Report {
 
 interface Case {
   readonly name: string
-  /** The configuration, as the command is given it in `cwd`. */
+  /** Path of the configuration, relative to `cwd`. */
   readonly config: string
   readonly cwd: string
   readonly flags: ReadonlyArray<string>
-  /** Leaves the run's folder where it is; default: it is moved after the first stop. */
+  /** Leaves the run folder in place; default: it is moved after the first stop. */
   readonly stays?: boolean | undefined
 }
 
@@ -76,7 +75,7 @@ const preload = pathToFileURL(path.join(import.meta.dirname, "stopAt.ts")).href
 const phases = ["supernetTraining", "searching", "retraining", "evaluating"] as const
 type Phase = (typeof phases)[number]
 
-/** How a life is ended: a request, the other one, one that cannot be waited for, a death. */
+/** How a process is stopped: by one of two requests to pause, by a second request, or by a kill. */
 const kinds: ReadonlyArray<ReadonlyArray<NodeJS.Signals>> = [
   ["SIGINT"],
   ["SIGTERM"],
@@ -91,7 +90,7 @@ interface Life {
   readonly errors: string
 }
 
-/** Processes that live: none may outlive the torture itself. */
+/** Running processes: none may outlive this one. */
 const alive = new Set<ChildProcess>()
 
 const live = (args: ReadonlyArray<string>, cwd: string, stop?: StopAt): Promise<Life> =>
@@ -117,7 +116,7 @@ const live = (args: ReadonlyArray<string>, cwd: string, stop?: StopAt): Promise<
     })
   })
 
-/** How a phase went undisturbed: events between its first and its last, and milliseconds. */
+/** A phase of the uninterrupted run: events between its first and last, and its duration in milliseconds. */
 interface Went {
   readonly events: number
   readonly took: number
@@ -144,7 +143,7 @@ const instant = (
   { events, took }: Went,
   signals: ReadonlyArray<NodeJS.Signals>
 ): StopAt => {
-  // Evaluation is one piece of work: a request can only end it early at its beginning.
+  // Evaluation is a single piece of work: a request can only stop it at its beginning.
   const isRequest = signals.length === 1 && signals[0] !== "SIGKILL"
   if (phase === "evaluating" && isRequest) return { phase, event: 0, delay: 0, signals }
   const event = Key.integer(Key.derive(key, "event"), events)
@@ -152,7 +151,7 @@ const instant = (
   return { phase, event, delay: isExact ? 0 : (Key.uniform(Key.derive(key, "delay")) * took) / events, signals }
 }
 
-/** Of a run's name as of a folder's. */
+/** A name of a run that is also a valid folder name. */
 const folderName = (name: string): string => name.replaceAll(/[^\w.-]+/g, "-")
 
 const small = `
@@ -163,7 +162,7 @@ retraining: { epochs: 2, batchSize: 16, optimizer: { learningRate: 0.05 } }
 estimator: { name: supernet, recalibration: 1, recalibrationBatchSize: 16, batches: 1, batchSize: 12 }
 `
 
-/** Images of a small project, and configurations with relative paths in it. */
+/** A small project: images, and configurations with relative paths. */
 const project = async (home: string, images: MadeData.Images): Promise<ReadonlyArray<Case>> => {
   const folder = path.join(home, "project")
   const write = (name: string, text: string) => {
@@ -229,7 +228,7 @@ ${search}
   return cases
 }
 
-/** Folders of real files in the place of those that an example names, by its dataflow. */
+/** Folders of real files that replace those of an example, by its dataflow. */
 const onFolders = async (home: string, images: MadeData.Images, given: Case): Promise<Case | undefined> => {
   const { config } = await Effect.runPromise(Load.file(given.config))
   const made = path.join(home, "data")
@@ -261,7 +260,7 @@ const onFolders = async (home: string, images: MadeData.Images, given: Case): Pr
 
 const minutes = (ms: number): string => (ms < 90_000 ? `${Math.ceil(ms / 1000)} s` : `${Math.ceil(ms / 60_000)} min`)
 
-/** Stops and compares all of it. */
+/** Stops, resumes and compares all cases. */
 export const tortureExamples = async (options: Options): Promise<Report> => {
   const home = mkdtempSync(path.join(tmpdir(), "osnas-torture-"))
   const clean = () => {
@@ -296,7 +295,7 @@ export const tortureExamples = async (options: Options): Promise<Report> => {
     let folder = path.join(base, "stopped")
     const kept = path.join(base, "kept")
     const went = [...phasesOf(whole.out)]
-    /** One life: the first begins the run, the others take it up from elsewhere. */
+    /** One process: the first begins the run, the others resume it from another folder. */
     const next = async (stop?: StopAt): Promise<Life> => {
       if (!existsSync(path.join(folder, "manifest.json"))) return begin(folder, stop)
       resumed += 1
@@ -305,7 +304,7 @@ export const tortureExamples = async (options: Options): Promise<Report> => {
     for (const [index, [phase, how]] of went.entries()) {
       const signals = kinds[(at + index) % kinds.length] ?? ["SIGKILL"]
       const aimed = instant(Key.derive(key, phase), phase, how, signals)
-      // Where a request came too late to stop anything, the phase is gone through again and does not end by itself.
+      // If a request came too late, the phase is repeated and must not end by itself.
       for (const stop of [aimed, { phase, event: 0, delay: 0, signals: ["SIGKILL"] } as const]) {
         rmSync(kept, { recursive: true, force: true })
         if (existsSync(folder)) cpSync(folder, kept, { recursive: true })

@@ -1,4 +1,4 @@
-/** `osnas compare-runs`: its flags, their types and its help. Loads the work when the command runs, so that help stays quick. */
+/** `osnas compare-runs`: flags, input type and help. Loads the work only when the command runs, so that help is fast. */
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
@@ -7,19 +7,19 @@ import * as Flags from "../Flags.ts"
 
 const flags = {
   runs: Argument.String("run").pipe(
-    Argument.withDescription("Folders of runs; a folder of such folders stands for all of them"),
+    Argument.withDescription("Run folders, or folders that contain run folders"),
     Argument.between(1, 10_000)
   ),
   output: Flag.String("output").pipe(
     Flag.withAlias("o"),
     Flag.withMetavar("FILE"),
-    Flag.withDescription("Write it as a page with a picture (FILE.html) or as Markdown (FILE.md), too"),
+    Flag.withDescription("Also write it as a page with a plot (FILE.html) or as Markdown (FILE.md)"),
     Flag.optional
   ),
   json: Flags.json("Print one JSON object")
 }
 
-/** The arguments and flags of the command, as the work gets them. */
+/** The arguments and flags of the command. */
 export type Input = Command.Command.Config.Infer<typeof flags>
 
 /** `osnas compare-runs`. */
@@ -30,11 +30,11 @@ export const compareRuns = Command.make("compare-runs", flags, (input) =>
   )
 ).pipe(
   Command.withDescription(
-    "Set runs side by side: FLOPs, parameters, test figure, search time and size of the space, mean and deviation over the seeds of runs that are otherwise alike. What makes the comparison unfair - other data, epochs, budgets, seeds - is named."
+    "Compare runs: FLOPs, parameters, test metric, search time and size of the space, as mean and deviation over runs that differ only in their seed. Warns of what makes the comparison unfair: different data, epochs, budgets or seeds."
   ),
-  Command.withShortDescription("Runs side by side, seeds averaged"),
+  Command.withShortDescription("Compare runs, averaged over seeds"),
   Command.withExamples([
     { command: "osnas compare-runs runs", description: "Every run of a folder" },
-    { command: "osnas compare-runs runs -o comparison.html", description: "As a page, too" }
+    { command: "osnas compare-runs runs -o comparison.html", description: "Also as a page" }
   ])
 )

@@ -1,4 +1,4 @@
-/** `osnas config`: its flags, their types and its help. Loads the work when the command runs, so that help stays quick. */
+/** `osnas config`: flags, input type and help. Loads the work only when the command runs, so that help is fast. */
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
@@ -11,14 +11,14 @@ const flags = {
   ),
   check: Flags.given(
     "check",
-    "Examine all that a run would meet before its first step: data, batches, budget, memory, disk space"
+    "Check everything that a run needs before its first step: data, batches, budget, memory, disk space"
   ),
   schema: Flags.given("schema", "Print the JSON Schema (draft 2020-12), for editors"),
-  set: Flags.set("Override a value of the file (again for more)"),
+  set: Flags.set("Override a value of the file (repeatable)"),
   json: Flags.json("Print JSON instead of YAML")
 }
 
-/** The arguments and flags of the command, as the work gets them. */
+/** The arguments and flags of the command. */
 export type Input = Command.Command.Config.Infer<typeof flags>
 
 /** `osnas config`. */
@@ -29,13 +29,13 @@ export const config = Command.make("config", flags, (input) =>
   )
 ).pipe(
   Command.withDescription(
-    "Without a file: print a configuration with every key, its default and what it means. With one: print it with its defaults, or examine it against the data and the machine (--check). Exit code 2 where it is wrong."
+    "Without a file: print a configuration with every key, its default and its meaning. With a file: print it with its defaults, or check it against the data and the machine (--check). Exit code 2 if it is wrong."
   ),
-  Command.withShortDescription("Defaults, checks and the schema of configurations"),
+  Command.withShortDescription("Print, check and describe configurations"),
   Command.withExamples([
-    { command: "osnas config > search.yaml", description: "Begin with all defaults" },
+    { command: "osnas config > search.yaml", description: "Start from all defaults" },
     { command: "osnas config search.yaml", description: "Print it with every default filled in" },
-    { command: "osnas config search.yaml --check", description: "Would it run? All findings, nothing written" },
+    { command: "osnas config search.yaml --check", description: "Would it run? Writes nothing" },
     { command: "osnas config --schema > osnas.schema.json", description: "For completion in editors" }
   ])
 )

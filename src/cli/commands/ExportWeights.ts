@@ -1,4 +1,4 @@
-/** `osnas export-weights`: its flags, their types and its help. Loads the work when the command runs, so that help stays quick. */
+/** `osnas export-weights`: flags, input type and help. Loads the work only when the command runs, so that help is fast. */
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import { weightFlags } from "./WeightFlags.ts"
 
 const flags = {
-  file: Argument.String("file").pipe(Argument.withDescription("A run's folder, or a .safetensors file of osnas")),
+  file: Argument.String("file").pipe(Argument.withDescription("A run folder, or a .safetensors file of osnas")),
   space: Flag.String("space").pipe(
     Flag.withDescription("The search space; default: the one the file names"),
     Flag.optional
@@ -14,7 +14,7 @@ const flags = {
   ...weightFlags
 }
 
-/** The arguments and flags of the command, as the work gets them. */
+/** The arguments and flags of the command. */
 export type Input = Command.Command.Config.Infer<typeof flags>
 
 /** `osnas export-weights`. */
@@ -25,9 +25,9 @@ export const exportWeights = Command.make("export-weights", flags, (input) =>
   )
 ).pipe(
   Command.withDescription(
-    "Write the weights of a supernet or a network under PyTorch's names and in its layouts, for OSNASLib's classes to load. What was imported comes back bit for bit."
+    "Write the weights of a supernet or a network with PyTorch's names and layouts, so that OSNASLib's classes can load them. Imported weights are exported unchanged, bit for bit."
   ),
-  Command.withShortDescription("Weights for PyTorch"),
+  Command.withShortDescription("Export weights to PyTorch"),
   Command.withExamples([
     { command: "osnas export-weights runs/cifar100 --out network.safetensors", description: "The network of a run" },
     {

@@ -1,28 +1,21 @@
-/** `osnas generate-architectures`: its flags, their types and its help. Loads the work when the command runs, so that help stays quick. */
+/** `osnas generate-architectures`: flags, input type and help. Loads the work only when the command runs, so that help is fast. */
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
-import * as Schema from "effect/Schema"
 import * as Flags from "../Flags.ts"
 
 const flags = {
-  dir: Argument.String("dir").pipe(
-    Argument.withDescription("Folder of a run with searchStrategy architecture-generator")
-  ),
+  dir: Argument.String("dir").pipe(Argument.withDescription("Run folder of a search with the architecture-generator")),
   budgets: Flag.String("budgets").pipe(
     Flag.withMetavar("MAX,MIN-MAX,..."),
-    Flag.withDescription("Budgets in the run's metric, each its upper end (5M) or both ends (4.5M-5M)")
+    Flag.withDescription("Budgets in the run's metric: an upper end (5M) or both ends (4.5M-5M)")
   ),
-  threads: Flag.Int("threads").pipe(
-    Flag.withSchema(Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))),
-    Flag.withDescription("Threads of the engine; 0: all cores"),
-    Flag.optional
-  ),
-  json: Flags.json("Print one JSON line for each budget")
+  threads: Flags.threads,
+  json: Flags.json("Print one JSON line per budget")
 }
 
-/** The arguments and flags of the command, as the work gets them. */
+/** The arguments and flags of the command. */
 export type Input = Command.Command.Config.Infer<typeof flags>
 
 /** `osnas generate-architectures`. */
@@ -33,9 +26,9 @@ export const generateArchitectures = Command.make("generate-architectures", flag
   )
 ).pipe(
   Command.withDescription(
-    "Draw an architecture for each budget by the generator that a run has trained: nothing is trained again, no data is read. Every architecture lies within its budget; a budget that none meets is refused before anything is drawn. The folder itself is not changed."
+    "Draw an architecture for each budget from the generator that a run has trained, without training again or reading data. Every architecture is within its budget; a budget that no architecture meets is an error. The folder is not changed."
   ),
-  Command.withShortDescription("Architectures for further budgets, by a run's trained generator"),
+  Command.withShortDescription("Generate architectures for more budgets"),
   Command.withExamples([
     {
       command: "osnas generate-architectures runs/architecture-generator --budgets 1M,2M,3M,5M",
@@ -43,7 +36,7 @@ export const generateArchitectures = Command.make("generate-architectures", flag
     },
     {
       command: "osnas generate-architectures runs/architecture-generator --budgets 1.9M-2M --json",
-      description: "A band, as JSON"
+      description: "A budget with both ends, as JSON"
     }
   ])
 )

@@ -1,4 +1,4 @@
-/** `osnas import-config`: its flags, their types and its help. Loads the work when the command runs, so that help stays quick. */
+/** `osnas import-config`: flags, input type and help. Loads the work only when the command runs, so that help is fast. */
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
@@ -15,22 +15,22 @@ const flags = {
   arch: Flag.String("arch").pipe(
     Flag.withMetavar("A,B,..."),
     Flag.withDescription(
-      "The architecture an evaluation begins with: digits, a published network's name, or OSNASLib's .npy file"
+      "The architecture to evaluate: digits, the name of a published network, or OSNASLib's .npy file"
     ),
     Flag.optional
   ),
-  name: Flag.String("name").pipe(Flag.withDescription("Name of the run; default: the file's"), Flag.optional),
+  name: Flag.String("name").pipe(Flag.withDescription("Name of the run; default: the file name"), Flag.optional),
   out: Flag.String("out").pipe(
     Flag.withAlias("o"),
     Flag.withMetavar("FILE"),
-    Flag.withDescription("Where to write it; default: printed"),
+    Flag.withDescription("File to write; default: standard output"),
     Flag.optional
   ),
-  force: Flags.force("Overwrite a file that is there already"),
-  json: Flags.json("Print configuration and notes as JSON")
+  force: Flags.force("Overwrite an existing file"),
+  json: Flags.json("Print the configuration and notes as JSON")
 }
 
-/** The arguments and flags of the command, as the work gets them. */
+/** The arguments and flags of the command. */
 export type Input = Command.Command.Config.Infer<typeof flags>
 
 /** `osnas import-config`. */
@@ -41,18 +41,18 @@ export const importConfig = Command.make("import-config", flags, (input) =>
   )
 ).pipe(
   Command.withDescription(
-    "Convert a configuration of OSNASLib into one of osnas. Keys without an equivalent are named with the reason, as are unknown ones and defaults that differ; docs/from-osnaslib.md lists every key."
+    "Convert a configuration of OSNASLib. Lists keys without an equivalent with the reason, unknown keys, and defaults that differ; docs/from-osnaslib.md explains every key."
   ),
-  Command.withShortDescription("A configuration of OSNASLib, converted"),
+  Command.withShortDescription("Convert a configuration of OSNASLib"),
   Command.withExamples([
     { command: "osnas import-config uniform_evolution.yml --out search.yaml", description: "A search" },
     {
       command: "osnas import-config uniform_evolution.yml --evaluate evaluate_classification.yml --out run.yaml",
-      description: "Search and training of what it finds, in one file"
+      description: "Search and retraining in one file"
     },
     {
       command: "osnas import-config evaluate_classification.yml --arch searched_model_architecture.npy",
-      description: "Training of an architecture found before"
+      description: "Training of a given architecture"
     }
   ])
 )

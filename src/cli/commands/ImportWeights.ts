@@ -1,4 +1,4 @@
-/** `osnas import-weights`: its flags, their types and its help. Loads the work when the command runs, so that help stays quick. */
+/** `osnas import-weights`: flags, input type and help. Loads the work only when the command runs, so that help is fast. */
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
@@ -6,14 +6,12 @@ import * as Effect from "effect/Effect"
 import { weightFlags } from "./WeightFlags.ts"
 
 const flags = {
-  file: Argument.String("file").pipe(
-    Argument.withDescription("A .safetensors file with PyTorch's names, as OSNASLib has them")
-  ),
+  file: Argument.String("file").pipe(Argument.withDescription("A .safetensors file with OSNASLib's PyTorch names")),
   space: Flag.String("space").pipe(Flag.withDescription("The search space, or a published network (see `osnas list`)")),
   ...weightFlags
 }
 
-/** The arguments and flags of the command, as the work gets them. */
+/** The arguments and flags of the command. */
 export type Input = Command.Command.Config.Infer<typeof flags>
 
 /** `osnas import-weights`. */
@@ -24,13 +22,13 @@ export const importWeights = Command.make("import-weights", flags, (input) =>
   )
 ).pipe(
   Command.withDescription(
-    "Read the weights of a supernet or a network that was trained with PyTorch (OSNASLib's names and layouts), so that it is searched or evaluated here: a configuration takes the written file as start.supernet or start.network. Every tensor that is missing, too many or of another shape is named, and nothing is written then."
+    "Convert the weights of a supernet or a network trained with PyTorch (OSNASLib's names and layouts). Name the written file as start.supernet or start.network in a configuration to search or evaluate it. If a tensor is missing, unexpected or of another shape, the command names it and writes nothing."
   ),
-  Command.withShortDescription("Weights from PyTorch"),
+  Command.withShortDescription("Import weights from PyTorch"),
   Command.withExamples([
     {
       command: "osnas import-weights supernet.safetensors --space proxylessnas --supernet --out imported.safetensors",
-      description: "A trained supernet, to be searched"
+      description: "A trained supernet to search"
     },
     {
       command:

@@ -1,4 +1,4 @@
-/** `osnas inspect`: its flags, their types and its help. Loads the work when the command runs, so that help stays quick. */
+/** `osnas inspect`: flags, input type and help. Loads the work only when the command runs, so that help is fast. */
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
@@ -7,50 +7,32 @@ import * as Flags from "../Flags.ts"
 
 const flags = {
   space: Argument.String("space").pipe(
-    Argument.withDescription("A search space or published architecture (see `osnas list`), or a module's path")
+    Argument.withDescription("A search space or published architecture (see `osnas list`), or the path of a module")
   ),
   arch: Flag.String("arch").pipe(
     Flag.withMetavar("A,B,..."),
-    Flag.withDescription("An architecture: one digit a layer, or the name of one published in this space"),
+    Flag.withDescription("An architecture: one digit per layer, or the name of one published in this space"),
     Flag.optional
   ),
   archs: Flag.String("archs").pipe(
     Flag.withMetavar("FILE"),
     Flag.withDescription(
-      "A file of architectures or published names, one a line (- for standard input); prints one JSON line each"
+      "A file of architectures or published names, one per line (- for standard input); prints one JSON line each"
     ),
     Flag.optional
   ),
-  size: Flag.Int("size").pipe(
-    Flag.withSchema(Flags.PositiveInt),
-    Flag.withDescription("Side of the images in pixels; default 32"),
+  size: Flags.size("Side of the images in pixels; default 32, or that of the published network").pipe(Flag.optional),
+  classes: Flags.classes("Classes of the classifier; default 100, or those of the published network").pipe(
     Flag.optional
   ),
-  classes: Flag.Int("classes").pipe(
-    Flag.withSchema(Flags.PositiveInt),
-    Flag.withDescription("Classes of the classifier; default 100"),
-    Flag.optional
-  ),
-  channels: Flag.Int("channels").pipe(
-    Flag.withSchema(Flags.PositiveInt),
-    Flag.withDescription("Channels of the images"),
-    Flag.withDefault(3)
-  ),
-  embedding: Flag.Int("embedding").pipe(
-    Flag.withSchema(Flags.PositiveInt),
-    Flag.withDescription("End in an embedding of this length instead of a classifier"),
-    Flag.optional
-  ),
-  stemStride: Flag.Int("stem-stride").pipe(
-    Flag.withSchema(Flags.PositiveInt),
-    Flag.withDescription("Stride of the first convolution, where the space has that option"),
-    Flag.optional
-  ),
-  set: Flags.set("An option of the space (again for more)"),
+  channels: Flags.channels().pipe(Flag.withDefault(3)),
+  embedding: Flags.count("embedding", "End in an embedding of this length instead of a classifier").pipe(Flag.optional),
+  stemStride: Flags.stemStride,
+  set: Flags.set("An option of the space (repeatable)"),
   json: Flags.json("Print JSON")
 }
 
-/** The arguments and flags of the command, as the work gets them. */
+/** The arguments and flags of the command. */
 export type Input = Command.Command.Config.Infer<typeof flags>
 
 /** `osnas inspect`. */
@@ -63,13 +45,16 @@ export const inspect = Command.make("inspect", flags, (input) =>
   Command.withDescription(
     "Show a search space, or one architecture block by block with its multiply-accumulates and parameters."
   ),
-  Command.withShortDescription("A search space, or what an architecture costs"),
+  Command.withShortDescription("Show a search space or an architecture"),
   Command.withExamples([
     { command: "osnas inspect proxylessnas", description: "Its layers, choices and size" },
     {
       command: "osnas inspect tiny --arch 0,1,2,3,4,5 --size 28 --channels 1 --classes 10",
       description: "One architecture"
     },
-    { command: "osnas inspect proxylessnas --archs list.txt", description: "One JSON line for each line of the file" }
+    {
+      command: "osnas inspect proxylessnas --archs list.txt",
+      description: "One JSON line per architecture in the file"
+    }
   ])
 )

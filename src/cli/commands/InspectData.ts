@@ -1,4 +1,4 @@
-/** `osnas inspect-data`: its flags, their types and its help. Loads the work when the command runs, so that help stays quick. */
+/** `osnas inspect-data`: flags, input type and help. Loads the work only when the command runs, so that help is fast. */
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
@@ -7,15 +7,11 @@ import * as Flags from "../Flags.ts"
 
 const flags = {
   config: Argument.String("config").pipe(Argument.withDescription("Configuration (YAML)")),
-  set: Flags.set("Override a value of the file: --set dataflow.folder=data/flowers (again for more)"),
-  sample: Flag.Int("sample").pipe(
-    Flag.withSchema(Flags.PositiveInt),
-    Flag.withMetavar("N"),
-    Flag.withDescription(
-      "Images to decode for sizes, formats, mean and deviation; default 2,000, or all where they are in memory"
-    ),
-    Flag.optional
-  ),
+  set: Flags.set("Override a value of the file: --set dataflow.folder=data/flowers (repeatable)"),
+  sample: Flags.count(
+    "sample",
+    "Images to decode for sizes, formats, mean and deviation; default 2,000, or up to 200,000 if they are in memory"
+  ).pipe(Flag.withMetavar("N"), Flag.optional),
   sheet: Flag.String("sheet").pipe(
     Flag.withMetavar("FILE"),
     Flag.withDescription(
@@ -23,11 +19,11 @@ const flags = {
     ),
     Flag.optional
   ),
-  noSheet: Flags.given("no-sheet", "Make no contact sheet"),
+  noSheet: Flags.given("no-sheet", "Do not write a contact sheet"),
   json: Flags.json("Print one JSON object")
 }
 
-/** The arguments and flags of the command, as the work gets them. */
+/** The arguments and flags of the command. */
 export type Input = Command.Command.Config.Infer<typeof flags>
 
 /** `osnas inspect-data`. */
@@ -38,14 +34,14 @@ export const inspectData = Command.make("inspect-data", flags, (input) =>
   )
 ).pipe(
   Command.withDescription(
-    "Show what the dataflow of a configuration sees: images per class and split, sizes and formats of the files, what is skipped or broken, images that are in training and in the test, mean and deviation beside those it normalises with, batches a second, and a contact sheet of augmented images. Trains nothing; writes nothing but the sheet."
+    "Examine the images of a configuration: images per class and split, sizes and formats of the files, skipped or broken files, images that are both in training and test, measured mean and deviation next to the configured ones, batches per second, and a contact sheet of augmented images. Does not train, and writes only the sheet."
   ),
-  Command.withShortDescription("What a configuration's data are, before a run"),
+  Command.withShortDescription("Examine the data before a run"),
   Command.withExamples([
     { command: "osnas inspect-data search.yaml", description: "The data of a configuration" },
     {
       command: "osnas inspect-data search.yaml --set dataflow.crop=4 --sheet crop4.png",
-      description: "What another augmentation makes of the images"
+      description: "Images with another augmentation"
     },
     { command: "osnas inspect-data search.yaml --sample 20000 --json", description: "More images, as JSON" }
   ])

@@ -1,4 +1,4 @@
-/** `osnas lookup-table`: its flags, their types and its help. Loads the work when the command runs, so that help stays quick. */
+/** `osnas lookup-table`: flags, input type and help. Loads the work only when the command runs, so that help is fast. */
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Flags from "../Flags.ts"
 
 const flags = {
-  config: Argument.String("config").pipe(Argument.withDescription("Configuration (YAML) whose search space it is of")),
+  config: Argument.String("config").pipe(Argument.withDescription("Configuration (YAML) with the search space")),
   out: Flag.String("out").pipe(
     Flag.withAlias("o"),
     Flag.withMetavar("FILE"),
@@ -15,14 +15,14 @@ const flags = {
   latency: Flags.given("latency", "Measure latency too, on this machine and the configuration's engine"),
   editable: Flags.given(
     "editable",
-    "Leave the digest out and put a latency into every entry, for you to replace with what you measured on a device"
+    "Omit the digest and put a latency into every entry, for you to replace with what you measured on a device"
   ),
-  set: Flags.set("Override a value of the file: --set engine.threads=1 (again for more)"),
-  force: Flags.force("Overwrite a file that is there already"),
-  json: Flags.json("Print what was written as JSON")
+  set: Flags.set("Override a value of the file: --set engine.threads=1 (repeatable)"),
+  force: Flags.force("Overwrite an existing file"),
+  json: Flags.json("Print a summary as JSON")
 }
 
-/** The arguments and flags of the command, as the work gets them. */
+/** The arguments and flags of the command. */
 export type Input = Command.Command.Config.Infer<typeof flags>
 
 /** `osnas lookup-table`. */
@@ -33,11 +33,11 @@ export const lookupTable = Command.make("lookup-table", flags, (input) =>
   )
 ).pipe(
   Command.withDescription(
-    "Write the costs of every option of every layer of a search space: multiply-accumulates and parameters, and latency where you ask for it. Name the file as budget.lookupTable to search with it."
+    "Write the costs of every option of every layer of a search space: multiply-accumulates and parameters, and latency on request. Name the file as budget.lookupTable to search with it."
   ),
-  Command.withShortDescription("The costs of a search space, measured here or to be filled in"),
+  Command.withShortDescription("Write the costs of a search space"),
   Command.withExamples([
     { command: "osnas lookup-table search.yaml --latency --out desk.json", description: "Measured on this machine" },
-    { command: "osnas lookup-table search.yaml --editable --out phone.json", description: "To be filled in by hand" }
+    { command: "osnas lookup-table search.yaml --editable --out phone.json", description: "For you to fill in" }
   ])
 )

@@ -1,4 +1,4 @@
-/** `osnas reproduce`: its flags, their types and its help. Loads the work when the command runs, so that help stays quick. */
+/** `osnas reproduce`: flags, input type and help. Loads the work only when the command runs, so that help is fast. */
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
@@ -14,32 +14,28 @@ const flags = {
   ),
   row: Flag.String("row").pipe(
     Flag.withMetavar("NAME"),
-    Flag.withDescription("Only this row (again for more); --list names them"),
+    Flag.withDescription("Only this row (repeatable); --list names them"),
     Flag.between(0, 100)
   ),
-  seeds: Flag.Int("seeds").pipe(
-    Flag.withSchema(Flags.PositiveInt),
-    Flag.withDescription("Runs a row, with seeds 1, 2, …; default 3, with --quick 1"),
-    Flag.optional
-  ),
+  seeds: Flags.count("seeds", "Runs per row, with seeds 1, 2, …; default 3, with --quick 1").pipe(Flag.optional),
   data: Flag.String("data").pipe(
     Flag.withMetavar("FOLDER"),
     Flag.withDescription(
-      "Where the data lie. CIFAR-100: its binary files (default data/cifar100). Faces: train/CASIA-WebFace, test/LFW and test/LFW/pairs.txt (default data/face); with --quick also one folder a person"
+      "Folder of the data. CIFAR-100: its binary files (default data/cifar100). Faces: train/CASIA-WebFace, test/LFW and test/LFW/pairs.txt (default data/face); with --quick also one folder per person"
     ),
     Flag.optional
   ),
   dir: Flag.String("dir").pipe(
-    Flag.withDescription("Where the runs land, a folder each"),
+    Flag.withDescription("Where to write the run folders"),
     Flag.withDefault("runs/reproduce")
   ),
-  set: Flags.set("Change a value of every row's configuration (again for more); the table says so"),
-  quick: Flags.given("quick", "A few steps on a few images, to see that all runs; the figures mean nothing"),
-  list: Flags.given("list", "List the rows and how far their runs are; runs nothing"),
+  set: Flags.set("Change a value of every row's configuration (repeatable); the table records it"),
+  quick: Flags.given("quick", "A few steps on a few images, to see that every row runs; its figures mean nothing"),
+  list: Flags.given("list", "List the rows and the state of their runs, and run nothing"),
   json: Flags.json("Print one JSON object")
 }
 
-/** The arguments and flags of the command, as the work gets them. */
+/** The arguments and flags of the command. */
 export type Input = Command.Command.Config.Infer<typeof flags>
 
 /** `osnas reproduce`. */
@@ -50,12 +46,12 @@ export const reproduce = Command.make("reproduce", flags, (input) =>
   )
 ).pipe(
   Command.withDescription(
-    "Run a comparison of OSNASLib's paper by its protocol and print its columns, mean and deviation over seeds: 80 % of the training images train the supernet, 20 % score candidates, the winner is trained anew on all of them and tested once. Full size is meant for a GPU. Every row and seed is a run's folder; one that is done is not run again, one that was stopped goes on. Ctrl-C saves; the same command goes on."
+    "Run a comparison of OSNASLib's paper by its protocol and print its columns, mean and deviation over seeds: 80 % of the training images train the supernet, 20 % score architectures, and the found architecture is retrained on all of them and tested once. Full size is meant for a GPU. Every row and seed has its own run folder; a finished run is not repeated, a stopped one is resumed. Ctrl-C pauses and saves; repeat the command to continue."
   ),
-  Command.withShortDescription("The paper's comparisons"),
+  Command.withShortDescription("Reproduce the paper's comparisons"),
   Command.withExamples([
     { command: "osnas reproduce table-3 --quick", description: "Does every row run?" },
     { command: "osnas reproduce table-2 --row spos --data data/cifar100", description: "One row at full size" },
-    { command: "osnas reproduce table-3 --list", description: "Rows, and how far they are" }
+    { command: "osnas reproduce table-3 --list", description: "Rows and the state of their runs" }
   ])
 )

@@ -1,42 +1,39 @@
-/** `osnas run`: its flags, their types and its help. Loads the work when the command runs, so that help stays quick. */
+/** `osnas run`: flags, input type and help. Loads the work only when the command runs, so that help is fast. */
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
+import { NonNegativeInt } from "../../support/Numbers.ts"
 import { help as exitCodes } from "../Exit.ts"
 import * as Flags from "../Flags.ts"
 
 const flags = {
   config: Argument.String("config").pipe(
-    Argument.withDescription("Configuration (YAML); none: the shipped quickstart"),
+    Argument.withDescription("Configuration (YAML); default: the shipped quickstart"),
     Argument.optional
   ),
   seed: Flag.Int("seed").pipe(
-    Flag.withSchema(Flags.NonNegativeInt),
+    Flag.withSchema(NonNegativeInt),
     Flag.withDescription("Root of all randomness; the same seed gives the same bits"),
     Flag.optional
   ),
-  dir: Flag.String("dir").pipe(Flag.withDescription("Folder of the run; default runs/<name>"), Flag.optional),
+  dir: Flag.String("dir").pipe(Flag.withDescription("Run folder; default: runs/<name>"), Flag.optional),
   name: Flag.String("name").pipe(Flag.withDescription("Name of the run, in place of the file's"), Flag.optional),
-  set: Flags.set("Override a value of the file: --set budget.max=27e6 (again for more)"),
+  set: Flags.set("Override a value of the file: --set budget.max=27e6 (repeatable)"),
   threads: Flags.threads,
   mode: Flags.mode,
-  engine: Flag.Literals("engine", ["auto", "simd", "cpu", "tensorflow", "tensorflow-gpu"]).pipe(
-    Flag.withDescription("Tensor engine, in place of the file's"),
-    Flag.optional
-  ),
-  quick: Flags.given("quick", "A few steps of every phase, to see that all fits together"),
+  engine: Flags.engine("Tensor engine, in place of the file's").pipe(Flag.optional),
+  quick: Flags.given("quick", "A few steps of every phase, as a smoke test"),
   maxMinutes: Flags.maxMinutes,
-  maxEvaluations: Flag.Int("max-evaluations").pipe(
-    Flag.withSchema(Flags.PositiveInt),
-    Flag.withDescription("Candidates the search may score, in place of the file's searchStrategy.evaluations"),
-    Flag.optional
-  ),
-  overwrite: Flags.given("overwrite", "Replace a run that is in the folder already"),
+  maxEvaluations: Flags.count(
+    "max-evaluations",
+    "Number of architectures the search may score, in place of the file's searchStrategy.evaluations"
+  ).pipe(Flag.optional),
+  overwrite: Flags.given("overwrite", "Replace an existing run in the folder"),
   json: Flags.json("Print events as JSON lines")
 }
 
-/** The arguments and flags of the command, as the work gets them. */
+/** The arguments and flags of the command. */
 export type Input = Command.Command.Config.Infer<typeof flags>
 
 /** `osnas run`. */
@@ -47,7 +44,7 @@ export const run = Command.make("run", flags, (input) =>
   )
 ).pipe(
   Command.withDescription(
-    `Train a supernet, search it under the budget, retrain the winner and evaluate it. Everything the run makes lands in its folder. Ctrl-C finishes the current step and saves; a second one stops at once. ${exitCodes}`
+    `Train a supernet, search it under the budget, retrain the found architecture and evaluate it. The run writes everything to its folder. Ctrl-C finishes the current step and saves; a second one stops at once. ${exitCodes}`
   ),
   Command.withShortDescription("Supernet training, search, retraining, evaluation"),
   Command.withExamples([
@@ -58,8 +55,8 @@ export const run = Command.make("run", flags, (input) =>
     },
     {
       command: "osnas run search.yaml --set budget.max=20e6 --set searchSpace.stemStride=1",
-      description: "Other values"
+      description: "With other values"
     },
-    { command: "osnas run search.yaml --quick", description: "Does it all fit together?" }
+    { command: "osnas run search.yaml --quick", description: "A smoke test" }
   ])
 )

@@ -1,4 +1,4 @@
-/** The command as a process of its own, for tests: started in a folder, and listened to until it ends. */
+/** The command in a process, for tests. */
 import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process"
 import { fileURLToPath } from "node:url"
 
@@ -12,7 +12,7 @@ export interface Ended {
   readonly err: string
 }
 
-/** Starts the command; `env` is laid over the environment of the tests. */
+/** Starts the command in a folder; `env` extends the environment of the tests. */
 export const start = (
   folder: string,
   args: ReadonlyArray<string>,
@@ -20,7 +20,7 @@ export const start = (
 ): ChildProcessWithoutNullStreams =>
   spawn(process.execPath, [launcher, ...args], { cwd: folder, env: { ...process.env, ...env } })
 
-/** The end of a process; `heard` gets all of stderr whenever there is more of it. */
+/** Waits for the end of a process; calls `heard` with all of stderr whenever it grows. */
 export const ended = (
   child: ChildProcessWithoutNullStreams,
   heard: (err: string) => void = () => undefined

@@ -1,6 +1,6 @@
 /**
- * An example's run in this process, smaller than by `--quick`: undisturbed, and stopped at an instant drawn from one of
- * its phases, moved, and taken up again.
+ * Runs an example in this process, smaller than with `--quick`: once uninterrupted, and once stopped at a random event of one
+ * phase, moved and resumed.
  */
 import { mkdirSync, renameSync } from "node:fs"
 import { dirname, join, resolve } from "node:path"
@@ -15,21 +15,22 @@ import * as Key from "../../random/Key.ts"
 import * as Load from "../../run/Load.ts"
 import { RunEvents } from "../../run/RunEvents.ts"
 import { Disk } from "../../support/Disk.ts"
+import * as Quick from "../Quick.ts"
 import * as Run from "../Run.ts"
 import { Signals } from "../Signals.ts"
 import * as StandIn from "../StandIn.ts"
 
-/** Where the examples are. */
+/** The folder of the examples. */
 export const folder = resolve(import.meta.dirname, "../../../examples")
 
 const flag = "a test"
 
-/** What is smaller than by `--quick`, where the component has such an option. */
+/** Overrides that make a run even smaller than `--quick`; options that a component does not have are left out. */
 const smaller = ({ components, config }: Load.LoadedRun): NonNullable<Load.Overrides["flags"]> => {
   const { options } = components.dataflow
   const side = typeof options["size"] === "number" ? options["size"] : 32
   const perIdentity = typeof options["perIdentity"] === "number" ? options["perIdentity"] : 0
-  // Pairs of one person are needed among the few images that score.
+  // The few images for scoring must include pairs of one person.
   const isFaces = config.trainingAgent.name === "face-recognition"
   const faces = components.trainingAgent.options["objective"] === "auc" ? 100 : 60
   const batchSize = isFaces ? Math.max(16, 2 * perIdentity) : 8
@@ -52,7 +53,7 @@ const smaller = ({ components, config }: Load.LoadedRun): NonNullable<Load.Overr
   )
   return [
     ...sections,
-    // Costs are those of the published size of the images.
+    // The budget of the example is for its published image size.
     [["budget"], { ...config.budget, min: 0, max: 1e12 }, flag],
     [["supernetTraining", "batchSize"], batchSize, flag],
     [["retraining", "batchSize"], batchSize, flag],
@@ -60,107 +61,106 @@ const smaller = ({ components, config }: Load.LoadedRun): NonNullable<Load.Overr
   ]
 }
 
-/** An example with shipped images in the place of its data; `data`: a dataflow section in the place of those. */
-export const load = (file: string, data?: Readonly<Record<string, unknown>>) =>
-  Effect.gen(function* () {
-    const path = join(folder, file)
-    const asWritten = yield* Load.file(path)
-    const absent =
-      asWritten.config.dataflow.name === "fashion-mnist"
-        ? []
-        : data === undefined
-          ? StandIn.assignments(asWritten)
-          : Object.entries(data).map(([key, value]) => [["dataflow", key], value, flag] as const)
-    const withData = yield* Load.file(path, { flags: absent })
-    const quick = [...absent, ...Run.quickAssignments(withData)]
-    const quickly = yield* Load.file(path, { flags: quick })
-    return yield* Load.file(path, { flags: [...quick, ...smaller(quickly)] })
-  })
+/** Loads an example with shipped images instead of its data, or with the dataflow section `data`. */
+export const load = Effect.fnUntraced(function* (file: string, data?: Readonly<Record<string, unknown>>) {
+  const path = join(folder, file)
+  const asWritten = yield* Load.file(path)
+  const absent =
+    asWritten.config.dataflow.name === "fashion-mnist"
+      ? []
+      : data === undefined
+        ? StandIn.assignments(asWritten)
+        : Object.entries(data).map(([key, value]) => [["dataflow", key], value, flag] as const)
+  const withData = yield* Load.file(path, { flags: absent })
+  const quick = [...absent, ...Quick.assignments(withData)]
+  const quickly = yield* Load.file(path, { flags: quick })
+  return yield* Load.file(path, { flags: [...quick, ...smaller(quickly)] })
+})
 
-/** How a run ends before its end. */
+/** When and how to stop a run. */
 export interface Stop {
   readonly phase: Phase
-  /** Events of the phase after which it is stopped; at the phase's end it is in any case. */
+  /** Number of events of the phase after which to stop; the run stops at the end of the phase at the latest. */
   readonly event: number
   readonly how: "pause" | "interrupt"
 }
 
 type Program = Effect.Effect<unknown, unknown, Disk | RunEvents>
 
-/** Runs, and counts the events of every phase; stops as asked. */
-const life = (program: Program, stop?: Stop) =>
-  Effect.gen(function* () {
-    const signals = Signals.make()
-    const reached = yield* Deferred.make<void>()
-    const events = new Map<Phase, number>()
-    let phase: Phase | undefined
-    const watched = Layer.effect(
-      RunEvents,
-      Effect.map(RunEvents, (inner) =>
-        RunEvents.of({
-          ...inner,
-          publish: (event) =>
-            Effect.tap(inner.publish(event), () => {
-              if (event._tag === "PhaseStarted") phase = event.phase
-              if (phase === undefined) return Effect.void
-              const seen = events.get(phase) ?? 0
-              const isNow = phase === stop?.phase && (seen === stop.event || event._tag === "PhaseEnded")
-              events.set(phase, seen + 1)
-              if (event._tag === "PhaseEnded") phase = undefined
-              if (!isNow) return Effect.void
-              if (stop.how === "pause") return Effect.sync(() => signals.pause("SIGINT"))
-              return Effect.andThen(Deferred.succeed(reached, undefined), Effect.never)
-            })
-        })
-      )
-    ).pipe(Layer.provide(RunEvents.layer))
-    const fiber = yield* program.pipe(
-      Effect.provide(Layer.merge(watched, Disk.layer)),
-      Effect.provideService(Signals, signals),
-      Effect.forkChild
+/** Runs a program, counts the events of every phase, and stops it as `stop` says. */
+const life = Effect.fnUntraced(function* (program: Program, stop?: Stop) {
+  const signals = Signals.make()
+  const reached = yield* Deferred.make<void>()
+  const events = new Map<Phase, number>()
+  let phase: Phase | undefined
+  const watched = Layer.effect(
+    RunEvents,
+    Effect.map(RunEvents, (inner) =>
+      RunEvents.of({
+        ...inner,
+        publish: (event) =>
+          Effect.tap(inner.publish(event), () => {
+            if (event._tag === "PhaseStarted") phase = event.phase
+            if (phase === undefined) return Effect.void
+            const seen = events.get(phase) ?? 0
+            const isNow = phase === stop?.phase && (seen === stop.event || event._tag === "PhaseEnded")
+            events.set(phase, seen + 1)
+            if (event._tag === "PhaseEnded") phase = undefined
+            if (!isNow) return Effect.void
+            if (stop.how === "pause") return Effect.sync(() => signals.pause("SIGINT"))
+            return Effect.andThen(Deferred.succeed(reached, undefined), Effect.never)
+          })
+      })
     )
-    if (stop?.how === "interrupt") {
-      yield* Effect.raceFirst(Deferred.await(reached), Effect.asVoid(Fiber.await(fiber)))
-      yield* Fiber.interrupt(fiber)
-    }
-    const exit = yield* Fiber.await(fiber)
-    return { exit, events }
-  })
+  ).pipe(Layer.provide(RunEvents.layer))
+  const fiber = yield* program.pipe(
+    Effect.provide(Layer.merge(watched, Disk.layer)),
+    Effect.provideService(Signals, signals),
+    Effect.forkChild
+  )
+  if (stop?.how === "interrupt") {
+    yield* Effect.raceFirst(Deferred.await(reached), Effect.asVoid(Fiber.await(fiber)))
+    yield* Fiber.interrupt(fiber)
+  }
+  const exit = yield* Fiber.await(fiber)
+  return { exit, events }
+})
 
-/** The tag of a run's outcome, or its failure in words. */
+/** The tag of a run's outcome, or its failure as text. */
 const outcomeOf = (exit: Exit.Exit<unknown, unknown>): string => {
   if (Exit.isFailure(exit)) return Exit.hasInterrupts(exit) ? "interrupted" : String(exit.cause)
   return String((exit.value as { readonly _tag?: unknown })._tag)
 }
 
-/** What came of an example. */
+/** The results of an example's runs. */
 export interface Trial {
   readonly stop: Stop
-  /** Of the undisturbed run, the stopped one, the one that was taken up: how they ended. */
+  /** How the uninterrupted, the stopped and the resumed run ended. */
   readonly outcomes: ReadonlyArray<string>
-  /** Folders of the undisturbed run and of the other. */
+  /** Folders of the uninterrupted and of the resumed run. */
   readonly whole: string
   readonly taken: string
 }
 
 /**
- * Runs an example undisturbed, then stopped in one of its phases, the `turn`-th, at a drawn event; the folder is moved before
- * it is taken up.
+ * Runs an example uninterrupted, and again with a stop at a random event of its `turn`-th phase; moves the folder before it
+ * resumes.
  */
-export const trial = (loaded: Load.LoadedRun, home: string, turn: number): Effect.Effect<Trial> =>
-  Effect.gen(function* () {
-    const [whole, stopped, taken] = [join(home, "whole"), join(home, "stopped"), join(home, "moved", "deeper", "taken")]
-    const begin = (folder: string) => Run.begin(loaded, { folder, tableFolder: loaded.folder, overwrite: false })
-    const first = yield* life(begin(whole))
-    const phases = [...first.events.keys()]
-    const phase = phases[turn % phases.length] ?? "supernetTraining"
-    const key = Key.derive(Key.make(1), "stopped examples", loaded.config.name, phase)
-    // Evaluation is one piece of work: a pause can only end it at its beginning.
-    const event = phase === "evaluating" ? 0 : Key.integer(key, Math.max((first.events.get(phase) ?? 0) - 1, 1))
-    const stop: Stop = { phase, event, how: Key.integer(Key.derive(key, "how"), 2) === 0 ? "pause" : "interrupt" }
-    const second = yield* life(begin(stopped), stop)
-    mkdirSync(dirname(taken), { recursive: true })
-    renameSync(stopped, taken)
-    const third = yield* life(Run.goOn({ dir: taken, set: [], maxMinutes: Option.none(), threads: Option.none() }))
-    return { stop, outcomes: [first.exit, second.exit, third.exit].map(outcomeOf), whole, taken }
-  })
+export const trial = Effect.fnUntraced(function* (loaded: Load.LoadedRun, home: string, turn: number) {
+  const [whole, stopped, taken] = [join(home, "whole"), join(home, "stopped"), join(home, "moved", "deeper", "taken")]
+  const begin = (folder: string) => Run.begin(loaded, { folder, tableFolder: loaded.folder, overwrite: false })
+  const first = yield* life(begin(whole))
+  const phases = [...first.events.keys()]
+  const phase = phases[turn % phases.length] ?? "supernetTraining"
+  const key = Key.derive(Key.make(1), "stopped examples", loaded.config.name, phase)
+  // Evaluation is a single piece of work: a pause can only stop it at its beginning.
+  const event = phase === "evaluating" ? 0 : Key.integer(key, Math.max((first.events.get(phase) ?? 0) - 1, 1))
+  const stop: Stop = { phase, event, how: Key.integer(Key.derive(key, "how"), 2) === 0 ? "pause" : "interrupt" }
+  const second = yield* life(begin(stopped), stop)
+  mkdirSync(dirname(taken), { recursive: true })
+  renameSync(stopped, taken)
+  const third = yield* life(
+    Run.resumeFolder({ dir: taken, set: [], maxMinutes: Option.none(), threads: Option.none() })
+  )
+  return { stop, outcomes: [first.exit, second.exit, third.exit].map(outcomeOf), whole, taken }
+})

@@ -1,13 +1,12 @@
 /** Measures the embedded engine's kernels: one piece of work, or a block with its kernels. */
 import * as tf from "@tensorflow/tfjs-core"
+import { upperMedian } from "../../support/Median.ts"
 import type { ConvStage } from "../ConvChain.ts"
 import { convChain, outputSide, weightShape } from "../ConvChainOps.ts"
 import type { SimdBackend } from "../simd/Backend.ts"
 import { type BlockCase, conv, flopsOf, type KernelMeasurement } from "./Cases.ts"
 import { type Limits, productFlops, timingJobs } from "./Limits.ts"
 import { numbers, type Work } from "./Works.ts"
-
-const median = (values: ReadonlyArray<number>): number => [...values].sort((a, b) => a - b)[values.length >> 1] ?? 0
 
 /** Minimum number of repetitions. */
 const REPETITIONS = 5
@@ -35,7 +34,7 @@ export const measure = (backend: SimdBackend, work: Work, machine: Limits, secon
         once()
         times.push(inside / 1000)
       }
-      return median(times)
+      return upperMedian(times)
     })
   })
   const arithmetic = work.flops / machine.arithmetic
@@ -176,8 +175,10 @@ export const measureBlock = (
       bound: "arithmetic"
     })
     const whole = (pass === "forward" ? 1 : 2) * (points + depth)
-    const all = median(times[pass].get("all") ?? [])
-    const parts = [...flops[pass]].map(([name, count]) => line(`  ${name}`, median(times[pass].get(name) ?? []), count))
+    const all = upperMedian(times[pass].get("all") ?? [])
+    const parts = [...flops[pass]].map(([name, count]) =>
+      line(`  ${name}`, upperMedian(times[pass].get(name) ?? []), count)
+    )
     const rest = all - parts.reduce((sum, part) => sum + part.microseconds / 1e6, 0)
     return [line("inverted residual", all, whole), ...parts, line("  the rest", Math.max(0, rest), 0)]
   })

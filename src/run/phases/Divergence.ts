@@ -1,4 +1,4 @@
-/** Adds the command that continues from what a run has found to the error of a phase that diverged. */
+/** Adds to the error of a diverged phase the command that continues from what the run has found. */
 import * as Predicate from "effect/Predicate"
 import type { TrainPiece } from "../../../machines/Training.ts"
 import * as Advice from "../Advice.ts"

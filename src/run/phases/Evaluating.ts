@@ -1,4 +1,4 @@
-/** The evaluation of the retrained network on the test split. Nothing is saved on the way: a stopped evaluation is repeated. */
+/** Evaluates the retrained network on the test split. Saves nothing on the way: a stopped evaluation is repeated. */
 import { keep, type Tensor2D, type Tensor4D } from "@tensorflow/tfjs-core"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
@@ -10,7 +10,7 @@ import * as Forwards from "../Forwards.ts"
 import { RunFailure } from "../RunError.ts"
 import { initialCriterion, networkWeights, type PhaseContext } from "./PhaseContext.ts"
 
-/** The weights that retraining begins with, initialised when they are first asked for. */
+/** The initial weights of retraining, created on first use. */
 const initialWeights = (network: Network.Network, key: Key.Key) => {
   let initial: Parameters.Variables | undefined
   const get = (): Parameters.Variables => {
@@ -27,7 +27,7 @@ const initialWeights = (network: Network.Network, key: Key.Key) => {
   return { get, dispose }
 }
 
-/** Metrics that are all finite numbers, which a training agent of the user's own may not give. */
+/** Fails unless all metrics are finite numbers. A training agent from a user's module may return others. */
 const checked = (agent: string, metrics: Readonly<Record<string, unknown>>): Result.Result<void, RunFailure> => {
   const wrong = Object.entries(metrics).find(([, value]) => !Number.isFinite(value))
   if (wrong === undefined) return Result.succeed(undefined)

@@ -1,7 +1,6 @@
 /**
- * The learning of a gradient-based searcher on the trained supernet, before it proposes architectures. A piece of work is
- * a pass over the validation split, or the part of one up to the next checkpoint that is due; it ends with a checkpoint of
- * what the searcher has learned.
+ * A gradient-based searcher learns on the trained supernet, before it proposes architectures. A piece of work is a pass over
+ * the validation split, or a part of one that ends where a checkpoint is due; it ends with a checkpoint of the searcher.
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -16,16 +15,18 @@ import * as CanonicalJson from "../../support/CanonicalJson.ts"
 import * as SafeJson from "../../support/SafeJson.ts"
 import * as Checkpoint from "../Checkpoint.ts"
 import * as Learner from "../Learner.ts"
+import * as MetricSums from "../MetricSums.ts"
 import * as PieceLoop from "../PieceLoop.ts"
 import * as RunFolder from "../RunFolder.ts"
 import type { Services } from "../RunServices.ts"
 import type * as Trainer from "../Trainer.ts"
+import type { Weights } from "../TrainingState.ts"
 import * as Divergence from "./Divergence.ts"
 import { hasFiniteValues, networkWeights, type PhaseContext } from "./PhaseContext.ts"
 
 type Setup = NonNullable<Trainer.TrainerSetup["learner"]>
 
-/** How the searcher learns; undefined where it does not learn by gradient at this time. */
+/** How the searcher learns; undefined if it does not learn at this time. */
 export const setupOf = (services: Services, when: GradientSearch["plan"]["_tag"]): Setup | undefined => {
   const { criterion, dataflow, key, searchStrategy, space } = services
   const { gradient, name } = searchStrategy
@@ -39,23 +40,13 @@ export const probabilitiesOf = (gradient: GradientSearch, state: LearnerState) =
 
 /** Metadata key of the metrics of an unfinished pass, summed over its steps. */
 const sumsKey = "osnas.learning"
-const Sums = Schema.Struct({ steps: Schema.Int, metrics: Schema.Record(Schema.String, Schema.Finite) })
-const decodeSums = Schema.decodeUnknownOption(Sums)
-const noSums: typeof Sums.Type = { steps: 0, metrics: {} }
+const decodeSums = Schema.decodeUnknownOption(MetricSums.MetricSums)
 
-const addTo = (sums: typeof Sums.Type, metrics: LearningMetrics): typeof Sums.Type => ({
-  steps: sums.steps + 1,
-  metrics: Object.fromEntries(Object.entries(metrics).map(([name, value]) => [name, (sums.metrics[name] ?? 0) + value]))
-})
-
-const meansOf = ({ metrics, steps }: typeof Sums.Type): Readonly<Record<string, number>> =>
-  Object.fromEntries(Object.entries(metrics).map(([name, sum]) => [name, sum / steps]))
-
-/** Learning after `step` steps: the searcher's state, the sums of the pass under way, the means of the passes done. */
+/** Learning after `step` steps: the searcher's state, the sums of the current pass, the means of the completed ones. */
 interface State {
   readonly step: number
   readonly searcher: LearnerState
-  readonly sums: typeof Sums.Type
+  readonly sums: MetricSums.MetricSums
   readonly history: LearningPosition["history"]
 }
 
@@ -68,7 +59,7 @@ interface Piece {
   readonly context: PhaseContext
   readonly setup: Setup
   readonly steps: number
-  readonly weights: Trainer.Weights
+  readonly weights: Weights
 }
 
 /** The state that a piece begins with, with the sums of the pass it continues. */
@@ -80,24 +71,25 @@ const stateFor = Effect.fnUntraced(function* (
   const digest = position?.checkpoint.digest
   const known = resident.find("searcher", digest)
   if (known === undefined) resident.release("searcher")
-  if (position === null) return { step: 0, searcher: Learner.init(setup), sums: noSums, history: [] } satisfies State
+  if (position === null)
+    return { step: 0, searcher: Learner.init(setup), sums: MetricSums.empty, history: [] } satisfies State
   const file = folder.path(position.checkpoint.file)
   const checkpoint = yield* Checkpoint.read(folder.disk, file, digest)
   const searcher = known ?? (yield* Learner.fromCheckpoint(file, checkpoint))
   const sums = Option.getOrElse(
     Option.flatMap(Result.getSuccess(SafeJson.parse(checkpoint.metadata[sumsKey] ?? "")), decodeSums),
-    () => noSums
+    () => MetricSums.empty
   )
   return { step: position.step, searcher, sums, history: position.history } satisfies State
 })
 
-/** Ends a pass: the searcher judges what it came to, and the pass's means join the history. */
+/** Ends a pass: the searcher decides whether to keep it, and its means are added to the history. */
 const endPass = Effect.fnUntraced(function* ({ context: { resident }, setup, weights }: Piece, state: State) {
   const pass = state.history.length + 1
   const [searcher, figures] = yield* Learner.judge(setup, state.searcher, pass, weights, PieceLoop.breathe)
   resident.put("searcher", searcher)
-  const means = { ...meansOf(state.sums), ...figures }
-  return [{ ...state, searcher, sums: noSums, history: [...state.history, means] }, means] as const
+  const means = { ...MetricSums.means(state.sums), ...figures }
+  return [{ ...state, searcher, sums: MetricSums.empty, history: [...state.history, means] }, means] as const
 })
 
 const step = Effect.fnUntraced(function* (piece: Piece, state: State) {
@@ -110,7 +102,7 @@ const step = Effect.fnUntraced(function* (piece: Piece, state: State) {
       return updated
     })
   )
-  const next: State = { ...state, step: state.step + 1, searcher, sums: addTo(state.sums, metrics) }
+  const next: State = { ...state, step: state.step + 1, searcher, sums: MetricSums.add(state.sums, metrics) }
   context.progress.reach({ unit: "step", done: next.step, total: steps })
   const isPassDone = next.step % Learner.stepsPerPass(setup) === 0 || next.step === steps
   if (!isPassDone) return [next, { metrics, isPassDone } satisfies Report] as const
@@ -136,7 +128,7 @@ const show = (
     { journal }
   )
 
-/** Writes the checkpoint of what the searcher has learned. */
+/** Writes the checkpoint of the searcher. */
 const save = Effect.fnUntraced(function* ({ context, setup, steps }: Piece, state: State) {
   const { folder, progress, resident, services } = context
   const { history, searcher, step, sums } = state
@@ -203,7 +195,7 @@ const learnPiece = Effect.fnUntraced(function* (
   return yield* save(piece, reached)
 })
 
-/** Learns one piece and writes its checkpoint; null: the searcher does not learn here, or has learned enough. */
+/** Learns one piece and writes its checkpoint. Null: the searcher does not learn in this phase, or has finished. */
 export const learn = (context: PhaseContext, input: LearnPiece, pausing: () => boolean) =>
   Effect.catchTag(learnPiece(context, input, pausing), "LearningDiverged", (error) =>
     Effect.fail(Divergence.ofLearning(context, error, { phase: "searching", recorded: input.position !== null }))

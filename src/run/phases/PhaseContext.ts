@@ -1,4 +1,4 @@
-/** What a phase is given: the run's services and configuration, the files it may read and write, the tensors in memory. */
+/** The context of a phase: services and configuration of the run, files it may read and write, tensors in memory. */
 import * as Effect from "effect/Effect"
 import type { CheckpointRef } from "../../../machines/RunState.ts"
 import type { ParameterTree } from "../../nn/ParameterTree.ts"
@@ -10,9 +10,9 @@ import type { ResidentWeights } from "../ResidentWeights.ts"
 import type { RunConfig } from "../RunConfig.ts"
 import type { RunFolderShape } from "../RunFolder.ts"
 import type { Services } from "../RunServices.ts"
-import * as Trainer from "../Trainer.ts"
+import * as TrainingCheckpoint from "../TrainingCheckpoint.ts"
 
-/** What a phase is given. */
+/** The context of a phase. */
 export interface PhaseContext {
   readonly services: Services
   readonly config: RunConfig
@@ -25,7 +25,7 @@ export interface PhaseContext {
 }
 
 /** The shapes of a network's parameters and statistics by name. */
-export const shapesOf = (network: Network.Network): Trainer.Shapes =>
+export const shapesOf = (network: Network.Network): TrainingCheckpoint.Shapes =>
   new Map(Network.parameterSpecs(network).map((spec) => [spec.name, spec.shape]))
 
 /** The criterion's own weights before training, for the outputs and classes of this run. */
@@ -37,7 +37,7 @@ export const initialCriterion = ({ criterion, dataflow, space }: Services, key: 
   })
 }
 
-/** The weights of a trained network: those in memory if they equal the file, else read from it. */
+/** The weights of a trained network: from memory if they equal the file, otherwise read from it. */
 export const networkWeights = Effect.fnUntraced(function* (
   { folder, resident }: Pick<PhaseContext, "folder" | "resident">,
   ref: CheckpointRef,
@@ -45,11 +45,11 @@ export const networkWeights = Effect.fnUntraced(function* (
 ) {
   const known = resident.find("network", ref.digest)
   if (known !== undefined) return known
-  // Before reading, so that two networks are never in memory at once.
+  // Before reading: two networks must not be in memory at the same time.
   resident.release("training", "network")
   const file = folder.path(ref.file)
   const checkpoint = yield* Checkpoint.read(folder.disk, file, ref.digest)
-  const weights = yield* Trainer.weightsFromCheckpoint(file, checkpoint, shapesOf(network))
+  const weights = yield* TrainingCheckpoint.toWeights(file, checkpoint, shapesOf(network))
   resident.put("network", weights, ref.digest)
   return weights
 })

@@ -1,4 +1,4 @@
-/** The phases one by one, without the machine and without a run's folder: a disk in memory, a journal that is an array. */
+/** Each phase alone, without the machine and a run's folder: a disk in memory, and an array as journal. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -31,7 +31,7 @@ const makeJournal = (lines: ReadonlyArray<Line> = []) => {
   return { journal, added }
 }
 
-/** One life of the phases over a disk: what a run gives them, and the events they reported. */
+/** A context for the phases over a disk, as after a start or resume, with the events that they report. */
 const makeLife = Effect.fnUntraced(function* (memory: MemoryDisk.MemoryDisk, logged: ReadonlyArray<Line> = []) {
   const all = yield* services
   const events = makeJournal()
@@ -67,7 +67,7 @@ const on = <A, E>(memory: MemoryDisk.MemoryDisk, program: Effect.Effect<A, E, Ru
   )
 type RunServicesWithScope = Effect.Services<ReturnType<typeof makeLife>>
 
-/** Trains a whole phase, piece by piece; with `everyLife`, each piece in a life of its own that reads its checkpoint. */
+/** Trains a whole phase, piece by piece; with `everyLife`, each piece starts from its checkpoint, as after a restart. */
 const trainPhase = Effect.fnUntraced(function* (
   memory: MemoryDisk.MemoryDisk,
   input: Pick<Parameters<ReturnType<typeof Training.make>["train"]>[0], "architecture" | "phase">,
@@ -84,13 +84,13 @@ const trainPhase = Effect.fnUntraced(function* (
 
 const supernetPhase = { phase: "supernetTraining", architecture: null } as const
 
-/** The same life with another way to score a generation. */
+/** The same context with another way to score a generation. */
 const withScore = (context: Searching.SearchContext, score: ScoreArchitectures): Searching.SearchContext => {
   const { services } = context
   return { ...context, services: { ...services, estimator: { ...services.estimator, score } } }
 }
 
-/** Scores a list from its end to its beginning, and reports each score as it comes. */
+/** Scores a list in reverse, and reports each score as it arrives. */
 const backwards =
   (one: ScoreArchitectures): ScoreArchitectures =>
   (architectures, options) =>
@@ -113,7 +113,7 @@ const scoreAll = Effect.fnUntraced(function* (context: Searching.SearchContext, 
 })
 
 describe("phases", () => {
-  it.live("each comes to what it comes to in a run", () =>
+  it.live("each gives the same results as in a run", () =>
     Effect.gen(function* () {
       const whole = MemoryDisk.make()
       yield* Trials.begin(whole.disk, config)
@@ -142,7 +142,7 @@ describe("phases", () => {
     })
   )
 
-  it.live("training by single steps, each in a life of its own, gives the same weights and frees every tensor", () =>
+  it.live("training step by step, with a restart after each, gives the same weights and frees every tensor", () =>
     Effect.gen(function* () {
       const before = SmallRun.liveTensors()
       const [together, apart] = [yield* makeMemory, yield* makeMemory]
@@ -153,7 +153,7 @@ describe("phases", () => {
     })
   )
 
-  it.live("an architecture that the log contains is not scored again, a line about another one is refused", () =>
+  it.live("an architecture in the log is not scored again, and a line about another one is refused", () =>
     Effect.gen(function* () {
       const memory = yield* makeMemory
       yield* on(
@@ -161,25 +161,25 @@ describe("phases", () => {
         Effect.gen(function* () {
           const { checkpoint } = yield* trainPhase(memory, supernetPhase, false)
           const first = yield* makeLife(memory)
-          const told = yield* scoreAll(first.context, checkpoint)
+          const result = yield* scoreAll(first.context, checkpoint)
           assert.strictEqual(first.scoredCount(), 3)
           assert.lengthOf(first.added, 3)
 
           const again = yield* makeLife(memory, first.added.slice(0, 2))
-          assert.deepStrictEqual(yield* scoreAll(again.context, checkpoint), told)
+          assert.deepStrictEqual(yield* scoreAll(again.context, checkpoint), result)
           assert.strictEqual(again.scoredCount(), 1)
           assert.deepStrictEqual(again.added, first.added.slice(2))
           assert.strictEqual(again.context.log.digest(3), first.context.log.digest(3))
 
           const swapped = yield* makeLife(memory, [first.added[1] ?? {}, first.added[0] ?? {}])
           const error = yield* Effect.flip(scoreAll(swapped.context, checkpoint))
-          assert.match(error.message, /^search.jsonl, line 1: the search asks for .* here, and the line is about /)
+          assert.match(error.message, /^search.jsonl, line 1: the search evaluates .* here, but the line is about /)
         })
       )
     })
   )
 
-  it.live("whatever order scores arrive in, the log, the events and what the searcher is given are the same", () =>
+  it.live("the order in which scores arrive changes neither the log, the events nor the searcher's input", () =>
     Effect.gen(function* () {
       const memory = yield* makeMemory
       yield* on(
@@ -187,14 +187,14 @@ describe("phases", () => {
         Effect.gen(function* () {
           const { checkpoint } = yield* trainPhase(memory, supernetPhase, false)
           const inOrder = yield* makeLife(memory)
-          const told = yield* scoreAll(inOrder.context, checkpoint)
+          const result = yield* scoreAll(inOrder.context, checkpoint)
           const { score } = inOrder.context.services.estimator
           const silent: ScoreArchitectures = (architectures, options) =>
             score(architectures, { supernet: options?.supernet })
           const withoutTime = (lines: ReadonlyArray<Line>) => lines.map(({ time: _, ...line }) => line)
           for (const other of [backwards(score), silent]) {
             const life = yield* makeLife(memory)
-            assert.deepStrictEqual(yield* scoreAll(withScore(life.context, other), checkpoint), told)
+            assert.deepStrictEqual(yield* scoreAll(withScore(life.context, other), checkpoint), result)
             assert.deepStrictEqual(life.added, inOrder.added)
             const events = withoutTime(life.events).filter((line) => line["_tag"] !== "PhaseStarted")
             assert.deepStrictEqual(
@@ -207,7 +207,7 @@ describe("phases", () => {
     })
   )
 
-  it.live("a pause ends the scoring after the next score, and the rest is scored later to the same end", () =>
+  it.live("a pause ends scoring after the next score; scoring the rest later gives the same results", () =>
     Effect.gen(function* () {
       const memory = yield* makeMemory
       yield* on(
@@ -224,7 +224,7 @@ describe("phases", () => {
           const rest = { ...first, evaluation: 1, candidates: candidates.slice(1) }
           assert.deepStrictEqual(yield* Searching.score(parts.context, rest, never), scores.slice(1))
           assert.deepStrictEqual(parts.added, whole.added)
-          // From its end to its beginning: nothing can be logged before the last score is there.
+          // In reverse: nothing can be logged before the last score arrives.
           const late = yield* makeLife(memory)
           const reversed = withScore(late.context, backwards(late.context.services.estimator.score))
           assert.deepStrictEqual(yield* Searching.score(reversed, first, () => true), scores)
@@ -233,7 +233,7 @@ describe("phases", () => {
     })
   )
 
-  it.live("an estimator that gives fewer scores than architectures is refused, with the first that it left out", () =>
+  it.live("an estimator that returns too few scores is refused, with the first architecture that has none", () =>
     Effect.gen(function* () {
       const memory = yield* makeMemory
       yield* on(

@@ -1,6 +1,6 @@
 /**
  * The search: asks the searcher for the architectures of a generation, scores them, and reports the scores back. Each
- * score is logged in `search.jsonl` as soon as it is known; an architecture that the log contains is not scored again.
+ * score is logged in `search.jsonl` as soon as it is known; a logged architecture is not scored again.
  */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -21,7 +21,7 @@ import type { Services } from "../RunServices.ts"
 import type { SearchLog } from "../SearchLog.ts"
 import { networkWeights, type PhaseContext } from "./PhaseContext.ts"
 
-/** What the search is given: `scoredBefore` candidates were scored in earlier lives of the run. */
+/** The context of the search. `scoredBefore` counts the candidates that the log contained at the start or resume. */
 export interface SearchContext extends PhaseContext {
   readonly log: SearchLog
   readonly scoredBefore: number
@@ -29,7 +29,7 @@ export interface SearchContext extends PhaseContext {
 
 const keyOf = ({ key }: Pick<Services, "key">): Key.Key => Key.derive(key, "searching")
 
-/** The searcher's initial state from the checkpoint of what it has learned by gradient. */
+/** The initial state of the search, from the checkpoint of a gradient-based searcher. */
 export const learnedState = Effect.fnUntraced(function* (
   services: Pick<Services, "key" | "searchStrategy">,
   file: string,
@@ -45,7 +45,7 @@ export const learnedState = Effect.fnUntraced(function* (
       new Checkpoint.CheckpointError({
         file,
         tensor: null,
-        reason: `what it holds was not learned by searchStrategy ${searchStrategy.name} in this search space: ${why(cause)}`
+        reason: `its searcher state is not one of searchStrategy ${searchStrategy.name} in this search space: ${why(cause)}`
       })
   }).pipe(Effect.ensuring(Effect.sync(() => Parameters.disposeUnsafe(learned.tensors))))
 })
@@ -72,12 +72,12 @@ export const ask = Effect.fnUntraced(function* (context: SearchContext, question
   return { candidates, state }
 })
 
-/** Logs and reports scores in the order of the architectures, in whatever order they arrive. */
+/** Logs and reports scores in the order of the architectures, whatever the order in which they arrive. */
 interface Scoring {
   readonly scored: () => ReadonlyArray<CostAndScore>
-  /** Takes over what the log contains of the generation. */
+  /** Takes the scores of the generation from the log. */
   readonly recover: Effect.Effect<void, DiskError | JournalError>
-  /** Takes a score; completes when it and all before it that are known are logged and reported. */
+  /** Takes a score; completes once every score without a gap before it is logged and reported. */
   readonly add: (index: number, score: Score) => Effect.Effect<void, DiskError>
 }
 
@@ -130,8 +130,8 @@ const makeScoring = (
 }
 
 /**
- * Scores what the log does not contain of a generation in one call of the estimator. When a pause is requested the call is
- * interrupted after the next score.
+ * Scores the rest of a generation in one call of the estimator. When a pause is requested, the call is interrupted after the
+ * next score.
  */
 const estimate = Effect.fnUntraced(function* (
   context: SearchContext,
@@ -153,7 +153,7 @@ const estimate = Effect.fnUntraced(function* (
     // Scores that wait for one before them are not logged yet.
     if (!pausing() || scoring.scored().length === 0) return
     yield* Deferred.succeed(paused, undefined)
-    // Until the race is decided, so that no further architecture is begun.
+    // Waits for the interruption, so that the estimator does not begin another architecture.
     yield* Effect.interruptible(Effect.never)
   })
   const scoreAll = Effect.gen(function* () {
@@ -163,15 +163,15 @@ const estimate = Effect.fnUntraced(function* (
       const reason = `a list of ${architectures.length} architectures got ${scores.length} scores; expected one for each`
       return yield* new EstimationError({ estimator: estimator.name, genotype: space.format(missing), reason })
     }
-    // Those that the estimator has not reported on the way.
+    // The scores that the estimator did not report on the way.
     for (const [index, score] of scores.entries()) yield* onScore(index, score)
   })
   yield* Effect.raceFirst(scoreAll, Deferred.await(paused))
 })
 
 /**
- * Costs and scores of the architectures of a generation, in order: from the log, or else computed and logged. Ends early,
- * with at least one score, when `pausing` says so.
+ * Costs and scores of the architectures of a generation, in order: from the log, or computed and logged. On a pause, ends
+ * early with at least one score.
  */
 export const score = Effect.fnUntraced(function* (
   context: SearchContext,

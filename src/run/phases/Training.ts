@@ -1,7 +1,6 @@
 /**
- * Supernet training and retraining. A piece of work begins at a checkpoint (or at the initial weights), trains to the end
- * of an epoch or to the next checkpoint that is due, and writes the checkpoint it came to. The last checkpoint of a phase
- * contains the weights alone.
+ * Supernet training and retraining. A piece of work starts from a checkpoint or from the initial weights, trains to the end
+ * of an epoch or until a checkpoint is due, and writes a checkpoint. The last checkpoint of a phase contains only weights.
  */
 import * as Effect from "effect/Effect"
 import type { TrainingPosition } from "../../../machines/RunState.ts"
@@ -20,6 +19,8 @@ import { type RunConfig, trainingOf } from "../RunConfig.ts"
 import * as RunFolder from "../RunFolder.ts"
 import type { Services } from "../RunServices.ts"
 import * as Trainer from "../Trainer.ts"
+import * as TrainingCheckpoint from "../TrainingCheckpoint.ts"
+import type { TrainingState } from "../TrainingState.ts"
 import * as Divergence from "./Divergence.ts"
 import * as Learning from "./Learning.ts"
 import { hasFiniteValues, initialCriterion, type PhaseContext, shapesOf } from "./PhaseContext.ts"
@@ -61,11 +62,11 @@ export const setupOf = (services: Services, config: RunConfig, input: TrainingIn
   }
 }
 
-/** One optimiser step. The new state is resident; the tensors that only the old state contained are disposed. */
+/** One optimizer step. The new state is resident; the tensors that only the old state contained are disposed. */
 export const step = Effect.fnUntraced(function* (
   setup: Trainer.TrainerSetup,
   resident: ResidentWeights,
-  state: Trainer.TrainingState
+  state: TrainingState
 ) {
   const batches = yield* Trainer.nextBatches(setup, state)
   return yield* Effect.uninterruptible(
@@ -76,7 +77,7 @@ export const step = Effect.fnUntraced(function* (
   )
 })
 
-/** The state that a piece begins with: the one in memory if it equals the checkpoint, else read or initialised. */
+/** The first state of a piece: from memory if it equals the checkpoint, otherwise read or initialised. */
 const stateFor = Effect.fnUntraced(function* (
   { folder, resident, services }: PhaseContext,
   setup: Trainer.TrainerSetup,
@@ -92,11 +93,11 @@ const stateFor = Effect.fnUntraced(function* (
   }
   const file = folder.path(input.position.checkpoint.file)
   const checkpoint = yield* Checkpoint.read(folder.disk, file, input.position.checkpoint.digest)
-  return yield* Trainer.fromCheckpoint(file, checkpoint, shapesOf(network))
+  return yield* TrainingCheckpoint.toState(file, checkpoint, shapesOf(network))
 })
 
-/** The epoch whose warning was reported last: an epoch reports one warning, however many pieces it has. */
-type RemarkMemory = { epoch: string }
+/** The epoch of the last reported warning: an epoch reports one warning, however many pieces it has. */
+type WarningMemory = { epoch: string }
 
 interface Piece {
   readonly context: PhaseContext
@@ -107,7 +108,7 @@ interface Piece {
 
 const emitLearned = Effect.fnUntraced(function* (
   { context: { progress }, input, setup, steps }: Piece,
-  state: Trainer.TrainingState,
+  state: TrainingState,
   { epochDone, learned }: Trainer.StepReport,
   journal: boolean
 ) {
@@ -129,7 +130,7 @@ const emitLearned = Effect.fnUntraced(function* (
 
 const show = Effect.fnUntraced(function* (
   piece: Piece,
-  state: Trainer.TrainingState,
+  state: TrainingState,
   report: Trainer.StepReport,
   { journal, millisecondsPerStep }: PieceLoop.Moment
 ) {
@@ -159,7 +160,7 @@ const show = Effect.fnUntraced(function* (
 
 const showWarning = Effect.fnUntraced(function* (
   { context, input: { phase }, setup }: Piece,
-  memory: RemarkMemory,
+  memory: WarningMemory,
   before: number,
   warning: string
 ) {
@@ -169,16 +170,16 @@ const showWarning = Effect.fnUntraced(function* (
   yield* context.progress.emit({ _tag: "CriterionWarning", phase, epoch, step, warning })
 })
 
-/** Writes the checkpoint of a state; a phase that is complete leaves its weights resident as a trained network. */
-const save = Effect.fnUntraced(function* ({ context, input, setup, steps }: Piece, reached: Trainer.TrainingState) {
+/** Writes the checkpoint of a state. The weights of a complete phase stay resident as a trained network. */
+const save = Effect.fnUntraced(function* ({ context, input, setup, steps }: Piece, reached: TrainingState) {
   const { config, folder, progress, resident, services } = context
-  const [state, weights] = yield* Trainer.noteWeights(setup, reached)
+  const [state, weights] = yield* TrainingCheckpoint.recordWeightsDigest(setup, reached)
   const isComplete = state.step >= steps
   const finalName = input.phase === "supernetTraining" ? RunFolder.files.supernet : RunFolder.files.network
   const file = isComplete ? finalName : RunFolder.checkpointName(input.phase, state.step)
   const owner = { space: services.space, section: config.searchSpace, architecture: input.architecture }
   const metadata = { format: "osnas", phase: input.phase, ...Provenance.metadata(owner) }
-  const checkpoint = yield* Trainer.toCheckpoint(state, metadata, isComplete)
+  const checkpoint = yield* TrainingCheckpoint.fromState(state, metadata, isComplete)
   if (!hasFiniteValues(checkpoint.tensors)) {
     return yield* new Trainer.TrainingDiverged({
       phase: input.phase,
@@ -201,7 +202,7 @@ const save = Effect.fnUntraced(function* ({ context, input, setup, steps }: Piec
 
 const trainPiece = Effect.fnUntraced(function* (
   context: PhaseContext,
-  memory: RemarkMemory,
+  memory: WarningMemory,
   input: TrainPiece,
   pausing: () => boolean
 ) {
@@ -210,7 +211,7 @@ const trainPiece = Effect.fnUntraced(function* (
   const steps = Trainer.totalSteps(setup)
   const piece: Piece = { context, setup, input, steps }
   const from = yield* stateFor(context, setup, input)
-  // In no checkpoint: a digest would let a repeated piece begin with the state that this one ends with.
+  // Without a digest: with one, a repeated piece could start from the state that this piece ends with.
   resident.put("training", from)
   yield* progress.openPhase(input.phase, from.step, steps)
   const reached = yield* PieceLoop.run({
@@ -219,7 +220,7 @@ const trainPiece = Effect.fnUntraced(function* (
     cadence: config.checkpoint,
     pausing,
     isBoundary: (report: Trainer.StepReport) => report.epochDone !== undefined,
-    step: Effect.fnUntraced(function* (state: Trainer.TrainingState) {
+    step: Effect.fnUntraced(function* (state: TrainingState) {
       const stepped = yield* step(setup, resident, state)
       const [next, { warning }] = stepped
       progress.reach({ unit: "step", done: next.step, total: steps })
@@ -231,10 +232,10 @@ const trainPiece = Effect.fnUntraced(function* (
   return yield* progress.saving(save(piece, reached))
 })
 
-/** The work of a training phase over one life of a run. */
+/** The work of a training phase, from the start or resume of a run to its end. */
 export const make = (context: PhaseContext) => {
-  const memory: RemarkMemory = { epoch: "" }
-  /** Trains one piece and writes its checkpoint; ends early when `pausing` says so. */
+  const memory: WarningMemory = { epoch: "" }
+  /** Trains one piece and writes its checkpoint. Ends early on a pause. */
   const train = (input: TrainPiece, pausing: () => boolean) =>
     Effect.catchTags(trainPiece(context, memory, input, pausing), {
       TrainingDiverged: (error) => Effect.fail(Divergence.ofTraining(context, error, input)),

@@ -1,4 +1,4 @@
-/** What must be the same however a run came to its end, compared file by file. */
+/** Compares the results of two runs, file by file: they must be equal however the runs were stopped and resumed. */
 import { existsSync, readdirSync, readFileSync } from "node:fs"
 import * as path from "node:path"
 import * as RunFolder from "../RunFolder.ts"
@@ -18,7 +18,7 @@ export const compared: ReadonlyArray<string> = [
   searcher
 ]
 
-/** Parts of the files that also say when and where the run was. */
+/** Files of which only a part is compared: the rest depends on time and place. */
 const parts: ReadonlyArray<readonly [file: string, ...keys: ReadonlyArray<string>]> = [
   [manifest, "identity"],
   [manifest, "input"],
@@ -36,7 +36,7 @@ const part = (folder: string, name: string, keys: ReadonlyArray<string>): string
   return JSON.stringify(value)
 }
 
-/** Names of the files, and of parts of them, in which the folders of two finished runs differ. */
+/** Names of the files, and parts of files, that differ between the folders of two finished runs. */
 export const between = (expected: string, got: string): ReadonlyArray<string> => [
   ...compared.filter((name) => !bytes(expected, name).equals(bytes(got, name))),
   ...parts.flatMap(([name, ...keys]) =>
@@ -44,6 +44,6 @@ export const between = (expected: string, got: string): ReadonlyArray<string> =>
   )
 ]
 
-/** Files of a run's folder that only a process at work may have there. */
+/** Files that a run's folder may only have while a process uses it. */
 export const leftovers = (folder: string): ReadonlyArray<string> =>
   readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((file) => /\.part$|run\.lock/.test(file))

@@ -1,7 +1,7 @@
 /**
- * Folders and archives in the layouts of the published data sets, made from the Fashion-MNIST images that ship: ImageNet's
- * folders of classes, folders of people with LFW's list of pairs, CIFAR's archives. For runs on real files where the
- * published data are not there.
+ * Makes folders and archives in the layouts of published data sets from the Fashion-MNIST images that ship: ImageNet's folders
+ * of classes, folders of people with LFW's list of pairs, CIFAR's archives. For tests on real files without the published
+ * data.
  */
 import { mkdirSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
@@ -27,11 +27,11 @@ export const shipped = async (): Promise<Images> => {
   return images
 }
 
-/** `count` images of a class from the one at `from` on. */
+/** `count` images of a class, starting at index `from`. */
 const some = (images: Images, label: number, from: number, count: number): ReadonlyArray<Uint8Array> => {
   const found = images[label]?.slice(from, from + count) ?? []
   if (found.length < count)
-    throw new Error(`class ${label}: ${from + count} images are wanted, ${found.length} are there`)
+    throw new Error(`class ${label}: ${count} images requested from index ${from}, ${found.length} found`)
   return found
 }
 
@@ -54,7 +54,7 @@ export const hasPng = async (): Promise<boolean> =>
     () => false
   )
 
-/** Endings of the files that are made; `pgm` is read without sharp. */
+/** Extensions of the image files; `pgm` needs no sharp. */
 export type Ending = "png" | "pgm"
 
 /** ImageNet's layout: `train/<class>` and `val/<class>`. */
@@ -76,7 +76,7 @@ export const imageFolder = async (
   }
 }
 
-/** Folders of people, images named as LFW's. A person is a class of clothes, and not all of its images. */
+/** Folders of people with images named as in LFW. A person has some of the images of a class of clothes. */
 export const faceFolder = async (
   folder: string,
   images: Images,
@@ -94,7 +94,7 @@ export const faceFolder = async (
 
 const personName = (person: number): string => `Person_${String(person).padStart(2, "0")}`
 
-/** LFW's list of pairs among people of {@link faceFolder}: `folds` folds of as many pairs of one as of two. */
+/** A list of pairs as LFW's, of people of {@link faceFolder}: in each fold as many pairs of one person as of two. */
 export const pairsList = (first: number, people: number, folds: number): string => {
   const lines = [`${folds}\t${people}`]
   for (let fold = 0; fold < folds; fold += 1) {
@@ -106,7 +106,7 @@ export const pairsList = (first: number, people: number, folds: number): string 
   return `${lines.join("\n")}\n`
 }
 
-/** Records of CIFAR's binary files: `count` images of every class, framed to 32 x 32 in three channels. */
+/** Records of CIFAR's binary files: `count` images of every class, padded to 32 x 32 and with three channels. */
 const records = (variant: Variant, images: Images, from: number, count: number): Uint8Array => {
   const size = variant.labelBytes + 3072
   const classes = Math.min(variant.classes.length, images.length)
@@ -126,7 +126,7 @@ const records = (variant: Variant, images: Images, from: number, count: number):
   return bytes
 }
 
-/** CIFAR's archive, with `train` images of every class in all training files together, and `test` in the test file. */
+/** CIFAR's archive, with `train` images per class in all training files together, and `test` in the test file. */
 export const cifarArchive = async (
   folder: string,
   variant: Variant,

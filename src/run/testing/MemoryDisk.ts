@@ -1,15 +1,15 @@
 /**
- * A disk in memory that tells what was written from what is on the medium, and that can be made to fail: the test of
- * everything that is said about crashes.
+ * A disk in memory that distinguishes what was written from what is on the medium, and that can be made to fail: for tests of
+ * crashes.
  */
 import * as path from "node:path"
 import * as Effect from "effect/Effect"
 import { beatDigits, DiskError, type DiskShape, type Handle } from "../../support/Disk.ts"
 
 interface Inode {
-  /** What a reader sees. */
+  /** Content as readers see it. */
   data: Uint8Array<ArrayBuffer>
-  /** What is on the medium. */
+  /** Content on the medium. */
   durable: Uint8Array<ArrayBuffer>
 }
 
@@ -19,8 +19,8 @@ export interface MemoryDisk {
   /** Content of all files as readers see it, by path. */
   readonly files: () => ReadonlyMap<string, Uint8Array>
   /**
-   * The power goes: every file falls back to what was synced, every folder to the names that were. With `keep` the
-   * drive had written everything after all.
+   * A power failure: files lose what was not synced, folders the names that were not. With `keep`, the drive had written
+   * everything.
    */
   readonly powerCut: (keep: boolean) => void
   /** Changes one byte of a file, on the medium too. */
@@ -118,7 +118,7 @@ export const make = (): MemoryDisk => {
               folders.add(to + folder.slice(from.length))
             }
           }
-          // A folder's name and its content move together; a cut in between shows it in one place.
+          // The name and the content of a folder move together: after a power failure it is in one place.
           durableNames = move(durableNames, from, to)
         } else if (!names.has(from)) return fail("rename to", to, "ENOENT")
         names = move(names, from, to)
@@ -180,17 +180,17 @@ export const make = (): MemoryDisk => {
 }
 
 /**
- * How the operation goes wrong: `error` does nothing and fails; `short` does half of a write, or nothing, and fails;
- * `crash` does half of it and then nothing works any more.
+ * How the operation fails: `error` does nothing and fails; `short` does half of a write, or nothing, and fails; `crash` does
+ * half of it, and then every operation dies.
  */
 export type Fault = "error" | "short" | "crash"
 
-/** The end of everything, as a process that is killed would not see it. */
+/** Dies in place of a process that is killed. */
 export class Crashed extends Error {
   override readonly name = "Crashed"
 }
 
-/** A disk whose `at`-th changing operation (from 0) goes wrong; the counter tells how many there were. */
+/** A disk whose changing operation number `at` (from 0) fails; `operations` counts them. */
 export const faulty = (
   disk: DiskShape,
   at: number,

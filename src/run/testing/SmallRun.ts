@@ -1,6 +1,6 @@
 /**
- * A whole run of a second: a space of 81 architectures on made-up images of 8x8 pixels, two epochs a phase, on the
- * reference engine. Small enough to be killed a hundred times.
+ * A complete run of one second, on the `cpu` engine: a space of 81 architectures, made-up images of 8x8 pixels, a few epochs
+ * per phase. Small enough to be stopped and resumed a hundred times in a test.
  */
 import * as tf from "@tensorflow/tfjs-core"
 import * as Effect from "effect/Effect"
@@ -39,14 +39,14 @@ const macro: MacroSpec = {
   last: [fixed(globalAverage), fixed(classifier, "head")]
 }
 
-/** The space. A skip at stride 2 is the space's own affair. */
+/** The search space. It handles a skip with stride 2 itself. */
 export const space: SearchSpaceShape = Result.getOrThrow(
   fromMacro(macro, { input: [8, 8, 1], head: { _tag: "Classifier", classes: 3 } })
 )
 
 const counts: Readonly<Record<Split, number>> = { supernet: 24, validation: 12, train: 36, test: 15 }
 
-/** Images of three kinds: a bright half above, on the left, or a bright middle, in noise. */
+/** Noise with a bright upper half, left half, or middle: three classes. */
 export const makeDataflow = (key: Key.Key): DataflowShape => {
   const image = (split: Split, index: number, label: number): Float32Array => {
     const noise = Key.normals(Key.derive(key, "image", split, index), 64)
@@ -83,10 +83,10 @@ export const makeDataflow = (key: Key.Key): DataflowShape => {
   }
 }
 
-const State = Schema.Struct({ key: Key.Key, generation: Schema.Int, told: Schema.Array(Scored) })
+const State = Schema.Struct({ key: Key.Key, generation: Schema.Int, scored: Schema.Array(Scored) })
 const decodeState = Schema.decodeUnknownSync(State)
 
-/** How long a search is. */
+/** Length of a search. */
 export interface SearchSize {
   readonly generations: number
   readonly candidates: number
@@ -97,7 +97,7 @@ export const searchStrategy = ({ candidates, generations }: SearchSize): SearchS
   name: "drawn",
   evaluations: generations * candidates,
   distinct: false,
-  init: (key) => ({ key: { k0: key.k0, k1: key.k1 }, generation: 0, told: [] }),
+  init: (key) => ({ key: { k0: key.k0, k1: key.k1 }, generation: 0, scored: [] }),
   ask: (state) => {
     const { generation, key } = decodeState(state)
     if (generation === generations) return [[], state]
@@ -109,13 +109,15 @@ export const searchStrategy = ({ candidates, generations }: SearchSize): SearchS
     return [drawn, state]
   },
   tell: (state, scored) => {
-    const { generation, key, told } = decodeState(state)
-    return JSON.parse(JSON.stringify({ key, generation: generation + 1, told: [...told, ...scored] })) as Schema.Json
+    const { generation, key, scored: before } = decodeState(state)
+    return JSON.parse(
+      JSON.stringify({ key, generation: generation + 1, scored: [...before, ...scored] })
+    ) as Schema.Json
   },
   best: (state) => {
-    const { told } = decodeState(state)
+    const { scored } = decodeState(state)
     return Option.fromUndefinedOr(
-      [...told].sort(
+      [...scored].sort(
         (a, b) =>
           a.score.objective - b.score.objective || a.cost - b.cost || (a.genotype.join() < b.genotype.join() ? -1 : 1)
       )[0]
@@ -171,7 +173,7 @@ const optimizer = { learningRate: 0.1, momentum: 0.9, weightDecay: 1e-4 }
 /** A configuration with both training phases. */
 export type SmallConfig = RunConfig & Required<Pick<RunConfig, "supernetTraining" | "retraining">>
 
-/** The configuration, with what a test wants otherwise on top. */
+/** The configuration, with overrides. */
 export const config = (overrides: Readonly<Record<string, unknown>> = {}): SmallConfig =>
   Schema.decodeUnknownSync(RunConfig)({
     name: "small",
@@ -185,7 +187,7 @@ export const config = (overrides: Readonly<Record<string, unknown>> = {}): Small
     ...overrides
   }) as SmallConfig
 
-/** Every service of a run but the disk. */
+/** All services of a run but the disk. */
 export const layer = (seed: number, search: SearchSize = { generations: 2, candidates: 3 }) => {
   const key = Layer.succeed(RunKey, Key.make(seed))
   const dataflow = Layer.effect(
@@ -210,5 +212,5 @@ export const layer = (seed: number, search: SearchSize = { generations: 2, candi
   )
 }
 
-/** How many tensors are alive. */
+/** Number of tensors in memory. */
 export const liveTensors = (): number => tf.engine().state.numTensors

@@ -1,6 +1,6 @@
 /**
- * A process that owns a folder, as seen from another container, and writes there until it cannot: says `owns` when it does,
- * and why it stops. Arguments: folder, place, milliseconds of a beat, milliseconds of a lease.
+ * A process that owns a folder and writes there until it is refused, as if in a container of its own. It prints `owns` once it
+ * owns the folder, and why it stops. Arguments: folder, place, milliseconds between beats, milliseconds of a lease.
  */
 import * as Effect from "effect/Effect"
 import { Disk, writeTextAtomic } from "../../support/Disk.ts"

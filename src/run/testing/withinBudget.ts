@@ -1,4 +1,4 @@
-/** Whether a configuration's budget can be met, without its data: for tests of configurations whose data are not here. */
+/** Checks a configuration's budget without its data, for tests of configurations whose data do not ship. */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as LookupTable from "../../cost/LookupTable.ts"
@@ -7,7 +7,7 @@ import { type Head, TaskInterface } from "../../search-space/SearchSpace.ts"
 import type { LoadedRun } from "../Load.ts"
 import { runKey } from "../RunLayers.ts"
 
-/** How many architectures of a configuration's space lie within its budget, at its images' size; with a hundred classes. */
+/** Number of architectures within a configuration's budget, for its size of images and a hundred classes. */
 export const withinBudget = ({ components, config }: LoadedRun) => {
   const { channels = 3, size = 32 } = components.dataflow.options as { channels?: number; size?: number }
   const { dimension } = components.trainingAgent.options as { dimension?: number }
