@@ -1,4 +1,4 @@
-/** The `cpu` engine: tfjs's reference in plain JavaScript, one thread. Slow, everywhere, and simple to trust. */
+/** The `cpu` engine: tfjs's reference in plain JavaScript, one thread. Slow, but simple and available everywhere. */
 import * as tf from "@tensorflow/tfjs-core"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -16,7 +16,7 @@ export const acquire = Effect.fn("Cpu.acquire")(function* (
   })
   registerGradients()
   yield* currentBackend("cpu", "cpu")
-  // Else its first tensor prints an advertisement.
+  // Otherwise its first tensor prints an advertisement.
   ;(tf.backend() as unknown as { firstUse: boolean }).firstUse = false
   const memory = yield* trackedMemory
   return {
@@ -24,7 +24,7 @@ export const acquire = Effect.fn("Cpu.acquire")(function* (
     version: loaded.version_cpu,
     mode: "strict",
     threads: 1,
-    // Its exp, log and tanh are those of the JavaScript machine it runs on.
+    // Its exp, log and tanh come from the JavaScript engine, and hosts differ in the last bit.
     portable: false,
     memory
   }

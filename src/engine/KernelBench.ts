@@ -2,10 +2,10 @@
  * Single kernels of the embedded engine against the machine's limits, at the shapes of ProxylessNAS and Single Path
  * One-Shot: `osnas bench --kernels`.
  *
- * The limits are measured first, with the same threads and in the same mode: multiply-adds in registers alone, and
- * copies of as many bytes as a kernel moves. Products with padding count
- * as no work. A kernel's share is the time those limits would allow (the larger of its
- * arithmetic and its compulsory traffic, as in the roofline model: Williams et al. 2009) over the time it took.
+ * The limits are measured first, with the same threads and in the same mode: multiply-adds in registers, and copies of as
+ * many bytes as a kernel moves. Products with padding do not count as work. A kernel's share is the time that these limits
+ * allow (the larger of its arithmetic and its compulsory traffic, as in the roofline model: Williams et al. 2009), divided
+ * by the time it took.
  */
 import * as tf from "@tensorflow/tfjs-core"
 import * as Effect from "effect/Effect"
@@ -35,19 +35,19 @@ export {
 
 /** Options of {@link benchKernels}. */
 export interface KernelBenchOptions extends EngineOptions {
-  /** Images a batch; default 64. */
+  /** Images per batch; default 64. */
   readonly batch?: number | undefined
   /** Convolutions to measure; default those of ProxylessNAS and SPOS at size 32. */
   readonly convolutions?: ReadonlyArray<ConvolutionCase> | undefined
   /** Inverted residuals to measure; default those of ProxylessNAS with expansion 6 and kernel 5. */
   readonly blocks?: ReadonlyArray<BlockCase> | undefined
-  /** How long a kernel is repeated, in seconds; default 0.05. */
+  /** Seconds to repeat each kernel; default 0.05. */
   readonly seconds?: number | undefined
 }
 
 /**
- * Starts the embedded engine, measures the machine's limits and every kernel, and passes each line to `emit` as soon as
- * it is measured. The first two lines are the limits themselves.
+ * Starts the embedded engine, measures the machine's limits and every kernel, and passes each line to `emit` at once. The
+ * first two lines are the limits.
  */
 export const benchKernels = Effect.fn("KernelBench.benchKernels")(function* <E, R>(
   options: KernelBenchOptions,
