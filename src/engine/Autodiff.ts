@@ -166,9 +166,9 @@ export const isDifferentiating = (): boolean => engine().state.gradientDepth > 0
 export interface BackwardMemory {
   /** Tensors that the forward pass saved, in order; freed with the tape. */
   readonly saved: ReadonlyArray<Tensor>
-  /** Keeps a tensor until the tape is freed, or until it is handed over. */
+  /** Keeps a tensor until the tape is freed, or until `handOver`. */
   readonly hold: <T extends Tensor>(tensor: T) => T
-  /** Gives a held tensor to the gradient function that is running, as its result. */
+  /** Releases a held tensor, so that the running gradient function can return it. */
   readonly handOver: <T extends Tensor>(tensor: T) => T
 }
 

@@ -39,7 +39,7 @@ export interface FusedKernels {
   readonly softmaxCrossEntropy?: (logits: tf.Tensor2D, labels: tf.Tensor1D, smoothing: number) => LossWithGradient
   /** No gradient of its own: a permutation, whose inverse is the shuffle by `channels / groups`. */
   readonly channelShuffle?: (x: tf.Tensor4D, groups: number) => tf.Tensor4D
-  /** `x` times one factor per image and channel. */
+  /** Multiplies `x` by one factor per image and channel. */
   readonly scaleChannels?: (x: tf.Tensor4D, scale: tf.Tensor2D) => tf.Tensor4D
   /** The two gradients of `scaleChannels`. */
   readonly scaleChannelsGradient?: (

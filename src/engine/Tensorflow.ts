@@ -36,7 +36,7 @@ export interface PackageLoader {
 /** The packages that a module at this address can import. */
 export const packagesAt = (place: string | URL): PackageLoader => {
   const own = createRequire(place)
-  // Both packages are CommonJS. Loaded in one go, nothing else runs (and prints) before they are ready.
+  // Both packages are CommonJS. Loaded synchronously, so that nothing else runs (and prints) before they are ready.
   return { resolve: (name) => own.resolve(name), load: async (file) => own(file) as unknown }
 }
 

@@ -29,7 +29,8 @@ register("BatchMatMul", ({ a, b }, attributes, backend) => {
 register("Softmax", ({ logits }, attributes, backend) => {
   const axis = (attributes["dim"] as number | undefined) ?? -1
   const rank = logits!.shape.length
-  if (axis !== -1 && axis !== rank - 1) throw new RangeError(`softmax: axis ${axis} is not the last of ${rank}`)
+  if (axis !== -1 && axis !== rank - 1)
+    throw new RangeError(`softmax: the axis must be the last of ${rank}, got ${axis}`)
   return asFloats(backend, [logits!], (x) => softmax(backend, x!))
 })
 

@@ -1,4 +1,4 @@
-/** How a kernel of the embedded engine is registered under tfjs's name, and what the kernels share. */
+/** Registers kernels of the embedded engine under tfjs's names; helpers that they share. */
 import * as tf from "@tensorflow/tfjs-core"
 import { addSimdKernel, type SimdBackend } from "../Backend.ts"
 
@@ -14,7 +14,7 @@ export const fallback = (name: string, inputs: Inputs, attrs: Attributes, backen
       tf.getKernel(name, "cpu").kernelFunc({ inputs, attrs: attrs as tf.NamedAttrMap, backend }) as Info | Array<Info>
   )
 
-/** Registers a kernel that falls back where `kernel` gives undefined. */
+/** Registers a kernel that falls back if `kernel` returns undefined. */
 export const register = (kernelName: string, kernel: Kernel): void =>
   addSimdKernel({
     kernelName,

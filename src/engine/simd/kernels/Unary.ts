@@ -82,7 +82,7 @@ register("LeakyRelu", ({ x }, attributes, backend) =>
 )
 register("EluGrad", ({ dy, y }, _, backend) => {
   if (!isFloat(dy!) || !isFloat(y!)) return undefined
-  // dy (y + 1) where y is negative: y + 1 is e^x there, so no exponential is needed again.
+  // dy (y + 1) where y is negative: y + 1 is e^x there, so no exponential is needed.
   const [slopes, values, out] = [backend.view(y!), backend.view(dy!), backend.allocate([...y!.shape])]
   const result = backend.view(out)
   for (let i = 0; i < values.length; i++) {

@@ -29,7 +29,7 @@ for (const [name, kind] of [
   )
 }
 
-/** A single convolution, computed with the kernels of a chain; undefined where the fallback has to compute it. */
+/** A single convolution, computed with the kernels of a chain; undefined if the fallback has to compute it. */
 const convolutionOf = (
   x: ReadonlyArray<number>,
   filter: ReadonlyArray<number>,

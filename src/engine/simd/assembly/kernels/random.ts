@@ -1,5 +1,5 @@
-// Starting weights: the draws of src/random (Threefry-2x32, and Wichura's normal quantile), bit for bit. Only integer
-// operations and the four of float64 are used, in the order they are written there.
+// Starting weights: the draws of src/random (Threefry-2x32, and Wichura's normal quantile), bit for bit. They use only
+// integer operations and the four basic ones of float64, in the order written there.
 
 import { DrawNumbers, RANDOM_PIECE } from "../generated/signatures"
 
@@ -70,7 +70,7 @@ function polynomial(x: f64, a: f64, b: f64, c: f64, d: f64, e: f64, f: f64, g: f
   return ((((((a * x + b) * x + c) * x + d) * x + e) * x + f) * x + g) * x + h
 }
 
-// Wichura's three rational functions: of the middle, of the tails, of the far tails.
+// Wichura's three rational functions: for the middle, the tails and the far tails.
 // @ts-ignore: decorator
 @inline
 function middle(q: f64): f64 {
@@ -169,7 +169,7 @@ function quantile(p: f64): f64 {
 }
 
 /**
- * The first numbers of a key: standard normal ones, rounded to float32, times a factor; or uniform ones of [-factor, factor).
+ * The first numbers of a key: standard normal, rounded to float32, times a factor; or uniform in [-factor, factor).
  * Pieces of 4096.
  */
 export function drawNumbers(args: DrawNumbers, piece: i32, scratch: usize): void {
