@@ -107,15 +107,15 @@ test("the file is made, used where it fits, and refused with what does not fit w
     const otherSpace = spaces[1]![1]()
     const expected = [
       [larger, "it is for an input of 28x28x3; this run's is 32x32x3"],
-      [otherStem, "its blocks are others: flops of the fixed part (base) is "],
-      [otherHead, "its blocks are others: flops of the fixed part (base) is "],
+      [otherStem, "its blocks differ: flops of the fixed part (base) is "],
+      [otherHead, "its blocks differ: flops of the fixed part (base) is "],
       [otherSpace, "it is of the space tiny; this run's is proxylessnas"]
     ] as const
     for (const [space, reason] of expected) {
       expect(LookupTable.fits(first.table, space)).toBe(false)
       const message = yield* refused(file, space)
       expect(message).toContain(`it does not fit this run: ${reason}`)
-      expect(message).toContain("name a file that does not exist yet, and a table is made there")
+      expect(message).toContain("to make a new table, name a file that does not exist yet")
     }
   }).pipe(Effect.runPromise))
 
@@ -193,9 +193,7 @@ test("a table that somebody edited: without its digest it is read as it is, its 
       fs.writeFileSync(file, JSON.stringify({ ...mine, ...change }))
       return refused(file, tiny, latency)
     }
-    expect(yield* wrong({ latency: null })).toContain(
-      "it has flops and params but no latency, and the budget is one of latency"
-    )
+    expect(yield* wrong({ latency: null })).toContain("it has no latency, which the budget needs")
     const layers = counted.flops.layers.map((costs, layer) => costs.map((cost) => (layer === 3 ? cost + 1 : cost)))
     const message = yield* wrong({ flops: { base: counted.flops.base, layers } })
     expect(message).toMatch(/flops of layer 3 \(.*\), option 0 \(.*\) is \d+; in this space it is \d+/)
@@ -255,11 +253,11 @@ test("latency: every block measured, identical ones once, medians of the runs, s
     expect(LookupTable.otherMachine(made, other.machine)).toContain("1 thread")
     const countedFile = path.join(folder, "counted.json")
     expect((yield* obtain(countedFile, space)).origin).toBe("made")
-    expect(yield* refused(countedFile, space, measurement)).toContain("no latency, and the budget is one of latency")
+    expect(yield* refused(countedFile, space, measurement)).toContain("no latency, which the budget needs")
   }).pipe(Effect.provide(Engines.layer("cpu", { mode: "strict", threads: 1 })), Effect.runPromise))
 
 test("what a table lacks, or a genotype outside, is refused", () => {
   const model = LookupTable.costModel(tiny, LookupTable.fromSpace(tiny))
-  expect(() => model.cost("latency", [0, 0, 0, 0, 0, 0])).toThrow("has no latency: measure it first")
+  expect(() => model.cost("latency", [0, 0, 0, 0, 0, 0])).toThrow("has no latency; measure it first")
   expect(() => model.cost("flops", [0, 0, 0, 0, 0, 7])).toThrow("layer 5 has no option 7".slice(0, 5))
 })

@@ -78,10 +78,7 @@ describe("the table that a run goes on with", () => {
       )
       const other = Result.getOrThrow(Tiny.make({ stemStride: 1 }, task))
       write(LookupTable.encode(LookupTable.fromSpace(other)))
-      assert.include(
-        yield* refusal("params"),
-        "it does not fit the run: its blocks are others: flops of the fixed part"
-      )
+      assert.include(yield* refusal("params"), "it does not fit the run: its blocks differ: flops of the fixed part")
       assert.include(yield* refusal("latency"), "put a good copy in its place")
     })
   )
@@ -114,7 +111,7 @@ describe("a table that the user names", () => {
       write(LookupTable.encode(counted))
       const message = yield* refusal("latency", { file })
       assert.include(message, "LookupTableError: lookup table")
-      assert.include(message, "no latency, and the budget is one of latency")
+      assert.include(message, "no latency, which the budget needs")
       assert.strictEqual(fs.readFileSync(file, "utf8"), LookupTable.encode(counted))
     })
   )
