@@ -52,6 +52,6 @@ it.skipIf(!RealData.has(orl, "Faces.test.ts, runs on the ORL faces")).each(["fac
 
 it("says where faces are missing", async () => {
   await expect(run("faces-orl", ["dataflow.folder=nowhere"], "missing", false)).rejects.toThrow(
-    /nowhere: does not exist, nor in .+ \(OSNAS_DATA names where data is looked for\)/
+    /nowhere: does not exist, nor in .+ \(OSNAS_DATA lists the folders that are searched\)/
   )
 })

@@ -35,7 +35,7 @@ const inMemory = (train: ReadonlyArray<number>, test: ReadonlyArray<number>) => 
 }
 
 describe("of images in memory", () => {
-  it("mean and deviation are those of the pixels", async () => {
+  it("mean and standard deviation are those of the pixels", async () => {
     const flow = await inMemory([0, 255, 0, 255], [51])
     const found = await Effect.runPromise(Inspection.sampled(flow, flow.inventory!, 100, silent))
     expect(found).toEqual({
@@ -69,7 +69,7 @@ describe("of images in memory", () => {
     })
   })
 
-  it("the sheet has a row a class, with the normalisation undone", async () => {
+  it("the sheet has one row per class, without normalisation", async () => {
     const flow = await inMemory([100, 200, 100, 200, 100, 200, 100, 200], [1])
     const made = await Effect.runPromise(Inspection.sheet(flow, 2))
     // Cells of 64 pixels, 4 between them.
@@ -82,7 +82,7 @@ describe("of images in memory", () => {
     expect(at(4 + 68, 4 + 68)).toEqual([200, 200, 200])
   })
 
-  it("the speed is measured on full batches, and not where there is none", async () => {
+  it("the speed is measured on full batches; without one it is undefined", async () => {
     const flow = await inMemory([1, 2, 3, 4, 5, 6, 7, 8], [1])
     const speed = await Effect.runPromise(Inspection.speed(flow, 2))
     expect(speed?.batchSize).toBe(2)
@@ -91,7 +91,7 @@ describe("of images in memory", () => {
   })
 })
 
-it("of a flow that has nothing but batches, classes and normalised pixels are counted from those", async () => {
+it("classes and normalised pixels of a dataflow without an inventory come from its batches", async () => {
   const flow = await inMemory([0, 255, 0, 255, 0], [51, 51])
   const { inventory: _, ...rest } = flow
   const bare: DataflowShape = rest
@@ -99,12 +99,12 @@ it("of a flow that has nothing but batches, classes and normalised pixels are co
   expect([train.images, train.perClass]).toEqual([5, [3, 2]])
   // (0.4 - 0.5) / 0.25.
   expect(train.normalised?.mean[0]).toBeCloseTo(-0.4, 5)
-  // Black and white, as nothing says what was normalised with.
+  // Scaled to black and white, because the normalisation is unknown.
   const sheet = await Effect.runPromise(Inspection.sheet(bare, 1))
   expect(new Set(sheet?.pixels)).toEqual(new Set([40, 0, 255]))
 })
 
-it("of images in files, sizes, formats and duplicates are those of the files", async () => {
+it("sizes, formats and duplicates of images in files are those of the files", async () => {
   const write = (path: string, seed: number, width: number, bmp = false) => {
     const picture = OddFolder.picture(seed, width, 6)
     OddFolder.write(join(root, path), bmp ? OddFolder.bmp(picture) : OddFolder.ppm(picture))

@@ -38,7 +38,7 @@ const request = (step: number, epoch = 0, training = true): BatchRequest => ({
 })
 
 describe("following", () => {
-  it("goes on to the next step, and from the end of a training epoch to the next one", () => {
+  it("is the next step, and after a training epoch the first step of the next one", () => {
     expect(Prefetch.following(plan, request(2))).toEqual(request(3))
     expect(Prefetch.following(plan, request(5))).toEqual(request(0, 1))
     expect(Prefetch.following(plan, request(5, 0, false))).toEqual(request(6, 0, false))
@@ -47,7 +47,7 @@ describe("following", () => {
 })
 
 describe("make", () => {
-  it.each([0, 1, 3])("gives what direct access gives, %d ahead", (ahead) =>
+  it.each([0, 1, 3])("makes the same batches as direct access, %d ahead", (ahead) =>
     Effect.runPromise(
       Effect.scoped(
         Effect.gen(function* () {
@@ -55,7 +55,7 @@ describe("make", () => {
           const order: Array<BatchRequest> = []
           for (let epoch = 0; epoch < 2; epoch += 1)
             for (let step = 0; step < 6; step += 1) order.push(request(step, epoch))
-          // Jumps, repetitions and another kind of pass in between.
+          // Jumps, repetitions, and another kind of pass in between.
           order.push(
             request(3, 7),
             request(3, 7),
@@ -66,7 +66,7 @@ describe("make", () => {
           )
           for (const wanted of order) {
             expect(yield* get(wanted)).toEqual(BatchPlan.batch(plan, wanted))
-            // Lets the worker come in first now and then.
+            // Sometimes lets the worker finish first.
             if (wanted.step % 2 === 0) yield* Effect.sleep(2)
           }
         })
@@ -74,7 +74,7 @@ describe("make", () => {
     )
   )
 
-  it("serves several askers at once, and survives one that gives up", () =>
+  it("serves concurrent requests, and survives one that is interrupted", () =>
     Effect.runPromise(
       Effect.scoped(
         Effect.gen(function* () {
@@ -90,14 +90,14 @@ describe("make", () => {
       )
     ))
 
-  it("makes batches itself once the scope, and with it the worker, is gone", async () => {
+  it("makes batches in place after the scope and its worker have ended", async () => {
     const get = await Effect.runPromise(
       Effect.scoped(Effect.tap(Prefetch.make({ dataset: "d", plan, ahead: 2, workers: 1 }), (get) => get(request(0))))
     )
     expect(await Effect.runPromise(get(request(1)))).toEqual(BatchPlan.batch(plan, request(1)))
   })
 
-  it("makes batches itself where no thread can be had", () =>
+  it("makes batches in place if no thread can be started", () =>
     Effect.runPromise(
       Effect.scoped(
         Effect.gen(function* () {
@@ -109,7 +109,7 @@ describe("make", () => {
       )
     ))
 
-  it("keeps no process alive, and a waiting batch keeps it alive long enough", () => {
+  it("keeps the process alive only while a batch is awaited", () => {
     const url = (file: string) => JSON.stringify(new URL(file, import.meta.url).href)
     const script = `
       import * as Effect from "effect/Effect"

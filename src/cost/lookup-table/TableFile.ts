@@ -97,7 +97,7 @@ const latencyOf = (latency: typeof FileLatency.Type | null): LatencyTable | null
 
 /**
  * Reads the text of a file. A file without a digest was edited or written by hand, and is accepted. A wrong digest is
- * refused, because an edit cannot be told from a damaged disk.
+ * refused, because an edit looks like damage.
  *
  * **Example** (An intact file, and a changed one)
  *
