@@ -305,7 +305,7 @@ describe("caught", () => {
           return out
         }
       })),
-      /a step leaves the state it is given alone/
+      /a step does not change the state it is given/
     )
   })
   test("a step that leaks", () => {
