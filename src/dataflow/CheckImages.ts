@@ -146,15 +146,14 @@ const look = async (file: string, level: Level): Promise<Seen> => {
 }
 
 /** Runs an effect and logs its progress every two seconds. */
-export const reporting = <A, E, R>(line: () => string, work: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.gen(function* () {
-    const report = Effect.andThen(
-      Effect.sleep("2 seconds"),
-      Effect.suspend(() => Effect.logInfo(line()))
-    )
-    const reporter = yield* Effect.forkChild(Effect.forever(report))
-    return yield* Effect.ensuring(work, Fiber.interrupt(reporter))
-  })
+export const reporting = Effect.fnUntraced(function* <A, E, R>(line: () => string, work: Effect.Effect<A, E, R>) {
+  const report = Effect.andThen(
+    Effect.sleep("2 seconds"),
+    Effect.suspend(() => Effect.logInfo(line()))
+  )
+  const reporter = yield* Effect.forkChild(Effect.forever(report))
+  return yield* Effect.ensuring(work, Fiber.interrupt(reporter))
+})
 
 /** Files that are checked concurrently. */
 const lanes = 16

@@ -31,12 +31,11 @@
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import type * as Scope from "effect/Scope"
 import * as OptionKind from "../component/OptionKind.ts"
 import type { ImageShape } from "../engine/Shape.ts"
 import * as Key from "../random/Key.ts"
 import * as BatchPlan from "./BatchPlan.ts"
-import { type DataflowShape, DatasetError } from "./Dataflow.ts"
+import { DatasetError } from "./Dataflow.ts"
 import * as Files from "./Files.ts"
 import * as Planned from "./Planned.ts"
 import { splitsOf } from "./Splits.ts"
@@ -211,41 +210,40 @@ const noticesOf = ({ classes, name, place, test, train }: ImageData): ReadonlyAr
 }
 
 /** The dataflow of an in-memory data set, drawn from `runKey`. Its worker thread ends with the scope. */
-export const make = (
+export const make = Effect.fn("InMemory.make")(function* (
   data: ImageData,
   options: Options,
   runKey: Key.Key,
   asFaces: AsFaces = { perIdentity: 0, pairs: 0 }
-): Effect.Effect<DataflowShape, DatasetError, Scope.Scope> =>
-  Effect.gen(function* () {
-    const fault = faultOf(data, asFaces.pairs > 0)
-    if (fault !== undefined)
-      return yield* new DatasetError({ dataset: data.name, file: data.place ?? "(all)", reason: fault })
-    const found = digest(data)
-    if (options.digest !== null && options.digest !== found) {
-      return yield* new DatasetError({
-        dataset: data.name,
-        file: "(all)",
-        reason: `the images and labels have SHA-256 ${found}; the option digest is ${options.digest}`
-      })
-    }
-    const made = plan(data, options, Key.derive(runKey, "dataflow"), asFaces.perIdentity)
-    const pairs =
-      asFaces.pairs === 0
-        ? []
-        : VerificationPairs.made(
-            Array.from(made.splits.test.indices, (index) => data.test.labels[index]!),
-            asFaces.pairs
-          )
-    return yield* Planned.make({
-      name: data.name,
-      classes: data.classes,
-      plan: made,
-      ...(pairs.length === 0 ? {} : { verification: { identities: data.classes, pairs } }),
-      prefetch: options.prefetch,
-      workers: 1,
-      digest: found,
-      notices: [...(data.notices ?? []), ...(asFaces.pairs > 0 ? [] : noticesOf(data))],
-      place: data.place ?? data.name
+) {
+  const fault = faultOf(data, asFaces.pairs > 0)
+  if (fault !== undefined)
+    return yield* new DatasetError({ dataset: data.name, file: data.place ?? "(all)", reason: fault })
+  const found = digest(data)
+  if (options.digest !== null && options.digest !== found) {
+    return yield* new DatasetError({
+      dataset: data.name,
+      file: "(all)",
+      reason: `the images and labels have SHA-256 ${found}; the option digest is ${options.digest}`
     })
+  }
+  const made = plan(data, options, Key.derive(runKey, "dataflow"), asFaces.perIdentity)
+  const pairs =
+    asFaces.pairs === 0
+      ? []
+      : VerificationPairs.made(
+          Array.from(made.splits.test.indices, (index) => data.test.labels[index]!),
+          asFaces.pairs
+        )
+  return yield* Planned.make({
+    name: data.name,
+    classes: data.classes,
+    plan: made,
+    ...(pairs.length === 0 ? {} : { verification: { identities: data.classes, pairs } }),
+    prefetch: options.prefetch,
+    workers: 1,
+    digest: found,
+    notices: [...(data.notices ?? []), ...(asFaces.pairs > 0 ? [] : noticesOf(data))],
+    place: data.place ?? data.name
   })
+})

@@ -117,28 +117,29 @@ export const sampled = Effect.fnUntraced(function* (
   const broken: Array<{ readonly file: string; readonly reason: string; readonly order: number }> = []
   const count = (counts: Map<string, number>, value: string) => counts.set(value, (counts.get(value) ?? 0) + 1)
   let done = 0
-  const one = ({ at, split }: Place, order: number) =>
-    Effect.gen(function* () {
-      const file = inventory.file?.(split, at)
-      const image = yield* inventory.image(split, at)
-      const facts =
-        file === undefined
-          ? { format: "in memory", width: image.width, height: image.height }
-          : yield* Effect.tryPromise({
-              try: () => DecodeImage.facts(file),
-              catch: (cause) =>
-                new DatasetError({
-                  dataset: flow.name,
-                  file,
-                  reason: cause instanceof Error ? cause.message : String(cause)
-                })
-            })
-      if (split === "train") sums.add(image.pixels, 0, image.pixels.length, image.channels, 1 / 255)
-      count(sizes, `${facts.width} x ${facts.height}`)
-      count(formats, facts.format)
-      widths.push(facts.width)
-      heights.push(facts.height)
-    }).pipe(
+  const measure = Effect.fnUntraced(function* ({ at, split }: Place) {
+    const file = inventory.file?.(split, at)
+    const image = yield* inventory.image(split, at)
+    const facts =
+      file === undefined
+        ? { format: "in memory", width: image.width, height: image.height }
+        : yield* Effect.tryPromise({
+            try: () => DecodeImage.facts(file),
+            catch: (cause) =>
+              new DatasetError({
+                dataset: flow.name,
+                file,
+                reason: cause instanceof Error ? cause.message : String(cause)
+              })
+          })
+    if (split === "train") sums.add(image.pixels, 0, image.pixels.length, image.channels, 1 / 255)
+    count(sizes, `${facts.width} x ${facts.height}`)
+    count(formats, facts.format)
+    widths.push(facts.width)
+    heights.push(facts.height)
+  })
+  const one = (place: Place, order: number) =>
+    measure(place).pipe(
       Effect.catch((error: DatasetError) =>
         Effect.sync(() => {
           broken.push({ file: error.file, reason: error.reason, order })
