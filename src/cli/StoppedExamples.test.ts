@@ -12,7 +12,7 @@ import * as StoppedExample from "./testing/StoppedExample.ts"
 import * as stoppedExamples from "./testing/stoppedExamples.ts"
 import * as Verify from "./Verify.ts"
 
-stoppedExamples.declare(0)
+stoppedExamples.declare(1)
 
 const home = mkdtempSync(join(tmpdir(), "osnas-folders-"))
 afterAll(() => rmSync(home, { recursive: true, force: true }))

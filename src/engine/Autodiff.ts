@@ -1,14 +1,14 @@
 /**
- * Differentiation, and the one owner of tfjs's tape. tfjs records operations on a tape that is part of its engine's private state:
- * only this module reads or changes it. Elsewhere a gradient is asked for with {@link differentiate}, and an operation with a
- * gradient of its own is recorded with {@link record}.
+ * Differentiation, and the sole owner of tfjs's tape. The tape is private state of tfjs's engine: only this module reads or
+ * changes it. Other modules call {@link differentiate} for gradients and {@link record} for an operation with a gradient of
+ * its own.
  */
 import * as tf from "@tensorflow/tfjs-core"
 import "./Gradients.ts"
 
 type Tensor = tf.Tensor
 
-/** A node of the tape, as far as it is used here. */
+/** The parts of a tape node that this module uses. */
 interface TapeNode {
   readonly inputs: tf.NamedTensorMap
   readonly saved?: ReadonlyArray<Tensor>
@@ -34,8 +34,8 @@ interface TapeEngine {
 const engine = (): TapeEngine => tf.engine() as unknown as TapeEngine
 
 /**
- * Frees what an abandoned tape has saved. tfjs does so only when a differentiation succeeds: after an error, of memory above all,
- * the activations of the whole step would stay. Within another differentiation the tape is still needed, and nothing is done.
+ * Frees what an abandoned tape has saved. tfjs does so only if a differentiation succeeds: after an error, most often lack of
+ * memory, the activations of the whole step would leak. Does nothing inside another differentiation, which still needs the tape.
  */
 const dropTape = (): void => {
   const { state } = engine()
@@ -44,7 +44,7 @@ const dropTape = (): void => {
   state.activeTape = []
 }
 
-/** What {@link differentiate} gives. The tensors are in the caller's scope. */
+/** Result of {@link differentiate}. The tensors belong to the caller's scope. */
 export interface Differentiated {
   readonly value: Tensor
   /** One entry per source; undefined where the value does not depend on it. */
@@ -54,8 +54,8 @@ export interface Differentiated {
 /**
  * The value of `f`, a scalar, and its gradients with respect to `sources`, which `f` must use as they are.
  *
- * tfjs frees what `f` does not return. What shall outlive it, `f` hands to its argument `keep`: such tensors belong to the caller
- * (`tf.keep`), and are disposed where `f` or the backward pass throws. Then nothing made here is left.
+ * tfjs frees what `f` does not return. To keep a tensor, `f` passes it to its argument `keep`: it then belongs to the caller
+ * (`tf.keep`). If `f` or the backward pass throws, kept tensors are disposed too, so nothing leaks.
  *
  * **Example** (The gradient of a product, and a factor it does not depend on)
  *
@@ -79,8 +79,8 @@ export const differentiate = (
     kept.push(tf.keep(tensor))
     return tensor
   }
-  // tfjs goes through all sources for every input of every operation; a path of a supernet uses few of its parameters. So those
-  // that are not on the tape are taken out, once it is complete: tfjs reads the list after it has run the function.
+  // tfjs goes through all sources for every input of every operation, but a path of a supernet uses few of its parameters. So
+  // sources that are not on the tape are removed once it is complete: tfjs reads the list after it has run the function.
   const wanted = [...sources]
   let places: ReadonlyArray<number> = []
   const forward = (): Tensor => {
@@ -90,13 +90,13 @@ export const differentiate = (
       for (const name in node.inputs) used.add(node.inputs[name]!.id)
     }
     places = sources.flatMap((source, place) => (used.has(source.id) ? [place] : []))
-    // tfjs refuses an empty list: the first one stays, and gets no gradient.
+    // tfjs refuses an empty list, so the first source stays; it gets no gradient.
     if (places.length === 0) places = [0]
     wanted.splice(0, wanted.length, ...places.map((place) => sources[place]!))
     return value
   }
   try {
-    // The scope frees the value where the backward pass throws.
+    // The scope frees the value if the backward pass throws.
     const run = () => engine().gradients(forward, wanted, undefined, true)
     const { grads, value } = tf.tidy(run as unknown as () => tf.TensorContainer) as unknown as ReturnType<typeof run>
     const gradients = new Array<Tensor | undefined>(sources.length).fill(undefined)
@@ -112,10 +112,10 @@ export const differentiate = (
 }
 
 /**
- * Runs a differentiation within a gradient function. tfjs keeps one tape and drops it when any differentiation ends; the outer one
- * still needs its own.
+ * Runs a differentiation inside a gradient function. tfjs keeps a single tape and drops it when any differentiation ends; this
+ * function restores the outer one.
  *
- * **Example** (The tape outside is as it was)
+ * **Example** (The outer tape survives)
  *
  * ```ts
  * import "@tensorflow/tfjs-backend-cpu"
@@ -141,7 +141,7 @@ export const nested = <A>(compute: () => A): A => {
 }
 
 /**
- * Whether a differentiation is under way, so that operations have to have gradients.
+ * Whether a differentiation is running, so that operations need gradients.
  *
  * **Example** (Inside and outside)
  *
@@ -162,30 +162,30 @@ export const nested = <A>(compute: () => A): A => {
  */
 export const isDifferentiating = (): boolean => engine().state.gradientDepth > 0
 
-/** The memory of a backward pass: what outlives one of its gradient functions. */
+/** Tensors of a backward pass that outlive one of its gradient functions. */
 export interface BackwardMemory {
-  /** What the forward pass has saved, in order; freed with the tape. */
+  /** Tensors that the forward pass saved, in order; freed with the tape. */
   readonly saved: ReadonlyArray<Tensor>
-  /** Keeps a tensor until the tape is freed, or until it is handed over. */
+  /** Keeps a tensor until the tape is freed, or until `handOver`. */
   readonly hold: <T extends Tensor>(tensor: T) => T
-  /** Gives a held tensor to the gradient function that is running, as its result. */
+  /** Releases a held tensor, so that the running gradient function can return it. */
   readonly handOver: <T extends Tensor>(tensor: T) => T
 }
 
-/** An operation that is one node of the tape. */
+/** An operation recorded as one node of the tape. */
 export interface Operation {
   /** Tensors that may get gradients. tfjs asks for their gradients in this order. */
   readonly inputs: tf.NamedTensorMap
-  /** Computes the output. It calls `save` last: what a function has saved before it fails would stay. */
+  /** Computes the output. Call `save` last: tensors saved before a failure would leak. */
   readonly forward: (save: (tensors: Array<Tensor>) => void) => Tensor
-  /** Gradient functions by input, of which tfjs calls those it needs. */
+  /** Gradient functions by input; tfjs calls those it needs. */
   readonly backward: (dy: Tensor, memory: BackwardMemory) => Record<string, () => Tensor>
 }
 
 /**
- * Runs an operation and records it. Unlike `tf.customGrad` it knows which gradients are asked for, and in which order.
+ * Runs an operation and records it. Unlike with `tf.customGrad`, the operation learns which gradients are needed, and in which order.
  *
- * **Example** (A product whose second gradient nobody asks for)
+ * **Example** (A product whose second gradient is not needed)
  *
  * ```ts
  * import "@tensorflow/tfjs-backend-cpu"
@@ -226,7 +226,7 @@ export const record = ({ backward, forward, inputs }: Operation): Tensor => {
       backward(dy, {
         saved,
         hold: (tensor) => {
-          // Kept with what the tape has saved, and disposed with it.
+          // Kept and disposed together with what the tape has saved.
           saved.push(tf.keep(tensor))
           return tensor
         },

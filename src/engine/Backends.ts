@@ -1,14 +1,14 @@
-/** What the engines' Layers share: making a tfjs backend current for a scope, and the peak of its memory. */
+/** Shared by the engines' Layers: make a tfjs backend current for a scope, and track its peak memory. */
 import * as tf from "@tensorflow/tfjs-core"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { EngineError, type EngineMode } from "./Engine.ts"
 
-/** What an engine is asked to be. */
+/** Requested mode and threads of an engine. */
 export interface EngineOptions {
-  /** Only the embedded engine has a choice; the others ignore it. */
+  /** Only the embedded engine has both modes; the others ignore it. */
   readonly mode: EngineMode
-  /** Threads to work with; 0: as many as the process may use. */
+  /** Number of threads; 0: as many as the process may use. */
   readonly threads: number
 }
 
@@ -53,8 +53,8 @@ export const currentBackend = (engine: string, backend: string): Effect.Effect<v
   ).pipe(Effect.asVoid)
 
 /**
- * Follows the bytes tfjs counts for its tensors while the scope is open, since tfjs itself keeps no peak: its counter
- * becomes a property that remembers the largest value it was given.
+ * Tracks the bytes of tensors while the scope is open. tfjs counts them but keeps no peak, so its counter becomes a property
+ * that remembers its largest value.
  */
 export const trackedMemory: Effect.Effect<
   () => { readonly bytes: number; readonly peakBytes: number },

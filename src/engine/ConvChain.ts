@@ -1,5 +1,5 @@
 /**
- * The one primitive every convolutional block is made of: a chain of convolutions, each followed by an optional batch
+ * The primitive of every convolutional block: a chain of convolutions, each followed by an optional batch
  * normalisation and activation, with an optional residual around the whole chain. Conv-BN-ReLU6, the inverted residual
  * of MobileNetV2 (expand, depthwise, project), a ShuffleNet branch or a stem are all chains.
  *
@@ -12,7 +12,7 @@ import type { Tensor1D, Tensor4D } from "@tensorflow/tfjs-core"
 
 /**
  * Activations the engines fuse. `relu6` is min(max(x, 0), 6); `hswish` is x * relu6(x + 3) / 6; `prelu` has one
- * learned slope a channel.
+ * learned slope per channel.
  */
 export type Activation = "none" | "relu" | "relu6" | "hswish" | "prelu"
 
@@ -49,7 +49,7 @@ export interface ConvStageParams {
   readonly beta?: Tensor1D | undefined
   /** PReLU slopes. */
   readonly slope?: Tensor1D | undefined
-  /** Running statistics, read in `eval` mode only. */
+  /** Running statistics; only `eval` mode reads them. */
   readonly mean?: Tensor1D | undefined
   readonly variance?: Tensor1D | undefined
 }
@@ -69,7 +69,7 @@ export interface ConvChainOptions {
   readonly residual: boolean
 }
 
-/** Batch statistics of one normalised stage: mean and biased variance a channel, over `count` positions. */
+/** Batch statistics of one normalised stage: mean and biased variance per channel, over `count` positions. */
 export interface BatchStatistics {
   readonly mean: Tensor1D
   readonly variance: Tensor1D
@@ -82,7 +82,7 @@ export interface ConvChainResult {
   readonly statistics: ReadonlyArray<BatchStatistics | undefined>
 }
 
-/** A chain on the input's channels `from` to `to`. Without stages it is these channels as they are. */
+/** A chain on the input's channels `from` to `to`. Without stages it returns these channels unchanged. */
 export interface ConvBranch {
   readonly from: number
   readonly to: number
@@ -92,8 +92,8 @@ export interface ConvBranch {
 
 export interface ConvBranchesOptions extends Omit<ConvChainOptions, "residual"> {
   /**
-   * false: outputs follow one another along the channels. true: they are shuffled by as many groups as there are
-   * branches (ShuffleNet: Zhang et al. 2018, section 3.1), which for outputs of one width takes a channel of each in turn.
+   * false: outputs are concatenated along the channels. true: they are then shuffled with one group per branch
+   * (ShuffleNet: Zhang et al. 2018, section 3.1); if all have the same width, this takes one channel of each in turn.
    */
   readonly shuffled: boolean
 }

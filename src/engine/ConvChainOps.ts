@@ -1,10 +1,10 @@
 /**
- * The chain of convolutions (ConvChain.ts) on whichever engine is current: an engine's fused kernel where it has one,
- * else a composition of plain tfjs operations, differentiable on every backend.
+ * The chain of convolutions (ConvChain.ts) on the current engine: its fused kernel if it has one, otherwise a composition
+ * of plain tfjs operations, which every backend can differentiate.
  *
  * The composition avoids what tfjs backends cannot differentiate: explicit padding is a `pad` followed by a valid
- * convolution, a dilated kernel is a larger one with zeros in between, a grouped convolution is one convolution a
- * group on slices.
+ * convolution, a dilated kernel is a larger one with zeros in between, a grouped convolution is one convolution per group
+ * on slices.
  */
 import * as tf from "@tensorflow/tfjs-core"
 import * as Schema from "effect/Schema"
@@ -22,7 +22,7 @@ import { channelShuffle, splitChannels } from "./FeatureOps.ts"
 import { fusedKernels } from "./FusedKernels.ts"
 import "./Gradients.ts"
 
-/** A chain whose stages, tensors and shapes do not fit together. */
+/** The stages, tensors and shapes of a chain do not match. */
 export class ConvChainError extends Schema.TaggedError<ConvChainError>()("ConvChainError", {
   stage: Schema.Int,
   reason: Schema.String
@@ -48,11 +48,11 @@ export const outputSide = (
   side: number
 ): number => Math.floor((side + 2 * stage.padding - stage.dilation * (stage.kernel - 1) - 1) / stage.stride) + 1
 
-/** Whether a stage convolves every channel by itself, with the weight layout [kernel, kernel, channels, 1]. */
+/** Whether a stage is depthwise, with the weight layout [kernel, kernel, channels, 1]. */
 export const isDepthwise = (stage: ConvStage): boolean =>
   stage.groups > 1 && stage.groups === stage.inChannels && stage.groups === stage.outChannels
 
-/** The shape a stage's weight must have. */
+/** The required shape of a stage's weight. */
 export const weightShape = (stage: ConvStage): [number, number, number, number] =>
   isDepthwise(stage)
     ? [stage.kernel, stage.kernel, stage.outChannels, 1]
@@ -63,7 +63,7 @@ const sameShape = (a: ReadonlyArray<number>, b: ReadonlyArray<number>): boolean 
 
 const whole = (value: number, least: number): boolean => Number.isInteger(value) && value >= least
 
-/** Throws a {@link ConvChainError} that names what does not fit. */
+/** Throws a {@link ConvChainError} that names the mismatch. */
 export const checkChain = (
   x: Pick<tf.Tensor4D, "rank" | "shape">,
   stages: ReadonlyArray<ConvStage>,
@@ -196,8 +196,8 @@ const activated = (x: tf.Tensor4D, stage: ConvStage, params: ConvStageParams): t
 }
 
 /**
- * The chain composed of plain tfjs operations, on any backend: what {@link convChain} does where the engine has no
- * fused kernel, and what fused kernels are tested against.
+ * The chain composed of plain tfjs operations, on any backend: {@link convChain} uses it if the engine has no fused
+ * kernel, and fused kernels are tested against it.
  */
 export const composedConvChain = (
   x: tf.Tensor4D,
@@ -229,7 +229,7 @@ export const composedConvChain = (
       statistics.push(gathered)
       current = activated(raw, stage, given)
     })
-    // A new tensor even for a chain that changes nothing, so that disposing the output never touches the input.
+    // A new tensor even if the chain changes nothing, so that disposing the output never disposes the input.
     const output: tf.Tensor4D = options.residual ? tf.add(current, x) : current
     return { output, statistics } as unknown as tf.TensorContainer
   }) as unknown as ConvChainResult
@@ -240,7 +240,7 @@ export const composedConvChain = (
  * The result's tensors belong to the caller's tidy scope. The statistics of `train` mode carry no gradient; a caller
  * that differentiates a function of the output must `tf.keep` them, as tfjs frees what such a function does not return.
  *
- * Throws {@link ConvChainError} where stages, tensors and shapes do not fit together.
+ * Throws {@link ConvChainError} if stages, tensors and shapes do not match.
  */
 export const convChain = (
   x: tf.Tensor4D,
@@ -254,7 +254,7 @@ export const convChain = (
 
 const widthOf = (branch: ConvBranch): number => branch.stages.at(-1)?.outChannels ?? branch.to - branch.from
 
-/** The branches composed of a split, chains, a concatenation and a shuffle, on any engine: what {@link convBranches} means. */
+/** Branches as a split, chains, a concatenation and a shuffle, on any engine: the definition of {@link convBranches}. */
 export const composedConvBranches = (
   x: tf.Tensor4D,
   branches: ReadonlyArray<ConvBranch>,
@@ -279,11 +279,11 @@ export const composedConvBranches = (
 }
 
 /**
- * Chains side by side, each on its channels of x [batch, height, width, channels], their outputs joined along the
- * channels and, where `options.shuffled`, shuffled: the units of ShuffleNetV2, mixed depthwise convolutions. An engine may do
- * without the split, the concatenation and the shuffle as tensors of their own.
+ * Chains side by side, each on its channels of x [batch, height, width, channels], their outputs concatenated along
+ * the channels and, with `options.shuffled`, shuffled: units of ShuffleNetV2, mixed depthwise convolutions. An engine may
+ * fuse the split, the concatenation and the shuffle.
  *
- * Tensors and errors as of {@link convChain}; also throws where the branches' outputs differ in height or width.
+ * Tensors and errors are as for {@link convChain}; it also throws if the branches' outputs differ in height or width.
  */
 export const convBranches = (
   x: tf.Tensor4D,
@@ -313,7 +313,7 @@ export const convBranches = (
     if (h === first![0] && w === first![1]) return
     throw new RangeError(`convBranches: branch ${i} gives ${h} x ${w}, the first one ${first![0]} x ${first![1]}`)
   })
-  // A branch without stages hands its gradient over whole, so the kernel lets it share channels with no other.
+  // A branch without stages passes its gradient on as it is, so in the kernel it may not share channels with another one.
   const shares = branches.length === 1 || branches.every(({ stages }) => stages.length > 0)
   const all = shares && branches.every(({ from, to }) => from === 0 && to === channels)
   const split = branches.every(({ from }, i) => from === (branches[i - 1]?.to ?? 0)) && branches.at(-1)!.to === channels

@@ -26,7 +26,7 @@ export const EngineMode = Schema.Literals(["strict", "relaxed"])
 /** Arithmetic of an engine. */
 export type EngineMode = typeof EngineMode.Type
 
-/** An engine that cannot be used here, and why. */
+/** An engine cannot be used here. */
 export class EngineError extends Schema.TaggedError<EngineError>()("EngineError", {
   engine: Schema.String,
   reason: Schema.String
@@ -36,24 +36,24 @@ export class EngineError extends Schema.TaggedError<EngineError>()("EngineError"
   }
 }
 
-/** The contract. */
+/** An engine that is running. */
 export interface EngineShape {
-  /** One of the shipped ones, or the name of an engine of the user's own. */
+  /** The name of a shipped engine or of a user's own. */
   readonly name: EngineName | (string & {})
-  /** Version of the package behind it. */
+  /** Version of its package. */
   readonly version: string
   readonly mode: EngineMode
   readonly threads: number
   /** Whether the same program gives the same bits on every machine and for any number of threads. */
   readonly portable: boolean
-  /** Bytes held by tensors now, and at most so far. */
+  /** Bytes of all tensors, now and at the peak. */
   readonly memory: () => { readonly bytes: number; readonly peakBytes: number }
 }
 
 /**
  * The engine of a run.
  *
- * **Example** (What a run is computed by)
+ * **Example** (The engine in the context)
  *
  * ```ts
  * import * as Effect from "effect/Effect"

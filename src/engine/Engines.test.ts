@@ -1,8 +1,8 @@
 import { existsSync, readdirSync } from "node:fs"
+import { describe, expect, it } from "@effect/vitest"
 import * as tf from "@tensorflow/tfjs-core"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import { describe, expect, it } from "vitest"
 import { Engine, EngineError } from "./Engine.ts"
 import { acquire, engineNames, layer, probe } from "./Engines.ts"
 import { fusedKernels } from "./FusedKernels.ts"
@@ -35,18 +35,20 @@ describe("layer", () => {
     expect(await seen).toEqual(["cpu", "osnas-simd", "cpu"])
   })
 
-  it("describes the engine", async () => {
-    const engine = await Effect.runPromise(Engine.pipe(Effect.provide(layer("simd", { mode: "strict", threads: 3 }))))
-    expect(engine).toMatchObject({ name: "simd", mode: "strict", threads: 3, portable: true })
-    const relaxed = await Effect.runPromise(Engine.pipe(Effect.provide(layer("simd", { mode: "relaxed", threads: 1 }))))
-    expect(relaxed).toMatchObject({ mode: "relaxed", portable: false })
-    const cpu = await Effect.runPromise(Engine.pipe(Effect.provide(layer("cpu", strict))))
-    expect(cpu).toMatchObject({ name: "cpu", version: "4.22.0", threads: 1, portable: false })
-  })
+  it.effect("describes the engine", () =>
+    Effect.gen(function* () {
+      const engine = yield* Engine.pipe(Effect.provide(layer("simd", { mode: "strict", threads: 3 })))
+      expect(engine).toMatchObject({ name: "simd", mode: "strict", threads: 3, portable: true })
+      const relaxed = yield* Engine.pipe(Effect.provide(layer("simd", { mode: "relaxed", threads: 1 })))
+      expect(relaxed).toMatchObject({ mode: "relaxed", portable: false })
+      const cpu = yield* Engine.pipe(Effect.provide(layer("cpu", strict)))
+      expect(cpu).toMatchObject({ name: "cpu", version: "4.22.0", threads: 1, portable: false })
+    })
+  )
 
-  it.each(["cpu", "simd"] as const)("%s counts memory and its peak", async (name) => {
-    await Effect.runPromise(
-      Effect.gen(function* () {
+  it.effect.each(["cpu", "simd"] as const)("%s counts memory and its peak", (name) =>
+    Effect.gen(function* () {
+      yield* Effect.gen(function* () {
         const engine = yield* Engine
         const before = engine.memory().bytes
         const x = tf.zeros([256, 1024])
@@ -55,13 +57,13 @@ describe("layer", () => {
         expect(engine.memory().bytes).toBe(before)
         expect(engine.memory().peakBytes - before).toBeGreaterThanOrEqual(2 ** 20)
       }).pipe(Effect.provide(layer(name, strict)))
-    )
-    expect(tf.memory().numTensors).toBe(0)
-  })
+      expect(tf.memory().numTensors).toBe(0)
+    })
+  )
 
-  it("one open embedded engine is shared by the same options and refuses others", async () => {
-    await Effect.runPromise(
-      Effect.scoped(
+  it.effect("one open embedded engine is shared by the same options and refuses others", () =>
+    Effect.gen(function* () {
+      yield* Effect.scoped(
         Effect.gen(function* () {
           yield* acquire("simd", strict)
           const again = yield* Effect.exit(Effect.scoped(acquire("simd", strict)))
@@ -72,10 +74,10 @@ describe("layer", () => {
           expect(other.message).toMatch(/open already with mode strict and 2 threads/)
         })
       )
-    )
-    expect(tf.findBackendFactory("osnas-simd")).toBeNull()
-    expect(Object.keys(fusedKernels("osnas-simd"))).toEqual([])
-  })
+      expect(tf.findBackendFactory("osnas-simd")).toBeNull()
+      expect(Object.keys(fusedKernels("osnas-simd"))).toEqual([])
+    })
+  )
 
   it.skipIf(!existsSync("/proc/self/task"))("stops its threads when it is closed", async () => {
     const threads = () => readdirSync("/proc/self/task").length

@@ -1,4 +1,4 @@
-/** The engines by name: which are present, and the Layer of one. */
+/** The engines by name: which are available, and the Layer of one. */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
@@ -12,14 +12,14 @@ import * as Tensorflow from "./Tensorflow.ts"
 
 export type { EngineOptions } from "./Backends.ts"
 
-/** All engines, in the order they are listed. */
+/** All engines, in the order of `osnas engines`. */
 export const engineNames: ReadonlyArray<EngineName> = ["simd", "cpu", "tensorflow", "tensorflow-gpu"]
 
 /**
- * Starts an engine for a scope; see {@link layer}. `packages` finds the optional packages; by default those that are
- * installed beside this one.
+ * Starts an engine for a scope; see {@link layer}. `packages` finds the optional packages, by default those installed
+ * beside this one.
  *
- * **Example** (In a scope of one's own)
+ * **Example** (In your own scope)
  *
  * ```ts
  * import * as Effect from "effect/Effect"
@@ -50,13 +50,13 @@ export const acquire = (
 }
 
 /**
- * The Layer of an engine: makes it tfjs's current backend while the Layer's scope is open; when it closes, threads and
- * memory are freed and the backend that was current before is current again.
+ * The Layer of an engine: makes it tfjs's current backend while the Layer's scope is open. Closing the scope frees threads
+ * and memory and restores the previous backend.
  *
- * `auto` takes the best present: `tensorflow-gpu` if its package is installed, loads and finds a GPU, else `simd`.
+ * `auto` takes the best one available: `tensorflow-gpu` if its package is installed, loads and finds a GPU, otherwise `simd`.
  * `threads: 0` means as many as the process may use. Fails with an {@link EngineError} that says why, and what to do.
  *
- * **Example** (Run something on the reference engine)
+ * **Example** (A sum on the reference engine)
  *
  * ```ts
  * import * as Effect from "effect/Effect"
@@ -81,7 +81,7 @@ export const layer = (
 export interface EngineReport {
   readonly name: EngineName
   readonly present: boolean
-  /** Why it is not present, or what its self-test found wrong. */
+  /** Why it is not available, or how its self-test failed. */
   readonly reason: string | undefined
   readonly version: string | undefined
   readonly mode: EngineMode | undefined
@@ -104,12 +104,12 @@ const absent = (name: EngineName, reason: string): EngineReport => ({
   chosenByAuto: false
 })
 
-const report = (
-  name: EngineName,
-  options: EngineOptions,
-  packages: Tensorflow.PackageLoader | undefined
-): Effect.Effect<EngineReport> =>
-  Effect.gen(function* () {
+const report = Effect.fnUntraced(
+  function* (
+    name: EngineName,
+    options: EngineOptions,
+    packages: Tensorflow.PackageLoader | undefined
+  ): Effect.fn.Return<EngineReport, EngineError | EngineMemoryError, Scope.Scope> {
     const engine = yield* acquire(name, options, packages)
     const result = yield* Effect.try({
       try: selfTest,
@@ -128,16 +128,19 @@ const report = (
       selfTest: result,
       chosenByAuto: false
     }
-  }).pipe(
-    Effect.scoped,
-    Effect.catch((error) => Effect.succeed(absent(name, error._tag === "EngineError" ? error.reason : error.message)))
-  )
+  },
+  (body, name) =>
+    body.pipe(
+      Effect.scoped,
+      Effect.catch((error) => Effect.succeed(absent(name, error._tag === "EngineError" ? error.reason : error.message)))
+    )
+)
 
 /**
- * Tries every engine: present or why not, version, mode, threads, and the result of a self-test. Optional packages are
- * loaded only if they are installed (`packages` finds them); engines are started one after the other and stopped again.
+ * Tries every engine: whether it is available, version, mode, threads, and the result of a self-test. Optional packages are
+ * loaded only if they are installed (`packages` finds them). Engines are started and stopped one after the other.
  *
- * **Example** (Names and whether they are there)
+ * **Example** (Names, and a self-test)
  *
  * ```ts
  * import * as Effect from "effect/Effect"
@@ -148,14 +151,13 @@ const report = (
  * reports.find((report) => report.name === "cpu")?.selfTest?.passed // => true
  * ```
  */
-export const probe = (
+export const probe = Effect.fn("Engines.probe")(function* (
   options: EngineOptions = { mode: "strict", threads: 0 },
   packages?: Tensorflow.PackageLoader
-): Effect.Effect<ReadonlyArray<EngineReport>> =>
-  Effect.gen(function* () {
-    // The GPU's package first: a process can load only one of the two, and `auto` depends on it.
-    const found = new Map<EngineName, EngineReport>()
-    for (const name of [...engineNames].reverse()) found.set(name, yield* report(name, options, packages))
-    const auto: EngineName = found.get("tensorflow-gpu")?.present === true ? "tensorflow-gpu" : "simd"
-    return engineNames.map((name) => ({ ...found.get(name)!, chosenByAuto: name === auto }))
-  })
+): Effect.fn.Return<ReadonlyArray<EngineReport>> {
+  // The GPU package first: a process can load only one of the two, and `auto` prefers it.
+  const found = new Map<EngineName, EngineReport>()
+  for (const name of [...engineNames].reverse()) found.set(name, yield* report(name, options, packages))
+  const auto: EngineName = found.get("tensorflow-gpu")?.present === true ? "tensorflow-gpu" : "simd"
+  return engineNames.map((name) => ({ ...found.get(name)!, chosenByAuto: name === auto }))
+})

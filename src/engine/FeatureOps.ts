@@ -1,4 +1,4 @@
-/** Operations on feature maps [batch, height, width, channels] beside the convolutions, fused where an engine can. */
+/** Operations on feature maps [batch, height, width, channels] other than convolutions, fused if the engine can. */
 import * as tf from "@tensorflow/tfjs-core"
 import { fusedKernels } from "./FusedKernels.ts"
 import "./Gradients.ts"
@@ -15,7 +15,7 @@ const composedShuffle = (x: tf.Tensor4D, groups: number): tf.Tensor4D => {
  * are read column by column, so output channel `j * groups + g` is input channel `g * (channels / groups) + j`.
  * Its inverse is the shuffle by `channels / groups`: by `channels / 2` it sorts even channels before odd ones.
  *
- * Throws a RangeError where `groups` does not divide the channels.
+ * Throws a RangeError if `groups` does not divide the channels.
  *
  * **Example** (Two groups of three)
  *
@@ -42,8 +42,8 @@ export const channelShuffle = (x: tf.Tensor4D, groups: number): tf.Tensor4D => {
 }
 
 /**
- * The channels of x from `from` to `to`, for each of the ranges. Ranges that cover all channels in order are one split,
- * whose gradient is one concatenation; others are slices, whose gradients are padded and summed.
+ * The channels `from` to `to` of x, for each range. Ranges that cover all channels in order are one split, whose gradient
+ * is one concatenation; others are slices, whose gradients are padded and summed.
  *
  * **Example** (Two halves)
  *

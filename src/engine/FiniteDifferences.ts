@@ -1,8 +1,8 @@
-/** Gradients by finite differences: what every hand-written derivative of the engine is checked against. */
+/** Gradients by finite differences, to check every hand-written derivative of the engine. */
 import * as tf from "@tensorflow/tfjs-core"
 import { sizeOf } from "./Shape.ts"
 
-/** Where the largest disagreement between a gradient and its finite difference was found. */
+/** The largest deviation of a gradient from its finite difference. */
 export interface GradientMismatch {
   /** Largest |analytic - numeric| over the inputs, divided by the largest |numeric| entry of that input (at least 1). */
   readonly error: number
@@ -13,7 +13,7 @@ export interface GradientMismatch {
 }
 
 /**
- * Compares the gradients tfjs's tape gives for `f` with central differences of step `step`, entry by entry (at most
+ * Compares the gradients of `f` from tfjs's tape with central differences of step `step`, element by element (at most
  * `entries` of every input, spread evenly). `f` maps tensors to one tensor; its entries are summed with fixed, uneven
  * weights in double precision, so that no error hides in a symmetric sum.
  */

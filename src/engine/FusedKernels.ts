@@ -1,7 +1,7 @@
 /**
- * Fused operations of an engine. The functions of ConvChainOps, LossOps, OptimizerOps and FeatureOps look here for a
- * faster form under the name of the current tfjs backend, and compose plain tfjs operations where there is none. An
- * engine's Layer fills the entry of its backend, so that no other engine ever loads its code.
+ * Fused operations of an engine. The functions of ConvChainOps, LossOps, OptimizerOps and FeatureOps look up a faster form
+ * under the name of the current tfjs backend; if there is none, they compose plain tfjs operations. An engine's Layer
+ * registers its own, so that no other engine loads its code.
  */
 import * as tf from "@tensorflow/tfjs-core"
 import type { Key } from "../random/Draws.ts"
@@ -21,7 +21,7 @@ export interface LossWithGradient {
   readonly gradient: tf.Tensor2D
 }
 
-/** What an engine may fuse; every entry is optional. Shapes and meaning are those of the functions named alike. */
+/** What an engine may fuse; every entry is optional. Shapes and meaning are those of the functions of the same name. */
 export interface FusedKernels {
   /** The whole chain with its own gradient. */
   readonly convChain?: (
@@ -30,7 +30,7 @@ export interface FusedKernels {
     params: ReadonlyArray<ConvStageParams>,
     options: ConvChainOptions
   ) => ConvChainResult
-  /** Asked only for branches that are all of x's channels each, or split them; shuffled only where all are of one width. */
+  /** Called only for branches that each cover all of x's channels, or split them; shuffled only if all have the same width. */
   readonly convBranches?: (
     x: tf.Tensor4D,
     branches: ReadonlyArray<ConvBranch>,
@@ -39,7 +39,7 @@ export interface FusedKernels {
   readonly softmaxCrossEntropy?: (logits: tf.Tensor2D, labels: tf.Tensor1D, smoothing: number) => LossWithGradient
   /** No gradient of its own: a permutation, whose inverse is the shuffle by `channels / groups`. */
   readonly channelShuffle?: (x: tf.Tensor4D, groups: number) => tf.Tensor4D
-  /** `x` times one factor per image and channel. */
+  /** Multiplies `x` by one factor per image and channel. */
   readonly scaleChannels?: (x: tf.Tensor4D, scale: tf.Tensor2D) => tf.Tensor4D
   /** The two gradients of `scaleChannels`. */
   readonly scaleChannelsGradient?: (
@@ -74,14 +74,14 @@ export interface FusedKernels {
   ) => { param: tf.Tensor; square: tf.Tensor; velocity: tf.Tensor | undefined }
 }
 
-/** A vector, another of its length that it moves towards, and a factor of the latter. */
+/** A vector, another of the same length that it moves towards, and a factor of the latter. */
 export interface BlendedVector {
   readonly old: tf.Tensor1D
   readonly fresh: tf.Tensor1D
   readonly scale: number
 }
 
-/** Tensors of one SGD update, all of one shape. */
+/** Tensors of one SGD update, all of the same shape. */
 export interface SgdTensors {
   readonly param: tf.Tensor
   readonly gradient: tf.Tensor
@@ -92,12 +92,12 @@ export interface SgdScalars {
   readonly learningRate: number
   readonly momentum: number
   readonly nesterov: boolean
-  /** Added to the gradient, times the parameter. */
+  /** Factor of the L2 term: its product with the parameter is added to the gradient. */
   readonly l2: number
-  /** The parameter is multiplied by this first (1: no decoupled decay). */
+  /** Factor of the parameter before the update (1: no decoupled decay). */
   readonly keep: number
 }
-/** Tensors of one Adam update, all of one shape. */
+/** Tensors of one Adam update, all of the same shape. */
 export interface AdamTensors {
   readonly param: tf.Tensor
   readonly gradient: tf.Tensor
@@ -118,7 +118,7 @@ export interface AdamScalars {
   readonly l2: number
   readonly keep: number
 }
-/** Tensors of one RMSprop update, all of one shape. */
+/** Tensors of one RMSprop update, all of the same shape. */
 export interface RmspropTensors {
   readonly param: tf.Tensor
   readonly gradient: tf.Tensor
@@ -143,7 +143,7 @@ export const registerFusedKernels = (backend: string, kernels: FusedKernels): vo
   byBackend.set(backend, { ...byBackend.get(backend), ...kernels })
 }
 
-/** Forgets the fused operations of a tfjs backend. */
+/** Removes the fused operations of a tfjs backend. */
 export const unregisterFusedKernels = (backend: string): void => {
   byBackend.delete(backend)
 }

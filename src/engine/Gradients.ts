@@ -1,9 +1,9 @@
 /**
- * The derivatives of tfjs-core's operations. tfjs-core's Node bundle ships the operations and the tape but registers
- * no gradient at all (that is left to the large `@tensorflow/tfjs` package, whose module files Node cannot resolve one
- * by one), so the engine registers its own. They are the same for every engine, including those that bring tfjs's.
+ * The derivatives of tfjs-core's operations. tfjs-core's Node bundle ships the operations and the tape, but no gradients:
+ * they are in the large `@tensorflow/tfjs` package, whose module files Node cannot resolve one by one. So we register our
+ * own, the same for every engine, including those whose package brings tfjs's.
  *
- * Where mathematics leaves a choice: `relu` has slope 0 at 0; `max` and `min` share the gradient evenly among ties;
+ * Conventions where a derivative is not unique: `relu` has slope 0 at 0; `max` and `min` share the gradient evenly among ties;
  * `maximum(a, b)` and `minimum(a, b)` give ties to `a`. Importing this module registers everything.
  */
 import * as tf from "@tensorflow/tfjs-core"
@@ -18,7 +18,7 @@ type Tensor = tf.Tensor
 
 const zeroOfInputs: ReadonlyArray<string> = ["Equal", "Greater", "GreaterEqual", "Less", "LessEqual", "NotEqual"]
 
-/** Several outputs: the tape hands their gradients as a list, which the types of tfjs keep apart. */
+/** With several outputs the tape passes a list of gradients, which tfjs's types do not allow for. */
 const many: ReadonlyArray<readonly [string, tf.GradConfig["gradFunc"]]> = [
   ["SplitV", (dy, _, attrs) => ({ x: () => tf.concat(dy as Array<Tensor>, attrs["axis"] as number) })],
   ["Unpack", (dy, _, attrs) => ({ value: () => tf.stack(dy as Array<Tensor>, attrs["axis"] as number) })],
@@ -32,8 +32,8 @@ const many: ReadonlyArray<readonly [string, tf.GradConfig["gradFunc"]]> = [
 ]
 
 /**
- * Registers (or registers again) the derivatives of every operation listed in gradients/, replacing those another package may
- * have brought. Called once by the import of this module, and by an engine after it loaded a package of tfjs's.
+ * Registers the derivatives of every operation listed in gradients/, replacing any that another package registered. Runs
+ * when this module is imported; an engine calls it again after it has loaded a tfjs package.
  */
 export const registerGradients = (): void => {
   for (const [kernelName, saves, gradient] of [...arithmetic, ...functions, ...reductions, ...products, ...shapes]) {

@@ -9,11 +9,11 @@ const composed = (logits: tf.Tensor2D, labels: tf.Tensor1D, smoothing: number): 
     const shifted = tf.sub(logits, tf.max(logits, 1, true))
     const exponentials = tf.exp(shifted)
     const sums = tf.sum(exponentials, 1, true)
-    // tfjs has no one-hot vector of a single class.
+    // tfjs refuses a one-hot vector of a single class.
     const each = tf.range(0, classes, 1, "int32")
     const hit = tf.cast(tf.equal(tf.reshape(tf.cast(labels, "int32"), [batch, 1]), each), "float32")
     const target = tf.add(tf.mul(hit, 1 - smoothing), smoothing / classes)
-    // A label outside the classes hits nothing: such a row is NaN rather than quietly wrong.
+    // A label outside the classes has no one-hot entry: make its row NaN rather than silently wrong.
     const known = tf.div(tf.sum(hit, 1, true), tf.sum(hit, 1, true))
     const logSums = tf.log(sums)
     const rows = tf.mul(tf.sum(tf.mul(target, tf.sub(logSums, shifted)), 1, true), known)
@@ -26,8 +26,8 @@ const composed = (logits: tf.Tensor2D, labels: tf.Tensor1D, smoothing: number): 
  * smoothed (Szegedy et al. 2016, section 7): the target is `1 - smoothing` on the label plus `smoothing / classes`
  * everywhere. Differentiable in `logits`, once; forward and backward are computed together.
  *
- * A label outside 0 .. classes - 1 makes the loss NaN. Throws a RangeError for shapes that do not fit and for a
- * smoothing outside [0, 1].
+ * A label outside 0 .. classes - 1 makes the loss NaN. Throws a RangeError for shapes that do not match and for a smoothing
+ * outside [0, 1].
  *
  * **Example** (Uniform logits cost the logarithm of the number of classes)
  *

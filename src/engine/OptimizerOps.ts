@@ -1,9 +1,9 @@
 /**
  * One optimiser update of one tensor, fused where the engine can. The arithmetic is that of PyTorch's `SGD`, `Adam`
- * (`AdamW` with `decoupled`) and `RMSprop`, every operation rounded to float32 in the order written here, so that the
- * fused and the composed form give the same bits.
+ * (`AdamW` with `decoupled`) and `RMSprop`. Every operation is rounded to float32 in the order written here, so the fused
+ * and the composed form give the same bits.
  *
- * Inputs are never changed nor disposed; the results are new tensors of the caller's tidy scope. State that is
+ * Inputs are neither changed nor disposed; the results are new tensors of the caller's tidy scope. State that is
  * `undefined` counts as zeros.
  */
 import * as tf from "@tensorflow/tfjs-core"
@@ -17,7 +17,7 @@ import type {
 } from "./FusedKernels.ts"
 import { fusedKernels } from "./FusedKernels.ts"
 
-/** Options every optimiser has. */
+/** Options of every optimiser. */
 export interface DecayOptions {
   readonly learningRate: number
   /** 0: none. */
@@ -52,7 +52,7 @@ export interface RmspropOptions extends DecayOptions {
 
 const f32 = Math.fround
 
-/** Exact products only: `Math.pow` is not the same on every machine. */
+/** By exact products only: `Math.pow` differs between machines. */
 const power = (base: number, exponent: number): number => {
   let [result, square, left] = [1, base, exponent]
   while (left > 0) {

@@ -1,6 +1,6 @@
 /**
- * Pooling with a given padding on backends that know only "same" and "valid", as TensorFlow's does: the input is padded
- * first, with what cannot win a maximum, or with zeros that the average then leaves out.
+ * Pooling with explicit padding on backends that support only "same" and "valid", such as TensorFlow's. The input is padded
+ * first: with values that no maximum picks, or with zeros that the average leaves out.
  */
 import * as tf from "@tensorflow/tfjs-core"
 
@@ -14,11 +14,11 @@ interface PoolAttributes {
 type Shape4D = [number, number, number, number]
 type Margins = [[number, number], [number, number], [number, number], [number, number]]
 
-/** The padding round an image, or undefined where the backend's own kernel will do. */
+/** The padding around an image; undefined if the backend's own kernel can do it. */
 const marginsOf = (shape: ReadonlyArray<number>, attributes: PoolAttributes): Margins | undefined => {
   const { dimRoundingMode, filterSize, pad, strides } = attributes
   if (pad === "valid" || pad === "same") return undefined
-  // The declared type leaves explicit paddings out; the function takes them.
+  // The declared type leaves explicit padding out; the function accepts it.
   const { padInfo } = tf.backend_util.computePool2DInfo(
     [...shape] as Shape4D,
     filterSize,
@@ -35,7 +35,7 @@ const marginsOf = (shape: ReadonlyArray<number>, attributes: PoolAttributes): Ma
   ]
 }
 
-/** Replaces a backend's kernels of average and maximum pooling, and of their gradients, by ones that take any padding. */
+/** Replaces a backend's kernels of average and maximum pooling, and of their gradients, with ones that take any padding. */
 export const supportPaddedPooling = (backendName: string): void => {
   const wrap = (
     kernelName: string,
@@ -59,7 +59,7 @@ export const supportPaddedPooling = (backendName: string): void => {
         const valid = { ...attributes, pad: "valid" } as unknown as tf.NamedAttrMap
         const run = (given: tf.NamedTensorMap): tf.Tensor => {
           const out = own.kernelFunc({ attrs: valid, backend, inputs: given }) as tf.TensorInfo
-          // TensorFlow's kernels give tensors already; a second one of the same data would free it twice.
+          // TensorFlow's kernels return tensors already; a second one of the same data would free it twice.
           return out instanceof tf.Tensor ? out : tf.engine().makeTensorFromTensorInfo(out)
         }
         return tf.tidy(() => padded(run, inputs as unknown as tf.NamedTensorMap, margins, attributes))
@@ -72,7 +72,7 @@ export const supportPaddedPooling = (backendName: string): void => {
       margins.map(([before]) => before),
       like.shape
     )
-  /** Which part of every window is on the image, [1, height, width, 1]. */
+  /** The part of every window that is on the image, [1, height, width, 1]. */
   const covered = (image: tf.Tensor, margins: Margins, attributes: PoolAttributes): tf.Tensor => {
     const ones = tf.pad(tf.ones([1, image.shape[1]!, image.shape[2]!, 1]), margins) as tf.Tensor4D
     return tf.avgPool(ones, attributes.filterSize, attributes.strides, "valid")

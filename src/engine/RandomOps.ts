@@ -1,6 +1,6 @@
 /**
- * Tensors of random numbers, drawn from a key: the same bits on every engine as the arrays of random/Key.ts, which is
- * what engines without a kernel for it use.
+ * Tensors of random numbers, drawn from a key: on every engine the same bits as the arrays of random/Draws.ts, which engines
+ * without a kernel use.
  */
 import * as tf from "@tensorflow/tfjs-core"
 import * as Draws from "../random/Draws.ts"
@@ -10,7 +10,7 @@ import { sizeOf } from "./Shape.ts"
 /**
  * The first normal numbers of a key, each rounded to float32 and multiplied by `deviation`.
  *
- * **Example** (As the key's array has them)
+ * **Example** (The same numbers as the array's)
  *
  * ```ts
  * import "@tensorflow/tfjs-backend-cpu"
@@ -29,7 +29,7 @@ export const normals = (key: Draws.Key, shape: ReadonlyArray<number>, deviation 
   return tf.tensor(values, [...shape], "float32")
 }
 
-/** The first uniform numbers of a key, spread over [-bound, bound). */
+/** The first uniform numbers of a key, scaled to [-bound, bound). */
 export const uniforms = (key: Draws.Key, shape: ReadonlyArray<number>, bound = 1): tf.Tensor => {
   const fused = fusedKernels().randomNumbers
   if (fused !== undefined) return fused(key, shape, "uniform", bound)

@@ -1,16 +1,15 @@
 /**
- * A check of an engine in a few milliseconds: a chain of three convolutions (pointwise, depthwise of stride 2,
- * pointwise; batch norm, relu6, h-swish) forward and backward, against numbers made once by PyTorch in double
- * precision.
+ * A check of an engine in a few milliseconds: a chain of three convolutions (pointwise, depthwise of stride 2, pointwise;
+ * batch norm, relu6, h-swish) forward and backward, against numbers recorded from PyTorch in double precision.
  */
 import * as tf from "@tensorflow/tfjs-core"
 import type { ConvStage } from "./ConvChain.ts"
 import { convChain } from "./ConvChainOps.ts"
 
-/** What a self-test found. */
+/** The result of a self-test. */
 export interface SelfTestResult {
   readonly passed: boolean
-  /** Largest deviation from the known numbers; below 1e-4 passes. */
+  /** Largest deviation from the recorded numbers; below 1e-4 passes. */
   readonly error: number
   /** Which quantity deviated most. */
   readonly worst: string
@@ -27,7 +26,7 @@ const fingerprint = (tensor: tf.Tensor): number => {
   return sum
 }
 
-/** The known fingerprints. */
+/** The recorded fingerprints. */
 const expected: Readonly<Record<string, number>> = {
   output: 1.418430044,
   "gradient of the input": -0.497596324,
@@ -102,7 +101,7 @@ export const selfTest = (): SelfTestResult => {
   let worst = ""
   for (const [name, value] of Object.entries(expected)) {
     const off = Math.abs((found[name] ?? Number.NaN) - value)
-    // Written so that NaN counts as the largest deviation there is.
+    // Written so that NaN counts as the largest deviation.
     if (!(off <= error)) [error, worst] = [Number.isNaN(off) ? Number.POSITIVE_INFINITY : off, name]
   }
   return { passed: error < 1e-4, error, worst }

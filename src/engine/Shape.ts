@@ -1,9 +1,9 @@
 /** Shapes of tensors, without tensors. */
 
 /**
- * How many elements a shape has; of no axes one.
+ * Number of elements of a shape; 1 for a shape without axes.
  *
- * **Example** (A matrix, a number)
+ * **Example** (A matrix and a scalar)
  *
  * ```ts
  * import { sizeOf } from "./Shape.ts"

@@ -1,6 +1,6 @@
 /**
- * The `simd` engine, the embedded default: kernels of our own in WebAssembly SIMD over shared memory and a pool of
- * threads. Loaded only when it is asked for.
+ * The `simd` engine, the embedded default: our own kernels in WebAssembly SIMD over shared memory and a pool of threads.
+ * Loaded only on request.
  */
 import { availableParallelism } from "node:os"
 import * as tf from "@tensorflow/tfjs-core"
@@ -14,7 +14,7 @@ import { registerGradients } from "./Gradients.ts"
 import type { EngineMemoryError } from "./simd/Allocator.ts"
 import type { SimdBackend } from "./simd/Backend.ts"
 
-/** The one backend of this process while any scope uses it: its name in tfjs is one, and so is its memory. */
+/** The backend of this process while any scope uses it. There is only one, as tfjs knows backends by name. */
 let open:
   | { readonly backend: SimdBackend; readonly mode: string; readonly threads: number; holders: number }
   | undefined
@@ -64,26 +64,25 @@ const started = (options: EngineOptions): Effect.Effect<SimdBackend, EngineError
   )
 
 /**
- * Starts the engine for a scope. A second scope of the same mode and threads shares it; one that wants another mode or
- * number of threads while it is open fails. Closing the last scope stops the threads and drops the memory.
+ * Starts the engine for a scope. A second scope with the same mode and threads shares it; one with another mode or number of
+ * threads fails while the first is open. Closing the last scope stops the threads and frees the memory.
  */
-export const acquire = (
+export const acquire = Effect.fn("Simd.acquire")(function* (
   options: EngineOptions
-): Effect.Effect<EngineShape, EngineError | EngineMemoryError, Scope.Scope> =>
-  Effect.gen(function* () {
-    registerGradients()
-    const backend = yield* started(options)
-    const { backendName } = yield* Effect.promise(() => import("./simd/Backend.ts"))
-    yield* currentBackend("simd", backendName)
-    return {
-      name: "simd",
-      version,
-      mode: options.mode,
-      threads: backend.runtime.threads,
-      portable: options.mode === "strict",
-      memory: () => {
-        const { inUseBytes, peakBytes } = backend.runtime.allocator.usage()
-        return { bytes: inUseBytes, peakBytes }
-      }
+): Effect.fn.Return<EngineShape, EngineError | EngineMemoryError, Scope.Scope> {
+  registerGradients()
+  const backend = yield* started(options)
+  const { backendName } = yield* Effect.promise(() => import("./simd/Backend.ts"))
+  yield* currentBackend("simd", backendName)
+  return {
+    name: "simd",
+    version,
+    mode: options.mode,
+    threads: backend.runtime.threads,
+    portable: options.mode === "strict",
+    memory: () => {
+      const { inUseBytes, peakBytes } = backend.runtime.allocator.usage()
+      return { bytes: inUseBytes, peakBytes }
     }
-  })
+  }
+})

@@ -1,4 +1,4 @@
-/** Running statistics of batch normalisations, fused where the engine can: a training step moves hundreds of them. */
+/** Running statistics of batch normalisations, fused if the engine can: a training step updates hundreds of them. */
 import * as tf from "@tensorflow/tfjs-core"
 import type { BlendedVector } from "./FusedKernels.ts"
 import { fusedKernels } from "./FusedKernels.ts"
@@ -14,10 +14,10 @@ const composed = (vectors: ReadonlyArray<BlendedVector>, keep: number, momentum:
   )
 
 /**
- * Exponential moving averages, one step on: `(1 - momentum) * old + momentum * (scale * fresh)` for each of the vectors,
- * every operation rounded to float32 in this order, so that the fused and the composed form give the same bits. Inputs
+ * One step of exponential moving averages: `(1 - momentum) * old + momentum * (scale * fresh)` for each of the vectors.
+ * Every operation is rounded to float32 in this order, so the fused and the composed form give the same bits. Inputs
  * are neither changed nor disposed; the results are new tensors of the caller's tidy scope, in the order of the vectors.
- * Throws a `RangeError` where the two vectors of a pair differ in length.
+ * Throws a `RangeError` if the two vectors of a pair differ in length.
  *
  * **Example** (A tenth of the way)
  * ```ts

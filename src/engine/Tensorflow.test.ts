@@ -3,10 +3,10 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { createRequire } from "node:module"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { afterAll, afterEach, describe, expect, it, vi } from "@effect/vitest"
 import { MathBackendCPU } from "@tensorflow/tfjs-backend-cpu"
 import * as tf from "@tensorflow/tfjs-core"
 import * as Effect from "effect/Effect"
-import { afterAll, afterEach, describe, expect, it, vi } from "vitest"
 import * as Cli from "../cli/Engines.ts"
 import { acquire, type EngineReport, probe } from "./Engines.ts"
 import { packagesAt } from "./Tensorflow.ts"
@@ -150,28 +150,19 @@ describe("a package that works", () => {
     expect(lines).toEqual([])
   })
 
-  it("leaves the engine that was current before", async () => {
-    const names: Array<string> = []
-    await Effect.runPromise(
-      Effect.scoped(
-        Effect.gen(function* () {
-          yield* acquire("cpu", options)
-          yield* Effect.scoped(
-            Effect.gen(function* () {
-              yield* acquire("tensorflow", options, packages)
-              names.push(tf.getBackend())
-            })
-          )
-          names.push(tf.getBackend())
-        })
-      )
-    )
-    expect(names).toEqual(["tensorflow", "cpu"])
-  })
+  it.effect("leaves the engine that was current before", () =>
+    Effect.gen(function* () {
+      yield* acquire("cpu", options)
+      const inner = yield* Effect.scoped(Effect.map(acquire("tensorflow", options, packages), () => tf.getBackend()))
+      expect([inner, tf.getBackend()]).toEqual(["tensorflow", "cpu"])
+    })
+  )
 
-  it("`osnas engines` tests it as the others", async () => {
-    const reports = await Effect.runPromise(probe(options, packages))
-    expect(reports[2]).toMatchObject({ name: "tensorflow", present: true, version: "4.22.0", reason: undefined })
-    expect(reports[2]!.selfTest?.passed).toBe(true)
-  })
+  it.effect("`osnas engines` tests it like the others", () =>
+    Effect.gen(function* () {
+      const reports = yield* probe(options, packages)
+      expect(reports[2]).toMatchObject({ name: "tensorflow", present: true, version: "4.22.0", reason: undefined })
+      expect(reports[2]!.selfTest?.passed).toBe(true)
+    })
+  )
 })

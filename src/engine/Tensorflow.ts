@@ -1,7 +1,7 @@
 /**
  * The `tensorflow` and `tensorflow-gpu` engines: Google's TensorFlow library through @tensorflow/tfjs-node and
- * @tensorflow/tfjs-node-gpu. Both packages are optional, and neither is loaded unless its engine is asked for (or, for
- * the GPU's, `auto` finds it installed).
+ * @tensorflow/tfjs-node-gpu. Both packages are optional. Each is loaded only if its engine is requested, or, for the
+ * GPU, if `auto` finds it installed.
  */
 import { createRequire } from "node:module"
 import * as nodeUtil from "node:util"
@@ -21,22 +21,22 @@ const packages: Readonly<Record<TensorflowName, string>> = {
   "tensorflow-gpu": "@tensorflow/tfjs-node-gpu"
 }
 
-/** What of a package this file uses. */
+/** The part of a package that this file uses. */
 interface TfjsNode {
   readonly version: Readonly<Record<string, string>>
 }
 
-/** How a package is found and loaded; tests put their own in its place. */
+/** How a package is found and loaded; tests replace it. */
 export interface PackageLoader {
-  /** The file a package's name stands for; throws where it is not installed. */
+  /** The file that a package's name resolves to; throws if it is not installed. */
   readonly resolve: (name: string) => string
   readonly load: (file: string) => Promise<unknown>
 }
 
-/** The packages that a module at this place finds. */
+/** The packages that a module at this address can import. */
 export const packagesAt = (place: string | URL): PackageLoader => {
   const own = createRequire(place)
-  // Both packages are CommonJS. Loaded in one go, nothing else runs (and prints) before they are ready.
+  // Both packages are CommonJS. Loaded synchronously, so that nothing else runs (and prints) before they are ready.
   return { resolve: (name) => own.resolve(name), load: async (file) => own(file) as unknown }
 }
 
@@ -44,7 +44,7 @@ const require = createRequire(import.meta.url)
 
 const installed: PackageLoader = packagesAt(import.meta.url)
 
-/** The functions that Node 23 removed from `util` and tfjs-node 4.22 still calls. */
+/** Functions that tfjs-node 4.22 calls but Node 23 removed from `util`. */
 const removedFromUtil: Readonly<Record<string, (value: unknown) => boolean>> = {
   isArray: Array.isArray,
   isBoolean: (value) => typeof value === "boolean",
@@ -58,8 +58,7 @@ const removedFromUtil: Readonly<Record<string, (value: unknown) => boolean>> = {
 }
 
 /**
- * Gives Node's `util` back the functions it lost, for CommonJS modules that call them. Those that are still there stay
- * as they are.
+ * Restores the functions that Node removed from `util`, for CommonJS modules that call them. Existing ones stay as they are.
  */
 export const restoreUtilFunctions = (util: Record<string, unknown> = require("node:util")): void => {
   for (const [name, test] of Object.entries(removedFromUtil)) {
@@ -67,18 +66,18 @@ export const restoreUtilFunctions = (util: Record<string, unknown> = require("no
   }
 }
 
-// Both packages register the same tfjs backend, so a process can hold only the one it loaded first.
+// Both packages register the same tfjs backend, so a process can use only the one it loaded first.
 let loadedName: TensorflowName | undefined
 
-/** The first line of what was thrown; the others of Node's messages are a stack of files. */
+/** The first line of an error; the other lines of Node's messages list files. */
 const reason = (cause: unknown): string =>
   (cause instanceof Error ? cause.message : nodeUtil.inspect(cause)).trim().split(/\s*\n/)[0] ?? ""
 
-/** Whether the package said that its library was neither downloaded nor built. */
+/** Whether the package reports that its library was neither downloaded nor built. */
 const lacksBinding = (cause: unknown): boolean =>
   cause instanceof Error && /native addon module|tfjs_binding/.test(cause.message)
 
-/** Why a package that is installed cannot be used, in one line. */
+/** Why an installed package cannot be used, in one line. */
 const loadAdvice = (name: TensorflowName, cause: unknown): string =>
   lacksBinding(cause)
     ? `the package ${packages[name]} is installed without its native library (tfjs_binding.node); ` +
@@ -90,8 +89,8 @@ type Print = "debug" | "error" | "info" | "log" | "warn"
 const prints: ReadonlyArray<Print> = ["debug", "error", "info", "log", "warn"]
 
 /**
- * Runs `body` while the console is silent: both packages print a line for every kernel and backend that is registered
- * already, some of it on the standard output. What cannot be used is reported as an error instead.
+ * Runs `body` while the console is silent: both packages print a line for every kernel and backend that is already
+ * registered, partly to standard output. A package that cannot be used is reported as an error instead.
  */
 const silently = <A>(body: () => A): A => {
   const before = prints.map((key) => [key, console[key]] as const)
@@ -103,7 +102,7 @@ const silently = <A>(body: () => A): A => {
   }
 }
 
-/** Whether the package is installed; nothing is loaded. */
+/** Whether the package is installed; does not load it. */
 export const isInstalled = (name: TensorflowName, loader: PackageLoader = installed): boolean => {
   try {
     loader.resolve(packages[name])
@@ -119,75 +118,73 @@ export const installAdvice = (name: TensorflowName): string =>
   (name === "tensorflow-gpu" ? " (it needs an NVIDIA GPU with CUDA 11)" : "") +
   ", or choose the engine simd"
 
-const load = (name: TensorflowName, threads: number, loader: PackageLoader): Effect.Effect<TfjsNode, EngineError> =>
-  Effect.gen(function* () {
-    const fail = (why: string) => new EngineError({ engine: name, reason: why })
-    if (!isInstalled(name, loader)) return yield* Effect.fail(fail(installAdvice(name)))
-    if (loadedName !== undefined && loadedName !== name) {
-      return yield* Effect.fail(
-        fail(`${packages[loadedName]} is loaded in this process already, and the two exclude each other`)
+const load = Effect.fnUntraced(function* (name: TensorflowName, threads: number, loader: PackageLoader) {
+  const fail = (why: string) => new EngineError({ engine: name, reason: why })
+  if (!isInstalled(name, loader)) return yield* Effect.fail(fail(installAdvice(name)))
+  if (loadedName !== undefined && loadedName !== name) {
+    return yield* Effect.fail(
+      fail(`${packages[loadedName]} is loaded in this process already, and the two exclude each other`)
+    )
+  }
+  // Null if the current backend has been removed, as the embedded engine's is when its scope closes.
+  const previous: string | null | undefined = tf.getBackend()
+  const found = yield* Effect.tryPromise({
+    try: async () => {
+      restoreUtilFunctions()
+      // The package depends on this one too. If it has a copy of its own, the second one to load prints a line for every
+      // kernel: that has to be the copy loaded below.
+      await import("@tensorflow/tfjs-backend-cpu")
+      // TensorFlow reads these when it starts; it offers no other way.
+      if (threads > 0 && loadedName === undefined) {
+        process.env["TF_NUM_INTRAOP_THREADS"] = String(threads)
+        process.env["TF_NUM_INTEROP_THREADS"] = "1"
+      }
+      process.env["TF_CPP_MIN_LOG_LEVEL"] ??= "2"
+      const module = (await silently(() => loader.load(loader.resolve(packages[name])))) as TfjsNode & {
+        readonly default?: TfjsNode
+      }
+      return module.version === undefined && module.default !== undefined ? module.default : module
+    },
+    catch: (cause) => fail(loadAdvice(name, cause))
+    // The package registered tfjs's derivatives, even if it failed afterwards.
+  }).pipe(Effect.ensuring(Effect.sync(registerGradients)))
+  if (loadedName === undefined) supportPaddedPooling("tensorflow")
+  loadedName = name
+  // The package made its backend current: restore the previous one, unless it is gone.
+  if (previous && tf.getBackend() !== previous && tf.findBackendFactory(previous) !== null) {
+    yield* Effect.promise(() => tf.setBackend(previous))
+  }
+  if (tf.findBackendFactory("tensorflow") === null) {
+    return yield* Effect.fail(
+      fail(
+        `${packages[name]} uses another copy of @tensorflow/tfjs-core than ${tf.version_core}; \`npm dedupe\` joins them`
       )
-    }
-    // Null once the backend that was current has been removed, as the embedded engine's is when its scope closes.
-    const previous: string | null | undefined = tf.getBackend()
-    const found = yield* Effect.tryPromise({
-      try: async () => {
-        restoreUtilFunctions()
-        // The package brings this one too. Where it has a copy of its own, the second one to be loaded prints a line for
-        // every kernel: that has to be the copy loaded below.
-        await import("@tensorflow/tfjs-backend-cpu")
-        // TensorFlow reads these when it starts; it offers no other way.
-        if (threads > 0 && loadedName === undefined) {
-          process.env["TF_NUM_INTRAOP_THREADS"] = String(threads)
-          process.env["TF_NUM_INTEROP_THREADS"] = "1"
-        }
-        process.env["TF_CPP_MIN_LOG_LEVEL"] ??= "2"
-        const module = (await silently(() => loader.load(loader.resolve(packages[name])))) as TfjsNode & {
-          readonly default?: TfjsNode
-        }
-        return module.version === undefined && module.default !== undefined ? module.default : module
-      },
-      catch: (cause) => fail(loadAdvice(name, cause))
-      // The package brought tfjs's derivatives, even where it failed afterwards.
-    }).pipe(Effect.ensuring(Effect.sync(registerGradients)))
-    if (loadedName === undefined) supportPaddedPooling("tensorflow")
-    loadedName = name
-    // The package made its backend current: the one before is put back, unless it is gone.
-    if (previous && tf.getBackend() !== previous && tf.findBackendFactory(previous) !== null) {
-      yield* Effect.promise(() => tf.setBackend(previous))
-    }
-    if (tf.findBackendFactory("tensorflow") === null) {
-      return yield* Effect.fail(
-        fail(
-          `${packages[name]} uses another copy of @tensorflow/tfjs-core than ${tf.version_core}; \`npm dedupe\` joins them`
-        )
-      )
-    }
-    return found
-  })
+    )
+  }
+  return found
+})
 
-/** Starts the engine for a scope; `tensorflow-gpu` only where TensorFlow really uses a GPU. */
-export const acquire = (
+/** Starts the engine for a scope; `tensorflow-gpu` fails unless TensorFlow really uses a GPU. */
+export const acquire = Effect.fn("Tensorflow.acquire")(function* (
   name: TensorflowName,
   options: EngineOptions,
   loader: PackageLoader = installed
-): Effect.Effect<EngineShape, EngineError, Scope.Scope> =>
-  Effect.gen(function* () {
-    const found = yield* load(name, options.threads, loader)
-    yield* currentBackend(name, "tensorflow")
-    const backend = tf.backend() as unknown as { readonly isUsingGpuDevice?: boolean }
-    if (name === "tensorflow-gpu" && backend.isUsingGpuDevice !== true) {
-      return yield* Effect.fail(
-        new EngineError({ engine: name, reason: "the package loads, but TensorFlow finds no GPU it can use" })
-      )
-    }
-    const memory = yield* trackedMemory
-    return {
-      name,
-      version: found.version["tfjs-node"] ?? found.version["tfjs-core"] ?? "unknown",
-      mode: "relaxed",
-      threads: options.threads > 0 ? options.threads : require("node:os").availableParallelism(),
-      portable: false,
-      memory
-    }
-  })
+): Effect.fn.Return<EngineShape, EngineError, Scope.Scope> {
+  const found = yield* load(name, options.threads, loader)
+  yield* currentBackend(name, "tensorflow")
+  const backend = tf.backend() as unknown as { readonly isUsingGpuDevice?: boolean }
+  if (name === "tensorflow-gpu" && backend.isUsingGpuDevice !== true) {
+    return yield* Effect.fail(
+      new EngineError({ engine: name, reason: "the package loads, but TensorFlow finds no GPU it can use" })
+    )
+  }
+  const memory = yield* trackedMemory
+  return {
+    name,
+    version: found.version["tfjs-node"] ?? found.version["tfjs-core"] ?? "unknown",
+    mode: "relaxed",
+    threads: options.threads > 0 ? options.threads : require("node:os").availableParallelism(),
+    portable: false,
+    memory
+  }
+})

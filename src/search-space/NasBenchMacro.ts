@@ -7,8 +7,8 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { define } from "../component/Component.ts"
 import { Positive } from "../support/Numbers.ts"
-import { classifier, conv, globalAverage, mobile, skip } from "./blocks/Block.ts"
-import { fixed, fromMacro, layerOf, layersOf, type MacroSpec, type Make } from "./MacroSpace.ts"
+import { conv, mobile, skip } from "./blocks/Block.ts"
+import { fixed, fromMacro, headAfter, layerOf, layersOf, type MacroSpec, type Make } from "./MacroSpace.ts"
 import type { Genotype } from "./SearchSpace.ts"
 
 /** Options of the space. */
@@ -50,7 +50,7 @@ export const macroOf = (multiplier: number): MacroSpec => {
       [of(256), 1]
     ]),
     choices: [skip, mobile({ kernel: 3, expansion: 3 }), mobile({ kernel: 5, expansion: 6 })],
-    last: [fixed(conv({ kernel: 1 }), of(1280)), fixed(globalAverage), fixed(classifier, "head")]
+    last: headAfter(of(1280))
   }
 }
 

@@ -1,6 +1,6 @@
 /**
- * How well one list of numbers follows the order of another: Kendall's tau-b and Spearman's rho, ties counted as the
- * literature does. Undefined (null) where one of the lists is constant.
+ * Rank correlation of two lists: Kendall's tau-b and Spearman's rho, with the usual treatment of ties. Null if one of the
+ * lists is constant.
  */
 
 const checkLengths = (a: ReadonlyArray<number>, b: ReadonlyArray<number>): void => {
@@ -50,7 +50,7 @@ const sortCountingExchanges = (values: Float64Array<ArrayBuffer>): number => {
  * Kendall's tau-b (Kendall 1945): concordant pairs less discordant ones, over the geometric mean of the pairs that each
  * list distinguishes. Counted in O(n log n) (Knight 1966).
  *
- * **Example** (One pair of six the wrong way round)
+ * **Example** (One discordant pair of six)
  *
  * ```ts
  * import { kendall } from "./RankCorrelation.ts"
@@ -76,7 +76,7 @@ export const kendall = (a: ReadonlyArray<number>, b: ReadonlyArray<number>): num
   return agreement / Math.sqrt(orderedByA * orderedByB)
 }
 
-/** Ranks from 1; equal numbers share the mean of theirs. */
+/** Ranks from 1; equal numbers share their mean rank. */
 const ranks = (values: ReadonlyArray<number>): ReadonlyArray<number> => {
   const sorted = values.map((_, i) => i).sort((i, j) => values[i]! - values[j]!)
   const out = new Array<number>(values.length)

@@ -41,6 +41,8 @@ const shortened = (line: string): string =>
     .replaceAll("runs/NAME", "runs/quickstart")
     .replace("runs/quickstart --set retraining.epochs=60", "runs/searched --set retraining.epochs=2")
     .replace(/^(osnas run\b(?!.*--quick).*)$/, "$1 --quick")
+    .replace(/^(osnas run\b(?!.*--max-evaluations).*)$/, "$1 --max-evaluations 3")
+    .replace(/^(osnas compare-searchers\b.*?)(?: --seeds \d+)?$/, "$1 --seeds 5")
     .replace(/^(osnas init\b(?!.*--no-install).*)$/, "$1 --no-install")
     .replace(/^(osnas bench\b.*)--batch 64(.*)$/, "$1--batch 4 --steps 1$2")
 

@@ -2,14 +2,14 @@
 import type { ConvStage } from "../ConvChain.ts"
 import { outputSide } from "../ConvChainOps.ts"
 
-/** One convolution on an input of a side. */
+/** One convolution on a square input. */
 export interface ConvolutionCase {
   readonly space: string
   readonly side: number
   readonly stage: ConvStage
 }
 
-/** One inverted residual on an input of a side: what the kernels do inside a network, fused with all that surrounds them. */
+/** One inverted residual on a square input: the kernels as in a network, fused with their surroundings. */
 export interface BlockCase {
   readonly space: string
   readonly side: number
@@ -20,7 +20,7 @@ export interface BlockCase {
   readonly stride: number
 }
 
-/** One line of the report; its keys are those of its JSON. */
+/** One line of the report; its keys are the keys of the JSON. */
 export interface KernelMeasurement {
   readonly kernel: string
   readonly pass: "forward" | "backward" | "input-gradient" | "weight-gradient" | "update" | "peak"
@@ -30,15 +30,15 @@ export interface KernelMeasurement {
   readonly threads: number
   /** Median of the repetitions. */
   readonly microseconds: number
-  /** Undefined where the kernel only moves numbers. */
+  /** Undefined if the kernel only moves numbers. */
   readonly gflops: number | undefined
-  /** Bytes that have to be read and written at least, a second; 0 for parts of a block. */
+  /** Compulsory traffic in bytes per second; 0 for parts of a block. */
   readonly gbps: number
   readonly share_of_peak: number
   readonly bound: "arithmetic" | "memory"
 }
 
-/** A convolution with nothing around it, padded so that a stride of 1 keeps the side. */
+/** A convolution alone, padded so that a stride of 1 keeps the side. */
 export const conv = (
   kernel: number,
   stride: number,
@@ -105,7 +105,7 @@ const spos = (): ReadonlyArray<ConvolutionCase> =>
 /** What {@link benchKernels} measures by default. */
 export const standardConvolutions: ReadonlyArray<ConvolutionCase> = [...proxylessNas(), ...spos()]
 
-/** tfjs's own convolutions, which are always measured. */
+/** tfjs's own convolutions, always measured. */
 export const plainConvolutions: ReadonlyArray<ConvolutionCase> = [
   { space: "", side: 16, stage: conv(1, 1, 24, 144) },
   { space: "", side: 16, stage: conv(3, 1, 32, 32) },

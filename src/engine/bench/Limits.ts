@@ -1,13 +1,13 @@
-/** The machine's limits, which kernels are held against, and the time that jobs take. */
+/** The machine's limits, to compare kernels with, and the time that jobs take. */
 import type { SimdBackend } from "../simd/Backend.ts"
 import { argumentPlaces, kernelNames, peakArithmetic, peakCopy } from "../simd/generated/Kernels.ts"
 import type { Runtime } from "../simd/Runtime.ts"
 
 /** A machine's limits. */
 export interface Limits {
-  /** Multiply-adds in registers, floating-point operations a second. */
+  /** Multiply-adds in registers: floating-point operations per second. */
   readonly arithmetic: number
-  /** Bytes a second of a copy whose reads and writes together are about `bytes` bytes. */
+  /** Bytes per second of a copy whose reads and writes together are about `bytes` bytes. */
   readonly copy: (bytes: number) => number
 }
 
@@ -31,7 +31,7 @@ export const limits = (backend: SimdBackend): Limits => {
     const place = allocator.allocate(128 + 16 * pieces)
     try {
       runtime.float32(place + 64, 2).set([0.999, 0.001])
-      // As long as workers may take to start: the best of them is with all threads at work.
+      // Workers may take this long to start; the best repetition is one with all threads working.
       const seconds = timed(6, () => peakArithmetic(runtime, pieces, { rounds, place }), 500)
       return (pieces * rounds * 12 * 4 * 2) / seconds
     } finally {
@@ -68,14 +68,14 @@ export const limits = (backend: SimdBackend): Limits => {
 /** Multiply-adds per product of `rows`, `k` and `columns`, of the kernels that compute products. */
 const productKernels: Readonly<Record<string, number>> = { gemmRows: 2, gemmWeights: 2, gemmBoth: 4 }
 
-/** Operations of a job of products, by the arguments in its slot. */
+/** Operations of a product's job, from the arguments in its slot. */
 export const productFlops = (kernel: string, integers: Int32Array): number =>
   ["rows", "k", "columns"].reduce(
     (flops, field) => (flops === 0 ? 0 : flops * integers[argumentPlaces[kernel]![field]!]!),
     productKernels[kernel] ?? 0
   )
 
-/** Runs `body` with every job finished before the next, and reports the milliseconds that each took to `counted`. */
+/** Runs `body`, finishes every job before the next, and reports the milliseconds of each to `counted`. */
 export const timingJobs = <A>(
   runtime: Runtime,
   counted: (kernel: string, milliseconds: number, integers: Int32Array) => void,

@@ -1,4 +1,4 @@
-/** Measurements of the embedded engine's kernels: one piece of work, or a block with the kernels it is made of. */
+/** Measures the embedded engine's kernels: one piece of work, or a block with its kernels. */
 import * as tf from "@tensorflow/tfjs-core"
 import { upperMedian } from "../../support/Median.ts"
 import type { ConvStage } from "../ConvChain.ts"
@@ -8,10 +8,10 @@ import { type BlockCase, conv, flopsOf, type KernelMeasurement } from "./Cases.t
 import { type Limits, productFlops, timingJobs } from "./Limits.ts"
 import { numbers, type Work } from "./Works.ts"
 
-/** Repetitions at least. */
+/** Minimum number of repetitions. */
 const REPETITIONS = 5
 
-/** Measures a piece of work for about `seconds`: only the time inside kernels counts, from where the work starts to count. */
+/** Measures a piece of work for about `seconds`: only time inside kernels counts, and only after the work calls `start`. */
 export const measure = (backend: SimdBackend, work: Work, machine: Limits, seconds: number): KernelMeasurement => {
   const { runtime } = backend
   let inside = 0
@@ -75,7 +75,7 @@ class BlockTimes {
     this.#products.clear()
   }
 
-  /** Ends a pass; the first repetition, which warms up, is not kept. */
+  /** Ends a pass; drops the first repetition, which warms up. */
   end(pass: Pass, keep: boolean): void {
     const add = (name: string, milliseconds: number): void => {
       if (keep) this.times[pass].set(name, [...(this.times[pass].get(name) ?? []), milliseconds / 1000])
@@ -142,7 +142,7 @@ const runBlock = (backend: SimdBackend, block: BlockCase, batch: number, seconds
   return found
 }
 
-/** Measures a block forward and backward: its whole, and each of its kernels. */
+/** Measures a block forward and backward: as a whole, and each of its kernels. */
 export const measureBlock = (
   backend: SimdBackend,
   block: BlockCase,

@@ -7,28 +7,28 @@ import { adamStep, sgdStep } from "../OptimizerOps.ts"
 import { sizeOf } from "../Shape.ts"
 import { type ConvolutionCase, flopsOf, type KernelMeasurement } from "./Cases.ts"
 
-/** A tensor of numbers between -0.5 and 0.5 that are the same in every run. */
+/** A tensor of numbers between -0.5 and 0.5, the same in every run. */
 export const numbers = (shape: ReadonlyArray<number>): tf.Tensor => {
   const size = sizeOf(shape)
   const values = Float32Array.from({ length: size }, (_, i) => (((i + 1) * 0.6180339887498949) % 1) - 0.5)
   return tf.tensor(values, [...shape])
 }
 
-/** A piece of work that is measured as a whole. */
+/** Work that is measured as a whole. */
 export interface Work {
   readonly kernel: string
   readonly pass: KernelMeasurement["pass"]
   readonly space: string
   readonly shape: string
-  /** Operations that count, or 0. */
+  /** Floating-point operations that count, or 0. */
   readonly flops: number
   readonly bytes: number
   readonly tensors: () => ReadonlyArray<tf.Tensor>
-  /** Does the work once; `start` marks where what counts begins. */
+  /** Does the work once; it calls `start` where the measured part begins. */
   readonly once: (tensors: ReadonlyArray<tf.Tensor>, start: () => void) => void
 }
 
-/** A convolution as a chain of its own, or (`plain`) as tfjs's operation, which blocks of a user's own may call. */
+/** A convolution as a chain, or (`plain`) as tfjs's operation, which user-defined blocks may call. */
 export const convolutionWorks = (
   { side, space, stage }: ConvolutionCase,
   batch: number,
@@ -80,7 +80,7 @@ export const convolutionWorks = (
   ]
 }
 
-/** A forward operation on tensors of the shapes given. */
+/** A forward operation on tensors of the given shapes. */
 const forward = (
   kernel: string,
   space: string,
@@ -130,7 +130,7 @@ const mapWorks = (batch: number): ReadonlyArray<Work> => {
   ]
 }
 
-/** What a classifier ends in. */
+/** The end of a classifier. */
 const headWorks = (batch: number): ReadonlyArray<Work> => {
   const classes = 100
   return [
@@ -185,7 +185,7 @@ const updateWorks = (): ReadonlyArray<Work> => {
   ]
 }
 
-/** Everything that is measured but convolutions. */
+/** Everything that is measured except convolutions. */
 export const otherWorks = (batch: number): ReadonlyArray<Work> => [
   ...mapWorks(batch),
   ...headWorks(batch),

@@ -1,4 +1,4 @@
-/** What the derivatives of tfjs's operations are made of. */
+/** Building blocks of the derivatives of tfjs's operations. */
 import * as tf from "@tensorflow/tfjs-core"
 
 type Tensor = tf.Tensor

@@ -5,8 +5,8 @@ import { ab, type Entry, type Grad, one, run, unbroadcast, x } from "./Gradient.
 type Tensor = tf.Tensor
 
 /**
- * The cpu backend's own gradient divides by the whole window even where it hangs over the border; so there a padded
- * pooling spreads its gradient, divided by the true counts, with a depthwise kernel of ones.
+ * The cpu backend's own gradient divides by the whole window even where it overlaps the border. So a padded pooling divides
+ * its gradient by the true counts and spreads it with a depthwise kernel of ones.
  */
 const averagePool: Grad = (dy, saved, attrs) => {
   const input = one(saved)
@@ -126,7 +126,7 @@ export const products: ReadonlyArray<Entry> = [
     { inputs: ["images"] },
     (dy, s, attrs) => ({
       images: () =>
-        // The cpu backend swaps height and width in the shape of an otherwise right result.
+        // The cpu backend swaps height and width in the shape of an otherwise correct result.
         tf.reshape(run("ResizeBilinearGrad", { dy, images: one(s) }, attrs), one(s).shape)
     })
   ]

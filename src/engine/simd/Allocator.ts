@@ -1,10 +1,10 @@
 /**
  * Memory of the embedded engine: aligned blocks over one WebAssembly memory, freed blocks joined with their free
- * neighbours and reused, growth by need, and a typed error before WebAssembly's 4 GiB is passed.
+ * neighbours and reused, growth on demand, and a typed error before WebAssembly's 4 GiB are exceeded.
  */
 import * as Schema from "effect/Schema"
 
-/** More memory was asked for than a WebAssembly memory can hold. */
+/** The engine needs more memory than a WebAssembly memory can hold. */
 export class EngineMemoryError extends Schema.TaggedError<EngineMemoryError>()("EngineMemoryError", {
   neededBytes: Schema.Finite,
   availableBytes: Schema.Finite,
@@ -31,10 +31,10 @@ export interface AllocatorUsage {
 export interface Allocator {
   /** Address of a block of at least `bytes` bytes, a multiple of 64. Throws {@link EngineMemoryError}. */
   readonly allocate: (bytes: number) => number
-  /** Gives a block back by its address. Freeing what is not allocated throws. */
+  /** Frees a block by its address. Throws if no block starts there. */
   readonly free: (address: number) => void
   readonly usage: () => AllocatorUsage
-  /** Resets the peak to what is in use. */
+  /** Resets the peak to the bytes in use. */
   readonly resetPeak: () => void
 }
 
@@ -51,16 +51,52 @@ interface Span {
 
 const ALIGNMENT = 64
 
-// Four bins an octave: a span taken from a higher bin than the one of the wanted size always fits.
+// Four bins per octave: a span from a higher bin than that of the requested size always fits.
 const binOf = (size: number): number => {
   const octave = 31 - Math.clz32(size / ALIGNMENT)
   return octave * 4 + (Math.floor((size / ALIGNMENT / 2 ** octave) * 4) - 4)
 }
 const BINS = 27 * 4
 
+/** The free spans, in bins by size. */
+const makeFreeSpans = () => {
+  const bins = new Array<Span | undefined>(BINS).fill(undefined)
+  const fits = (head: Span | undefined, size: number, tries: number): Span | undefined => {
+    for (let span = head; span !== undefined && tries > 0; span = span.older, tries--)
+      if (span.size >= size) return span
+    return undefined
+  }
+  return {
+    add: (span: Span): void => {
+      const bin = binOf(span.size)
+      const head = bins[bin]
+      span.free = true
+      span.newer = undefined
+      span.older = head
+      if (head !== undefined) head.newer = span
+      bins[bin] = span
+    },
+    /** Call it before the span's size changes: the size says in which bin it is. */
+    remove: (span: Span): void => {
+      if (span.newer === undefined) bins[binOf(span.size)] = span.older
+      else span.newer.older = span.older
+      if (span.older !== undefined) span.older.newer = span.newer
+      span.free = false
+    },
+    /** A few spans of the size's own bin, then any of a higher one, and all of its own bin before the memory has to grow. */
+    find: (size: number): Span | undefined => {
+      const bin = binOf(size)
+      const near = fits(bins[bin], size, 8)
+      if (near !== undefined) return near
+      for (let b = bin + 1; b < BINS; b++) if (bins[b] !== undefined) return bins[b]
+      return fits(bins[bin], size, Number.POSITIVE_INFINITY)
+    }
+  }
+}
+
 /**
- * An allocator over the addresses from `start`. `grow(end)` must make memory up to `end` usable, or throw; it is never
- * asked to pass `limit`.
+ * An allocator over the addresses from `start`. `grow(end)` must make memory up to `end` usable, or throw; `end` never
+ * exceeds `limit`.
  *
  * **Example** (Allocate, free, reuse)
  *
@@ -82,40 +118,12 @@ export const makeAllocator = (options: {
   const start = Math.ceil(options.start / ALIGNMENT) * ALIGNMENT
   const limit = Math.floor(options.limit / ALIGNMENT) * ALIGNMENT
   const used = new Map<number, Span>()
-  const bins = new Array<Span | undefined>(BINS).fill(undefined)
+  const spans = makeFreeSpans()
   let last: Span | undefined
   let end = start
   let inUseBytes = 0
   let peakBytes = 0
 
-  const link = (span: Span): void => {
-    const bin = binOf(span.size)
-    const head = bins[bin]
-    span.free = true
-    span.newer = undefined
-    span.older = head
-    if (head !== undefined) head.newer = span
-    bins[bin] = span
-  }
-  const unlink = (span: Span): void => {
-    if (span.newer === undefined) bins[binOf(span.size)] = span.older
-    else span.newer.older = span.older
-    if (span.older !== undefined) span.older.newer = span.newer
-    span.free = false
-  }
-  const fits = (head: Span | undefined, size: number, tries: number): Span | undefined => {
-    for (let span = head; span !== undefined && tries > 0; span = span.older, tries--)
-      if (span.size >= size) return span
-    return undefined
-  }
-  // A few of the wanted bin, any of a higher one, and before the memory grows all of the wanted bin.
-  const find = (size: number): Span | undefined => {
-    const bin = binOf(size)
-    const near = fits(bins[bin], size, 8)
-    if (near !== undefined) return near
-    for (let b = bin + 1; b < BINS; b++) if (bins[b] !== undefined) return bins[b]
-    return fits(bins[bin], size, Number.POSITIVE_INFINITY)
-  }
   const tooMuch = (neededBytes: number, beyond: number): EngineMemoryError => {
     let availableBytes = Math.max(0, beyond)
     for (let span = last; span !== undefined; span = span.before) {
@@ -135,7 +143,7 @@ export const makeAllocator = (options: {
     }
     end = from + size
     if (tail !== undefined) {
-      unlink(tail)
+      spans.remove(tail)
       tail.size = size
       return tail
     }
@@ -153,35 +161,46 @@ export const makeAllocator = (options: {
     return span
   }
 
+  /** Cuts a span after `size` bytes; the rest becomes free. */
+  const split = (span: Span, size: number): void => {
+    const rest: Span = {
+      address: span.address + size,
+      size: span.size - size,
+      free: true,
+      before: span,
+      after: span.after,
+      newer: undefined,
+      older: undefined
+    }
+    if (span.after === undefined) last = rest
+    else span.after.before = rest
+    span.after = rest
+    span.size = size
+    spans.add(rest)
+  }
+
   const allocate = (bytes: number): number => {
-    if (!(bytes >= 0)) throw new RangeError(`a block of ${bytes} bytes was asked for`)
+    if (!(bytes >= 0)) throw new RangeError(`a block needs 0 or more bytes, got ${bytes}`)
     const size = Math.max(ALIGNMENT, Math.ceil(bytes / ALIGNMENT) * ALIGNMENT)
     if (size > limit - start) throw tooMuch(size, limit - end)
-    let span = find(size)
-    if (span === undefined) span = extend(size)
-    else {
-      unlink(span)
-      if (span.size > size) {
-        const rest: Span = {
-          address: span.address + size,
-          size: span.size - size,
-          free: true,
-          before: span,
-          after: span.after,
-          newer: undefined,
-          older: undefined
-        }
-        if (span.after === undefined) last = rest
-        else span.after.before = rest
-        span.after = rest
-        span.size = size
-        link(rest)
-      }
+    const found = spans.find(size)
+    if (found !== undefined) {
+      spans.remove(found)
+      if (found.size > size) split(found, size)
     }
+    const span = found ?? extend(size)
     used.set(span.address, span)
     inUseBytes += span.size
     if (inUseBytes > peakBytes) peakBytes = inUseBytes
     return span.address
+  }
+
+  /** Appends the span after `span` to it. */
+  const join = (span: Span, after: Span): void => {
+    span.size += after.size
+    span.after = after.after
+    if (after.after === undefined) last = span
+    else after.after.before = span
   }
 
   const free = (address: number): void => {
@@ -189,25 +208,17 @@ export const makeAllocator = (options: {
     if (span === undefined) throw new Error(`no block of the engine's memory starts at address ${address}`)
     used.delete(address)
     inUseBytes -= span.size
-    const before = span.before
     let whole = span
-    if (before?.free === true) {
-      unlink(before)
-      before.size += span.size
-      before.after = span.after
-      if (span.after === undefined) last = before
-      else span.after.before = before
-      whole = before
+    if (span.before?.free === true) {
+      whole = span.before
+      spans.remove(whole)
+      join(whole, span)
     }
-    const after = whole.after
-    if (after?.free === true) {
-      unlink(after)
-      whole.size += after.size
-      whole.after = after.after
-      if (after.after === undefined) last = whole
-      else after.after.before = whole
+    if (whole.after?.free === true) {
+      spans.remove(whole.after)
+      join(whole, whole.after)
     }
-    link(whole)
+    spans.add(whole)
   }
 
   return {

@@ -1,7 +1,7 @@
 /**
- * The embedded tfjs backend, `osnas-simd`: tensors live in one WebAssembly memory. Kernels of its own are registered by
- * the modules that write them; every other kernel is tfjs-backend-cpu's, reading and writing the same memory, so the
- * whole tfjs API works.
+ * The embedded tfjs backend, `osnas-simd`: tensors live in one WebAssembly memory. Modules that
+ * define kernels register them here; every other kernel is tfjs-backend-cpu's, on the same memory, so the whole tfjs API
+ * works.
  */
 import { MathBackendCPU } from "@tensorflow/tfjs-backend-cpu"
 import * as tf from "@tensorflow/tfjs-core"
@@ -23,12 +23,12 @@ const viewOf = (runtime: Runtime, dtype: tf.DataType, address: number, length: n
       : runtime.int32(address, length)
 
 /**
- * A tensor's data. Numbers are in the runtime's memory at `address`, as the entry's dtype; `values` is a view of them,
- * and setting it copies in. Strings stay JavaScript values.
+ * A tensor's data. Numbers are in the runtime's memory at `address`, in the entry's dtype; `values` is a view of them, and
+ * setting it copies. Strings stay JavaScript values.
  *
- * A tensor may have another dtype than its entry: the casts inside tfjs-backend-cpu (of bool to int32, of both to
- * float32) put a new label on the same data, and so does a tensor that was cast on the `cpu` engine and is used here
- * later. {@link TensorEntry.as} gives the numbers as the dtype of the label.
+ * A tensor may have another dtype than its entry: the casts inside tfjs-backend-cpu (from bool to int32, from both to
+ * float32) only relabel the data, also those of a tensor that was cast on the `cpu` engine and is used here later.
+ * {@link TensorEntry.as} converts the numbers to the dtype of the label.
  */
 class TensorEntry {
   readonly dtype: tf.DataType
@@ -40,7 +40,7 @@ class TensorEntry {
   readonly #free: (address: number) => void
   #strings: Array<Uint8Array> | undefined
   #view: NumericArray | undefined
-  /** The numbers as other dtypes, made when they are first asked for. */
+  /** The numbers in other dtypes, converted on first use. */
   #converted: Map<tf.DataType, number> | undefined
 
   constructor(runtime: Runtime, free: (address: number) => void, dtype: tf.DataType, refCount: number) {
@@ -70,7 +70,7 @@ class TensorEntry {
     this.#converted = undefined
   }
 
-  /** Address of the numbers as a dtype: converted once, kept as long as the entry. 0 where there are no numbers. */
+  /** Address of the numbers in a dtype: converted once, freed with the entry. 0 if there are no numbers. */
   as(dtype: tf.DataType): number {
     if (dtype === this.dtype || this.address === 0) return this.address
     const known = this.#converted?.get(dtype)
@@ -100,7 +100,7 @@ class TensorEntry {
       this.#strings = values as Array<Uint8Array>
     } else {
       const numbers = values as NumericArray
-      // Copying a view of this very block onto itself is the only overlap there can be.
+      // The only possible overlap is a view of this very block.
       if (this.address === 0 || this.length !== numbers.length) this.reserve(numbers.length)
       this.#dropConverted()
       const view = this.values as NumericArray
@@ -109,7 +109,7 @@ class TensorEntry {
   }
 }
 
-/** What a borrowed kernel has done so far: entries it made, and blocks that are freed when it is done. */
+/** A borrowed kernel so far: entries it made, and blocks to free when it ends. */
 interface Loan {
   readonly made: Array<object>
   readonly freed: Array<number>
@@ -120,7 +120,7 @@ type Infos = tf.TensorInfo | Array<tf.TensorInfo>
 /** The backend. Made and registered by {@link registerSimdBackend}. */
 export class SimdBackend extends MathBackendCPU {
   readonly runtime: Runtime
-  // Own counter: ids only have to be distinct objects.
+  // Ids only have to be distinct objects.
   #nextId = 0
   #loan: Loan | undefined
 
@@ -144,10 +144,10 @@ export class SimdBackend extends MathBackendCPU {
   }
 
   /**
-   * Runs a kernel that was written for tfjs-backend-cpu, where an array lives as long as anything refers to it. Here it
-   * is a view of memory, so blocks are freed only when the kernel is done: some (those of the Fourier transforms) still
-   * read what they have disposed of. What a kernel made is given back where it throws, and a result whose data have
-   * another dtype than the result (the places of MaxPoolWithArgmax) gets data of its own.
+   * Runs a kernel written for tfjs-backend-cpu, where garbage collection frees an array. Here an array is a view of
+   * memory, so blocks are freed only when the kernel ends: some kernels (the Fourier transforms) read tensors that they
+   * have disposed. If a kernel throws, everything it made is freed. A result whose data have another dtype than its label
+   * (the indices of MaxPoolWithArgmax) gets data of its own.
    */
   borrow<A extends Infos | undefined>(kernel: () => A): A {
     const outer = this.#loan
@@ -184,8 +184,8 @@ export class SimdBackend extends MathBackendCPU {
 
   override move(dataId: object, values: Values, shape: Array<number>, dtype: tf.DataType, refCount: number): void {
     const entry = new TensorEntry(this.runtime, this.#free, dtype, refCount)
-    // A complex tensor has no values of its own: its kernel sets `complexTensorInfos` next. One that comes from another
-    // backend brings its real and imaginary parts in turn.
+    // A complex tensor has no values of its own: its kernel sets `complexTensorInfos` next. One from another backend
+    // passes its real and imaginary parts.
     if (dtype !== "complex64") entry.values = values
     else if (values !== undefined && values !== null) {
       const part = (offset: 0 | 1): tf.TensorInfo => {
@@ -198,7 +198,7 @@ export class SimdBackend extends MathBackendCPU {
     this.#store(dataId, entry)
   }
 
-  /** A tensor of undefined content, for kernels to write. Sizes in elements follow from the shape. */
+  /** A tensor with undefined content, for a kernel to write. */
   allocate(shape: Array<number>, dtype: tf.DataType = "float32"): tf.TensorInfo {
     const entry = new TensorEntry(this.runtime, this.#free, dtype, 1)
     entry.reserve(tf.util.sizeFromShape(shape))
@@ -207,14 +207,14 @@ export class SimdBackend extends MathBackendCPU {
     return { dataId, shape, dtype }
   }
 
-  /** Address of a tensor's numbers, as its dtype. A tensor that another backend holds is moved here first. */
+  /** Address of a tensor's numbers, in its dtype. A tensor of another backend is moved here first. */
   address(info: tf.TensorInfo): number {
     const entry = this.#entry(info.dataId)
     if (entry.address === 0) throw new Error(`a ${entry.dtype} tensor has no address`)
     return entry.as(info.dtype)
   }
 
-  /** The numbers as a view of memory, of the tensor's dtype: valid until the tensor is disposed. */
+  /** A view of the numbers, in the tensor's dtype: valid until the tensor is disposed. */
   view(info: tf.TensorInfo): NumericArray {
     const entry = this.#entry(info.dataId)
     if (entry.dtype === info.dtype || entry.address === 0) return entry.values as NumericArray
@@ -224,7 +224,7 @@ export class SimdBackend extends MathBackendCPU {
   override readSync(dataId: object): Values {
     const entry = this.#entry(dataId)
     if (entry.dtype === "complex64" || entry.dtype === "string") return super.readSync(dataId)
-    // A copy: a view would change under its reader once the block is reused.
+    // A copy: a view would change once the block is reused.
     const values = entry.values as NumericArray
     const copy =
       entry.dtype === "float32"
@@ -262,12 +262,12 @@ export class SimdBackend extends MathBackendCPU {
 
 const borrowed = new WeakMap<tf.KernelFunc, tf.KernelFunc>()
 
-/** The kernel of tfjs-backend-cpu that a registered kernel runs as it is; undefined for kernels of our own. */
+/** The kernel of tfjs-backend-cpu that a registered kernel runs unchanged; undefined for our own kernels. */
 export const borrowedFrom = (kernelFunc: tf.KernelFunc): tf.KernelFunc | undefined => borrowed.get(kernelFunc)
 
 /**
- * Makes the backend and registers it, with every kernel of tfjs-backend-cpu that has not been registered for it already.
- * The name may be given for tests that want several side by side.
+ * Makes the backend and registers it, with our own kernels and every other kernel of tfjs-backend-cpu. Tests that need
+ * several backends side by side give a name.
  */
 export const registerSimdBackend = (options: RuntimeOptions, name: string = backendName): SimdBackend => {
   const backend = new SimdBackend(makeRuntime(options))
@@ -275,7 +275,7 @@ export const registerSimdBackend = (options: RuntimeOptions, name: string = back
   const present = new Set(tf.getKernelsForBackend(name).map((kernel) => kernel.kernelName))
   for (const kernel of tf.getKernelsForBackend("cpu")) {
     if (present.has(kernel.kernelName)) continue
-    // The backend of the call: kernels outlive the backend that they were registered with.
+    // Use the backend of the call: kernels outlive the backend that they were registered with.
     const kernelFunc: tf.KernelFunc = (params) =>
       (params.backend as SimdBackend).borrow(() => kernel.kernelFunc(params))
     borrowed.set(kernelFunc, kernel.kernelFunc)
@@ -291,7 +291,7 @@ export const registerSimdBackend = (options: RuntimeOptions, name: string = back
 
 const simdKernels: Array<Omit<tf.KernelConfig, "backendName">> = []
 
-/** Adds a tfjs kernel of our own to those that {@link registerSimdBackend} registers instead of tfjs-backend-cpu's. */
+/** Adds one of our own kernels, which {@link registerSimdBackend} registers instead of tfjs-backend-cpu's. */
 export const addSimdKernel = (kernel: Omit<tf.KernelConfig, "backendName">): void => {
   simdKernels.push(kernel)
 }

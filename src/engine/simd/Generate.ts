@@ -1,15 +1,16 @@
 /**
- * Both sides of the calls of kernels, written from the table of Signatures.ts: the classes that `assembly/` reads arguments with and
- * the switch that calls a kernel by its number; the functions of `generated/Kernels.ts` that write arguments into a job's slot.
+ * Generates both sides of every kernel call from the table of Signatures.ts. For `assembly/`: the classes that read arguments,
+ * and the switch that calls a kernel by its number. For callers: the functions of `generated/Kernels.ts`, which write
+ * arguments into a job's slot.
  *
- * A job's slot has 128 integers (addresses, flags and codes among them) and 128 floats. A field is one word or several; its
- * place follows from the order in the table.
+ * A job's slot has 128 integers (addresses, flags and codes among them) and 128 floats. A field is one word or
+ * several; its position follows from the order in the table.
  */
 import { createHash } from "node:crypto"
 import { kinds, sizes } from "./Kinds.ts"
 import { type Field, records, type Signature, signatures } from "./Signatures.ts"
 
-/** Integers of a job's arguments, and floats. */
+/** A job has this many integer arguments, and as many floats. */
 const LIMIT = 128
 
 interface Layout {
@@ -76,13 +77,13 @@ const kernelNames = Object.keys(signatures)
 const recordLayouts = Object.keys(records).map((name) => layoutOf(name, recordOf(name)))
 const kernelLayouts = kernelNames.map((name) => layoutOf(name, signatures[name]!))
 
-/** A number that differs wherever the two sides would not understand each other. */
+/** A number that differs if the two sides disagree about arguments. */
 const digest = createHash("sha256")
   .update(JSON.stringify([kinds, sizes, records, signatures]))
   .digest()
   .readInt32LE()
 
-// The side of the kernels.
+// The kernels' side.
 
 const getter = ({ at, field }: Placed): ReadonlyArray<string> => {
   const self = "changetype<usize>(this)"
@@ -137,8 +138,8 @@ export const assemblySignatures = (): string =>
   ].join("\n")
 
 /**
- * The text of `assembly/generated/dispatch.ts`: the switch over kernels. `exported` are the kernels that each file of
- * `assembly/kernels` has; one without a signature, or a signature without a kernel, is an error.
+ * The text of `assembly/generated/dispatch.ts`: the switch over kernels. `exported` lists the kernels in each file of
+ * `assembly/kernels`. A kernel without a signature, or a signature without a kernel, is an error.
  */
 export const assemblyDispatch = (exported: ReadonlyMap<string, ReadonlyArray<string>>): string => {
   for (const [file, names] of exported) {
@@ -173,7 +174,7 @@ export const assemblyDispatch = (exported: ReadonlyMap<string, ReadonlyArray<str
   ].join("\n")
 }
 
-// The side of the callers.
+// The callers' side.
 
 const typeOf = (field: Field): string => {
   switch (field.type) {
@@ -200,7 +201,7 @@ const member = ({ field }: Placed): ReadonlyArray<string> => {
   ]
 }
 
-/** The statements that write a field; `at` is an expression for the place of the record's first word. */
+/** The statements that write a field; `at` is an expression for the position of the record's first word. */
 const write = ({ at, field }: Placed, origin: string): string => {
   const value = `a.${field.name}`
   const place = origin === "" ? `${at}` : `${origin} + ${at}`

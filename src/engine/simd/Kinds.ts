@@ -1,24 +1,24 @@
 /**
- * What TypeScript and the kernels have to agree on besides the arguments: the codes of enumerations and the sizes that both
- * sides cut work by. The build (build.ts) writes them as constants for `assembly/`; nothing is copied by hand.
+ * What TypeScript and the kernels share besides arguments: the codes of enumerations, and the sizes of pieces. The build
+ * (build.ts) writes them as constants for `assembly/`.
  */
 
 /** Codes of activations. */
 export const activations = { none: 0, relu: 1, relu6: 2, hswish: 3, prelu: 4 } as const
 
 /**
- * Codes of the operands that products make while they pack rows (assembly/rows.ts). `plain`: planes as they are. `activated`:
+ * Codes of the operands that products compute while they pack rows (assembly/rows.ts). `plain`: planes as they are. `activated`:
  * act(x v0 + v1). `normBackward`: x v0 + y v1 + v2. `gather`: im2col patches of an NHWC input; `gatherBackward`: of an NHWC dy.
  */
 export const operands = { nhwc: 0, plain: 1, activated: 2, normBackward: 3, gather: 4, gatherBackward: 5 } as const
 
 /**
- * Codes of what is done with a finished block of a convolution (assembly/epilogue.ts). `statistics`: stored with partial batch
+ * Codes of epilogues: how a finished block of a convolution is stored (assembly/epilogue.ts). `statistics`: stored with partial batch
  * statistics. `activate`: stored as planes. `backward`: da becomes dz. `activateNhwc`: stored as NHWC, plus a residual.
  */
 export const epilogues = { statistics: 0, activate: 1, backward: 2, activateNhwc: 3 } as const
 
-/** Codes of the operations of one operand; those from 32 on work one by one in double precision. */
+/** Codes of unary operations; those from 32 on take one element at a time, in double precision. */
 export const unaryOperations = {
   Exp: 0,
   Log: 1,
@@ -57,7 +57,7 @@ export const unaryOperations = {
   Selu: 48
 } as const
 
-/** Codes of the operations of two operands; those from 32 on work one by one in double precision. */
+/** Codes of binary operations; those from 32 on take one element at a time, in double precision. */
 export const binaryOperations = {
   Add: 0,
   Sub: 1,
@@ -77,7 +77,7 @@ export const comparisons = { Equal: 0, NotEqual: 1, Greater: 2, GreaterEqual: 3,
 /** Codes of reductions. */
 export const reductions = { Sum: 0, Max: 1, Min: 2 } as const
 
-/** Codes of which operand of a row is a single number. */
+/** Codes that say which operand of a row is a single number. */
 export const splats = { none: 0, b: 1, a: 2 } as const
 
 /** The enumerations, under the names of their types. */
@@ -112,12 +112,12 @@ export const JOIN_CHANNELS = 64
 /** Vectors of a piece of the packing of depthwise weights, and of the join of their gradients. */
 export const DEPTHWISE_PACK_VECTORS = 16
 export const DEPTHWISE_JOIN_VECTORS = 4
-/** Positions whose terms of a weight gradient are summed at once, at most. */
+/** Maximum number of positions whose terms of a weight gradient are summed at once. */
 export const WEIGHT_POSITIONS = 192
 /** Rows (and columns) of a tile of a matrix transposition. */
 export const TRANSPOSE_TILE = 32
 
-/** The sizes that the kernels know by name. */
+/** Sizes that the kernels import. */
 export const sizes = {
   FIRST_SCALAR_OPERATION,
   ELEMENTWISE_PIECE,
@@ -131,7 +131,7 @@ export const sizes = {
   TRANSPOSE_TILE
 } as const
 
-/** Vectors that one job of `blendVectors` moves at most. */
+/** Maximum number of vectors in a job of `blendVectors`. */
 export const BLENDED_VECTORS = 32
-/** Axes that `permute` gathers at most, besides that of its rows. */
+/** Maximum number of axes that `permute` gathers, besides that of its rows. */
 export const PERMUTED_AXES = 7

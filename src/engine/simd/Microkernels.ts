@@ -1,18 +1,18 @@
 /**
- * Prints the unrolled inner loops as AssemblyScript. Unrolling by hand matters: a load must be a pointer plus a constant,
- * and the accumulators must be named locals to stay in registers.
+ * Prints the unrolled inner loops as AssemblyScript. They are fast only if each load is a pointer plus a constant and each
+ * accumulator is a named local, which stays in a register.
  */
 
 const range = (n: number): ReadonlyArray<number> => Array.from({ length: n }, (_, i) => i)
 const lines = (...parts: ReadonlyArray<string | ReadonlyArray<string>>): string => parts.flat().join("\n")
 
-// There are fifteen vector registers, and a separate product needs one more than its operands. Ten accumulators (two rows by five
-// vectors, the rows' splats kept, the vectors loaded one by one) leave no value in memory; a width that five does not divide is
-// done in fours and threes. Two vectors, the least there is, are done six rows at a time, as fewer chains of additions would
+// There are fifteen vector registers, and a separate product needs one besides its operands. With ten accumulators (two rows by
+// five vectors, the rows' splats kept, the vectors loaded one by one) nothing spills. A width that is not a multiple of five
+// is split into fours and threes. The minimum of two vectors takes six rows at a time, since fewer chains of additions would
 // wait for each other.
 const ROWS: Record<number, number> = { 2: 6, 3: 3, 4: 2, 5: 2 }
 
-/** c += x y for `rows` numbers and `vectors` vectors, read from the addresses given. */
+/** c += x y for `rows` numbers and `vectors` vectors, read from the given addresses. */
 const outerProduct = (rows: number, vectors: number, x: (row: number) => string, y: (vector: number) => string) => {
   const add = (r: number, v: number, a: string, b: string): string => `c${r}${v} = madd(${a}, ${b}, c${r}${v})`
   const splat = (r: number): string => `v128.load32_splat(${x(r)})`
@@ -34,9 +34,8 @@ const operands = (rows: number, vectors: number): string =>
 
 /**
  * C[groups of 6 rows x vectors of 4 columns] = A B: A packed [group][vector][6][4], B one panel [k][vectors][4], C
- * [vector][row][4]. Products are added in the order of k, in pieces of `piece` bytes of B, each summed from zero, and the
- * pieces in order: the rounding error of a long sum grows with a piece's length and the number of pieces, not with their
- * product.
+ * [vector][row][4]. Products are added in the order of k. Pieces of `piece` bytes of B are summed from zero, then added in
+ * order: so the rounding error of a long sum grows with the length and the number of pieces, not with their product.
  */
 const gemmBlock = (vectors: number): string => {
   const rows = ROWS[vectors]!
@@ -89,8 +88,8 @@ const gemmBlock = (vectors: number): string => {
 
 /**
  * C[channels x vectors of columns] += A^T D over the positions of `groups` groups of six: the channels of A whose first position
- * is at a0, a1 ..., some vectors of D, both packed [group][vector][6][4] with `aStep` and `dStep` bytes a group. The sum over
- * these positions is made first, in their order, and then added to C.
+ * is at a0, a1 ..., some vectors of D, both packed [group][vector][6][4] with `aStep` and `dStep` bytes per group. The sum over
+ * these positions is computed in order, then added to C.
  */
 const gemmOuter = (vectors: number): string => {
   const rows = Math.min(3, ROWS[vectors]!)
@@ -122,7 +121,7 @@ const gemmOuter = (vectors: number): string => {
 /**
  * `images` at once, four channels: acc[image] = sum over rows and columns of taps of x[image] * w. `x` and `w` step by `xStep`,
  * `wStep` along a row of taps and by `xRow`, `wRow` from row to row; the results go to `o`, [images][4]. With `apart` each row
- * of taps is summed from zero, and the rows in order: half the rounding error of a 5x5 kernel.
+ * of taps is summed from zero, and the rows are added in order: half the rounding error for a 5x5 kernel.
  */
 const depthwisePoint = (images: number, apart: boolean): string =>
   lines(
@@ -157,7 +156,7 @@ const depthwisePoint = (images: number, apart: boolean): string =>
 
 /**
  * The weight gradient of one position: for each tap, w += sum over the images of x[image] * d[image], even and odd images
- * summed apart.
+ * summed separately.
  */
 const depthwiseOuter = (images: number): string =>
   lines(

@@ -7,7 +7,7 @@
  */
 import { BLENDED_VECTORS, type KindName, PERMUTED_AXES } from "./Kinds.ts"
 
-/** Fields that more than one kernel has, in a row. */
+/** Names of records: groups of fields that several kernels share. */
 export type RecordName = keyof typeof records
 
 /** One argument: an integer or a float, or several of them. */
@@ -56,9 +56,9 @@ const floats = (name: string, count: number, doc: string): Field => ({ type: "fl
 /** Fields that several kernels share, or that one function of `assembly/` reads. */
 export const records = {
   Source: {
-    doc: "An operand of a product, made from what is kept while its rows are packed (assembly/rows.ts).",
+    doc: "An operand of a product, computed from kept tensors while its rows are packed (assembly/rows.ts).",
     fields: [
-      kind("kind", "Operand", "What the operand is."),
+      kind("kind", "Operand", "Kind of the operand."),
       address("address", "x: planes or NHWC."),
       integer("channels", "Channels of planes; of NHWC the floats from one pixel to the next."),
       maybeKind("activation", "Activation", "Of `activated`."),
@@ -80,10 +80,10 @@ export const records = {
     ]
   },
   Epilogue: {
-    doc: "What is done with a finished block of a convolution (assembly/epilogue.ts). Vectors are filled up with zeros.",
+    doc: "How a finished block of a convolution is stored (assembly/epilogue.ts). Vectors are padded with zeros.",
     fields: [
-      kind("kind", "EpilogueKind", "What is done."),
-      address("out", "Where the result goes: planes, or the first of its channels in NHWC."),
+      kind("kind", "EpilogueKind", "Kind of the epilogue."),
+      address("out", "Destination: planes, or the first of its channels in NHWC."),
       integer("channels", "Channels of the result."),
       maybe("partial", "Partial sums: mean and squared deviations, or the three sums of `backward`."),
       maybe("counts", "Rows that each partial mean covers (`statistics`)."),
@@ -103,7 +103,7 @@ export const records = {
     ]
   },
   Geometry: {
-    doc: "The shapes of a depthwise convolution and how it is cut into pieces.",
+    doc: "The shapes of a depthwise convolution and its pieces.",
     fields: [
       integer("groups", "Groups of images."),
       integer("height", "Height of the input."),
@@ -117,7 +117,7 @@ export const records = {
       integer("vectors", "Vectors of four channels."),
       integer("vectorsPerPiece", "Vectors of a piece."),
       integer("bands", "Bands of rows."),
-      integer("bandRows", "Rows of a band: of the output going forward, of the input going back.")
+      integer("bandRows", "Rows of a band: of the output in the forward pass, of the input in the backward pass.")
     ]
   },
   Pooling: {
@@ -203,7 +203,7 @@ const extending = (name: string, file: string, doc: string, fields: ReadonlyArra
   fields
 })
 
-/** All kernels. A kernel's number is its place here. */
+/** All kernels. A kernel's number is its position here. */
 export const signatures: Readonly<Record<string, Signature>> = {
   packDepthwise: signature(
     "depthwise",
@@ -231,8 +231,8 @@ export const signatures: Readonly<Record<string, Signature>> = {
     "depthwise",
     "y from a source and packed weights, and an epilogue. A piece is a range of vectors, a band of output rows and a group of images.",
     [
-      record("source", "Source", "The input; going back, dy."),
-      record("epilogue", "Epilogue", "What is done with y; going back, with da."),
+      record("source", "Source", "The input; dy in the backward pass."),
+      record("epilogue", "Epilogue", "Epilogue of y; of da in the backward pass."),
       address("weights", "Packed weights."),
       record("geometry", "Geometry", "Shapes and pieces.")
     ]
@@ -240,7 +240,7 @@ export const signatures: Readonly<Record<string, Signature>> = {
   depthwiseBackward: extending(
     "depthwiseForward",
     "depthwise",
-    "Both gradients of a depthwise convolution: da with an epilogue, and partial sums of dW. Pieces as going forward.",
+    "Both gradients of a depthwise convolution: da with an epilogue, and partial sums of dW. Pieces as in the forward pass.",
     [
       integer("outBandRows", "Output rows of a band, whose terms of dW are summed together."),
       record("input", "Source", "The input a."),
@@ -260,8 +260,8 @@ export const signatures: Readonly<Record<string, Signature>> = {
     float("b", "Second constant.")
   ]),
   binary: ofRecord("elementwise", "out = op(a, b), float32.", "Rowwise"),
-  compare: ofRecord("elementwise", "out = whether a and b compare, one byte each.", "Rowwise"),
-  select: signature("elementwise", "out = t where the condition holds, else e. Pieces of ELEMENTWISE_PIECE.", [
+  compare: ofRecord("elementwise", "out = the comparison of a and b, one byte each.", "Rowwise"),
+  select: signature("elementwise", "out = t where the condition holds, e elsewhere. Pieces of ELEMENTWISE_PIECE.", [
     address("condition", "Bytes of 0 and 1."),
     address("t", "Chosen where the condition is 1."),
     address("e", "Chosen where it is 0."),
@@ -281,11 +281,11 @@ export const signatures: Readonly<Record<string, Signature>> = {
     float("l2", "L2 penalty that is added to the gradient."),
     float("keep", "Factor of the parameter: decoupled weight decay.")
   ]),
-  padVector: signature(
-    "elementwise",
-    "Copies a vector and fills it up with zeros to whole vectors of four. One piece.",
-    [address("from", "Source."), address("to", "Destination."), integer("length", "Floats.")]
-  ),
+  padVector: signature("elementwise", "Copies a vector and pads it with zeros to a multiple of four. One piece.", [
+    address("from", "Source."),
+    address("to", "Destination."),
+    integer("length", "Floats.")
+  ]),
   blendVectors: signature(
     "elementwise",
     "Moves vectors towards others: out = old keep + (fresh scale) momentum. A piece is a vector.",
@@ -342,11 +342,11 @@ export const signatures: Readonly<Record<string, Signature>> = {
   ]),
   trap: signature("fill", "Crashes: for the tests of the crash path.", [
     integer("piece", "The piece that crashes."),
-    flag("worker", "A worker crashes instead, with the calling thread waiting for that (it resumes after a while).")
+    flag("worker", "A worker crashes instead; the calling thread waits for it, and resumes after a while.")
   ]),
   packPanels: signature(
     "gemm",
-    "Packs matrices B [taps * inner, columns], one per group, into micro-panels [k][vectors][4]; k is filled up to a multiple of four. A piece is a panel.",
+    "Packs matrices B [taps * inner, columns], one per group, into micro-panels [k][vectors][4]; k is padded to a multiple of four. A piece is a panel.",
     [
       address("source", "Weights."),
       address("destination", "Panels."),
@@ -363,10 +363,10 @@ export const signatures: Readonly<Record<string, Signature>> = {
   ),
   gemmRows: signature(
     "gemm",
-    "Rows of a source times packed B, and an epilogue. A piece is a strip of row blocks times a column block of one group; strips keep the threads from writing side by side.",
+    "Rows of a source times packed B, and an epilogue. A piece is a strip of row blocks times a column block of one group; strips keep threads from writing to the same cache lines.",
     [
       record("source", "Source", "A."),
-      record("epilogue", "Epilogue", "What is done with a block of the product."),
+      record("epilogue", "Epilogue", "Epilogue of a block of the product."),
       integer("rows", "Rows of A."),
       integer("k", "Terms of a sum: taps times channels of a group."),
       integer("columns", "Columns of a group."),
@@ -383,7 +383,7 @@ export const signatures: Readonly<Record<string, Signature>> = {
   gemmBoth: extending(
     "gemmRows",
     "gemm",
-    "Both gradients of a pointwise convolution, whose common operand is packed once: gemmRows with one column block and one group, and per strip the sum of the weight gradient as gemmWeights makes it.",
+    "Both gradients of a pointwise convolution, whose shared operand is packed once: gemmRows with one column block and one group, and per strip the sum of the weight gradient, as in gemmWeights.",
     [
       record("input", "Source", "The other operand of the weight gradient."),
       address("sums", "Partial weight gradients, [columns][k] per strip.")
@@ -492,7 +492,7 @@ export const signatures: Readonly<Record<string, Signature>> = {
       address("destination", "Where it goes."),
       integer("run", "Elements of a run."),
       integer("runs", "Runs."),
-      integers("sizes", 3, "Sizes of the three inner axes of runs; the outer one is what is left."),
+      integers("sizes", 3, "Sizes of the three inner axes of runs; the outer one follows from the runs."),
       integers("sourceStrides", 4, "Strides of the source."),
       integers("destinationStrides", 4, "Strides of the destination."),
       integer("runsPerPiece", "Runs of a piece.")
@@ -558,7 +558,7 @@ export const signatures: Readonly<Record<string, Signature>> = {
   ]),
   joinStatistics: signature(
     "norm",
-    "Batch statistics from partial means and squared deviations, joined in float64, in order. A piece is JOIN_CHANNELS channels. The last four vectors are filled up with zeros.",
+    "Batch statistics from partial means and squared deviations, joined in float64, in order. A piece is JOIN_CHANNELS channels. The last four vectors are padded with zeros.",
     [
       address("partial", "[parts][2][padded channels]."),
       address("counts", "[parts], int32."),
@@ -596,7 +596,7 @@ export const signatures: Readonly<Record<string, Signature>> = {
   ),
   foldNorm: signature(
     "norm",
-    "Folds running statistics: scale = gamma / sqrt(variance + epsilon), shift = beta + (bias - mean) scale, filled up with zeros. One piece.",
+    "Folds running statistics: scale = gamma / sqrt(variance + epsilon), shift = beta + (bias - mean) scale, padded with zeros. One piece.",
     [
       integer("channels", "Channels."),
       address("gamma", "Scale parameter."),

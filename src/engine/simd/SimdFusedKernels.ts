@@ -1,4 +1,4 @@
-/** The fused operations of the embedded engine, under the names ../FusedKernels.ts looks them up by. */
+/** The fused operations of the embedded engine; see ../FusedKernels.ts. */
 import * as tf from "@tensorflow/tfjs-core"
 import { isDifferentiating } from "../Autodiff.ts"
 import { composedConvBranches, composedConvChain } from "../ConvChainOps.ts"
@@ -12,7 +12,7 @@ import "./StandardKernels.ts"
 
 type Info = tf.TensorInfo
 
-/** Makes what a function of the backend computes tensors of the current scope. */
+/** Registers a function's results as tensors of the current scope. */
 const run = <T extends tf.Tensor>(body: (backend: SimdBackend) => Array<Info>): Array<T> => {
   const backend = tf.backend() as unknown as SimdBackend
   return body(backend).map((info) => tf.engine().makeTensorFromTensorInfo(info) as T)
@@ -21,13 +21,13 @@ const run = <T extends tf.Tensor>(body: (backend: SimdBackend) => Array<Info>): 
 const shapeOf = (x: tf.Tensor): Array<number> => [...x.shape]
 const at = (backend: SimdBackend, x: tf.Tensor | Info | undefined): number | undefined =>
   x === undefined ? undefined : backend.address(x)
-/** Pieces of an optimiser's update. */
+/** Number of pieces of an optimiser's update. */
 const updatePieces = (param: tf.Tensor): number => Math.ceil(param.size / ELEMENTWISE_PIECE)
 
-/** All of them. */
+/** All fused operations. */
 export const fusedSimdKernels: FusedKernels = {
-  // In evaluation the kernel folds normalisations into weights and has no gradient; a differentiation gets the
-  // composed form.
+  // In evaluation the kernel folds normalisations into weights and has no gradient, so differentiation uses the composed
+  // form.
   convChain: (x, stages, params, options) =>
     options.mode === "eval" && isDifferentiating()
       ? composedConvChain(x, stages, params, options)

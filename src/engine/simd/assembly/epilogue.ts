@@ -1,17 +1,17 @@
-// What is done with a finished block of a convolution while it is in cache: stored with its statistics, stored as the
-// gradient before the previous activation with the sums its normalisation needs, or activated.
+// Epilogues: a finished block of a convolution is, while in cache, stored with its statistics, stored as the gradient before
+// the previous activation with the sums for its normalisation, or activated.
 
 import { Activation, Epilogue, EpilogueKind } from "./generated/signatures"
 import { activate, activateBackward, loadApart, storeApart } from "./math"
 
-// Sums run over at most this many rows in float32; what they come to is added up in float64. A depthwise convolution brings
-// thousands of rows at once, and an error of their mean or variance is one that all positions of the channel share.
+// Float32 sums run over at most this many rows; they are added in float64. A depthwise convolution brings thousands of rows at
+// once, and an error in their mean or variance affects all positions of the channel.
 const SUM_ROWS: i32 = 128
 const STATISTICS_ROWS: i32 = 32
 
 /**
- * `c` is a block [vector][row][4], `step` bytes a vector, of `rows` rows from `row` and `vectors` vectors from `vector`; `part` is the number
- * of the partial sum. The block may be the place where it is stored.
+ * `c` is a block [vector][row][4], `step` bytes per vector, of `rows` rows from `row` and `vectors` vectors from `vector`; `part` is the number
+ * of the partial sum. The block may be stored in place.
  */
 export function epilogue(e: Epilogue, c: usize, step: usize, row: i32, rows: i32, vector: i32, vectors: i32, part: i32): void {
   const kind = e.kind
@@ -45,7 +45,7 @@ export function epilogue(e: Epilogue, c: usize, step: usize, row: i32, rows: i32
   }
 }
 
-/** Rows of [row, row + rows) whose image exists. */
+/** Number of rows in [row, row + rows) whose image exists, not padding. */
 function liveRows(row: i32, rows: i32, pixels: i32, images: i32, shift: i32): i32 {
   const last = (1 << shift) - 1
   if ((images & last) == 0) return rows
@@ -73,7 +73,7 @@ function joinLanes(low: v128, high: v128): v128 {
   return v128.shuffle<f32>(f32x4.demote_f64x2_zero(low), f32x4.demote_f64x2_zero(high), 0, 1, 4, 5)
 }
 
-// Sum of the rows of c (or of their squared deviations), those of images that exist, times a factor.
+// Sum of the rows of c (or of their squared deviations) whose image exists, times a factor.
 // @ts-ignore: decorator
 @inline
 function sumRows(squares: bool, c: usize, row: i32, rows: i32, mean: v128, firstMissing: i32, lastImages: i32, last: i32, factor: f64): v128 {

@@ -1,6 +1,6 @@
 // exp, log, tanh and the sigmoid of four floats, from polynomials (after Cephes' single-precision library): the same
-// bits on every machine and in both builds, as no libm and no fused multiply-add is involved. Error bounds, over all
-// floats: see functions.test.ts.
+// bits on every machine and in both builds, since they use neither libm nor fused multiply-add. Error bounds over all
+// floats: see Functions.test.ts.
 
 // @ts-ignore: decorator
 @inline
@@ -18,7 +18,7 @@ function constant(value: f32): v128 {
 // @ts-ignore: decorator
 @inline
 export function exp4(input: v128): v128 {
-  // Beyond these the result is infinity or 0 anyway; a NaN, as first operand, goes through.
+  // Beyond these bounds the result is infinity or 0; a NaN, as first operand, passes through.
   const x = f32x4.pmin(f32x4.pmax(input, constant(-104)), constant(89))
   const n = f32x4.nearest(f32x4.mul(x, constant(1.44269504088896341)))
   let r = f32x4.sub(x, f32x4.mul(n, constant(0.693359375)))
@@ -30,7 +30,7 @@ export function exp4(input: v128): v128 {
   p = mulAdd(p, r, constant(1.6666665459e-1))
   p = mulAdd(p, r, constant(5.0000001201e-1))
   p = f32x4.add(mulAdd(p, f32x4.mul(r, r), r), constant(1))
-  // 2^n in two factors, as n may be outside the exponents of normal numbers.
+  // 2^n as two factors, since n may be outside the exponents of normal numbers.
   const k = i32x4.trunc_sat_f32x4_s(n)
   const half = i32x4.shr_s(k, 1)
   const bias = i32x4.splat(127)

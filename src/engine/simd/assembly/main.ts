@@ -1,6 +1,6 @@
-// Jobs and threads. A job is a kernel, its arguments and a number of pieces. Jobs are done one after the other, in the order in
-// which they were given; which thread does which piece is decided by an atomic ticket. What a piece computes depends on the
-// shapes alone, so the bits do not depend on the threads.
+// Jobs and threads. A job is a kernel, its arguments and a number of pieces. Jobs run one after the other, in the order in
+// which they were posted; an atomic ticket decides which thread takes which piece. What a piece computes depends on shapes
+// alone, so the bits do not depend on the threads.
 
 import {
   ARGUMENTS,
@@ -37,7 +37,7 @@ export function setPatience(spins: i32): void {
   patience = spins
 }
 
-/** Jobs that can wait. */
+/** Number of jobs that can wait. */
 export function slots(): i32 {
   return SLOTS
 }
@@ -48,19 +48,19 @@ function slotOf(job: i32): usize {
   return QUEUE + <usize>(job & (SLOTS - 1)) * SLOT
 }
 
-/** Where the arguments of job number `job` are to be written: 128 integers, then 128 floats. */
+/** Address for the arguments of job number `job`: 128 integers, then 128 floats. */
 export function argumentsOf(job: i32): usize {
   return slotOf(job) + ARGUMENTS
 }
 
-// Something has changed for those who had nothing to do.
+// Wakes idle threads.
 function signal(): void {
   atomic.add<i32>(SEQUENCE, 1)
   if (atomic.load<i32>(SLEEPERS) > 0) atomic.notify(SEQUENCE, -1)
 }
 
-// Does pieces of the current job until none is left to take, and returns whether it did any. The ticket contains the job's number
-// beside the pieces left, so a thread that comes late takes nothing of the job that has its slot by then.
+// Runs pieces of the current job until none is left, and returns whether it ran any. The ticket contains the job's number
+// besides the pieces left, so a late thread takes no piece of the next job in the same slot.
 function assist(scratch: usize): bool {
   const job = atomic.load<i32>(CURRENT)
   const slot = slotOf(job)
@@ -81,7 +81,7 @@ function assist(scratch: usize): bool {
   }
 }
 
-/** Hands job number `job`, of at least one piece, to the workers; its arguments are in place, and its slot was free. */
+/** Posts job number `job`, with at least one piece, to the workers. Its arguments are written, and its slot was free. */
 export function post(job: i32, kernel: i32, pieces: i32): void {
   const slot = slotOf(job)
   store<i32>(slot + KERNEL, kernel)
@@ -92,8 +92,8 @@ export function post(job: i32, kernel: i32, pieces: i32): void {
 }
 
 /**
- * Helps until all jobs before number `job` are done: 0. A crash of a worker returns 1, no progress for a while 2: then it may be
- * called again.
+ * Helps until all jobs before number `job` are done, then returns 0. Returns 1 if a worker crashed, 2 after a while without
+ * progress; then it may be called again.
  */
 export function settle(job: i32, scratch: usize): i32 {
   let spins = 0
@@ -119,12 +119,12 @@ export function settle(job: i32, scratch: usize): i32 {
   }
 }
 
-/** The number of the job that is being done. */
+/** The number of the current job. */
 export function current(): i32 {
   return atomic.load<i32>(CURRENT)
 }
 
-/** Does a job without the workers. */
+/** Runs a job without the workers. */
 export function alone(kernel: i32, args: usize, pieces: i32, scratch: usize): void {
   for (let piece = 0; piece < pieces; piece++) dispatch(kernel, args, piece, scratch)
 }

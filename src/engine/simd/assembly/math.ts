@@ -1,4 +1,4 @@
-// Arithmetic the kernels share.
+// Arithmetic that the kernels share.
 
 import { Activation } from "./generated/signatures"
 
@@ -10,7 +10,7 @@ export function madd(a: v128, b: v128, c: v128): v128 {
   return f32x4.add(c, f32x4.mul(a, b))
 }
 
-// pmin and pmax return their first operand where the comparison with a NaN is false: NaN goes through.
+// pmin and pmax return their first operand if a comparison with NaN is false: so NaN passes through.
 
 /** The activation of z. `act` is a constant where this is inlined. */
 // @ts-ignore: decorator
@@ -27,7 +27,7 @@ export function activate(z: v128, act: i32, slope: v128): v128 {
   return z
 }
 
-/** The gradient before the activation from the gradient after it: da * act'(z). */
+/** The gradient before the activation, da * act'(z), from the gradient after it. */
 // @ts-ignore: decorator
 @inline
 export function activateBackward(da: v128, z: v128, act: i32, slope: v128): v128 {

@@ -1,12 +1,12 @@
-// Operands of products, made on the fly from what is kept.
+// Operands of products, computed on the fly from kept tensors.
 //
 // Tensors inside a chain are "planes": [group of images][vector of 4 channels][pixel][image of the group][4 channels],
-// channels and images filled up; groups are of eight images, in small batches of one (1 << shift). A row is a position:
-// row = (group * pixels + pixel << shift) + image of the group. Rows of one group are contiguous within
-// a vector, so are the images of a pixel. Chains begin and end in NHWC.
+// channels and images padded. A group has eight images, or one in small batches (1 << shift). A row is a position:
+// row = (group * pixels + pixel << shift) + image of the group. Within a vector, the rows of a group and the images of a pixel
+// are contiguous. Chains begin and end in NHWC.
 //
-// A block of rows is packed for the inner loops as [group of 6 rows][vector][6 rows][4]: as the left operand of a
-// product its splats, as an operand of a weight gradient its vectors, are at constant offsets.
+// A block of rows is packed for the inner loops as [group of 6 rows][vector][6 rows][4]. So the splats of a product's left
+// operand, and the vectors of a weight gradient's operand, are at constant offsets.
 //
 // The operand that a product packs is described by a Source (../Signatures.ts).
 
@@ -24,7 +24,7 @@ function value(kind: i32, act: i32, x: usize, y: usize, offset: usize, v0: v128,
   return a
 }
 
-// Rows of planes, vector by vector. A block of rows may run over several groups of images; in a run addresses are contiguous.
+// Rows of planes, vector by vector. A block of rows may span several groups of images; within a run addresses are contiguous.
 // @ts-ignore: decorator
 @inline
 function packPlanes(kind: i32, act: i32, s: Source, row: i32, rows: i32, vector: i32, vectors: i32, dst: usize): void {
@@ -136,7 +136,7 @@ function packNhwc(s: Source, row: i32, rows: i32, channel: i32, channels: i32, d
   }
 }
 
-// Copies n floats in whole vectors: up to 12 bytes more than asked for are written, which the next copy covers.
+// Copies n floats in whole vectors: it writes up to 12 bytes too many, which the next copy overwrites.
 // @ts-ignore: decorator
 @inline
 function copyOver(dst: usize, src: usize, n: i32): void {
@@ -149,7 +149,7 @@ function zeroOver(dst: usize, n: i32): void {
   for (let i: usize = 0; i < <usize>n << 2; i += 16) v128.store(dst + i, f32x4.splat(0))
 }
 
-// One im2col patch to `line`, [ky][kx][channels]: zeros where a tap meets the padding or, going back, falls between the strides.
+// One im2col patch to `line`, [ky][kx][channels]: zeros where a tap meets padding or, in the backward pass, falls between strides.
 // @ts-ignore: decorator
 @inline
 function gatherPatch(backward: bool, joined: bool, base: usize, gridRow: i32, gridCol: i32, height: i32, width: i32, ld: i32, kernel: i32, stride: i32, padding: i32, dilation: i32, channels: i32, line: usize): void {
@@ -192,11 +192,11 @@ function gatherPatch(backward: bool, joined: bool, base: usize, gridRow: i32, gr
       d += <usize>channels << 2
     }
   }
-  // What the last copy wrote too much has to be zero.
+  // The bytes that the last copy wrote too many have to be zero.
   zeroOver(d, 1)
 }
 
-// Patches, one row at a time through a line at `line`.
+// Patches, one row at a time, through scratch at `line`.
 function packGather(s: Source, row: i32, rows: i32, channel: i32, dst: usize, line: usize): void {
   const backward = s.kind == Operand.GATHER_BACKWARD
   const ld = s.channels
@@ -248,7 +248,7 @@ function packGather(s: Source, row: i32, rows: i32, channel: i32, dst: usize, li
   }
 }
 
-// Rows of images that are not there are zero in a gradient (its constant term would not be).
+// Rows of padding images are zero in a gradient; its constant term would make them nonzero.
 function clearMissing(s: Source, row: i32, rows: i32, vectors: i32, dst: usize): void {
   const pixels = s.pixels
   const images = s.images
@@ -265,7 +265,7 @@ function clearMissing(s: Source, row: i32, rows: i32, vectors: i32, dst: usize):
 
 /**
  * Packs rows [row, row + rows) of the source at `s`: for planes, `vectors` vectors from `vector`; for NHWC, `channels` channels from
- * `channel`; patches always whole, of the group that starts at `channel`. Rows are filled up to a multiple of six with zeros.
+ * `channel`; always whole patches, of the group that starts at `channel`. Rows are padded with zeros to a multiple of six.
  * `line` is scratch for one patch.
  */
 export function packRows(s: Source, row: i32, rows: i32, channel: i32, channels: i32, dst: usize, line: usize): void {

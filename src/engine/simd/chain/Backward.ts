@@ -1,6 +1,6 @@
 /**
- * The backward pass of a branch. With a = act(z) and z = scale y + shift, dz = da act'(z) is stored by the job that computes da,
- * together with the sums that the normalisation's gradient needs; dy = k1 dz + k2 y + k3 is made where it is packed.
+ * The backward pass of a branch. Let a = act(z) and z = scale y + shift. The job that computes da stores dz = da act'(z) and
+ * the sums for the normalisation's gradient; dy = k1 dz + k2 y + k3 is computed where it is packed.
  */
 import * as tf from "@tensorflow/tfjs-core"
 import type { BackwardMemory } from "../../Autodiff.ts"
@@ -16,15 +16,15 @@ import { type Branch, inPixels, outPixels, type Plan } from "./Plan.ts"
 import { allChannels, type Channels, padded } from "./Planes.ts"
 import { backwardProduct, type JointGradient, weightGradient } from "./Products.ts"
 
-/** What the backward pass of a branch reads and writes. */
+/** Inputs and outputs of the backward pass of a branch. */
 interface BackwardPass {
   /** The branch's input, and the gradient of its output. */
   readonly x: Channels
   readonly da: Channels
-  /** What the forward pass has saved; this branch's from `start`. */
+  /** Tensors that the forward pass saved; this branch's begin at `start`. */
   readonly memory: BackwardMemory
   readonly start: number
-  /** Where the input's gradient goes, and what is added to it. */
+  /** Destination of the input's gradient, and a tensor to add to it. */
   readonly dx: () => { readonly target: Channels; readonly residual: number | undefined }
 }
 
@@ -35,7 +35,7 @@ interface ParameterGradient {
   readonly gradient: () => tf.Tensor
 }
 
-/** The gradients of a stage up to its raw output. */
+/** The gradient of a stage's raw output and of its vectors. */
 interface StageGradient {
   readonly dz: tf.Tensor
   /** The vectors of dy = k1 dz + k2 y + k3. */
@@ -46,17 +46,17 @@ interface StageGradient {
 }
 
 /**
- * The gradients of one branch, each computed when it is first asked for, in any order. A stage's y and dz are freed as soon as both
- * the gradient of its weight and that of its input are there.
+ * The gradients of one branch, each computed on first request, in any order. A stage's y and dz are freed as soon as the
+ * gradients of both its weight and its input are computed.
  */
 export class BranchBackward {
   readonly #backend: SimdBackend
   readonly #branch: Branch
   readonly #pass: BackwardPass
   readonly #gradients: Array<StageGradient | undefined>
-  /** Weight gradients that came with the input's, where a stage computes both in one job. */
+  /** Weight gradients of stages whose job computes both gradients. */
   readonly #jointWeights: Array<tf.Tensor | undefined>
-  /** How many of a stage's two gradients are still to come. */
+  /** How many of a stage's two gradients are not computed yet. */
   readonly #left: Array<number>
   #inputDone = false
 
@@ -91,7 +91,7 @@ export class BranchBackward {
         { name: "beta", stage, gradient: () => handOver(own().dbeta) },
         { name: "gamma", stage, gradient: () => handOver(own().dgamma) },
         { name: "slope", stage, gradient: () => handOver(required(own().dslope, "slope", stage)) },
-        // A normalisation takes any constant away again, so the gradient of a bias before it is zero.
+        // A normalisation removes any constant, so the gradient of a bias before it is zero.
         { name: "bias", stage, gradient: () => (norm ? tf.zeros([outChannels]) : handOver(own().dbeta)) }
       ]
     })
@@ -119,7 +119,7 @@ export class BranchBackward {
     return this.#pass.memory.hold(this.#tensor(shape))
   }
 
-  /** One of a stage's two gradients has been computed. */
+  /** Records that one of a stage's two gradients is computed. */
   #release(index: number): void {
     this.#left[index]!--
     if (this.#left[index] !== 0) return
@@ -127,13 +127,13 @@ export class BranchBackward {
     this.#gradients[index]!.dz.dispose()
   }
 
-  /** The gradient has gone through a stage, to its input. */
+  /** Records that the gradient of a stage's input is computed. */
   #passed(index: number): void {
     this.#release(index)
     if (this.#plan(index).joint) this.#release(index)
   }
 
-  /** Joins the sums that came with dz of a stage. */
+  /** Joins the partial sums of a stage's dz. */
   #join(index: number, dz: tf.Tensor, partial: number, parts: number): StageGradient {
     const { stage } = this.#plan(index)
     const channels = stage.outChannels
@@ -154,7 +154,7 @@ export class BranchBackward {
     return gradient
   }
 
-  /** The gradient of a stage up to its raw output: from the chain's output, or through the stages behind it. */
+  /** The gradient of a stage's raw output: from the chain's output, or through the stages after it. */
   #gradientOf(index: number): StageGradient {
     const known = this.#gradients[index]
     if (known !== undefined) return known
@@ -189,7 +189,7 @@ export class BranchBackward {
     return inputSource(this.#backend.runtime, this.#plan(index), previous, this.#pass.x, temporary)
   }
 
-  /** Takes the gradient of a stage's output through the stage, to its input, with an epilogue there. Returns the partial sums. */
+  /** Computes the gradient of a stage's input from that of its output, with an epilogue. Returns the partial sums. */
   #through(index: number, epilogue: (parts: number) => Epilogue, temporary: Temporary): number {
     const { runtime } = this.#backend
     const current = this.#stage(index)

@@ -1,10 +1,10 @@
-/** Chains side by side: what their training and their evaluation share. */
+/** Chains side by side: shared by training and evaluation. */
 import type * as tf from "@tensorflow/tfjs-core"
 import type { ConvBranchesOptions } from "../../ConvChain.ts"
 import type { Branch } from "./Plan.ts"
 import { type Channels, channelsFrom } from "./Planes.ts"
 
-/** A residual is for a single chain only. */
+/** Only a single chain can have a residual. */
 export interface BranchesOptions extends ConvBranchesOptions {
   readonly residual?: boolean
 }
@@ -13,8 +13,8 @@ export interface BranchesOptions extends ConvBranchesOptions {
 export const parameterName = (name: string, branch: number, stage: number): string => `${name}.${branch}.${stage}`
 
 /**
- * The tensors of the branches in the order in which tfjs is to ask for their gradients: from the last branch and stage to the first,
- * x at the end. So what a stage keeps can be freed as soon as the pass has gone through it, and is used while it is in cache.
+ * The tensors of the branches, in the order in which tfjs requests their gradients: from the last branch and stage to the
+ * first, x at the end. So a stage's tensors are used while they are in cache, and freed as soon as the pass has left it.
  */
 export const namedInputs = (x: tf.Tensor4D, branches: ReadonlyArray<Branch>): tf.NamedTensorMap => {
   const inputs: tf.NamedTensorMap = {}
@@ -32,7 +32,7 @@ export const namedInputs = (x: tf.Tensor4D, branches: ReadonlyArray<Branch>): tf
   return inputs
 }
 
-/** The channels of the output that a branch writes: one after the other, or (`shuffled`) in turn. */
+/** The channels of the output that a branch writes: contiguous, or (`shuffled`) interleaved. */
 export const outputOf = (
   out: Channels,
   branches: ReadonlyArray<Branch>,

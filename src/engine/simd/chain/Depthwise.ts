@@ -1,5 +1,5 @@
 /**
- * Depthwise convolutions: no product, but taps that go over tiles of one vector of channels, eight images at once
+ * Depthwise convolutions: not a product; the taps slide over tiles of one vector of channels, eight images at once
  * (assembly/kernels/depthwise.ts).
  */
 import {
@@ -73,8 +73,8 @@ export const forwardDepthwise = (
 const greatestCommonDivisor = (a: number, b: number): number => (b === 0 ? a : greatestCommonDivisor(b, a % b))
 
 /**
- * The gradients of the input, with an epilogue, and of the weights, written to `dw`; either may be left out. Returns the number of
- * partial sums per channel.
+ * The gradients of the input, with an epilogue, and of the weights, written to `dw`; either is optional. Returns the number
+ * of partial sums per channel.
  */
 export const backwardDepthwise = (
   runtime: Runtime,

@@ -1,4 +1,4 @@
-/** A chain in evaluation: normalisations are folded into the weights, and nothing is kept. It has no gradient. */
+/** A chain in evaluation: normalisations are folded into the weights, and nothing is kept. There is no gradient. */
 import * as tf from "@tensorflow/tfjs-core"
 import { record } from "../../Autodiff.ts"
 import type { ConvBranchesResult, ConvStageParams } from "../../ConvChain.ts"
@@ -13,7 +13,7 @@ import { activateEpilogue, nhwcEpilogue, patchSource, plainSource } from "./Oper
 import { type Branch, inPixels, outPixels, type Plan } from "./Plan.ts"
 import { allChannels, type Channels, channelsFrom, padded } from "./Planes.ts"
 
-/** Runs the branches in evaluation mode, as one node of the tape whose gradient is an error. */
+/** Runs the branches in evaluation mode, as one node of the tape; differentiating it throws. */
 export const evaluate = (
   backend: SimdBackend,
   x: tf.Tensor4D,
@@ -46,7 +46,7 @@ export const evaluate = (
   }
 }
 
-/** What a stage's convolution is done with: the factor of each output channel, and what is added. */
+/** A stage's folded normalisation: a factor and a term per output channel. */
 interface Folded {
   readonly scale: number | undefined
   readonly bias: number | undefined

@@ -1,4 +1,4 @@
-/** The forward pass of a branch: the operand of each stage, its convolution, and in training what the backward pass needs. */
+/** The forward pass of a branch: the operand of each stage, its convolution and, in training, the tensors to keep. */
 import * as tf from "@tensorflow/tfjs-core"
 import type { BatchStatistics, ConvStageParams } from "../../ConvChain.ts"
 import type { SimdBackend } from "../Backend.ts"
@@ -33,7 +33,7 @@ export const chainInput = (plan: Plan, x: Channels): Source =>
     ? patchSource(plan, x)
     : plainSource("nhwc", x.address, x.pixelStride, inPixels(plan), plan.batch)
 
-/** The operand of a stage: the activated output of the one before, which only im2col needs as a tensor. */
+/** The operand of a stage: the activated output of the previous one, which only im2col needs as a tensor. */
 export const inputSource = (
   runtime: Runtime,
   plan: Plan,
@@ -74,22 +74,22 @@ export const convolve = (
     temporary
   )
 
-/** What is saved of each stage for the backward pass: y, vectors, weight and gamma. */
+/** Tensors saved per stage for the backward pass: y, vectors, weight and gamma. */
 export const SAVED_PER_STAGE = 4
 
-/** What the forward pass of a branch reads and writes. */
+/** Inputs and outputs of the forward pass of a branch. */
 interface ForwardPass {
   readonly x: Channels
   readonly epsilon: number
   readonly statistics: ReadonlyArray<BatchStatistics | undefined>
-  /** What the backward pass needs is added here, {@link SAVED_PER_STAGE} tensors per stage. */
+  /** Receives the tensors for the backward pass, {@link SAVED_PER_STAGE} per stage. */
   readonly saved: Array<tf.Tensor>
 }
 
 const newTensor = (backend: SimdBackend, shape: Array<number>): tf.Tensor =>
   tf.engine().makeTensorFromTensorInfo(backend.allocate(shape), backend)
 
-/** Sets a stage's vectors, but those that follow from its batch statistics. Returns the bias's address. */
+/** Sets a stage's vectors, except those computed from batch statistics. Returns the bias's address. */
 const fillVectors = (
   backend: SimdBackend,
   { plan: { stage }, stored }: StoredStage,
@@ -97,7 +97,7 @@ const fillVectors = (
   index: number
 ): number | undefined => {
   if (!stage.norm) {
-    // Nothing is normalised: a scale of one, and zeros.
+    // Without a normalisation: a scale of one, and zeros.
     fill(backend, stored.vectors, VECTORS * padded(stage.outChannels), 0)
     fill(backend, vectorAt(stored, stage, SCALE), stage.outChannels, 1)
   }
@@ -110,7 +110,7 @@ const fillVectors = (
   return bias
 }
 
-/** Convolves a normalised stage, and joins the statistics that its job gathers while it writes. */
+/** Convolves a normalised stage, and joins the partial statistics of its job. */
 const convolveNormalised = (
   backend: SimdBackend,
   current: StoredStage,
@@ -165,7 +165,7 @@ export const trainForward = (
         convolve(runtime, plan, source, backend.address(stageParams.weight), undefined, epilogue, temporary)
       }
     })
-    // Every stage fills all its places; without a normalisation the weight fills that of gamma.
+    // Every stage saves the same number of tensors; without a normalisation the weight takes the place of gamma.
     pass.saved.push(y, vectors, stageParams.weight, stageParams.gamma ?? stageParams.weight)
     previous = current
   })

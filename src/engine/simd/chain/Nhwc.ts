@@ -1,4 +1,4 @@
-/** The ends of a chain, where planes meet NHWC: the output, the gradient of the output, channels that no stage changes. */
+/** The ends of a chain, between planes and NHWC: the output, its gradient, and channels that no stage changes. */
 import * as kernels from "../generated/Kernels.ts"
 import { ELEMENTWISE_PIECE } from "../Kinds.ts"
 import type { Runtime } from "../Runtime.ts"
@@ -8,10 +8,10 @@ import { outPixels, type Plan } from "./Plan.ts"
 import { type Channels, ceil, groupShift, groupsOf, padded } from "./Planes.ts"
 import { backwardBlockRows } from "./Tiles.ts"
 
-/** Pixels of a block of planes that become NHWC. */
+/** Pixels per block when planes become NHWC. */
 const BLOCK_PIXELS = 64
 
-/** Posts a job that takes a stage's planes to NHWC. */
+/** Posts a job that converts a stage's planes to NHWC. */
 const toNhwc = (
   runtime: Runtime,
   kernel: typeof kernels.activateTensor,
@@ -75,7 +75,7 @@ export const gradientTensor = (
     y: stored.y
   })
 
-/** Planes shaped like a stage's output to NHWC, as they are: the gradient of no normalisation, 1 x + 0 y + 0. */
+/** Converts planes of a stage's output to NHWC unchanged, as the gradient without a normalisation: 1 x + 0 y + 0. */
 export const planesToNhwc = (runtime: Runtime, plan: Plan, x: number, out: Channels, temporary: Temporary): void => {
   const channels = padded(plan.stage.outChannels)
   const k = temporary(3 * channels)

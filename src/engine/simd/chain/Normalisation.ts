@@ -8,13 +8,13 @@ import { INVERSE, MEAN, SCALE, SHIFT, type StoredStage, vectorAt } from "./Opera
 import { outPixels } from "./Plan.ts"
 import { ceil } from "./Planes.ts"
 
-/** A tensor that a stage of its kind must have. */
+/** The tensor, or an error that names the missing one. */
 export const required = (tensor: tf.Tensor | undefined, name: string, index: number): tf.Tensor => {
   if (tensor === undefined) throw new Error(`stage ${index} of a convolution chain lacks its ${name}`)
   return tensor
 }
 
-/** Copies a vector of channels, filled up with zeros to whole vectors. */
+/** Copies a vector of channels, padded with zeros to a multiple of four. */
 export const fillVector = (backend: SimdBackend, to: number, tensor: tf.Tensor): void =>
   kernels.padVector(backend.runtime, 1, { from: backend.address(tensor), to, length: tensor.size })
 
@@ -52,7 +52,7 @@ export const joinStatistics = (
   })
 }
 
-/** Where the gradients of a stage's vectors go; addresses. */
+/** Destinations of the gradients of a stage's vectors; addresses. */
 export interface VectorGradients {
   readonly dbeta: number
   readonly dgamma: number

@@ -1,10 +1,10 @@
-/** What a chain's kernels read and write: the descriptors of operands (sources) and of epilogues, and what a stage keeps. */
+/** Operands and results of a chain's kernels: descriptors of sources and of epilogues, and what a stage keeps. */
 import type { Activation, ConvStage } from "../../ConvChain.ts"
 import type { Epilogue, Source } from "../generated/Kernels.ts"
 import { inPixels, outPixels, type Plan } from "./Plan.ts"
 import { type Channels, groupShift, padded } from "./Planes.ts"
 
-/** What a stage keeps for its consumers: its raw output as planes, and vectors of channels, filled up with zeros. */
+/** What a stage keeps for its consumers: its raw output as planes, and vectors of channels, padded with zeros. */
 export interface Stored {
   readonly y: number
   readonly vectors: number
@@ -16,14 +16,14 @@ export interface StoredStage {
   readonly stored: Stored
 }
 
-/** Places of a stage's vectors. */
+/** Indices of a stage's vectors. */
 export const SCALE = 0
 export const SHIFT = 1
 export const INVERSE = 2
 export const MEAN = 3
 export const SLOPE = 4
 export const BIAS = 5
-/** How many there are. */
+/** Number of a stage's vectors. */
 export const VECTORS = 6
 
 /** The address of one of a stage's vectors. */
@@ -34,7 +34,7 @@ export const vectorAt = (stored: Stored, stage: ConvStage, index: number): numbe
 export const gradientVector = (plan: Plan, k: number, index: number): number =>
   k + index * padded(plan.stage.outChannels) * 4
 
-/** A tensor as it is: planes of `channels` channels, or NHWC with `channels` floats from one pixel to the next. */
+/** A plain tensor: planes of `channels` channels, or NHWC with `channels` floats from one pixel to the next. */
 export const plainSource = (
   kind: "plain" | "nhwc",
   address: number,
@@ -61,7 +61,7 @@ export const patchSource = (plan: Plan, x: Channels): Source => ({
   groupShift: groupShift(plan.batch)
 })
 
-/** The patches of dy that the gradient of a stage's input is a product of. */
+/** The patches of dy; the gradient of a stage's input is their product with the weights. */
 export const gradientPatchSource = (plan: Plan, dy: Channels): Source => ({
   kind: "gatherBackward",
   address: dy.address,
@@ -93,7 +93,7 @@ export const activatedSource = ({ plan, stored }: StoredStage): Source => ({
   groupShift: groupShift(plan.batch)
 })
 
-/** dy of a stage: k1 dz + k2 y + k3 behind a normalisation, else dz. */
+/** dy of a stage: k1 dz + k2 y + k3 with a normalisation, otherwise dz. */
 export const gradientSource = ({ plan, stored }: StoredStage, dz: number, k: number): Source =>
   plan.stage.norm
     ? {
@@ -138,7 +138,7 @@ export const activateEpilogue = (
   slope?: number
 ): Epilogue => ({ ...inPlanes(plan, out), kind: "activate", bias, activation, slope })
 
-/** Takes da of a stage to dz, with the partial sums that its normalisation's gradient needs: [parts][3][channels]. */
+/** Computes dz of a stage from da, and the partial sums for its normalisation's gradient: [parts][3][channels]. */
 export const backwardEpilogue = ({ plan, stored }: StoredStage, out: number, partial: number): Epilogue => ({
   ...inPlanes(plan, out),
   kind: "backward",

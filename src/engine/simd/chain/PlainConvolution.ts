@@ -1,4 +1,4 @@
-/** A single convolution between NHWC tensors, without anything around it: tfjs's own operations on the chain's kernels. */
+/** A single convolution between NHWC tensors: tfjs's own operations, computed by the chain's kernels. */
 import type * as tf from "@tensorflow/tfjs-core"
 import type { SimdBackend } from "../Backend.ts"
 import type { Epilogue, Source } from "../generated/Kernels.ts"
@@ -18,7 +18,7 @@ export interface PlainConvolution {
   readonly weightGradient: (x: tf.TensorInfo, dy: tf.TensorInfo) => tf.TensorInfo
 }
 
-/** Whether the kernels' description of a convolution has room for what tfjs's says. */
+/** Whether the kernels can compute the convolution that tfjs describes. */
 const isCovered = (info: tf.backend_util.Conv2DInfo, depthwise: boolean): boolean => {
   const { batchSize, filterHeight, inChannels, inHeight, inWidth, outChannels, outHeight, outWidth, padInfo } = info
   return (
@@ -52,7 +52,7 @@ const planOf = (info: tf.backend_util.Conv2DInfo, depthwise: boolean): Plan => {
   return planStage(stage, size, info.outHeight, info.outWidth)
 }
 
-/** Whether the tiles have room in the scratch memory. */
+/** Whether the tiles fit in the scratch memory. */
 const fits = (plan: Plan): boolean => {
   const { inChannels, outChannels } = plan.stage
   return plan.kind === "depthwise"
@@ -61,9 +61,9 @@ const fits = (plan: Plan): boolean => {
 }
 
 /**
- * The convolution that tfjs describes, on the embedded backend; undefined where the kernels do not cover it: sides of the kernel,
- * strides, dilations or padding at the top and at the left that differ, several outputs per channel of a depthwise one, patches or
- * rows too large for the scratch memory. Padding at the bottom and at the right is whatever the output's size says.
+ * The convolution that tfjs describes, on the embedded backend. Undefined if the kernels cannot compute it: height and width
+ * differ in kernel, stride, dilation or padding at the top and left; a depthwise one has several outputs per channel; patches
+ * or rows are too large for the scratch memory. Padding at the bottom and right follows from the output's size.
  */
 export const plainConvolution = (
   backend: SimdBackend,

@@ -1,16 +1,16 @@
-/** Planning: what shapes the stages of a chain meet, and which kind of kernel computes each of them. */
+/** Planning: the shapes of a chain's stages, and the kind of kernel that computes each. */
 import type { ConvBranch, ConvStage, ConvStageParams } from "../../ConvChain.ts"
 import { isDepthwise, outputSide } from "../../ConvChainOps.ts"
 import { filledImages } from "./Planes.ts"
 
 /**
  * With at least JOINT_ROWS positions and at most JOINT_WEIGHTS weights a pointwise convolution is memory-bound: one job computes
- * both of its gradients, so that their common operand dy is read and packed once.
+ * both of its gradients, so that their shared operand dy is read and packed once.
  */
 const JOINT_ROWS = 1024
 const JOINT_WEIGHTS = 16384
 
-/** A stage with the shapes it meets. */
+/** A stage with its shapes. */
 export interface Plan {
   readonly stage: ConvStage
   /** A product over the rows of its input, a product over im2col patches, or a depthwise convolution. */
@@ -20,7 +20,7 @@ export interface Plan {
   readonly width: number
   readonly outHeight: number
   readonly outWidth: number
-  /** Positions of the input and of the output, images filled up to whole groups. */
+  /** Positions of the input and of the output, images padded to whole groups. */
   readonly inRows: number
   readonly outRows: number
   /** Groups of the product, and channels of one. */
@@ -39,7 +39,7 @@ export const inPixels = (plan: Plan): number => plan.height * plan.width
 /** Positions of an image of the output. */
 export const outPixels = (plan: Plan): number => plan.outHeight * plan.outWidth
 
-/** The plan of a stage on images of a size. `outHeight` and `outWidth` may differ from what symmetric padding gives. */
+/** The plan of a stage on images of a given size. `outHeight` and `outWidth` may differ from what symmetric padding gives. */
 export const planStage = (
   stage: ConvStage,
   [batch, height, width]: readonly [number, number, number],
@@ -77,14 +77,14 @@ const checkStage = ({ height, outHeight, outWidth, stage, width }: Plan, index: 
   const fail = (reason: string): never => {
     throw new Error(`stage ${index} of a convolution chain${reason}`)
   }
-  if (inChannels !== channels) fail(` takes ${inChannels} channels, but is given ${channels}`)
+  if (inChannels !== channels) fail(` takes ${inChannels} channels, got ${channels}`)
   if (inChannels % groups !== 0 || outChannels % groups !== 0) {
     fail(`: ${groups} groups do not divide ${inChannels} and ${outChannels} channels`)
   }
   if (!(outHeight > 0 && outWidth > 0)) fail(`: a kernel of ${kernel} does not fit into ${height} x ${width}`)
 }
 
-/** The plans of a chain on an input [batch, height, width, channels]. Throws where the stages do not fit. */
+/** The plans of a chain on an input [batch, height, width, channels]. Throws if the stages do not match. */
 const planChain = (shape: readonly [number, number, number, number], stages: ReadonlyArray<ConvStage>) => {
   let [batch, height, width, channels] = shape
   return stages.map((stage, index): Plan => {
@@ -97,7 +97,7 @@ const planChain = (shape: readonly [number, number, number, number], stages: Rea
   })
 }
 
-/** A branch with the shapes that it meets. */
+/** A branch with its shapes. */
 export interface Branch {
   /** First of its channels in the input. */
   readonly from: number
@@ -109,7 +109,7 @@ export interface Branch {
   readonly width: number
 }
 
-/** The plan of a branch on images of a size. */
+/** The plan of a branch on images of a given size. */
 export const planBranch = (
   [batch, height, width]: readonly [number, number, number],
   { from, params, stages, to }: ConvBranch

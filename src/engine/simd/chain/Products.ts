@@ -1,6 +1,6 @@
 /**
- * Convolutions as products, pointwise, grouped and dense: weights are packed into micro-panels, the rows of the operand are packed
- * by each piece as it goes, and the micro-kernels multiply the two (assembly/kernels/gemm.ts).
+ * Convolutions as products: pointwise, grouped and dense. Weights are packed into micro-panels, each piece packs the rows of
+ * its operand, and the micro-kernels multiply the two (assembly/kernels/gemm.ts).
  */
 import {
   type Epilogue,
@@ -42,7 +42,7 @@ const groupedWeights = (plan: Plan, grouped: number, dense: number) => ({
 
 /**
  * Packs a stage's weights into micro-panels, for y = a W or (`transposed`) da = dy W^T. With `scale` every output channel is
- * multiplied by its own factor.
+ * multiplied by its factor.
  */
 const packWeights = (
   runtime: Runtime,
@@ -77,7 +77,7 @@ const packWeights = (
   return destination
 }
 
-/** The tiles of a stage's product, forward or (`transposed`) backward. Throws where not even one block fits. */
+/** The tiles of a stage's product, forward or (`transposed`) backward. Throws if not even one block fits. */
 const productTiles = (plan: Plan, transposed: boolean): RowTiles => {
   const [rows, inner, columns] = transposed
     ? [plan.inRows, plan.outGroup, plan.inGroup]
@@ -119,15 +119,15 @@ export const forwardProduct = (
   return t.rowBlocks
 }
 
-/** The other operand of a weight gradient that is computed beside the input's, and where it goes. */
+/** The other operand and the destination of a weight gradient that is computed in the input gradient's job. */
 export interface JointGradient {
   readonly input: Source
   readonly dw: number
 }
 
 /**
- * da = dy W^T with an epilogue; returns the number of row blocks. With `joint` the weight gradient comes from the same job, which
- * then has one piece per strip of row blocks and all columns in one block.
+ * da = dy W^T with an epilogue; returns the number of row blocks. With `joint` the same job computes the weight gradient; it
+ * then has one piece per strip of row blocks, and all columns in one block.
  */
 export const backwardProduct = (
   runtime: Runtime,

@@ -1,10 +1,10 @@
 /**
  * Tiles: how the work of a convolution is split into the pieces of a job.
  *
- * The sizes decide bits. Partial sums follow them: a sum over a block is made on its own and added to the others, in order. So
- * every size here follows from shapes alone, never from the number of threads or the width of vectors.
+ * The sizes decide bits: each block is summed separately, and these sums are added in order. So every size here follows from
+ * shapes alone, never from the number of threads or the width of vectors.
  *
- * What limits a size is the scratch memory of a thread, where a piece packs its operands, and the caches.
+ * Sizes are limited by the caches and by the scratch memory of a thread, where a piece packs its operands.
  */
 import * as Schema from "effect/Schema"
 import { WEIGHT_POSITIONS } from "../Kinds.ts"
@@ -12,19 +12,19 @@ import { panelCount } from "../operations/Products.ts"
 import type { Plan } from "./Plan.ts"
 import { ceil, clamp, groupImages, groupsOf, padded, roundUp } from "./Planes.ts"
 
-/** Bytes of scratch memory that each thread has (Runtime.ts). */
+/** Bytes of scratch memory per thread (Runtime.ts). */
 const SCRATCH_BYTES = 8 * 2 ** 20
-/** Rows of a block at most and, where there are enough rows, at least. */
+/** Maximum rows of a block and, if there are enough rows, minimum. */
 const MOST_ROWS = 384
 const LEAST_ROWS = 96
-/** Floats of a block's packed operand, which is to stay in the second cache. */
+/** Floats of a block's packed operand, which should stay in the L2 cache. */
 const BLOCK_FLOATS = 48 * 1024
 /** Rows that the micro-kernels multiply at once; blocks are multiples of it. */
 const MICRO_ROWS = 6
 /** Pieces of a job that keep several threads busy. */
 const PIECES = 16
 
-/** Terms that the products of a backward pass sum at once: gradients take their rounding error from the forward pass anyway. */
+/** Terms summed at once in the products of a backward pass: the forward pass dominates the rounding error of gradients. */
 export const BACKWARD_SUM_PIECE = 128
 
 /** Blocks of a product of rows by columns. */
@@ -63,21 +63,21 @@ export const blocksPerPiece = ({ columnBlocks, rowBlocks }: RowTiles, groups: nu
 /** Row blocks of a strip of a job that computes both gradients: each strip has a partial weight gradient. */
 export const blocksPerStrip = ({ rowBlocks }: RowTiles): number => ceil(rowBlocks, 4 * PIECES)
 
-/** Whether the least block of rows of a product over `k` terms has room in the scratch memory. */
+/** Whether the smallest block of rows of a product over `k` terms fits in the scratch memory. */
 export const productFits = (k: number): boolean => roundUp(k, 4) * 4 * MICRO_ROWS <= SCRATCH_BYTES / 2
 
-/** The error of a convolution with more terms than fit. */
+/** The error for a convolution with more terms than fit. */
 export const tooDeep = ({ inGroup, stage }: Plan): Error =>
   new Error(
     `a ${stage.kernel} x ${stage.kernel} convolution of ${inGroup} channels is too deep for the embedded engine`
   )
 
-/** Rows of the blocks in which the gradient of a chain's output is taken through the last activation. */
+/** Rows per block for the gradient of a chain's last activation. */
 export const backwardBlockRows = (channels: number): number => clamp(Math.floor(8192 / channels), 24, LEAST_ROWS)
 
 /**
- * Positions whose terms of a weight gradient are summed at once: WEIGHT_POSITIONS, or as many as there is scratch memory for where
- * im2col patches, which are packed whole, have many terms. Fewer than six: the convolution does not fit.
+ * Positions whose terms of a weight gradient are summed at once: WEIGHT_POSITIONS, or fewer if im2col patches, which are packed
+ * whole, are too large for the scratch memory. With fewer than six the convolution does not fit.
  */
 export const positionsAtOnce = (plan: Pick<Plan, "kind">, k: number): number => {
   if (plan.kind !== "im2col") return WEIGHT_POSITIONS
@@ -97,7 +97,7 @@ export const weightTiles = (rows: number, k: number, columns: number, groups: nu
   return { blockA, blocksA, blockD, blocksD, positionsPerGroup, positionGroups: ceil(rows, positionsPerGroup) }
 }
 
-/** A depthwise convolution's rows are longer than a thread's scratch memory has room for. */
+/** The rows of a depthwise convolution do not fit in a thread's scratch memory. */
 export class EngineWidthError extends Schema.TaggedError<EngineWidthError>()("EngineWidthError", {
   width: Schema.Finite,
   kernel: Schema.Finite,
@@ -117,14 +117,14 @@ export class EngineWidthError extends Schema.TaggedError<EngineWidthError>()("En
 const bandRowsOf = (plan: Plan, height: number, rowWidth: number): number =>
   ceil(height, ceil(height, Math.max(1, Math.floor(4608 / groupImages(plan.batch) / rowWidth))))
 
-/** The longest rows whose band has room in the scratch memory: as three tiles at most (dy, a, result). */
+/** The longest rows whose band fits in the scratch memory, with at most three tiles (dy, a, result). */
 const widestRow = (plan: Plan, height: number, rowWidth: number): number => {
   const halo = plan.stage.dilation * (plan.stage.kernel - 1)
   const rows = bandRowsOf(plan, height, rowWidth) * plan.stage.stride + 2 * halo + 2
   return Math.floor((SCRATCH_BYTES * 0.9) / (rows * groupImages(plan.batch) * 16 * 3))
 }
 
-/** Whether the tiles of a band have room in the scratch memory. */
+/** Whether the tiles of a band fit in the scratch memory. */
 export const depthwiseFits = (plan: Plan, height: number, rowWidth: number): boolean =>
   Math.max(plan.width, plan.outWidth) <= widestRow(plan, height, rowWidth)
 
@@ -140,7 +140,7 @@ export interface DepthwiseTiles {
   readonly parts: number
 }
 
-/** The tiles over a grid of `height` rows of `rowWidth` positions: of the output going forward, of the input going back. */
+/** The tiles over a grid of `height` rows of `rowWidth` positions: of the output in the forward pass, of the input in the backward pass. */
 export const depthwiseTiles = (plan: Plan, height: number, rowWidth: number): DepthwiseTiles => {
   if (!depthwiseFits(plan, height, rowWidth)) {
     throw new EngineWidthError({

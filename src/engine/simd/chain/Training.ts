@@ -1,4 +1,4 @@
-/** A chain in training: one node of the tape, of which only the raw convolution outputs are kept. */
+/** A chain in training: one node of the tape that keeps only the raw convolution outputs. */
 import * as tf from "@tensorflow/tfjs-core"
 import { type BackwardMemory, record } from "../../Autodiff.ts"
 import type { BatchStatistics, ConvBranchesResult } from "../../ConvChain.ts"
@@ -12,7 +12,7 @@ import { allChannels, type Channels, channelsFrom } from "./Planes.ts"
 
 type Statistics = ReadonlyArray<ReadonlyArray<BatchStatistics | undefined>>
 
-/** The node: what its two passes share. */
+/** Shared by the two passes of the node. */
 interface Node {
   readonly backend: SimdBackend
   readonly x: tf.Tensor4D
@@ -28,7 +28,7 @@ const rowsOf = ({ outShape }: Node): number => outShape[0] * outShape[1] * outSh
 /** Runs the branches in training mode. */
 export const train = (node: Node): ConvBranchesResult => {
   const { backend, branches, x } = node
-  // Made in the caller's scope, and not outputs of the tape's node: each output costs a tensor of zeros going back.
+  // Made in the caller's scope, not as outputs of the node: each output would cost a tensor of zeros in the backward pass.
   const statistics = branches.map(({ plans }) =>
     plans.map((plan): BatchStatistics | undefined =>
       plan.stage.norm
@@ -56,7 +56,7 @@ export const train = (node: Node): ConvBranchesResult => {
   }
 }
 
-/** Saves x, then what each stage of each branch saves. */
+/** Saves x, then the tensors of each stage of each branch. */
 const forward = (node: Node, statistics: Statistics, save: (tensors: Array<tf.Tensor>) => void): tf.Tensor => {
   const { backend, branches, options, outShape, x } = node
   const saved: Array<tf.Tensor> = [x]
@@ -93,7 +93,7 @@ const backward = (node: Node, dout: tf.Tensor, memory: BackwardMemory): Record<s
   }
   const targetOf = (branch: Branch): Channels =>
     channelsFrom(allChannels(backend.address(inputGradient()), x.shape[3]), branch.from)
-  // Branches that share channels add up their gradients, in the order in which they are asked for.
+  // Gradients of branches that share channels are added in the order in which tfjs requests them.
   const written = new Set<number>()
   const residualOf = (branch: Branch, target: Channels): number | undefined => {
     if (options.residual) return upstream.address

@@ -1,4 +1,4 @@
-/** Operations element by element: of one operand, of two with broadcasting, comparisons, selection, constants. */
+/** Elementwise operations: unary, binary with broadcasting, comparisons, selection, constants. */
 import * as tf from "@tensorflow/tfjs-core"
 import { sizeOf } from "../../Shape.ts"
 import type { SimdBackend } from "../Backend.ts"
@@ -15,7 +15,7 @@ import { pieces, unitsOf } from "./Pieces.ts"
 
 type Info = tf.TensorInfo
 
-/** Elements of a piece of operations that work one by one. */
+/** Elements of a piece of operations that take one element at a time. */
 const SCALAR_PIECE = 2048
 
 /** An operation of one operand. */
@@ -61,8 +61,8 @@ interface BinaryPlan {
 }
 
 /**
- * How two shapes combine in rows: the same shape, one a single number, or one lacking a run of adjacent axes
- * (leading, trailing or in the middle). Undefined where they combine in a more involved way.
+ * How two shapes combine in rows: they are equal, one is a single number, or one lacks a run of adjacent axes (leading,
+ * trailing or in the middle). Undefined for any other combination.
  */
 const binaryPlan = (
   a: ReadonlyArray<number>,
@@ -79,12 +79,12 @@ const binaryPlan = (
   const [whole, part] = sizeA === total ? ["a", b] : sizeB === total ? ["b", a] : [undefined, a]
   if (whole === undefined) return undefined
   const padded = [...new Array<number>(out.length - part.length).fill(1), ...part]
-  // [outer axes there][axes missing][inner axes there]
+  // [outer axes present][axes missing][inner axes present]
   let first = 0
   while (first < out.length && padded[first] === out[first]) first++
   let last = out.length
   while (last > first && padded[last - 1] === out[last - 1]) last--
-  // Axes of size 1 in both fit anywhere.
+  // Axes of size 1 in both match anywhere.
   if (padded.slice(first, last).some((size) => size !== 1)) return undefined
   const middle = sizeOf(out.slice(first, last))
   const inner = sizeOf(out.slice(last))
@@ -97,7 +97,7 @@ const binaryPlan = (
     : plan(inner, { splat: false, step: inner, shared: middle })
 }
 
-/** Posts a job over rows; undefined where the shapes combine in a way no kernel covers. */
+/** Posts a job over rows; undefined if no kernel covers the combination of shapes. */
 const rowwise = (
   backend: SimdBackend,
   kernel: typeof kernels.binary,
@@ -130,18 +130,18 @@ const rowwise = (
   return out
 }
 
-/** op(a, b) with broadcasting, float32; undefined where the shapes combine in a way no kernel covers. */
+/** op(a, b) with broadcasting, float32; undefined if no kernel covers the combination of shapes. */
 export const binary = (backend: SimdBackend, operation: BinaryOperation, a: Info, b: Info): Info | undefined => {
   const code = binaryOperations[operation]
   const piece = code >= FIRST_SCALAR_OPERATION ? SCALAR_PIECE : ELEMENTWISE_PIECE
   return rowwise(backend, kernels.binary, code, a, b, "float32", piece)
 }
 
-/** Whether a and b compare, as bool, with the broadcasting of {@link binary}. */
+/** The comparison of a and b as bool, with the broadcasting of {@link binary}. */
 export const compare = (backend: SimdBackend, comparison: Comparison, a: Info, b: Info): Info | undefined =>
   rowwise(backend, kernels.compare, comparisons[comparison], a, b, "bool", ELEMENTWISE_PIECE)
 
-/** t where the condition (bool) holds, else e; all of one shape. */
+/** t where the condition (bool) holds, e elsewhere; all of the same shape. */
 export const select = (backend: SimdBackend, condition: Info, t: Info, e: Info): Info => {
   const out = backend.allocate([...t.shape])
   const count = sizeOf(t.shape)
@@ -155,7 +155,7 @@ export const select = (backend: SimdBackend, condition: Info, t: Info, e: Info):
   return out
 }
 
-/** Writes one number to `count` floats from an address on. */
+/** Writes one number to `count` floats from an address. */
 export const fill = (backend: SimdBackend, address: number, count: number, value: number): void =>
   kernels.fill(backend.runtime, pieces(count, ELEMENTWISE_PIECE), { address, count, value })
 

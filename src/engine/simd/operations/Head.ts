@@ -1,4 +1,4 @@
-/** What networks begin and end with: random weights, pooling, softmax, and the cross entropy with its gradient. */
+/** Random weights, pooling, softmax, and the cross entropy with its gradient. */
 import type * as tf from "@tensorflow/tfjs-core"
 import { sizeOf } from "../../Shape.ts"
 import type { SimdBackend } from "../Backend.ts"
@@ -63,7 +63,7 @@ const poolingOf = (geometry: tf.backend_util.Conv2DInfo, kind: "avg" | "max"): k
   maximum: kind === "max"
 })
 
-/** Average or maximum pooling of x [batch, height, width, channels]; averages leave the padding out. */
+/** Average or maximum pooling of x [batch, height, width, channels]; averages exclude the padding. */
 export const pool = (
   backend: SimdBackend,
   x: Info,

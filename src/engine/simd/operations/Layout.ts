@@ -1,4 +1,4 @@
-/** Moving elements: blocks with strides, permuted axes, shuffled channels, repeated rows. */
+/** Operations that move elements: strided blocks, permuted axes, shuffled channels, repeated rows. */
 import type * as tf from "@tensorflow/tfjs-core"
 import { sizeOf } from "../../Shape.ts"
 import type { SimdBackend } from "../Backend.ts"
@@ -18,8 +18,8 @@ const stridesOf = (shape: ReadonlyArray<number>): Array<number> => {
 }
 
 /**
- * Copies a block of `size` from a place in one tensor to a place in another, both of four-byte elements; false where the
- * block has more axes than the kernel covers (five, after adjacent ones are joined).
+ * Copies a block of `size` from a position in one tensor to a position in another, both with four-byte elements. False if
+ * the block has more axes than the kernel covers (five, after adjacent ones are joined).
  */
 export const copyBlock = (
   backend: SimdBackend,

@@ -1,4 +1,4 @@
-/** Matrix products: B is packed into micro-panels, which the micro-kernels multiply blocks of A by. */
+/** Matrix products: B is packed into micro-panels, and the micro-kernels multiply blocks of A by them. */
 import type * as tf from "@tensorflow/tfjs-core"
 import { sizeOf } from "../../Shape.ts"
 import type { SimdBackend } from "../Backend.ts"
@@ -7,17 +7,17 @@ import { withTemporaries } from "../Temporaries.ts"
 
 type Info = tf.TensorInfo
 
-/** Micro-panels that the columns of a product are packed into, of at most five vectors; see assembly/kernels/gemm.ts. */
+/** Number of micro-panels, of at most five vectors each, for the columns of a product; see assembly/kernels/gemm.ts. */
 export const panelCount = (columns: number): number => Math.ceil(columns / 20)
-/** Columns of all panels of a matrix: filled up to whole vectors, two at least. */
+/** Columns of all panels of a matrix: padded to whole vectors, at least two. */
 export const panelColumns = (columns: number): number => Math.max(8, Math.ceil(columns / 4) * 4)
 
-/** Rows of A that a piece copies and multiplies, and panels of B that it multiplies them by. */
+/** Rows of A and panels of B that a piece multiplies. */
 const ROW_BLOCK = 24
 const PANEL_BLOCK = 3
 /**
- * Terms that a product sums at once, from zero, before it adds the sum to what there is: the rounding error grows with their
- * number and with the number of the sums, so a forward pass takes about the root of k.
+ * Terms that a product sums from zero before it adds the sum to the result. The rounding error grows with the number of terms
+ * and with the number of sums, so a forward pass takes about the root of k.
  */
 export const sumPiece = (k: number): number => (k > 512 ? 32 : 16)
 
@@ -26,7 +26,7 @@ const LONGEST_PRODUCT = 60000
 
 /**
  * Matrix products of `batch` pairs: A [rows, k] times B [k, columns], each as it is or transposed. A batch of 1 on one
- * side serves all of the other. Undefined where k is too long for the kernel.
+ * side is broadcast to the other. Undefined if k is too large for the kernel.
  */
 export const matMul = (
   backend: SimdBackend,
@@ -55,7 +55,7 @@ export const matMul = (
   const packed = panelColumns(columns) * Math.ceil(k / 4) * 4
   return withTemporaries(backend.runtime, (temporary) => {
     const place = temporary(batchB * packed)
-    // After the temporary block: nothing would free the result if that failed.
+    // Allocated after the temporary block: if that failed, nothing would free the result.
     const out = backend.allocate([...shape])
     kernels.packPanels(backend.runtime, batchB * panels, {
       source: backend.address(b),

@@ -32,7 +32,7 @@ export const reduce = (
   const chunks = Math.ceil(rows / (flat ? REDUCTION_CHUNK : COLUMN_CHUNK))
   return withTemporaries(backend.runtime, (temporary) => {
     const partial = temporary(outer * chunks * columns)
-    // After the temporary blocks: nothing would free it if these failed.
+    // Allocated after the temporary blocks: if these failed, nothing would free the result.
     const out = backend.allocate([...shape])
     if (flat) {
       const chunksPerPiece = unitsOf(Math.min(rows, REDUCTION_CHUNK))
@@ -75,7 +75,7 @@ export const reduce = (
   })
 }
 
-/** The extents [outer][reduced][inner] of a reduction; undefined where its axes are not adjacent. */
+/** The extents [outer][reduced][inner] of a reduction; undefined if its axes are not adjacent. */
 export const reductionExtents = (
   shape: ReadonlyArray<number>,
   axes: ReadonlyArray<number>

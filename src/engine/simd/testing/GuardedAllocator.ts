@@ -1,13 +1,12 @@
-/** For tests: an allocator that notices writes outside the blocks it handed out. */
+/** For tests: an allocator that detects writes outside its blocks. */
 import type { Runtime } from "../Runtime.ts"
 
 const GUARD = 64
 const MARK = 0xa5
 
 /**
- * Makes a runtime's allocator put 64 marked bytes before every block and mark everything from its last byte to the end
- * of 64 more behind it; the marks are checked when the block is freed, and by the function returned, for the blocks
- * still in use. Throws an Error that names the block.
+ * Makes a runtime's allocator put 64 marked bytes before and at least 64 after every block. The marks are checked when the
+ * block is freed, and for blocks still in use when the returned function is called. Throws an Error that names the block.
  */
 export const guardAllocator = (runtime: Runtime): (() => void) => {
   const { allocate, free } = runtime.allocator

@@ -1,7 +1,7 @@
 // Depthwise convolution, any kernel, stride, padding and dilation. Eight images and four channels go through the taps
-// together: the images are the lanes that fill the registers, so that at borders no tap is done that would meet padding only,
-// and the offsets between them are constants. In small batches it is one image. A tile is one vector of channels,
-// [row][column][image][4]: a piece of a plane.
+// together: the images fill the registers, so that at borders taps that meet only padding are skipped, and the offsets between
+// images are constants. In small batches it is one image. A tile is one vector of channels, [row][column][image][4]: part of a
+// plane.
 
 import { epilogue } from "../epilogue"
 import { depthwiseOuter1, depthwiseOuter8, depthwisePoint1, depthwisePoint8, depthwiseRows1, depthwiseRows8 } from "../generated/microkernels"
@@ -70,7 +70,7 @@ export function joinDepthwise(args: JoinDepthwise, piece: i32, scratch: usize): 
   }
 }
 
-// Which taps meet the source at each position of a row (or column): [first tap, number of taps, source of the first tap].
+// The taps that meet the source at each position of a row (or column): [first tap, number of taps, source of the first tap].
 function forwardTable(table: usize, count: i32, kernel: i32, stride: i32, padding: i32, dilation: i32, length: i32): void {
   for (let o = 0; o < count; o++) {
     const start = o * stride - padding
@@ -119,7 +119,7 @@ function fillPlane(act: i32, x: usize, tile: usize, size: usize, v0: v128, v1: v
   for (; tile < end; tile += 16, x += 16) v128.store(tile, activate(f32x4.add(f32x4.mul(v128.load(x), v0), v1), act, v2))
 }
 
-// Makes the rows [row, row + rows) of one vector of a source as a tile at `tile`, or returns where they are already.
+// Computes rows [row, row + rows) of one vector of a source as a tile at `tile`, or returns their address if they exist.
 function fillTile(s: Source, tile: usize, group: i32, height: i32, width: i32, row: i32, rows: i32, vector: i32): usize {
   const kind = s.kind
   const channels = s.channels
@@ -159,7 +159,7 @@ function fillTile(s: Source, tile: usize, group: i32, height: i32, width: i32, r
       v128.store(tile + i, f32x4.add(f32x4.mul(v128.load(x + i, 16), v0), f32x4.add(f32x4.mul(v128.load(y + i, 16), v1), v2)), 16)
     }
     if (i < size) v128.store(tile + i, f32x4.add(f32x4.mul(v128.load(x + i), v0), f32x4.add(f32x4.mul(v128.load(y + i), v1), v2)))
-    // Rows of images that are not there are zero in a gradient.
+    // Rows of padding images are zero in a gradient.
     for (let n = images; n < together; n++) {
       for (let i = (<usize>n) << 4; i < size; i += pixel) v128.store(tile + i, zero)
     }
@@ -207,7 +207,7 @@ function convolveImages(shift: i32, apart: bool, tile: usize, first: i32, width:
   }
 }
 
-// Of the forward pass, rows of taps are summed apart: its rounding errors are what activations flip by.
+// The forward pass sums rows of taps separately: its rounding errors decide on which side of a kink an activation is.
 function convolve(shift: i32, apart: bool, tile: usize, first: i32, width: i32, weights: usize, tableY: usize, tableX: usize, row: i32, rows: i32, columns: i32, kernel: i32, tapStep: i32, sourceStep: i32, o: usize): void {
   if (shift == 3) {
     if (apart) convolveImages(3, true, tile, first, width, weights, tableY, tableX, row, rows, columns, kernel, tapStep, sourceStep, o)
@@ -325,7 +325,7 @@ export function depthwiseBackward(args: DepthwiseBackward, piece: i32, scratch: 
   const group = piece % groups
   const rest = piece / groups
   const band = rest % bands
-  // Rows of da; rows of dy whose weight gradient is summed here; rows of dy and of a that are needed for them.
+  // Rows of da; rows of dy whose weight gradient is summed here; the rows of dy and of a that both need.
   const row = band * bandRows
   const rows = max(0, min(bandRows, height - row))
   const outRow = min(outHeight, band * outBandRows)

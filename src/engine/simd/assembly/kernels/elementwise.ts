@@ -1,4 +1,4 @@
-// Operations element by element, with one and with two operands; vectors moved as a whole.
+// Elementwise operations with one and with two operands; operations on whole vectors.
 
 import { exp4, log4, sigmoid4, tanh4 } from "../functions"
 import {
@@ -34,7 +34,7 @@ function unary4(op: i32, x: v128, a: f32, b: f32): v128 {
   if (op == UnaryOperation.RELU6) return f32x4.pmin(f32x4.pmax(x, zero), f32x4.splat(6))
   if (op == UnaryOperation.RECIPROCAL) return f32x4.div(f32x4.splat(1), x)
   if (op == UnaryOperation.CLIP_BY_VALUE) return f32x4.pmin(f32x4.pmax(x, f32x4.splat(a)), f32x4.splat(b))
-  // 1 above 0, a at and below; NaN stays.
+  // 1 above 0, a at and below 0; NaN stays NaN.
   if (op == UnaryOperation.STEP) {
     const y = v128.bitselect(f32x4.splat(1), f32x4.splat(a), f32x4.gt(x, zero))
     return v128.bitselect(y, x, f32x4.eq(x, x))
@@ -185,7 +185,7 @@ function binaryRow(op: i32, a: usize, b: usize, out: usize, n: i32, splat: i32):
   else binaryLoop(op, a, b, out, n, true, false)
 }
 
-// Operands in rows: where a piece ends, and where a row of each operand is.
+// Operands in rows: the end of a piece, and the address of a row of each operand.
 // @ts-ignore: decorator
 @inline
 function endRow(args: Rowwise, first: i32): i32 {
@@ -264,7 +264,7 @@ function truth(lanes: v128): u32 {
 }
 
 /**
- * out = whether a and b compare, a byte each, in rows as for `binary`; pieces are whole rows.
+ * out = the comparison of a and b, one byte each, in rows as for `binary`; pieces are whole rows.
  */
 export function compare(args: Compare, piece: i32, scratch: usize): void {
   const op = args.operation
@@ -320,7 +320,7 @@ export function select(args: Select, piece: i32, scratch: usize): void {
   }
 }
 
-/** A vector copied and filled up with zeros to whole vectors of four. One piece. */
+/** Copies a vector and pads it with zeros to a multiple of four. One piece. */
 export function padVector(args: PadVector, piece: i32, scratch: usize): void {
   const to = args.to
   const bytes = (<usize>args.length) << 2
@@ -330,7 +330,7 @@ export function padVector(args: PadVector, piece: i32, scratch: usize): void {
 }
 
 /**
- * Vectors moved towards others, one per piece: out = old keep + (fresh scale) momentum.
+ * Moves vectors towards others, one per piece: out = old keep + (fresh scale) momentum.
  */
 export function blendVectors(args: BlendVectors, piece: i32, scratch: usize): void {
   const old = args.old(piece)

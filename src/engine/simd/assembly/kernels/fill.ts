@@ -15,7 +15,7 @@ export function fill(args: Fill, piece: i32, scratch: usize): void {
 }
 
 /**
- * Traps: for the tests of the crash path.
+ * Traps, to test the crash path.
  */
 export function trap(args: Trap, piece: i32, scratch: usize): void {
   if (args.worker == 0) {

@@ -25,7 +25,7 @@ function channelAt(packed: usize, channel: i32): usize {
   return packed + <usize>(channel >> 2) * 96 + ((<usize>(channel & 3)) << 2)
 }
 
-// Columns are done in panels of at most five vectors, of as equal widths as there are, so that none but a single vector is filled up.
+// Columns are split into panels of at most five vectors, as equal in width as possible; only a single vector is padded.
 
 /** Panels of `columns` columns. */
 // @ts-ignore: decorator
@@ -34,7 +34,7 @@ export function panelCount(columns: i32): i32 {
   return (((columns + 3) >> 2) + 4) / 5
 }
 
-/** The first column of a panel; of the one after the last, the end of the columns. */
+/** The first column of a panel; for the panel after the last one, the end of the columns. */
 // @ts-ignore: decorator
 @inline
 export function panelStart(columns: i32, panel: i32): i32 {
@@ -55,8 +55,8 @@ export function gemmPanel(a: usize, groups: i32, b: usize, depth: i32, pieces: i
 }
 
 /**
- * Packs a matrix B of `groups` x [taps * inner, columns] into panels, [k][vectors][4], k filled up to a multiple of four, zeros
- * where there is nothing. One piece is one panel.
+ * Packs a matrix B of `groups` x [taps * inner, columns] into panels, [k][vectors][4], with k padded to a multiple of four
+ * and zeros elsewhere. One piece is one panel.
  */
 export function packPanels(args: PackPanels, piece: i32, scratch: usize): void {
   const taps = args.taps
@@ -140,7 +140,7 @@ function transpose4(s: usize, step: usize, dst: usize, row: usize): void {
 
 /**
  * Rows of a source times packed B, and an epilogue. A piece is a strip of blocks of rows, and a block of columns of one group;
- * strips keep the threads from writing side by side.
+ * strips keep threads from writing to the same cache lines.
  */
 export function gemmRows(args: GemmRows, piece: i32, scratch: usize): void {
   const rowBlocks = args.rowBlocks
@@ -154,8 +154,8 @@ export function gemmRows(args: GemmRows, piece: i32, scratch: usize): void {
 }
 
 /**
- * Both gradients of a pointwise convolution, whose common operand is made but once: gemmRows of one block of columns and one group,
- * and of each strip the sum of the weight gradient, as gemmWeights makes it.
+ * Both gradients of a pointwise convolution, whose shared operand is packed once: gemmRows with one block of columns and one
+ * group and, per strip, the sum of the weight gradient, as in gemmWeights.
  */
 export function gemmBoth(args: GemmBoth, piece: i32, scratch: usize): void {
   const perPiece = args.blocksPerPiece
@@ -176,7 +176,7 @@ export function gemmBoth(args: GemmBoth, piece: i32, scratch: usize): void {
     const row = rowBlock * args.blockRows
     const rows = min(args.blockRows, args.rows - row)
     const groups6 = (rows + 5) / 6
-    // Behind d; what the product left there is done with.
+    // Behind d: overwrites what the product left there.
     const x = align64(d + <usize>groups6 * dStep + 256)
     packRows(args.input, row, rows, 0, columns, x, x)
     for (let group = 0; group < groups6; group += WEIGHT_POSITIONS / 6) {
@@ -210,9 +210,9 @@ function productBlock(args: GemmRows, scratch: usize, rowBlock: i32, colBlock: i
   const vector = (group * columns) >> 2
   const vectors = (columns + 3) >> 2
   const start = panelStart(columns, firstPanel)
-  // Planes are finished panel by panel, while they are in the first cache; NHWC wants whole rows.
+  // Planes are finished panel by panel, while they are in the L1 cache; NHWC needs whole rows.
   const atOnce = e.kind == EpilogueKind.ACTIVATE_NHWC
-  // Where the block is a run of rows of its planes they are computed in place: stores then go out while the next rows are computed.
+  // If the block is a run of rows of its planes, compute in place: stores then overlap with computing the next rows.
   const perGroup = e.pixels << e.groupShift
   const images = row / perGroup
   const inPlace = !atOnce && rows % 6 == 0 && (images + 1) * perGroup >= row + rows
@@ -239,8 +239,8 @@ function productBlock(args: GemmRows, scratch: usize, rowBlock: i32, colBlock: i
 }
 
 /**
- * The weight gradient: A^T D summed over a group of positions, for a block of A's columns and of D's. Sums are made over
- * `positions` positions at a time, then added up.
+ * The weight gradient: A^T D summed over a group of positions, for a block of A's columns and of D's. It sums
+ * over `positions` positions at a time, then adds these sums.
  */
 export function gemmWeights(args: GemmWeights, piece: i32, scratch: usize): void {
   const k = args.k
@@ -291,7 +291,8 @@ export function gemmWeights(args: GemmWeights, piece: i32, scratch: usize): void
   copyRows(out, ld, c, ldc, colsA, colsD)
 }
 
-// c += A^T D over `groups` groups of six positions. A panel of D stays in the first cache while A goes by, two or three channels at a time; what is left over goes into rows and columns of c that are dropped.
+// c += A^T D over `groups` groups of six positions. A panel of D stays in the L1 cache while A
+// passes by, two or three channels at a time; the padding ends up in rows and columns of c that are dropped.
 function outerBlock(a: usize, aStep: usize, channels: i32, d: usize, dStep: usize, columns: i32, groups: i32, c: usize, ldc: usize): void {
   const panels = panelCount(columns)
   const last = channels - 1
@@ -361,7 +362,7 @@ export function sumParts(args: SumParts, piece: i32, scratch: usize): void {
 }
 
 /**
- * Weights of groups [taps][in / groups][out] as dense ones [taps][in][out], zero between groups. One piece.
+ * Grouped weights [taps][in / groups][out] as dense ones [taps][in][out], zero between groups. One piece.
  */
 export function spreadGroups(args: SpreadGroups, piece: i32, scratch: usize): void {
   moveGroups(args, false)

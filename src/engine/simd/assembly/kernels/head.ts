@@ -1,4 +1,4 @@
-// What a network ends in: matrix products, softmax, the cross entropy with its gradient; average pooling.
+// The end of a network: matrix products, softmax, the cross entropy with its gradient; pooling.
 
 import { exp4, log4 } from "../functions"
 import { CrossEntropyRows, MatMulBlock, PoolGradient, PoolRows, SoftmaxRows } from "../generated/signatures"
@@ -6,8 +6,8 @@ import { align64, storeLanes } from "../math"
 import { gemmPanel, panelCount, panelStart } from "./gemm"
 
 /**
- * A block of rows of A times a block of columns of B (packed by packPanels), for one of several pairs of matrices. Products
- * are added in pieces of k, these in order.
+ * A block of rows of A times a block of columns of B (packed by packPanels), for one of several pairs of matrices. Pieces of
+ * k are summed from zero, then added in order.
  */
 export function matMulBlock(args: MatMulBlock, piece: i32, scratch: usize): void {
   const k = args.k
@@ -28,7 +28,7 @@ export function matMulBlock(args: MatMulBlock, piece: i32, scratch: usize): void
   const groups6 = (rows + 5) / 6
   const group = (<usize>depth) * 24
 
-  // The block of A as products want it, k filled up by zeros; rows beyond the last are whatever scratch holds and go nowhere.
+  // The block of A as the products read it, k padded with zeros. Rows beyond the last contain garbage; their results are dropped.
   const a = scratch
   const c = align64(a + <usize>groups6 * group)
   const source = args.a + ((<usize>matrix * <usize>args.matrixStride) << 2) + <usize>row * stepRow
@@ -82,7 +82,7 @@ function rowMax(x: usize, n: i32): f32 {
   return top
 }
 
-// out = e^(x - top), and their sum: four lanes, added first to last, in float64 past a run of 256.
+// out = e^(x - top); returns their sum: four lanes in float32 over runs of 256, added first to last, and the runs in float64.
 // @ts-ignore: decorator
 @inline
 function shiftedExp(x: usize, out: usize, n: i32, top: f32): f64 {
@@ -153,7 +153,7 @@ export function crossEntropyRows(args: CrossEntropyRows, piece: i32, scratch: us
     const top = rowMax(x, n)
     const total = <f32>shiftedExp(x, out, n, top)
     const log = f32x4.extract_lane(log4(f32x4.splat(total)), 0)
-    // Beyond the classes there is nothing to compare with.
+    // A label outside the classes makes the row NaN.
     const known = label >= 0 && label < n
     let loss = NaN as f32
     if (known) {
@@ -218,8 +218,8 @@ export function poolRows(args: PoolRows, piece: i32, scratch: usize): void {
 }
 
 /**
- * The gradient of average or maximum pooling. A piece is an image, its windows in order; a maximum's gradient goes to the first
- * place, row by row, at which it is.
+ * The gradient of average or maximum pooling. A piece is an image, with its windows in order; a maximum's gradient goes to
+ * its first position, row by row.
  */
 export function poolGradient(args: PoolGradient, piece: i32, scratch: usize): void {
   const height = args.pooling.height
@@ -258,7 +258,7 @@ export function poolGradient(args: PoolGradient, piece: i32, scratch: usize): vo
           }
           continue
         }
-        // Where each lane's maximum is; a NaN counts as the largest, the first of them stays.
+        // The position of each lane's maximum; a NaN counts as the largest, and the first one wins.
         let best = f32x4.splat(-Infinity)
         let place = i32x4.splat(yStart * width + xStart)
         for (let iy = yStart; iy < yEnd; iy++) {

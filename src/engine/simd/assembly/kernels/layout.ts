@@ -1,4 +1,4 @@
-// Moving numbers: blocks with strides, permuted axes, shuffled channels, repeated rows. All of four-byte elements.
+// Moving elements of four bytes: strided blocks, permuted axes, shuffled channels, repeated rows.
 
 import {
   CopyBlock,

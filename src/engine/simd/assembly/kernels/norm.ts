@@ -59,7 +59,7 @@ export function joinStatistics(args: JoinStatistics, piece: i32, scratch: usize)
     }
     const variance = m2 / total
     const inverse = 1.0 / sqrt<f64>(variance + epsilon)
-    // The shift takes the mean away that the scale, as it is stored, leaves.
+    // The shift removes the mean as the stored, rounded scale leaves it.
     const scale = <f64>(<f32>(<f64>load<f32>(args.gamma + at) * inverse))
     store<f32>(args.mean + at, <f32>mean)
     store<f32>(args.storedMean + at, <f32>mean)
@@ -116,8 +116,8 @@ export function joinGradients(args: JoinGradients, piece: i32, scratch: usize): 
 }
 
 /**
- * Folds running statistics: scale = gamma / sqrt(variance + epsilon), shift = beta + (bias - mean) scale, filled up with zeros to whole
- * vectors. One piece.
+ * Folds running statistics: scale = gamma / sqrt(variance + epsilon), shift = beta + (bias - mean) scale, padded with zeros to
+ * whole vectors. One piece.
  */
 export function foldNorm(args: FoldNorm, piece: i32, scratch: usize): void {
   const end = (<usize>args.channels) << 2
@@ -206,7 +206,7 @@ export function gradientTensor(args: GradientTensor, piece: i32, scratch: usize)
 }
 
 /**
- * The gradient before an activation, and the sums the normalisation needs, from a gradient in NHWC. A piece is a block of
+ * The gradient before an activation, and the sums for its normalisation, from a gradient in NHWC. A piece is a block of
  * rows.
  */
 export function activateBackwardTensor(args: ActivateBackwardTensor, piece: i32, scratch: usize): void {

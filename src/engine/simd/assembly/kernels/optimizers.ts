@@ -1,5 +1,5 @@
 // The optimisers' updates. All three decay in the same two ways: an L2 penalty on the gradient, or a factor of the parameter
-// (decoupled weight decay). Both are skipped where they would change nothing, so that no bit depends on them.
+// (decoupled weight decay). Both are skipped if they are switched off, so that they change no bit.
 
 import { AdamUpdate, ELEMENTWISE_PIECE, RmspropUpdate, SgdUpdate } from "../generated/signatures"
 import { storeLanes } from "../math"
@@ -11,7 +11,7 @@ function pieceBytes(count: i32, piece: i32): usize {
   return (<usize>min(ELEMENTWISE_PIECE, count - piece * ELEMENTWISE_PIECE)) << 2
 }
 
-// Where a piece starts, in bytes.
+// Start of a piece, in bytes.
 // @ts-ignore: decorator
 @inline
 function pieceStart(piece: i32): usize {
@@ -30,7 +30,7 @@ function decayed(param: v128, keep: f32): v128 {
   return keep != 1 ? f32x4.mul(param, f32x4.splat(keep)) : param
 }
 
-// Elements of the vector at `at`: four, or what is left.
+// Elements of the vector at `at`: four, or fewer at the end.
 // @ts-ignore: decorator
 @inline
 function lanesLeft(bytes: usize, at: usize): i32 {
@@ -38,7 +38,7 @@ function lanesLeft(bytes: usize, at: usize): i32 {
 }
 
 /**
- * One SGD update (OptimizerOps.ts says which).
+ * One SGD update, as defined in OptimizerOps.ts.
  */
 export function sgdUpdate(args: SgdUpdate, piece: i32, scratch: usize): void {
   const bytes = pieceBytes(args.count, piece)

@@ -1,4 +1,4 @@
-// The machine's limits, to hold kernels against: arithmetic in registers alone, and a copy.
+// Measures the machine's limits, to compare kernels with: arithmetic in registers, and a copy.
 
 import { PeakArithmetic, PeakCopy } from "../generated/signatures"
 import { madd } from "../math"
@@ -8,7 +8,7 @@ export function peakArithmetic(args: PeakArithmetic, piece: i32, scratch: usize)
   let c0 = f32x4.splat(1), c1 = f32x4.splat(2), c2 = f32x4.splat(3), c3 = f32x4.splat(4)
   let c4 = f32x4.splat(5), c5 = f32x4.splat(6), c6 = f32x4.splat(7), c7 = f32x4.splat(8)
   let c8 = f32x4.splat(9), c9 = f32x4.splat(10), c10 = f32x4.splat(11), c11 = f32x4.splat(12)
-  // Read, so that the compiler cannot know them.
+  // Read from memory, so that the compiler cannot know the values.
   const a = v128.load32_splat(args.place, 64)
   const b = v128.load32_splat(args.place, 68)
   for (let i = args.rounds; i > 0; i--) {

@@ -1,5 +1,5 @@
-// Starting weights: the draws of src/random (Threefry-2x32, and Wichura's normal quantile), bit for bit. Only integer
-// operations and the four of float64 are used, in the order they are written there.
+// Starting weights: the draws of src/random (Threefry-2x32, and Wichura's normal quantile), bit for bit. They use only
+// integer operations and the four basic ones of float64, in the order written there.
 
 import { DrawNumbers, RANDOM_PIECE } from "../generated/signatures"
 
@@ -31,7 +31,7 @@ function encrypt(key0: i32, key1: i32, counter0: i32, counter1: i32): u64 {
 }
 
 function log(x: f64): f64 {
-  // Of normal numbers between 0 and 1 only.
+  // Only for normal (not subnormal) numbers between 0 and 1.
   const word = reinterpret<u64>(x)
   let exponent = <i32>(word >> 52) - 1023
   let mantissa = reinterpret<f64>((word & 0x000fffffffffffff) | 0x3ff0000000000000)
@@ -70,92 +70,106 @@ function polynomial(x: f64, a: f64, b: f64, c: f64, d: f64, e: f64, f: f64, g: f
   return ((((((a * x + b) * x + c) * x + d) * x + e) * x + f) * x + g) * x + h
 }
 
-function quantile(p: f64): f64 {
-  const q = p - 0.5
-  if (q >= -0.425 && q <= 0.425) {
-    const r = 0.180625 - q * q
-    return (
-      (q *
-        polynomial(
-          r,
-          2509.0809287301227,
-          33430.57558358813,
-          67265.7709270087,
-          45921.95393154987,
-          13731.69376550946,
-          1971.5909503065513,
-          133.14166789178438,
-          3.3871328727963665
-        )) /
+// Wichura's three rational functions: for the middle, the tails and the far tails.
+// @ts-ignore: decorator
+@inline
+function middle(q: f64): f64 {
+  const r = 0.180625 - q * q
+  return (
+    (q *
       polynomial(
         r,
-        5226.495278852854,
-        28729.085735721943,
-        39307.89580009271,
-        21213.794301586597,
-        5394.196021424751,
-        687.1870074920579,
-        42.31333070160091,
-        1
-      )
+        2509.0809287301227,
+        33430.57558358813,
+        67265.7709270087,
+        45921.95393154987,
+        13731.69376550946,
+        1971.5909503065513,
+        133.14166789178438,
+        3.3871328727963665
+      )) /
+    polynomial(
+      r,
+      5226.495278852854,
+      28729.085735721943,
+      39307.89580009271,
+      21213.794301586597,
+      5394.196021424751,
+      687.1870074920579,
+      42.31333070160091,
+      1
     )
-  }
+  )
+}
+
+// @ts-ignore: decorator
+@inline
+function tail(r: f64): f64 {
+  return (
+    polynomial(
+      r,
+      0.0007745450142783414,
+      0.022723844989269184,
+      0.2417807251774506,
+      1.2704582524523684,
+      3.6478483247632045,
+      5.769497221460691,
+      4.630337846156546,
+      1.4234371107496835
+    ) /
+    polynomial(
+      r,
+      1.0507500716444169e-9,
+      0.0005475938084995345,
+      0.015198666563616457,
+      0.14810397642748008,
+      0.6897673349851,
+      1.6763848301838038,
+      2.053191626637759,
+      1
+    )
+  )
+}
+
+// @ts-ignore: decorator
+@inline
+function farTail(r: f64): f64 {
+  return (
+    polynomial(
+      r,
+      2.0103343992922881e-7,
+      2.7115555687434876e-5,
+      0.0012426609473880784,
+      0.026532189526576124,
+      0.29656057182850487,
+      1.7848265399172913,
+      5.463784911164114,
+      6.657904643501103
+    ) /
+    polynomial(
+      r,
+      2.0442631033899397e-15,
+      1.421511758316446e-7,
+      1.8463183175100548e-5,
+      0.0007868691311456133,
+      0.014875361290850615,
+      0.1369298809227358,
+      0.599832206555888,
+      1
+    )
+  )
+}
+
+function quantile(p: f64): f64 {
+  const q = p - 0.5
+  if (q >= -0.425 && q <= 0.425) return middle(q)
   const r = root(-log(q < 0 ? p : 1 - p))
-  let x: f64
-  if (r <= 5) {
-    x =
-      polynomial(
-        r - 1.6,
-        0.0007745450142783414,
-        0.022723844989269184,
-        0.2417807251774506,
-        1.2704582524523684,
-        3.6478483247632045,
-        5.769497221460691,
-        4.630337846156546,
-        1.4234371107496835
-      ) /
-      polynomial(
-        r - 1.6,
-        1.0507500716444169e-9,
-        0.0005475938084995345,
-        0.015198666563616457,
-        0.14810397642748008,
-        0.6897673349851,
-        1.6763848301838038,
-        2.053191626637759,
-        1
-      )
-  } else {
-    x =
-      polynomial(
-        r - 5,
-        2.0103343992922881e-7,
-        2.7115555687434876e-5,
-        0.0012426609473880784,
-        0.026532189526576124,
-        0.29656057182850487,
-        1.7848265399172913,
-        5.463784911164114,
-        6.657904643501103
-      ) /
-      polynomial(
-        r - 5,
-        2.0442631033899397e-15,
-        1.421511758316446e-7,
-        1.8463183175100548e-5,
-        0.0007868691311456133,
-        0.014875361290850615,
-        0.1369298809227358,
-        0.599832206555888,
-        1
-      )
-  }
+  const x = r <= 5 ? tail(r - 1.6) : farTail(r - 5)
   return q < 0 ? -x : x
 }
 
 /**
- * The first numbers of a key: standard normal ones, rounded to float32, times a factor; or uniform ones of [-factor, factor).
+ * The first numbers of a key: standard normal, rounded to float32, times a factor; or uniform in [-factor, factor).
  * Pieces of 4096.
  */
 export function drawNumbers(args: DrawNumbers, piece: i32, scratch: usize): void {

@@ -4,7 +4,7 @@
 import { REDUCTION_CHUNK, ReduceColumns, ReduceJoin, ReduceRows, Reduction } from "../generated/signatures"
 import { storeLanes } from "../math"
 
-/** Elements summed in float32 before they go into the float64 total. */
+/** Elements summed in float32 before they are added to the float64 total. */
 const RUN: i32 = 256
 
 // @ts-ignore: decorator
@@ -73,7 +73,7 @@ function extremeRow(op: i32, x: usize, n: i32): f32 {
 }
 
 /**
- * Reduces rows of consecutive floats to one partial result a chunk of 16384, [rows][chunks].
+ * Reduces rows of consecutive floats to one partial result per chunk of 16384, [rows][chunks].
  */
 export function reduceRows(args: ReduceRows, piece: i32, scratch: usize): void {
   const length = args.length
@@ -131,7 +131,7 @@ function columns16(x: usize, step: usize, n: i32, out: usize): void {
 }
 
 /**
- * Reduces [outer][rows][columns] over rows to one partial result a chunk of 256 rows, [outer][chunks][columns]; with a
+ * Reduces [outer][rows][columns] over rows to one partial result per chunk of 256 rows, [outer][chunks][columns]; with a
  * second operand, the products are summed. A piece is a chunk of rows and a block of columns.
  */
 export function reduceColumns(args: ReduceColumns, piece: i32, scratch: usize): void {
@@ -168,7 +168,7 @@ export function reduceColumns(args: ReduceColumns, piece: i32, scratch: usize): 
 }
 
 /**
- * out = the partial results of each element joined in order (sums in float64), divided by a number.
+ * out = the partial results of each element, joined in order (sums in float64) and divided by a number.
  */
 export function reduceJoin(args: ReduceJoin, piece: i32, scratch: usize): void {
   const chunks = args.chunks
