@@ -14,7 +14,7 @@ describe("the truth of a CSV file", () => {
   it("is the mean of the trainings, of any genotype of the same network", () => {
     const truth = Result.getOrThrow(read('architecture,accuracy1,other,accuracy2\r\n"0,1,0,1,1,0,0,2",90,x,92\r\n'))
     expect(truth.accuracy([0, 1, 0, 1, 1, 0, 0, 2])).toBe(91)
-    // An identity within a stage may stand anywhere: the same network.
+    // An identity within a stage may be anywhere: the same network.
     expect(truth.accuracy([0, 1, 0, 1, 1, 0, 2, 0])).toBe(91)
     expect(truth.accuracy([1, 1, 0, 1, 1, 0, 0, 2])).toBeUndefined()
     expect(truth.noise).toBeCloseTo(1, 12)
