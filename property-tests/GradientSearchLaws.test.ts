@@ -253,7 +253,7 @@ test("in 100 of 100 random budgets every candidate of every searcher is within, 
 test("what was learned in another space is refused", () => {
   const gradient = gradientOf(softmax(budgeted(0, 1e6)))
   expect(() => gradient.conclude({ tensors: { logits: tf.zeros([3]) }, json: null }, Key.make(0))).toThrow(
-    /3 architecture parameters, and mixed has 16 options/
+    /3 architecture parameters; mixed has 16 options/
   )
   expect(() => gradient.conclude({ tensors: {}, json: null }, Key.make(0))).toThrow(/no architecture parameters/)
 })
@@ -305,7 +305,7 @@ describe("caught", () => {
           return out
         }
       })),
-      /a step leaves the state it is given alone/
+      /a step does not change the state it is given/
     )
   })
   test("a step that leaks", () => {

@@ -59,6 +59,6 @@ describe.skipIf(!RealData.has(orl, "Faces.test.ts, runs on the ORL faces"))(
 it.live("names the folder of missing faces", () =>
   Effect.gen(function* () {
     const { message } = yield* Effect.flip(run("faces-orl", ["dataflow.folder=nowhere"], "missing", false))
-    assert.match(message, /nowhere: does not exist, nor in .+ \(OSNAS_DATA names where data is looked for\)/)
+    assert.match(message, /nowhere: does not exist, nor in .+ \(OSNAS_DATA lists the folders that are searched\)/)
   }).pipe(Effect.provide(TestConsole.layer))
 )

@@ -1,6 +1,6 @@
 /**
- * What a candidate costs. `cost(genotype) = base + sum over layers of one table entry`, the same figure as counting the
- * built network, for FLOPs and parameters; for latency the sum of measured blocks.
+ * The cost of an architecture: `base` plus one table entry per layer. For FLOPs and parameters that equals counting the built
+ * network; for latency it is the sum of measured blocks.
  */
 import * as Context from "effect/Context"
 import * as Schema from "effect/Schema"
@@ -11,7 +11,7 @@ import type { Genotype } from "../search-space/SearchSpace.ts"
  * parameters; `latency`: milliseconds of one image's forward pass on the machine that measured it.
  */
 export const CostMetric = Schema.Literals(["flops", "params", "latency"])
-/** A cost's name. */
+/** The name of a cost. */
 export type CostMetric = typeof CostMetric.Type
 
 /** A band of allowed cost, both ends inclusive. */

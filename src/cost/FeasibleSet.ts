@@ -1,7 +1,6 @@
 /**
- * Uniform sampling of the architectures whose cost is in a band, by counting them: every architecture of the band is
- * drawn with the same probability, every draw is in the band, and none is ever thrown away. Restricting layers to some
- * of their options (a parent's and another's, say) samples the same way among what is left, so that mutation and
+ * Uniform sampling of the architectures whose cost is in a band, by counting them: each has the same probability, and no draw
+ * is rejected. Layers can be restricted to some of their options (for example those of two parents), so mutation and
  * crossover stay within the budget by construction.
  */
 import * as Option from "effect/Option"
@@ -15,7 +14,7 @@ import * as MostValuable from "./MostValuable.ts"
 
 /** A set of architectures that can be counted and drawn from. Never empty. */
 export interface ArchitectureSet {
-  /** How many genotypes there are. */
+  /** The number of genotypes. */
   readonly count: bigint
   /** One of them, each with the same probability. */
   readonly sample: (key: Key.Key) => Genotype
@@ -37,24 +36,24 @@ export interface FeasibleSet extends ArchitectureSet {
   readonly cost: (genotype: Genotype) => number
   /** Whether a genotype belongs to the space and its cost to the band. */
   readonly contains: (genotype: Genotype) => boolean
-  /** The architectures of the band that take only the allowed options; none where there is no such architecture. */
+  /** The architectures of the band that take only the allowed options; none if there is no such architecture. */
   readonly restrict: (allowed: Allowed) => Option.Option<ArchitectureSet>
   /**
-   * The architecture of the band whose options' values, [layer][option], sum to the most: with logarithms of probabilities
-   * the most probable one. Exact for costs that are integers; measured ones are taken to the same resolution as for
-   * counting. Values may be anything but NaN and positive infinity; among equals a lower cost wins.
+   * The architecture of the band with the largest sum of values, [layer][option]: with logarithms of probabilities, the most
+   * probable one. Exact for integer costs; measured costs have the same resolution as for counting. Values must not be NaN
+   * or positive infinity; among equal sums the lower cost wins.
    */
   readonly mostValuable: (values: ReadonlyArray<ReadonlyArray<number>>) => Genotype
 }
 
-/** Integer costs, and how the band is read in them. */
+/** Costs as integers, and the band on their scale. */
 interface Scale {
   readonly layers: ReadonlyArray<ReadonlyArray<number>>
   readonly min: number
   readonly max: number
 }
 
-/** Measured costs become integers by one of these factors, if all of them are on its grid. */
+/** Factors that make measured costs integers, if all of them are multiples of the inverse. */
 const dyadic = [1, 2 ** 12, 2 ** 20]
 
 const exactScale = (layers: ReadonlyArray<ReadonlyArray<number>>, min: number, max: number): Scale | undefined => {
@@ -68,13 +67,13 @@ const exactScale = (layers: ReadonlyArray<ReadonlyArray<number>>, min: number, m
 }
 
 /**
- * Costs off any grid are rounded to one of `cells` steps, and the band shrinks by all that rounding can add up to: what
- * is drawn is truly inside, and only architectures within that hair of the band's ends are passed over.
+ * Other costs are rounded to one of `cells` steps, and the band shrinks by the largest possible rounding error. So every
+ * draw is truly in the band; only architectures that close to its ends are lost.
  */
 const roundedScale = (layers: ReadonlyArray<ReadonlyArray<number>>, min: number, max: number, cells: number): Scale => {
   const least = layers.map((layer) => Math.min(...layer))
   const span = layers.reduce((sum, layer, l) => sum + Math.max(...layer) - least[l]!, 0)
-  // All cost the same, and that cost is in the band: the caller has checked.
+  // All architectures cost the same, and the caller has checked that this cost is in the band.
   if (span === 0) return { layers: layers.map((layer) => layer.map(() => 0)), min: 0, max: 0 }
   const step = span / cells
   const slack = layers.length / 2 + 1
@@ -119,8 +118,8 @@ const uniform = (counting: Counting.Counting, genotype: (choice: Array<number>) 
 }
 
 /**
- * Prepares sampling of a space under a budget; `BudgetInfeasible`, with the smallest and the largest cost there is, where
- * no architecture fits.
+ * Prepares sampling of a space under a budget. Fails with `BudgetInfeasible`, which has the smallest and the largest cost of
+ * the space, if no architecture fits.
  *
  * **Example** (Networks of at most a million multiply-accumulates)
  *
@@ -160,7 +159,7 @@ export const make = (
   const cost = (genotype: Genotype) =>
     options.indicesUnsafe(genotype).reduce((sum, index, layer) => sum + layers[layer]![index]!, base)
   const restrict = (allowed: Allowed): Option.Option<ArchitectureSet> => {
-    // Layers left with one option are not searched: their cost goes to the band.
+    // Layers with one option are not searched: their cost is subtracted from the band.
     const fixed = new Array<number>(layers.length)
     const free: Array<{ readonly layer: number; readonly items: ReadonlyArray<number> }> = []
     let spent = 0
@@ -208,7 +207,7 @@ export const make = (
     restrict,
     mostValuable: (values) => {
       const choice = MostValuable.find(scale.layers, values, scale.min, scale.max)
-      // The same band on the same scale has something to count.
+      // Cannot happen: on the same scale, the count of the band is above 0.
       if (choice === undefined) throw new RangeError(`FeasibleSet: no architecture of ${space.name} in the band`)
       return options.genotype(choice)
     }

@@ -1,7 +1,7 @@
 /**
- * Latency, measured: the forward pass of one image through every block of a space, in evaluation mode, on this machine and
- * the current engine. Warm-up first, then many runs of which the median counts; identical blocks on identical shapes are
- * measured once, and the runs of all blocks take turns, so that a busy moment of the machine does not fall on one block.
+ * Measures latency: the forward pass of one image through every block of a space, in evaluation mode, on this machine and
+ * the current engine. After a warm-up, the result is the median of many runs. Identical blocks on identical shapes are
+ * measured once. The runs of all blocks alternate, so that a busy moment of the machine does not hit a single block.
  */
 import * as os from "node:os"
 import * as tf from "@tensorflow/tfjs-core"
@@ -23,11 +23,11 @@ import {
 
 /** How to measure. */
 export interface LatencyOptions {
-  /** Runs before those that count. Default 5. */
+  /** Runs before the measured ones. Default: 5. */
   readonly warmUp?: number | undefined
-  /** Runs that count. Default 31. */
+  /** Measured runs. Default: 31. */
   readonly runs?: number | undefined
-  /** Milliseconds of a clock that never goes back. Default: the process's. */
+  /** Milliseconds of a monotonic clock. Default: that of the process. */
   readonly now?: (() => number) | undefined
 }
 
@@ -47,7 +47,7 @@ const summary = (times: Float64Array): { readonly median: number; readonly sprea
   return { median: onGrid(at(0.5)), spread: onGrid(at(0.75) - at(0.25)) }
 }
 
-/** Something to be timed, with what it holds. */
+/** Blocks to be timed, and the times. */
 interface Subject {
   readonly run: () => void
   readonly dispose: () => void
@@ -74,51 +74,51 @@ const subject = (blocks: ReadonlyArray<NamedBlock>, input: ImageShape, runs: num
   }
 }
 
-/** Fills in the latency of a table. The engine must be the current one. */
-export const measure = (
+/** Adds measured latency to a table. The engine must be the current one. */
+export const measure = Effect.fn("Latency.measure")(function* (
   space: SearchSpaceShape,
   table: LookupTable,
   engine: EngineShape,
   options: LatencyOptions = {}
-): Effect.Effect<LookupTable> =>
-  Effect.gen(function* () {
-    const { now = () => performance.now(), runs = 31, warmUp = 5 } = options
-    const placed = placedBlocks(space)
-    const subjects = new Map<string, Subject>()
-    const add = (key: string, blocks: ReadonlyArray<NamedBlock>, input: ImageShape) => {
-      if (blocks.length > 0 && !subjects.has(key)) subjects.set(key, subject(blocks, input, runs))
+) {
+  const { now = () => performance.now(), runs = 31, warmUp = 5 } = options
+  const placed = placedBlocks(space)
+  const subjects = new Map<string, Subject>()
+  const add = (key: string, blocks: ReadonlyArray<NamedBlock>, input: ImageShape) => {
+    if (blocks.length > 0 && !subjects.has(key)) subjects.set(key, subject(blocks, input, runs))
+  }
+  return yield* Effect.gen(function* () {
+    add("first", space.first, space.interface.input)
+    add("last", space.last, placed.last[0]?.input ?? space.interface.input)
+    for (const layer of placed.layers) for (const at of layer) add(blockKey(at), [at.block], at.input)
+    for (let turn = -warmUp; turn < runs; turn += 1) {
+      for (const { run, times } of subjects.values()) {
+        const before = now()
+        run()
+        if (turn >= 0) times[turn] = now() - before
+      }
+      yield* Effect.yieldNow
     }
-    return yield* Effect.gen(function* () {
-      add("first", space.first, space.interface.input)
-      add("last", space.last, placed.last[0]?.input ?? space.interface.input)
-      for (const layer of placed.layers) for (const at of layer) add(blockKey(at), [at.block], at.input)
-      for (let turn = -warmUp; turn < runs; turn += 1) {
-        for (const { run, times } of subjects.values()) {
-          const before = now()
-          run()
-          if (turn >= 0) times[turn] = now() - before
-        }
-        yield* Effect.yieldNow
-      }
-      const summaries = new Map([...subjects].map(([key, { times }]) => [key, summary(times)]))
-      const none = { median: 0, spread: 0 }
-      const of = (key: string) => summaries.get(key) ?? none
-      const entries = (what: "median" | "spread"): CostEntries => ({
-        base: of("first")[what] + of("last")[what],
-        layers: placed.layers.map((layer) => layer.map((at) => of(blockKey(at))[what]))
+    const summaries = new Map([...subjects].map(([key, { times }]) => [key, summary(times)]))
+    const none = { median: 0, spread: 0 }
+    const of = (key: string) => summaries.get(key) ?? none
+    const entries = (what: "median" | "spread"): CostEntries => ({
+      base: of("first")[what] + of("last")[what],
+      layers: placed.layers.map((layer) => layer.map((at) => of(blockKey(at))[what]))
+    })
+    const measured: LookupTable = {
+      ...table,
+      latency: { machine: machine(engine), warmUp, runs, entries: entries("median"), spread: entries("spread") }
+    }
+    return measured
+  }).pipe(
+    Effect.ensuring(
+      Effect.sync(() => {
+        for (const { dispose } of subjects.values()) dispose()
       })
-      return {
-        ...table,
-        latency: { machine: machine(engine), warmUp, runs, entries: entries("median"), spread: entries("spread") }
-      }
-    }).pipe(
-      Effect.ensuring(
-        Effect.sync(() => {
-          for (const { dispose } of subjects.values()) dispose()
-        })
-      )
     )
-  })
+  )
+})
 
 /** Latency for `LookupTable.obtain`. */
 export const measurement = (

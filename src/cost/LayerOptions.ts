@@ -6,25 +6,25 @@
 import * as Result from "effect/Result"
 import { type Genotype, GenotypeError, type SearchSpaceShape } from "../search-space/SearchSpace.ts"
 
-/** Translates between genotypes and options, one option index a layer. */
+/** Translates between genotypes and options, one option index per layer. */
 export interface LayerOptions {
-  /** How many options each layer has. */
+  /** The number of options of each layer. */
   readonly counts: ReadonlyArray<number>
-  /** Digits before each layer's own. */
+  /** The number of digits before those of each layer. */
   readonly offsets: ReadonlyArray<number>
   /** Option indices of a genotype; a genotype outside the space is a `GenotypeError`. */
   readonly indices: (genotype: Genotype) => Result.Result<ReadonlyArray<number>, GenotypeError>
   /** The same; throws the `GenotypeError`. */
   readonly indicesUnsafe: (genotype: Genotype) => ReadonlyArray<number>
-  /** The option that a layer's digits select, or undefined where they select none. */
+  /** The option that the digits of a layer select; undefined if they select none. */
   readonly select: (layer: number, digits: ReadonlyArray<number>) => number | undefined
   /** The genotype that takes the given option in each layer. */
   readonly genotype: (indices: ReadonlyArray<number>) => Genotype
 }
 
 /**
- * What this module reads of a search space. `canonical` is for spaces whose layers list one selection for several
- * genotypes of the same network (SGNAS: sub-blocks in any order).
+ * The part of a search space that is needed here. `canonical` is for spaces in which several genotypes build the same network
+ * and layers list one selection for them (SGNAS: sub-blocks in any order).
  */
 export type LayeredSpace = Pick<SearchSpaceShape, "name" | "layers"> & Partial<Pick<SearchSpaceShape, "canonical">>
 
@@ -54,7 +54,7 @@ export const make = (space: LayeredSpace): LayerOptions => {
   const bySelection = space.layers.map(
     (layer) => new Map(layer.options.map((option, index) => [option.selection.join(","), index] as const))
   )
-  // The common layer: one digit, which is the option's index.
+  // The usual layer: one digit, which is the index of the option.
   const plain = space.layers.map(
     (layer) => layer.width === 1 && layer.options.every((option, index) => option.selection[0] === index)
   )

@@ -1,10 +1,10 @@
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
+import { afterAll, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import { afterAll, expect, test } from "vitest"
 import { Engine } from "../engine/Engine.ts"
 import * as Engines from "../engine/Engines.ts"
 import * as Key from "../random/Key.ts"
@@ -40,7 +40,7 @@ const spaces: ReadonlyArray<readonly [string, () => SearchSpaceShape]> = [
   ["sgnas", () => Result.getOrThrow(Sgnas.make(defaults(Sgnas.Options), task(32)))]
 ]
 
-test.each(spaces)("costs equal counting the built network, and a band is sampled at once: %s", (_, make) => {
+it.each(spaces)("costs equal those of the built network, and a band can be sampled: %s", (_, make) => {
   const space = make()
   const table = LookupTable.fromSpace(space)
   const model = LookupTable.costModel(space, table)
@@ -67,7 +67,7 @@ test.each(spaces)("costs equal counting the built network, and a band is sampled
   }
 })
 
-test("without a budget the feasible set is the whole space", () => {
+it("without a budget the feasible set is the whole space", () => {
   const space = spaces[1]![1]()
   const { flops } = LookupTable.fromSpace(space)
   const all = Result.getOrThrow(FeasibleSet.make(space, flops, { metric: "flops", min: 0, max: 1e12 }))
@@ -80,17 +80,20 @@ afterAll(() => fs.rmSync(folder, { recursive: true }))
 const obtain = (...args: Parameters<typeof LookupTable.obtain<never, never>>) =>
   LookupTable.obtain<never, never>(...args).pipe(Effect.provide(Disk.layer))
 
-/** Fails with the message of the refusal; the file must be as it was. */
-const refused = (file: string, space: Parameters<typeof obtain>[1], latency?: Parameters<typeof obtain>[2]) =>
-  Effect.gen(function* () {
-    const before = fs.readFileSync(file)
-    const error = yield* Effect.flip(obtain(file, space, latency))
-    expect(fs.readFileSync(file)).toEqual(before)
-    expect(error._tag).toBe("LookupTableError")
-    return error.message
-  })
+/** The message of the refusal. The file must be unchanged. */
+const refused = Effect.fnUntraced(function* (
+  file: string,
+  space: Parameters<typeof obtain>[1],
+  latency?: Parameters<typeof obtain>[2]
+) {
+  const before = fs.readFileSync(file)
+  const error = yield* Effect.flip(obtain(file, space, latency))
+  expect(fs.readFileSync(file)).toEqual(before)
+  expect(error._tag).toBe("LookupTableError")
+  return error.message
+})
 
-test("the file is made, used where it fits, and refused with what does not fit where it does not", () =>
+it.live("the file is made, used if it fits, and refused with what differs otherwise", () =>
   Effect.gen(function* () {
     const file = path.join(folder, "tables", "reuse.json")
     const first = yield* obtain(file, tiny)
@@ -107,19 +110,20 @@ test("the file is made, used where it fits, and refused with what does not fit w
     const otherSpace = spaces[1]![1]()
     const expected = [
       [larger, "it is for an input of 28x28x3; this run's is 32x32x3"],
-      [otherStem, "its blocks are others: flops of the fixed part (base) is "],
-      [otherHead, "its blocks are others: flops of the fixed part (base) is "],
+      [otherStem, "its blocks differ: flops of the fixed part (base) is "],
+      [otherHead, "its blocks differ: flops of the fixed part (base) is "],
       [otherSpace, "it is of the space tiny; this run's is proxylessnas"]
     ] as const
     for (const [space, reason] of expected) {
       expect(LookupTable.fits(first.table, space)).toBe(false)
       const message = yield* refused(file, space)
       expect(message).toContain(`it does not fit this run: ${reason}`)
-      expect(message).toContain("name a file that does not exist yet, and a table is made there")
+      expect(message).toContain("to make a new table, name a file that does not exist yet")
     }
-  }).pipe(Effect.runPromise))
+  })
+)
 
-test("a table without an entry for every option, or with a negative cost, does not fit", () => {
+it("a table without an entry for every option, or with a negative cost, does not fit", () => {
   const table = LookupTable.fromSpace(tiny)
   expect(LookupTable.fits(table, tiny)).toBe(true)
   const { base, layers } = table.flops
@@ -144,7 +148,7 @@ test("a table without an entry for every option, or with a negative cost, does n
   )
 })
 
-test("a broken file is recognised, wherever it is broken", () =>
+it.live("a damaged file is recognised, wherever the damage is", () =>
   Effect.gen(function* () {
     const file = path.join(folder, "broken.json")
     const text = LookupTable.encode(LookupTable.fromSpace(tiny))
@@ -165,48 +169,53 @@ test("a broken file is recognised, wherever it is broken", () =>
       /its digest is .* it was edited, cut or damaged. If you edited it, remove its line "digest"/
     )
     expect(fs.readFileSync(file, "utf8")).toContain('"base": 1')
-  }).pipe(Effect.runPromise))
+  })
+)
 
-test("a table that somebody edited: without its digest it is read as it is, its costs checked, its latency whose it says", () =>
-  Effect.gen(function* () {
-    const file = path.join(folder, "phone.json")
-    const counted = LookupTable.fromSpace(tiny)
-    const phone = { processor: "Phone", cores: 8, engine: "tflite", mode: "float16", threads: 4 }
-    const entries = { base: 1.5, layers: counted.flops.layers.map((costs) => costs.map((_, at) => 0.1 + at)) }
-    const text = LookupTable.encodeEditable(counted)
-    expect(text).not.toContain("digest")
-    const mine = { ...JSON.parse(text), latency: { machine: phone, entries } }
-    const measurement = { machine: { ...phone, processor: "This" }, measure: () => Effect.die("must not be measured") }
-    // As an editor under Windows may save it.
-    fs.writeFileSync(file, `\uFEFF${JSON.stringify(mine, null, 2).replaceAll("\n", "\r\n")}`)
-    const { origin, table } = yield* obtain(file, tiny, measurement)
-    expect(origin).toBe("reused")
-    expect(table.latency?.machine).toEqual(phone)
-    expect([table.latency?.runs, table.latency?.entries.layers[0]?.[1]]).toEqual([0, Math.round(1.1 * 4096) / 4096])
-    expect(LookupTable.otherMachine(table, measurement.machine)).toBe(
-      "Phone (8 cores), engine tflite float16, 4 threads"
-    )
-    // What a run keeps in its folder is the same table, digest and all.
-    expect(Result.getOrThrow(LookupTable.decode(LookupTable.encode(table), "kept.json"))).toEqual(table)
+it.live(
+  "an edited table without a digest: it is accepted, its costs are checked, its latency is that of the named machine",
+  () =>
+    Effect.gen(function* () {
+      const file = path.join(folder, "phone.json")
+      const counted = LookupTable.fromSpace(tiny)
+      const phone = { processor: "Phone", cores: 8, engine: "tflite", mode: "float16", threads: 4 }
+      const entries = { base: 1.5, layers: counted.flops.layers.map((costs) => costs.map((_, at) => 0.1 + at)) }
+      const text = LookupTable.encodeEditable(counted)
+      expect(text).not.toContain("digest")
+      const mine = { ...JSON.parse(text), latency: { machine: phone, entries } }
+      const measurement = {
+        machine: { ...phone, processor: "This" },
+        measure: () => Effect.die("must not be measured")
+      }
+      // As an editor on Windows may save it.
+      fs.writeFileSync(file, `\uFEFF${JSON.stringify(mine, null, 2).replaceAll("\n", "\r\n")}`)
+      const { origin, table } = yield* obtain(file, tiny, measurement)
+      expect(origin).toBe("reused")
+      expect(table.latency?.machine).toEqual(phone)
+      expect([table.latency?.runs, table.latency?.entries.layers[0]?.[1]]).toEqual([0, Math.round(1.1 * 4096) / 4096])
+      expect(LookupTable.otherMachine(table, measurement.machine)).toBe(
+        "Phone (8 cores), engine tflite float16, 4 threads"
+      )
+      // The run folder has the same table, with a digest.
+      expect(Result.getOrThrow(LookupTable.decode(LookupTable.encode(table), "kept.json"))).toEqual(table)
 
-    const wrong = (change: object, latency = measurement) => {
-      fs.writeFileSync(file, JSON.stringify({ ...mine, ...change }))
-      return refused(file, tiny, latency)
-    }
-    expect(yield* wrong({ latency: null })).toContain(
-      "it has flops and params but no latency, and the budget is one of latency"
-    )
-    const layers = counted.flops.layers.map((costs, layer) => costs.map((cost) => (layer === 3 ? cost + 1 : cost)))
-    const message = yield* wrong({ flops: { base: counted.flops.base, layers } })
-    expect(message).toMatch(/flops of layer 3 \(.*\), option 0 \(.*\) is \d+; in this space it is \d+/)
-    const short = { machine: phone, entries: { base: 1, layers: entries.layers.slice(2) } }
-    expect(yield* wrong({ latency: short })).toContain("latency has 4 layers; expected 6")
-    fs.writeFileSync(file, Buffer.from(JSON.stringify({ ...mine, space: "größe" }), "latin1"))
-    expect(yield* refused(file, tiny)).toContain("which is not UTF-8")
-    expect((yield* Effect.flip(obtain(folder, tiny))).message).toMatch(/^lookup table .*: it cannot be read: /)
-  }).pipe(Effect.runPromise))
+      const wrong = (change: object, latency = measurement) => {
+        fs.writeFileSync(file, JSON.stringify({ ...mine, ...change }))
+        return refused(file, tiny, latency)
+      }
+      expect(yield* wrong({ latency: null })).toContain("it has no latency, which the budget needs")
+      const layers = counted.flops.layers.map((costs, layer) => costs.map((cost) => (layer === 3 ? cost + 1 : cost)))
+      const message = yield* wrong({ flops: { base: counted.flops.base, layers } })
+      expect(message).toMatch(/flops of layer 3 \(.*\), option 0 \(.*\) is \d+; in this space it is \d+/)
+      const short = { machine: phone, entries: { base: 1, layers: entries.layers.slice(2) } }
+      expect(yield* wrong({ latency: short })).toContain("latency has 4 layers; expected 6")
+      fs.writeFileSync(file, Buffer.from(JSON.stringify({ ...mine, space: "größe" }), "latin1"))
+      expect(yield* refused(file, tiny)).toContain("which is not UTF-8")
+      expect((yield* Effect.flip(obtain(folder, tiny))).message).toMatch(/^lookup table .*: it cannot be read: /)
+    })
+)
 
-test("latency: every block measured, identical ones once, medians of the runs, sums exact", () =>
+it.live("latency: every block is measured, identical ones once; medians of the runs; exact sums", () =>
   Effect.gen(function* () {
     const engine = yield* Engine
     const space = Result.getOrThrow(Tiny.make({ stemStride: 2 }, task(12)))
@@ -219,7 +228,7 @@ test("latency: every block measured, identical ones once, medians of the runs, s
       return time
     }
     const counted = LookupTable.fromSpace(space)
-    // Layers of equal width and size are measured once for all.
+    // Layers of equal width and size are measured once.
     const proxyless = LookupTable.placedBlocks(spaces[1]![1]()).layers.flat()
     expect([proxyless.length, new Set(proxyless.map(LookupTable.blockKey)).size]).toEqual([21 * 7, 11 * 7])
     const { latency } = yield* Latency.measure(space, counted, engine, { warmUp: 1, runs: 3, now })
@@ -239,7 +248,7 @@ test("latency: every block measured, identical ones once, medians of the runs, s
     const budget = { metric: "latency" as const, min: 0, max: sum }
     expect(Result.getOrThrow(FeasibleSet.make(space, entries, budget)).contains(genotype)).toBe(true)
 
-    // On this clock; a table is used on whatever machine it was measured, and one without latency is never replaced.
+    // A table is used whatever machine it was measured on; a table without latency is not replaced.
     const file = path.join(folder, "latency.json")
     const measurement = Latency.measurement(space, engine, { warmUp: 0, runs: 1 })
     const other = { ...measurement, machine: { ...measurement.machine, threads: 99 } }
@@ -255,11 +264,12 @@ test("latency: every block measured, identical ones once, medians of the runs, s
     expect(LookupTable.otherMachine(made, other.machine)).toContain("1 thread")
     const countedFile = path.join(folder, "counted.json")
     expect((yield* obtain(countedFile, space)).origin).toBe("made")
-    expect(yield* refused(countedFile, space, measurement)).toContain("no latency, and the budget is one of latency")
-  }).pipe(Effect.provide(Engines.layer("cpu", { mode: "strict", threads: 1 })), Effect.runPromise))
+    expect(yield* refused(countedFile, space, measurement)).toContain("no latency, which the budget needs")
+  }).pipe(Effect.provide(Engines.layer("cpu", { mode: "strict", threads: 1 })))
+)
 
-test("what a table lacks, or a genotype outside, is refused", () => {
+it("a missing latency, and a genotype outside the space, are refused", () => {
   const model = LookupTable.costModel(tiny, LookupTable.fromSpace(tiny))
-  expect(() => model.cost("latency", [0, 0, 0, 0, 0, 0])).toThrow("has no latency: measure it first")
+  expect(() => model.cost("latency", [0, 0, 0, 0, 0, 0])).toThrow("has no latency; measure it first")
   expect(() => model.cost("flops", [0, 0, 0, 0, 0, 7])).toThrow("layer 5 has no option 7".slice(0, 5))
 })

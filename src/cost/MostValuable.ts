@@ -1,26 +1,26 @@
 /**
- * One item per layer, such that the integer costs sum to a band and the values to the most there can be: a knapsack with a
- * choice in every layer, solved exactly.
+ * One item per layer, such that the sum of the integer costs is in a band and the sum of the values is largest: a
+ * multiple-choice knapsack, solved exactly.
  *
- * How: put a price on cost, and the best choice at that price bounds every other (Lagrange multipliers). What an item is
- * worth less at that price than the best of its layer is its loss, and no choice is further from the bound than its losses
- * come to. A search may therefore skip every choice that has lost more than some allowance: where the best that it finds is no
- * further from the bound than that, nothing better was passed over; otherwise it is done again with a larger allowance, in
- * the end without any. At the price of the tightest bound few choices lose little.
+ * With a price on cost (a Lagrange multiplier), the best choice at that price bounds the value of every choice. The loss of an
+ * item is how much less it is worth at that price than the best item of its layer. The distance of a choice from the bound
+ * is at least the sum of its losses. So a search may skip all choices whose losses exceed an allowance. If the best choice
+ * found is within the allowance of the bound, it is optimal; otherwise the search is repeated with a larger allowance, and
+ * finally without one. At the price of the tightest bound few choices have small losses.
  *
- * A search: of all prefixes with the same cost only the most valuable matters, and likewise of suffixes. The two grow layer
- * by layer, always the one with fewer sums, until they meet; then every prefix looks for the most valuable suffix that
- * brings it into the band, by a maximum over a window that slides.
+ * A search: of all prefixes with the same cost only the most valuable matters, and likewise of suffixes. Prefixes and
+ * suffixes grow layer by layer, always the smaller set, until they meet. Then each prefix takes the most valuable suffix
+ * that brings it into the band: a maximum over a sliding window.
  */
 import { greatestCommonDivisor, shifted } from "./Counting.ts"
 
 type Layers = ReadonlyArray<ReadonlyArray<number>>
 
-/** A layer's items, cheapest first; of those with the same cost the most valuable alone. */
+/** The items of a layer, cheapest first; of items with the same cost only the most valuable. */
 interface Items {
   readonly costs: Float64Array
   readonly values: Float64Array
-  /** Their places in the layer. */
+  /** Their positions in the layer. */
   readonly places: Int32Array
 }
 
@@ -70,7 +70,7 @@ const grow = (front: Front, { costs, places, values }: Items, { high, least, low
       while (slot < keys.length && keys[slot]! < key) slot += 1
       if (slot === keys.length) break
       const value = front.values[i]! + gain
-      // Nothing is below where there is no bound to speak of: minus infinity less itself is NaN.
+      // Without a bound nothing is dropped: minus infinity minus itself is NaN, and comparisons with NaN are false.
       if (keys[slot] !== key || value - price * key < least) continue
       if (items[slot] === -1 || value > best[slot]!) {
         best[slot] = value
@@ -98,11 +98,11 @@ const sum = (row: ReadonlyArray<number>): number => row.reduce((total, value) =>
 const sumAt = (rows: Layers, choice: ReadonlyArray<number>): number =>
   choice.reduce((total, item, layer) => total + rows[layer]![item]!, 0)
 
-/** What the items are worth at a price of cost: their value less what they cost. */
+/** The worth of items at a price of cost: value minus price times cost. */
 const worthAt = (costs: Layers, values: Layers, price: number): Layers =>
   costs.map((row, layer) => row.map((cost, item) => values[layer]![item]! - price * cost))
 
-/** A bound of the value of every choice in the band, the price that gives it, and the value of a choice met on the way. */
+/** A bound of the value of every choice in the band, its price, and the best value that was found on the way. */
 interface Bound {
   readonly price: number
   readonly bound: number
@@ -116,7 +116,7 @@ const boundOf = (costs: Layers, values: Layers, low: number, high: number): Boun
     const worth = worthAt(costs, values, price)
     const choice = worth.map((row) => row.indexOf(largestOf(row)))
     const cost = sumAt(costs, choice)
-    // In the band cost is at most `high`, which bounds what a price adds, and at least `low`, which bounds what one takes.
+    // In the band, cost is at most `high` (for a positive price) and at least `low` (for a negative one).
     const bound = sumAt(worth, choice) + price * (price > 0 ? high : low)
     const known = cost >= low && cost <= high ? Math.max(found.known, sumAt(values, choice)) : found.known
     found = bound < found.bound ? { price, bound, known } : { ...found, known }
@@ -124,16 +124,16 @@ const boundOf = (costs: Layers, values: Layers, low: number, high: number): Boun
   }
   const free = look(0)
   const spread = values.reduce((most, row) => Math.max(most, ...row.filter(Number.isFinite).map(Math.abs)), 1)
-  let [cheap, dear] = free > high ? [0, 2 * spread + 1] : [-2 * spread - 1, 0]
+  let [lowPrice, highPrice] = free > high ? [0, 2 * spread + 1] : [-2 * spread - 1, 0]
   for (let round = 0; round < 64 && found.known < found.bound; round += 1) {
-    const middle = (cheap + dear) / 2
-    if (look(middle) > high) cheap = middle
-    else dear = middle
+    const middle = (lowPrice + highPrice) / 2
+    if (look(middle) > high) lowPrice = middle
+    else highPrice = middle
   }
   return found
 }
 
-/** The items of every layer that lose at most so much. */
+/** The items of every layer whose loss is within the allowance. */
 const itemsOf = (costs: Layers, values: Layers, worth: Layers, tops: ReadonlyArray<number>, allowance: number) =>
   costs.map((row, layer): Items => {
     const own = values[layer]!
@@ -153,7 +153,7 @@ interface Found {
   readonly choice: ReadonlyArray<number>
 }
 
-/** The best choice in the band among those that lose at most `allowance`, layer by layer `tops` being the most to have. */
+/** The best choice in the band whose losses are within `allowance`; `tops` is the largest worth of each layer. */
 const search = (
   layers: ReadonlyArray<Items>,
   tops: ReadonlyArray<number>,
@@ -162,8 +162,8 @@ const search = (
 ): Found | undefined => {
   const total = layers.length
   const cheapest = before(layers.map((items) => items.costs[0]!))
-  const dearest = before(layers.map((items) => items.costs.at(-1)!))
-  if (cheapest[total]! > high || dearest[total]! < low) return undefined
+  const mostExpensive = before(layers.map((items) => items.costs.at(-1)!))
+  if (cheapest[total]! > high || mostExpensive[total]! < low) return undefined
   const worthBefore = before(tops)
   const rest = (sums: ReadonlyArray<number>, layer: number) => sums[total]! - sums[layer]!
   const prefixes: Array<Front> = [origin]
@@ -174,11 +174,11 @@ const search = (
     if (prefix.keys.length <= suffix.keys.length) {
       const items = layers[first]!
       first += 1
-      const window = { low: low - rest(dearest, first), high: high - rest(cheapest, first) }
+      const window = { low: low - rest(mostExpensive, first), high: high - rest(cheapest, first) }
       prefixes.push(grow(prefix, items, { ...window, price, least: worthBefore[first]! - allowance }))
     } else {
       last -= 1
-      const window = { low: low - dearest[last]!, high: high - cheapest[last]! }
+      const window = { low: low - mostExpensive[last]!, high: high - cheapest[last]! }
       const least = rest(worthBefore, last) - allowance
       suffixes.push(grow(suffix, layers[last]!, { ...window, price, least }))
     }
@@ -186,8 +186,8 @@ const search = (
 
   const [heads, tails] = [prefixes.at(-1)!, suffixes.at(-1)!]
   let best: { readonly value: number; readonly head: number; readonly tail: number } | undefined
-  // As heads get more expensive the window of tails moves down: slots enter on the left and leave on the right. The queue contains
-  // the window's maxima, the best first; a cheaper slot of the same value is better.
+  // As heads get more expensive, the window of tails moves down: slots enter on the left and leave on the right. The queue
+  // has the maxima of the window, best first; of equal values the cheaper slot is better.
   const queue: Array<number> = []
   let start = 0
   let left = tails.keys.length
@@ -221,8 +221,8 @@ const search = (
 }
 
 /**
- * The choice of most value whose costs sum into [min, max]; among equal values one of lower cost; undefined where there
- * is none. Costs are non-negative safe integers; values anything but NaN and positive infinity.
+ * The most valuable choice with a cost in [min, max]; of equal values the one of lower cost; undefined if there is none.
+ * Costs are non-negative safe integers. Values must not be NaN or positive infinity.
  *
  * **Example** (At most 4)
  *
@@ -251,15 +251,15 @@ export const find = (layers: Layers, values: Layers, min: number, max: number): 
   const worth = worthAt(costs, values, price)
   const tops = worth.map(largestOf)
   // Sums in another order may differ in the last digits.
-  const hair = 1e-9 * (1 + Math.abs(bound) + Math.abs(price) * high)
+  const tolerance = 1e-9 * (1 + Math.abs(bound) + Math.abs(price) * high)
   const searched = (allowance: number) => {
-    const near = itemsOf(costs, values, worth, tops, allowance + hair)
-    return search(near, tops, { low, high, price }, allowance + hair)
+    const near = itemsOf(costs, values, worth, tops, allowance + tolerance)
+    return search(near, tops, { low, high, price }, allowance + tolerance)
   }
   const lost = worth.map((row, layer) => row.map((one) => tops[layer]! - one).filter(Number.isFinite))
   const most = sum(lost.map((row) => Math.max(0, ...row)))
   const losses = lost.flat().sort((a, b) => a - b)
-  // So that at first two items a layer matter on average.
+  // At first two items per layer are within the allowance on average.
   let allowance = losses[Math.min(2 * layers.length, losses.length - 1)] ?? Number.POSITIVE_INFINITY
   let distance = bound - known
   while (allowance < most) {
@@ -267,10 +267,10 @@ export const find = (layers: Layers, values: Layers, min: number, max: number): 
     const found = searched(allowance)
     if (found !== undefined) distance = Math.min(distance, bound - found.value)
     if (found !== undefined && distance <= allowance) return found.choice
-    allowance = Math.max(2 * allowance, hair)
+    allowance = Math.max(2 * allowance, tolerance)
   }
   const found = searched(Number.POSITIVE_INFINITY)
-  // Where everything in the band is worth nothing at all, the cheapest is as good as any.
+  // If every choice in the band is worth minus infinity, take the cheapest.
   return found?.value === Number.NEGATIVE_INFINITY
     ? find(
         layers,

@@ -1,7 +1,7 @@
+import { expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
-import { expect, test } from "vitest"
 import { SearchSpace } from "../search-space/SearchSpace.ts"
 import * as Tiny from "../search-space/Tiny.ts"
 import type { Budget } from "./CostModel.ts"
@@ -19,14 +19,15 @@ const count = (budget: Budget) =>
         Layer.provide(Layer.succeed(SearchSpace, space))
       )
     ),
-    Effect.result,
-    Effect.runPromise
+    Effect.result
   )
 
-test("the budget of a run: its feasible, or at once the reason why there is none", async () => {
-  expect(Result.getOrThrow(await count({ metric: "params", min: 0, max: 1e9 }))).toBe(117649n)
-  const refused = await count({ metric: "flops", min: 0, max: 1000 })
-  expect(Result.isFailure(refused) && refused.failure.message).toMatch(
-    /^no architecture of tiny has flops between 0 and 1000: the smallest has \d+, the largest \d+$/
-  )
-})
+it.effect("is the set of architectures within it, or fails with the reason why there is none", () =>
+  Effect.gen(function* () {
+    expect(Result.getOrThrow(yield* count({ metric: "params", min: 0, max: 1e9 }))).toBe(117649n)
+    const refused = yield* count({ metric: "flops", min: 0, max: 1000 })
+    expect(Result.isFailure(refused) && refused.failure.message).toMatch(
+      /^no architecture of tiny has flops between 0 and 1000: the smallest has \d+, the largest \d+$/
+    )
+  })
+)

@@ -1,4 +1,4 @@
-/** The budget of a run's search, with the set of architectures within it. Searchers' Layers ask for it. */
+/** The budget of a run's search, with the set of architectures within it. The Layers of searchers need it. */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -16,7 +16,7 @@ export interface SearchBudgetShape {
 export class SearchBudget extends Context.Service<SearchBudget, SearchBudgetShape>()("osnas/cost/SearchBudget") {}
 
 /**
- * The budget over the run's space and cost model; fails at once where no architecture fits.
+ * The budget over the run's space and cost model. Fails if no architecture fits.
  *
  * **Example** (How many architectures fit)
  *

@@ -1,8 +1,7 @@
 /**
- * Angular softmax: a classifier over identities whose weights are unit vectors of its own, trained with the network, so
- * that embeddings of one person gather around one direction. Without scale it compares raw embeddings with unit
- * weights; with scale it is NormFace (Wang et al. 2017), with a margin CosFace (Wang et al. 2018) or ArcFace (Deng et
- * al. 2019).
+ * Angular softmax: a classifier over identities. Its weights are unit vectors that are trained with the network, so that the
+ * embeddings of a person gather around one direction. Without a scale, raw embeddings are compared with unit weights. With a
+ * scale it is NormFace (Wang et al. 2017); with a margin, too, CosFace (Wang et al. 2018) or ArcFace (Deng et al. 2019).
  */
 import * as tf from "@tensorflow/tfjs-core"
 import * as Effect from "effect/Effect"
@@ -19,13 +18,18 @@ import { Criterion, type CriterionShape } from "./Criterion.ts"
 /** Options of the criterion `angular`. */
 export const Options = Schema.Struct({
   scale: Schema.NullOr(Positive)
-    .annotate({ description: "Length given to every embedding, e.g. 30; null: embeddings keep their own length" })
+    .annotate({ description: "Length to which every embedding is scaled, e.g. 30; null: embeddings keep their length" })
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed(null))),
   margin: Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1.5 }))
-    .annotate({ description: "How much closer than the others an embedding must be to its identity; needs a scale" })
+    .annotate({
+      description: "How much closer to its own identity than to the others an embedding must be; needs a scale"
+    })
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed(0))),
   marginOn: Schema.Literals(["cosine", "angle"])
-    .annotate({ description: "cosine: subtracted from it (CosFace); angle: added to it, in radians (ArcFace)" })
+    .annotate({
+      description:
+        "cosine: the margin is subtracted from the cosine (CosFace); angle: added to the angle, in radians (ArcFace)"
+    })
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed("cosine" as const)))
 }).check(
   Schema.makeFilter(({ margin, scale }) => margin === 0 || scale !== null || "a scale (such as 30) beside the margin")
@@ -39,7 +43,7 @@ export const weightName = "identities.weight"
 const unit = (x: tf.Tensor2D, axis: number): tf.Tensor2D =>
   tf.mul(x, tf.rsqrt(tf.maximum(tf.sum(tf.square(x), axis, true), 1e-12)))
 
-/** cos(angle + margin), and beyond half a turn the line of Deng et al.'s implementation, which keeps falling. */
+/** cos(angle + margin); beyond half a turn the falling line of the implementation of Deng et al. */
 const widened = (cosine: tf.Tensor2D, margin: number): tf.Tensor2D => {
   const { cos, sin } = Deterministic.circle(margin / (2 * Math.PI))
   const sine = tf.sqrt(tf.maximum(tf.sub(1, tf.square(cosine)), 1e-7))

@@ -1,22 +1,22 @@
-/** A criterion is the loss of a task. It may own trained weights, as the angular softmax owns its identity weights. */
+/** A criterion is the loss of a task. It may have trained weights of its own, as the angular softmax has identity weights. */
 import { type Scalar, Tensor, type Tensor1D, type Tensor2D } from "@tensorflow/tfjs-core"
 import * as Context from "effect/Context"
 import * as Predicate from "effect/Predicate"
 import type { ParameterTree } from "../nn/ParameterTree.ts"
 import type * as Key from "../random/Key.ts"
 
-/** What a criterion needs to make its own weights. */
+/** What a criterion needs to make its weights. */
 export interface CriterionInput {
   /** Length of the network's output vectors: classes of a classifier, dimension of an embedding. */
   readonly outputs: number
-  /** How many labels there are. */
+  /** The number of labels. */
   readonly classes: number
 }
 
 /** The contract. */
 export interface CriterionShape {
   readonly name: string
-  /** The criterion's own weights; most have none (`{}`). */
+  /** The weights of the criterion; most have none (`{}`). */
   readonly init: (key: Key.Key, input: CriterionInput) => ParameterTree
   /**
    * Mean loss of a batch: outputs [batch, outputs] float32, labels [batch] int32. Differentiable in `params` and
@@ -24,8 +24,8 @@ export interface CriterionShape {
    */
   readonly loss: (params: ParameterTree, outputs: Tensor2D, labels: Tensor1D, key: Key.Key) => Scalar
   /**
-   * What people should know about a batch, in a sentence, or undefined where it is as it should be; say, that no
-   * triplet could be formed and the loss is zero for that reason.
+   * A warning about a batch, in one sentence; undefined if there is none. For example: the loss is 0 because no triplet could
+   * be formed.
    */
   readonly warning?: (params: ParameterTree, outputs: Tensor2D, labels: Tensor1D, key: Key.Key) => string | undefined
 }
@@ -33,7 +33,7 @@ export interface CriterionShape {
 /**
  * The criterion of a run.
  *
- * **Example** (One that asks for nothing)
+ * **Example** (A constant loss)
  *
  * ```ts
  * import * as tf from "@tensorflow/tfjs-core"
@@ -54,7 +54,7 @@ const shown = (value: unknown): string => {
 }
 
 /**
- * The loss of a criterion, which must be a tensor of one number; throws, naming the criterion and what it gave instead.
+ * The loss of a criterion. Throws, with the criterion and what it returned, unless that is a tensor of one number.
  *
  * **Example** (A loss for every image)
  *

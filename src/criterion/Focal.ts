@@ -1,4 +1,4 @@
-/** Focal loss: cross entropy that cares less about examples already classified well. */
+/** Focal loss: cross entropy with less weight on examples that are already classified well. */
 import * as tf from "@tensorflow/tfjs-core"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -19,7 +19,7 @@ export const Options = Schema.Struct({
 /** Options of the criterion `focal`. */
 export type Options = typeof Options.Type
 
-/** x to a power; whole powers by multiplication, which has the same bits everywhere. */
+/** x to a power. Integer powers are products, which have the same bits everywhere. */
 const power = (x: tf.Tensor, exponent: number): tf.Tensor => {
   if (!Number.isInteger(exponent)) return tf.pow(x, exponent)
   let result = tf.onesLike(x)
@@ -29,7 +29,7 @@ const power = (x: tf.Tensor, exponent: number): tf.Tensor => {
 
 /**
  * Mean over a batch of `-alpha (1 - p)^gamma log p`, p the softmax probability of the label (Lin et al. 2017, equation
- * 5). The derivative is written out, as the power's own is infinite at p = 1 where gamma is below 1.
+ * 5). The derivative is explicit: that of the power is infinite at p = 1 if gamma is below 1.
  *
  * **Example** (With gamma 0 it is cross entropy)
  *

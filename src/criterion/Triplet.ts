@@ -1,9 +1,9 @@
 /**
- * Online triplet loss: within a batch, every pair of one identity is compared with a negative chosen among the others
+ * Online triplet loss: within a batch, every pair of the same identity is compared with a negative chosen among the others
  * (Schroff et al. 2015, FaceNet, section 3.2).
  *
- * Distances, choice and derivative are computed in double precision on the host, with sums and products alone: they are
- * tiny beside the network, and so have the same bits with every engine.
+ * Distances, choice and derivative are computed in double precision on the host, with sums and products only. That costs
+ * little compared with the network, and gives the same bits with every engine.
  */
 import * as tf from "@tensorflow/tfjs-core"
 import * as Effect from "effect/Effect"
@@ -18,12 +18,12 @@ import { Criterion, type CriterionShape } from "./Criterion.ts"
 /** Options of the criterion `triplet`. */
 export const Options = Schema.Struct({
   margin: Positive.annotate({
-    description: "How much farther (squared distance) a negative must be than a positive"
+    description: "By how much the squared distance of a negative must exceed that of a positive"
   }).pipe(Schema.withDecodingDefaultKey(Effect.succeed(0.3))),
   negatives: Schema.Literals(["hardest", "random-hard", "semihard"])
     .annotate({
       description:
-        "hardest: the nearest negative; random-hard: any that violates the margin; semihard: any that does but is farther than the positive"
+        "hardest: the nearest negative; random-hard: a random one that violates the margin; semihard: a random one that violates the margin and is farther than the positive"
     })
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed("random-hard" as const))),
   normalise: Schema.Boolean.annotate({ description: "Scale embeddings to unit length first" }).pipe(
@@ -55,10 +55,10 @@ export const squaredDistances = (rows: ReadonlyArray<Float64Array>): ReadonlyArr
 }
 
 /**
- * One triplet for every ordered pair of one label that has a fitting negative; both members of a pair are anchors, so
- * that the order of the batch does not matter. A negative violates the margin where
- * `d(anchor, positive) - d(anchor, negative) + margin` is above 0; it is semihard where that is also below the margin.
- * Empty where the batch has no pair, no other label, or no violation.
+ * One triplet for every ordered pair of the same label with a suitable negative. Both members of a pair are anchors, so the
+ * order of the batch does not matter. A negative violates the margin if `d(anchor, positive) - d(anchor, negative) + margin`
+ * is above 0; it is semihard if that is also below the margin. Empty if the batch has no pair, no other label, or no
+ * violation.
  *
  * **Example** (The one triplet of three points on a line)
  *
@@ -107,7 +107,7 @@ export const select = (
 interface Rows {
   /** Embeddings as compared. */
   readonly rows: ReadonlyArray<Float64Array>
-  /** What each was divided by; 1 where not normalised. */
+  /** What each was divided by; 1 without normalisation. */
   readonly lengths: ReadonlyArray<number>
 }
 
@@ -145,7 +145,7 @@ const lossAndGradient = (
   }
   rows.forEach((row, i) => {
     const slope = slopes[i]!
-    // Through the normalisation u = x / |x|: the part along u is lost.
+    // Derivative of the normalisation u = x / |x|: the component along u is removed.
     const along = options.normalise ? row.reduce((total, v, d) => total + v * slope[d]!, 0) : 0
     for (let d = 0; d < dimension; d += 1) gradient[i * dimension + d] = (slope[d]! - along * row[d]!) / lengths[i]!
   })
@@ -154,9 +154,9 @@ const lossAndGradient = (
 
 /**
  * The online triplet loss: the mean of `d(anchor, positive) - d(anchor, negative) + margin` over the chosen triplets, d
- * the squared Euclidean distance. A batch that yields no triplet has loss 0 and gradient 0; `warning` says why.
+ * the squared Euclidean distance. A batch without a triplet has loss 0 and gradient 0; `warning` says why.
  *
- * **Example** (One identity alone yields no triplet)
+ * **Example** (One identity has no triplet)
  *
  * ```ts
  * import "@tensorflow/tfjs-backend-cpu"

@@ -1,7 +1,7 @@
 /**
- * Members of a .tar.gz, read into memory: nothing is unpacked onto the disk, so no name in an archive can lead anywhere.
- * Sizes are checked before a member is allocated, and the whole stream is cut off where it grows beyond all sense; an
- * archive within the archive, whose size nobody would count, is refused.
+ * Members of a .tar.gz, read into memory: nothing is unpacked to disk, so no path in an archive can escape a folder. The size
+ * of a member is checked before it is allocated, and the whole stream has a limit. An archive within the archive is refused,
+ * because its size would not be counted.
  */
 import { createReadStream } from "node:fs"
 import type { Readable } from "node:stream"
@@ -11,7 +11,7 @@ import { Parser, type ReadEntry } from "tar"
 import { DatasetError } from "./Dataflow.ts"
 import * as Files from "./Files.ts"
 
-/** What may be in an archive. */
+/** How large an archive may be. */
 export interface Limits {
   /** Bytes of one member. */
   readonly member: number
@@ -21,7 +21,7 @@ export interface Limits {
 
 const basename = (path: string): string => path.slice(Math.max(path.lastIndexOf("/"), path.lastIndexOf("\\")) + 1)
 
-/** First bytes of gzip and zstd, which the parser would unpack on its own. */
+/** First bytes of gzip and zstd, which the parser would unpack by itself. */
 const compressed = [Buffer.of(0x1f, 0x8b), Buffer.of(0x28, 0xb5, 0x2f, 0xfd)]
 
 const collect = (
@@ -52,7 +52,7 @@ const collect = (
         entry.resume()
         return
       }
-      if (members.has(name)) return finish(new Error(`holds ${name} twice`))
+      if (members.has(name)) return finish(new Error(`contains ${name} twice`))
       if (!(entry.size >= 0 && entry.size <= limits.member)) {
         return finish(
           new Error(`its member ${entry.path} has ${entry.size} bytes; at most ${limits.member} are expected`)
@@ -79,7 +79,7 @@ const collect = (
     gunzip.on("data", (chunk: Buffer) => {
       if (settled) return
       if (total === 0 && compressed.some((magic) => magic.equals(chunk.subarray(0, magic.length)))) {
-        return finish(new Error("holds another compressed file where a tar archive should be"))
+        return finish(new Error("contains another compressed file instead of a tar archive"))
       }
       total += chunk.length
       if (total > limits.total) return finish(new Error(`unpacks to more than ${limits.total} bytes`))
@@ -91,14 +91,14 @@ const collect = (
     gunzip.on("end", () => {
       if (!settled) parser.end()
     })
-    gunzip.on("error", (error) => finish(new Error(`is not a whole gzip file: ${error.message}`)))
+    gunzip.on("error", (error) => finish(new Error(`is not a complete gzip file: ${error.message}`)))
     source.on("error", finish)
     source.pipe(gunzip)
   })
 
 /**
- * The wanted members of a .tar.gz that `open` gives the bytes of, by the last part of their path. A member that is missing is a failure that names it;
- * so is a damaged archive, one that is too large, or one with a wanted member twice.
+ * The wanted members of the .tar.gz that `open` reads, by the last part of their path. Fails if a member is missing or
+ * there twice, or if the archive is damaged or too large.
  */
 export const membersOf = (
   dataset: string,
@@ -129,8 +129,8 @@ export const members = (
   membersOf(dataset, file, () => createReadStream(file, { highWaterMark: 1 << 18 }), wanted, limits)
 
 /**
- * The last parts of the paths in a .tar.gz, in their order; as far as they can be read where it is damaged, and at most
- * `most` of them. For messages that say what an archive is.
+ * The last parts of the first `most` paths in a .tar.gz; of a damaged archive those that can be read. For messages that say
+ * what an archive is.
  */
 export const names = (file: string, most: number): Effect.Effect<ReadonlyArray<string>> =>
   Effect.promise(

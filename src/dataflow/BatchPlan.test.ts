@@ -43,7 +43,7 @@ describe("batch", () => {
     }
   })
 
-  it("places an image in the middle of a larger, black one", () => {
+  it("centres an image on a larger, black one", () => {
     const plan = planOf({ image: [8, 7, 2] })
     const { images } = BatchPlan.batch(plan, { split: "validation", epoch: 0, step: 0, batchSize: 1, training: false })
     for (let y = 0; y < 8; y += 1) {
@@ -57,7 +57,7 @@ describe("batch", () => {
     }
   })
 
-  it("crops, mirrors and blanks as another reading of the definitions does", () => {
+  it("crops, mirrors and blanks as a second implementation of the definitions does", () => {
     const crop = 2
     const seen = { mirrored: 0, shifted: new Set<string>(), blanked: 0 }
     const plan = planOf({ augmentation: { crop, flip: true, cutout: 3 } })
@@ -71,7 +71,7 @@ describe("batch", () => {
         const [cy, cx] = [Key.integer(key, height, 3), Key.integer(key, width, 4)]
         if (flip) seen.mirrored += 1
         seen.shifted.add(`${top},${left}`)
-        // The framed image, cropped at (top, left), mirrored, blanked around (cy, cx).
+        // The padded image, cropped at (top, left), mirrored, blanked around (cy, cx).
         const framed = (y: number, x: number, c: number) => {
           const [row, column] = [y - crop, x - crop]
           const inside = row >= 0 && row < height && column >= 0 && column < width
@@ -96,7 +96,7 @@ describe("batch", () => {
     expect(seen.blanked).toBeGreaterThan(0)
   })
 
-  it("shuffles every epoch anew, each image once", () => {
+  it("shuffles each epoch differently, each image once", () => {
     const plan = planOf()
     const orders = Array.from({ length: 30 }, (_, epoch) =>
       [0, 1, 2].flatMap((step) => [
@@ -127,7 +127,7 @@ describe("refusal", () => {
 })
 
 describe("stratified", () => {
-  it("shares every label out by the fraction, every index once", () => {
+  it("splits every label by the fraction, every index once", () => {
     fc.assert(
       fc.property(
         fc.array(fc.nat(4), { minLength: 1, maxLength: 80 }),
@@ -152,7 +152,7 @@ describe("stratified", () => {
 })
 
 describe("byWholeLabels", () => {
-  it("shares labels out whole, two at least on either side, every index once", () => {
+  it("splits by whole labels, at least two on either side, every index once", () => {
     fc.assert(
       fc.property(
         fc.array(fc.nat(9), { minLength: 1, maxLength: 80 }),

@@ -1,6 +1,6 @@
 /**
  * Windows bitmaps (BMP) without compression: 1, 4 and 8 bits with a palette, 16, 24 and 32 bits with or without masks,
- * bottom-up and top-down. sharp does not read them. Run-length coding is refused by name. Source:
+ * bottom-up and top-down. sharp does not read them. Run-length encoding is refused. Source:
  * https://learn.microsoft.com/windows/win32/gdi/bitmap-storage.
  */
 import * as Result from "effect/Result"
@@ -9,7 +9,7 @@ import { mostPixels, type RawImage } from "./Netpbm.ts"
 /** Whether bytes begin as a BMP. */
 export const isBmp = (bytes: Uint8Array): boolean => bytes[0] === 0x42 && bytes[1] === 0x4d
 
-/** What the header of a BMP says. */
+/** The header of a BMP. */
 export interface Header {
   readonly width: number
   readonly height: number
@@ -26,7 +26,7 @@ export interface Header {
 
 const depths: ReadonlySet<number> = new Set([1, 4, 8, 16, 24, 32])
 
-/** Bytes that hold every header this reads. */
+/** Enough bytes for every header that is read. */
 export const headerBytes = 70
 
 /** Reads a header from a file's first {@link headerBytes} bytes; fails with what is wrong. */
@@ -47,7 +47,7 @@ export const header = (bytes: Uint8Array): Result.Result<Header, string> => {
   const compression = isCore ? 0 : view.getUint32(30, true)
   if (width < 1 || height < 1) return Result.fail(`is ${width} x ${height} pixels`)
   if (width * height > mostPixels) return Result.fail(`${width} x ${height} pixels; at most ${mostPixels} are expected`)
-  if (!depths.has(bits)) return Result.fail(`has ${bits} bits a pixel; 1, 4, 8, 16, 24 or 32 are read`)
+  if (!depths.has(bits)) return Result.fail(`has ${bits} bits per pixel; 1, 4, 8, 16, 24 or 32 are read`)
   const hasMasks = compression === 3 || compression === 6
   if (compression !== 0 && !(hasMasks && (bits === 16 || bits === 32))) {
     return Result.fail(`is compressed (method ${compression}); only BMP without compression is read: save it as PNG`)
@@ -72,10 +72,10 @@ export const header = (bytes: Uint8Array): Result.Result<Header, string> => {
   })
 }
 
-/** The bytes a file of this header needs. */
+/** The size of a file with this header, in bytes. */
 export const neededBytes = ({ at, height, stride }: Header): number => at + height * stride
 
-/** Reads a mask's bits as 0 to 255. */
+/** Scales the bits of a mask to 0 .. 255. */
 const channelOf = (mask: number): ((pixel: number) => number) => {
   if (mask === 0) return () => 0
   const shift = 31 - Math.clz32(mask & -mask)
@@ -84,7 +84,7 @@ const channelOf = (mask: number): ((pixel: number) => number) => {
 }
 
 /**
- * Reads a BMP; fails with what is wrong. What is transparent is on black.
+ * Reads a BMP; fails with what is wrong. Transparent pixels are blended with black.
  *
  * **Example** (One red pixel)
  *

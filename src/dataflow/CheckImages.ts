@@ -1,8 +1,7 @@
 /**
- * Looks for image files that cannot be read before a run needs them. A file's first and last bytes are compared with
- * what its format says they must be, which finds empty, cut off and mislabelled files at the cost of opening them; a file
- * that looks wrong is decoded, so that nothing readable is refused. What is damaged in the middle is found by decoding
- * alone.
+ * Finds image files that cannot be read, before a run needs them. The first and last bytes of a file are compared with its
+ * format. That finds empty, truncated and mislabelled files at the cost of opening them. A file that looks wrong is decoded,
+ * so no readable file is refused. Damage in the middle of a file is found only by decoding.
  */
 import * as fs from "node:fs/promises"
 import { join } from "node:path"
@@ -12,13 +11,13 @@ import * as Bmp from "./Bmp.ts"
 import { DatasetError } from "./Dataflow.ts"
 import * as DecodeImage from "./DecodeImage.ts"
 import * as Files from "./Files.ts"
-import * as ImageListing from "./ImageListing.ts"
 import * as Netpbm from "./Netpbm.ts"
+import * as Wording from "./Wording.ts"
 
-/** How much is looked at. */
+/** What is read of a file: its size, both ends, or all of it. */
 export type Level = "none" | "headers" | "decode"
 
-/** A file to look at. */
+/** A file to check. */
 export interface Candidate {
   readonly path: string
   readonly level: Level
@@ -37,10 +36,10 @@ const ascii = (bytes: Uint8Array, from: number, to: number): string =>
   String.fromCharCode(...bytes.subarray(from, Math.min(to, bytes.length)))
 
 /**
- * Whether the first and last bytes of a file of `size` bytes are those of a whole image. `foreign`: only `sharp` could
- * say more of it.
+ * Whether the first and last bytes of a file of `size` bytes are those of a complete image. `foreign`: only `sharp` can
+ * decode it.
  *
- * **Example** (A JPEG that ends as it must, and one that does not)
+ * **Example** (A complete JPEG, and a truncated one)
  *
  * ```ts
  * import * as CheckImages from "./CheckImages.ts"
@@ -77,7 +76,7 @@ export const looksWhole = (
     if (ascii(head, 0, 4) === "RIFF" && ascii(head, 8, 12) === "WEBP") return size >= view.getUint32(4, true) + 8
     const order = ascii(head, 0, 4)
     if (order === "II*\0" || order === "MM\0*") {
-      // The directory may be the last thing in the file: cut off, its offset leads beyond the end.
+      // The directory may be at the end of the file: if that was cut off, its offset is beyond the end.
       return view.getUint32(4, order === "II*\0") + 2 <= size
     }
     return ascii(head, 4, 8) === "ftyp"
@@ -85,7 +84,7 @@ export const looksWhole = (
   return { whole, foreign: true }
 }
 
-/** The size of a file in bytes, and why it cannot be read, where it cannot. */
+/** The size of a file in bytes, and why it cannot be read; undefined if it can. */
 interface Seen {
   readonly size: number
   readonly fault: string | undefined
@@ -102,10 +101,10 @@ const decoded = async (file: string): Promise<string | undefined> => {
   }
 }
 
-/** A JPEG of fewer bytes has not too many pixels: 64 of them need two bits at least. */
+/** A smaller JPEG cannot have too many pixels: 64 pixels need at least two bits. */
 const smallJpeg = DecodeImage.mostPixels / 256
 
-/** Whether a whole file may have more pixels than are read; only its own header can tell. */
+/** Whether an image may have too many pixels, so that its header has to be decoded. */
 const mayBeTooLarge = (head: Uint8Array, size: number): boolean => {
   const view = new DataView(head.buffer, head.byteOffset, head.byteLength)
   if (ascii(head, 0, 8) === "\x89PNG\r\n\x1a\n" && ascii(head, 12, 16) === "IHDR" && head.length >= 24) {
@@ -114,7 +113,7 @@ const mayBeTooLarge = (head: Uint8Array, size: number): boolean => {
   return !(head[0] === 0xff && head[1] === 0xd8) || size > smallJpeg
 }
 
-/** Why the pixels of a whole file are not read, by its header. */
+/** Why a complete file is refused by its header; undefined if it is not. */
 const undecodable = async (file: string): Promise<string | undefined> => {
   try {
     await DecodeImage.facts(file)
@@ -146,23 +145,22 @@ const look = async (file: string, level: Level): Promise<Seen> => {
   return { size, fault: large ? await undecodable(file) : undefined }
 }
 
-/** Runs an effect, with a line in the log every two seconds that says how far it is. */
-export const reporting = <A, E, R>(line: () => string, work: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.gen(function* () {
-    const report = Effect.andThen(
-      Effect.sleep("2 seconds"),
-      Effect.suspend(() => Effect.logInfo(line()))
-    )
-    const reporter = yield* Effect.forkChild(Effect.forever(report))
-    return yield* Effect.ensuring(work, Fiber.interrupt(reporter))
-  })
+/** Runs an effect and logs its progress every two seconds. */
+export const reporting = Effect.fnUntraced(function* <A, E, R>(line: () => string, work: Effect.Effect<A, E, R>) {
+  const report = Effect.andThen(
+    Effect.sleep("2 seconds"),
+    Effect.suspend(() => Effect.logInfo(line()))
+  )
+  const reporter = yield* Effect.forkChild(Effect.forever(report))
+  return yield* Effect.ensuring(work, Fiber.interrupt(reporter))
+})
 
-/** Decodes and openings at a time. */
+/** Files that are checked concurrently. */
 const lanes = 16
 
 /**
- * Looks at files, 16 at a time; reports progress in the log every two seconds. Sizes are in the order of the candidates,
- * -1 for a file that could not be opened.
+ * Checks files, 16 at a time, and logs progress every two seconds. Sizes are in the order of the candidates; -1 for a file
+ * that could not be opened.
  */
 export const check = Effect.fn("CheckImages.check")(function* (
   dataset: string,
@@ -191,13 +189,13 @@ export const check = Effect.fn("CheckImages.check")(function* (
     }
     await Promise.all(Array.from({ length: lanes }, lane))
   })
-  const all = ImageListing.counted(candidates.length, "image file")
+  const all = Wording.counted(candidates.length, "image file")
   yield* reporting(() => `${dataset}: checked ${done} of ${all}`, work)
   faults.sort((a, b) => a.at - b.at)
   return { sizes, faults: faults.map(({ path, reason }): Fault => ({ path, reason })) }
 })
 
-/** The failure of broken files: the first with its reason, the others by name, and what to do. */
+/** The failure of broken files: the first with its reason, the others by name, and the remedy. */
 export const failure = (
   dataset: string,
   root: string,
@@ -208,19 +206,27 @@ export const failure = (
   const more =
     others.length === 0
       ? ""
-      : `; ${ImageListing.counted(others.length, "more file")} cannot be read (${ImageListing.some(
+      : `; ${Wording.counted(others.length, "more file")} cannot be read (${Wording.some(
           others.map(({ path }) => path),
           5
         )})`
   const way = mayBeSkipped
-    ? "Mend or remove what is broken, or set `broken: skip` to go on without it"
-    : "Mend or remove what is broken: an image to verify cannot be skipped"
+    ? "Repair or remove the broken files, or set `broken: skip` to continue without them"
+    : "Repair or remove the broken files: an image to verify cannot be skipped"
   return new DatasetError({ dataset, file: join(root, first!.path), reason: `${first!.reason}${more}. ${way}` })
 }
 
-/** The notice of broken files that are skipped. */
-export const notice = (root: string, faults: ReadonlyArray<Fault>, fate: string): string =>
-  `${root}: ${ImageListing.counted(faults.length, "file")} cannot be read, ${fate} (${ImageListing.some(
-    faults.map(({ path }) => path),
-    5
-  )})`
+/** The notice of broken files that are skipped: one, or none if there are no such files. */
+export const notices = (root: string, faults: ReadonlyArray<Fault>, fate: string): ReadonlyArray<string> =>
+  faults.length === 0
+    ? []
+    : [
+        `${root}: ${Wording.counted(faults.length, "file")} cannot be read, ${fate} (${Wording.some(
+          faults.map(({ path }) => path),
+          5
+        )})`
+      ]
+
+/** Broken files for the inventory. */
+export const brokenFiles = (root: string, faults: ReadonlyArray<Fault>) =>
+  faults.map(({ path, reason }) => ({ file: join(root, path), reason }))

@@ -60,7 +60,7 @@ const reason = (effect: Effect.Effect<unknown, DatasetError>): Promise<string> =
   Effect.runPromise(Effect.match(effect, { onFailure: (error) => error.message, onSuccess: () => "no failure" }))
 
 describe("files", () => {
-  it("gives planes channels last, and the fine label", async () => {
+  it("converts planes to channels last, and takes the fine label", async () => {
     const ten = await Effect.runPromise(Cifar.load(Cifar10.variant, decode10({ folder: join(root, "ten") })))
     expect(ten.train.labels.length).toBe(100)
     expect(ten.test.labels.length).toBe(30)
@@ -78,21 +78,21 @@ describe("files", () => {
     expect(Cifar100.variant.classes.length).toBe(100)
   })
 
-  it("names the published files that have fewer images than they are published with", async () => {
+  it("reports published files with fewer images than were published", async () => {
     const { notices } = await Effect.runPromise(Cifar.load(Cifar10.variant, decode10({ folder: join(root, "ten") })))
     expect(notices?.length).toBe(6)
     expect(notices?.[0]).toBe("data_batch_1.bin: has 20 images, the published file has 10,000 images")
     expect(notices?.at(-1)).toBe("test_batch.bin: has 30 images, the published file has 10,000 images")
   })
 
-  it("reads the archive as it reads the folder", async () => {
+  it("reads the same data from the archive as from the folder", async () => {
     const fromFolder = await Effect.runPromise(Cifar.load(Cifar10.variant, decode10({ folder: folder10 })))
     for (const folder of [archive, root]) {
       expect(await Effect.runPromise(Cifar.load(Cifar10.variant, decode10({ folder, checksum })))).toEqual(fromFolder)
     }
   })
 
-  it("names file, record and what would be right", async () => {
+  it("names file, record and what is expected", async () => {
     const good = records(Cifar10.variant, 4, 1)
     const parse = (bytes: Uint8Array) => reason(Cifar.parse(Cifar10.variant, [{ file: "a.bin", bytes }]))
     expect(await parse(good.slice(0, -1))).toBe(
@@ -111,7 +111,7 @@ describe("files", () => {
       `${join(root, "nowhere")}: does not exist; set \`download: true\``
     )
     expect(await reason(Cifar.load(Cifar10.variant, decode10({ folder: archive })))).toContain(
-      "must be c32a1d4ab5d03f1284b67883e8d13530"
+      "expected c32a1d4ab5d03f1284b67883e8d13530"
     )
     const missing = decode10({ folder: folder10, testFiles: ["other.bin"] })
     expect(await reason(Cifar.load(Cifar10.variant, missing))).toContain("other.bin: does not exist")
@@ -119,7 +119,7 @@ describe("files", () => {
     expect(await reason(Cifar.load(Cifar10.variant, lacking))).toContain("the archive lacks other.bin")
   })
 
-  it("says which other form of the data is there, and which is wanted", async () => {
+  it("names the form of the data that it found, and the one it expects", async () => {
     const place = (files: ReadonlyArray<string>) => {
       const folder = mkdtempSync(join(root, "form-"))
       for (const file of files) {
@@ -131,7 +131,7 @@ describe("files", () => {
     const ten = (folder: string, raw: object = {}) => reason(Cifar.load(Cifar10.variant, decode10({ folder, ...raw })))
     const hundred = (folder: string) => reason(Cifar.load(Cifar100.variant, decode100({ folder })))
     const wanted =
-      "; wanted is the binary version, cifar-10-binary.tar.gz: set `download: true`, or fetch it from https://"
+      "; expected the binary version, cifar-10-binary.tar.gz: set `download: true`, or download it from https://"
     const python = place(["data_batch_1", "data_batch_2", "test_batch", "batches.meta"])
     expect(await ten(python)).toContain(`${python}: is CIFAR-10 for Python${wanted}`)
     const above = place(["cifar-10-batches-py/data_batch_1"])
@@ -142,7 +142,7 @@ describe("files", () => {
     expect(await ten(folder100)).toContain("is CIFAR-100 in the binary version")
     expect(await hundred(join(root, "ten"))).toContain("is CIFAR-10 in the binary version")
     expect(await hundred(place(["train", "test", "meta"]))).toContain("is CIFAR-100 for Python")
-    // An archive by what is in it, whatever its name, with its digest checked or not.
+    // An archive is recognised by its content, whatever its name, with or without a check of its digest.
     const renamed = join(root, "images.tar.gz")
     await tar.create({ cwd: python, gzip: true, file: renamed, portable: true }, [
       "data_batch_1",
@@ -152,12 +152,12 @@ describe("files", () => {
     for (const raw of [{}, { checksum: null }]) {
       expect(await ten(renamed, raw)).toContain(`${renamed}: is CIFAR-10 for Python${wanted}`)
     }
-    // Image folders have such names, too.
+    // Image folders can have such names, too.
     const other = place(["train/a.txt", "test/a.txt"])
-    expect(await hundred(other)).toContain("cifar-100-binary.tar.gz (it holds test, train); set `download: true`")
+    expect(await hundred(other)).toContain("cifar-100-binary.tar.gz (it contains test, train); set `download: true`")
   })
 
-  it("survives damaged archives: a failure that names the archive, or the right data", async () => {
+  it("survives damaged archives: a failure that names the archive, or the correct data", async () => {
     const whole = readFileSync(archive)
     const damaged = join(root, "damaged.tar.gz")
     const expected = await Effect.runPromise(Cifar.load(Cifar10.variant, decode10({ folder: folder10 })))
@@ -170,7 +170,7 @@ describe("files", () => {
         const outcome = await Effect.runPromise(
           Effect.match(load, { onFailure: (e) => e.message, onSuccess: (data) => data })
         )
-        // A flipped bit in a name or time of the archive's headers may leave the data right.
+        // A flipped bit in a name or time of a header may leave the data intact.
         if (typeof outcome === "string") expect(outcome).toContain("dataset cifar10: ")
         else expect(outcome).toEqual(expected)
       }),
@@ -178,7 +178,7 @@ describe("files", () => {
     )
   })
 
-  it("refuses bombs and doubled members before they cost memory", async () => {
+  it("refuses bombs and repeated members before they use memory", async () => {
     const bomb = join(root, "bomb.tar.gz")
     const header = (name: string, size: number): Buffer => {
       const block = Buffer.alloc(512)
@@ -209,7 +209,7 @@ describe("files", () => {
     ])
     writeFileSync(bomb, gzipSync(twice))
     expect(await reason(Cifar.load(Cifar10.variant, decode10({ folder: bomb, checksum: null })))).toContain(
-      "holds data_batch_1.bin twice"
+      "contains data_batch_1.bin twice"
     )
   })
 })
@@ -260,7 +260,7 @@ describe("download", () => {
   })
   afterAll(() => new Promise<void>((done) => server.close(() => done())))
 
-  /** A server that knows ranges; `cut` ends the connection after so many bytes of an answer. */
+  /** A server that supports ranges; `cut` ends the connection after that many bytes of an answer. */
   const ranged =
     (body: Buffer, cut = Number.POSITIVE_INFINITY): typeof answer =>
     (request, response) => {
@@ -294,7 +294,7 @@ describe("download", () => {
     return Download.download({ ...options, ...change })
   }
 
-  it("fetches, says how far it is, and leaves nothing but the file", async () => {
+  it("downloads, reports progress, and leaves only the file", async () => {
     const file = join(root, "fresh", "data.tar.gz")
     const progress: Array<readonly [number, number | undefined]> = []
     answer = ranged(payload)
@@ -304,16 +304,16 @@ describe("download", () => {
     expect(existsSync(`${file}.part`)).toBe(false)
   })
 
-  it("goes on where the connection broke, as long as something arrives", async () => {
+  it("continues where the connection broke, as long as there is progress", async () => {
     const file = join(root, "broken.tar.gz")
     answer = ranged(payload, 90_000)
     await Effect.runPromise(get(file))
     expect(readFileSync(file).equals(payload)).toBe(true)
-    // An attempt may find its connection dead before anything arrives; it is made again.
+    // An attempt may fail before anything arrives; then there is another one.
     expect([...new Set(seen)]).toEqual([undefined, "bytes=90000-", "bytes=180000-", "bytes=270000-"])
   })
 
-  it("goes on from what an earlier run left, also with a server without ranges", async () => {
+  it("continues from the part file of an earlier run, also with a server without ranges", async () => {
     const file = join(root, "later.tar.gz")
     writeFileSync(`${file}.part`, payload.subarray(0, 1000))
     answer = ranged(payload)
@@ -328,21 +328,21 @@ describe("download", () => {
     answer = ranged(payload)
     await Effect.runPromise(get(file))
     expect(readFileSync(file).equals(payload)).toBe(true)
-    // More than the server has: another file's beginning.
+    // More than the server has: the part file is of another file.
     writeFileSync(`${file}.part`, Buffer.alloc(payload.length + 5))
     await Effect.runPromise(get(file))
     expect(readFileSync(file).equals(payload)).toBe(true)
   })
 
-  it("deletes what has the wrong digest, and says both", async () => {
+  it("deletes a file with the wrong digest, and reports both digests", async () => {
     const file = join(root, "wrong.tar.gz")
     answer = ranged(Buffer.concat([payload, Buffer.from("x")]))
     const message = await reason(get(file))
-    expect(message).toContain(`must be ${digest.slice(7)}`)
+    expect(message).toContain(`expected ${digest.slice(7)}`)
     expect(existsSync(file) || existsSync(`${file}.part`)).toBe(false)
   })
 
-  it("gives up on what another attempt cannot mend, tries again on what it can", async () => {
+  it("fails at once on a permanent error, and tries again after a temporary one", async () => {
     const file = join(root, "never.tar.gz")
     answer = (_, response) => response.writeHead(404).end()
     expect(await reason(get(file))).toContain("answers 404")
@@ -360,7 +360,7 @@ describe("download", () => {
     expect(await reason(get(file, { url: "http://127.0.0.1:1/" }))).toContain("download failed")
   })
 
-  it("serves the dataflow: the archive is fetched once, then read from disk", async () => {
+  it("serves the dataflow: the archive is downloaded once, then read from disk", async () => {
     answer = ranged(readFileSync(archive))
     const folder = join(root, "downloaded")
     const options = decode10({ folder, download: true, url, checksum })
@@ -374,7 +374,7 @@ describe("download", () => {
     expect(await reason(Cifar.load(Cifar10.variant, options))).toContain("damaged")
   })
 
-  it("knows digests by their form", () => {
+  it("accepts digests by their form", () => {
     const accepts = Schema.is(Download.Checksum)
     expect([digest, `md5:${"0".repeat(32)}`, "md5:12", "sha1:00", ""].map((text) => accepts(text))).toEqual([
       true,

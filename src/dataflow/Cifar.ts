@@ -1,7 +1,7 @@
 /**
  * What CIFAR-10 and CIFAR-100 share: 32 x 32 colour images (Krizhevsky 2009: "Learning multiple layers of features from
- * tiny images") in records of one or two label bytes and the red, green and blue planes, in a folder or in the official
- * archive, which can be downloaded. Source of the format: https://www.cs.toronto.edu/~kriz/cifar.html.
+ * tiny images"). A record has one or two label bytes, then the red, green and blue planes. The files are in a folder, or in
+ * the official archive, which can be downloaded. Source of the format: https://www.cs.toronto.edu/~kriz/cifar.html.
  */
 import { basename, join } from "node:path"
 import * as Effect from "effect/Effect"
@@ -14,14 +14,14 @@ import type { ImageBytes } from "./BatchPlan.ts"
 import { Dataflow, DatasetError } from "./Dataflow.ts"
 import * as Download from "./Download.ts"
 import * as Files from "./Files.ts"
-import * as ImageListing from "./ImageListing.ts"
 import * as InMemory from "./InMemory.ts"
+import * as Wording from "./Wording.ts"
 
-/** What sets one of the two apart from the other. */
+/** In what the two differ. */
 export interface Variant {
   readonly name: string
   readonly classes: ReadonlyArray<string>
-  /** Label bytes of a record; the last one is the label, one before it a coarse label below 20. */
+  /** Label bytes of a record: the last one is the label; of two, the first is a coarse label below 20. */
   readonly labelBytes: 1 | 2
   readonly url: string
   readonly checksum: string
@@ -36,7 +36,7 @@ export interface Variant {
 }
 
 const planes = 3072
-// Four times the official images; more is another data set.
+// Four times the official images. More is another data set.
 const mostImages = 200_000
 
 const FileNames = Schema.Array(Schema.String).check(Schema.isMinLength(1))
@@ -49,10 +49,10 @@ export const options = (variant: Variant) =>
       ...OptionKind.path
     }).pipe(Schema.withDecodingDefaultKey(Effect.succeed(variant.folder))),
     download: Schema.Boolean.annotate({
-      description: "Download the archive where the folder holds no data",
+      description: "Download the archive if the folder has no data",
       ...OptionKind.source
     }).pipe(Schema.withDecodingDefaultKey(Effect.succeed(false))),
-    url: Schema.String.annotate({ description: "Where the archive is downloaded from", ...OptionKind.source }).pipe(
+    url: Schema.String.annotate({ description: "Address of the archive", ...OptionKind.source }).pipe(
       Schema.withDecodingDefaultKey(Effect.succeed(variant.url))
     ),
     checksum: Schema.NullOr(Download.Checksum)
@@ -72,7 +72,7 @@ export type Options = ReturnType<typeof options>["Type"]
 const fail = (variant: Variant, file: string, reason: string) =>
   Effect.fail(new DatasetError({ dataset: variant.name, file, reason }))
 
-/** How many records `length` bytes are, or what is wrong with that length. */
+/** The number of records in `length` bytes, or what is wrong with that length. */
 const recordsIn = (variant: Variant, length: number): number | string => {
   const record = variant.labelBytes + planes
   if (length === 0) return "is empty"
@@ -85,8 +85,8 @@ const recordsIn = (variant: Variant, length: number): number | string => {
 }
 
 /**
- * Parses the files of one part, turning planes into channels-last bytes. Fails where a length is no whole number of
- * records, or a label out of range, naming file and record.
+ * Parses the files of one part into channels-last bytes. Fails, with file and record, if a length is not a multiple of a
+ * record or a label is out of range.
  */
 export const parse = Effect.fnUntraced(function* (
   variant: Variant,
@@ -133,13 +133,13 @@ export const parse = Effect.fnUntraced(function* (
   return images
 })
 
-/** Other forms that the data sets are published in, by their files. */
+/** All forms that the data sets are published in, by their files. */
 const forms: ReadonlyArray<{
   readonly files: ReadonlyArray<string>
   readonly archive: string
   readonly folder: string
   readonly is: string
-  /** How many of the files mark the form; the names of some are those of other things, too. */
+  /** How many of the files identify the form: names such as `train` are common. */
   readonly least: 2 | 3
 }> = [
   {
@@ -186,17 +186,17 @@ const forms: ReadonlyArray<{
   }
 ]
 
-/** What file names are, where those that mark a form are there and it is not the variant's own. */
+/** The form that file names identify; undefined if it is the variant's own, or none. */
 const formOf = (variant: Variant, names: ReadonlyArray<string>): string | undefined =>
   forms.find(
     ({ archive, files, least }) =>
       archive !== variant.archive && files.filter((file) => names.includes(file)).length >= least
   )?.is
 
-const wants = (variant: Variant): string =>
-  `wanted is the binary version, ${variant.archive}: set \`download: true\`, or fetch it from ${variant.url}`
+const remedy = (variant: Variant): string =>
+  `expected the binary version, ${variant.archive}: set \`download: true\`, or download it from ${variant.url}`
 
-/** What else is in a folder: another form of the data, or its archive. */
+/** Another form of the data in a folder, or its archive. */
 const otherForm = Effect.fnUntraced(function* (variant: Variant, folder: string) {
   if ((yield* Files.size(variant.name, folder)) !== null) return undefined
   const list = (at: string) =>
@@ -212,16 +212,16 @@ const otherForm = Effect.fnUntraced(function* (variant: Variant, folder: string)
   return undefined
 })
 
-/** Says what an archive is, where it is another than the variant's; otherwise the failure that it caused. */
-const explained = (variant: Variant, file: string) => (failure: DatasetError) =>
-  Effect.gen(function* () {
-    // The binary versions have 7 or 8 files, as all others.
+/** Fails with the form of an archive if it is not the variant's own, else with the given failure. */
+const explained = (variant: Variant, file: string) =>
+  Effect.fnUntraced(function* (failure: DatasetError) {
+    // No published archive has more than 8 files.
     const names = yield* Archive.names(file, 20)
     const is = formOf(variant, names)
-    return yield* is === undefined ? Effect.fail(failure) : fail(variant, file, `is ${is}; ${wants(variant)}`)
+    return yield* is === undefined ? Effect.fail(failure) : fail(variant, file, `is ${is}; ${remedy(variant)}`)
   })
 
-/** Where the data are: files of a folder, or an archive. */
+/** Finds the data: files in a folder, or an archive. Downloads the archive if that is allowed and needed. */
 const locate = Effect.fnUntraced(function* (variant: Variant, options: Options) {
   const { name } = variant
   const wanted = [...options.trainFiles, ...options.testFiles]
@@ -237,24 +237,23 @@ const locate = Effect.fnUntraced(function* (variant: Variant, options: Options) 
   }
   if (!options.download) {
     const other = yield* otherForm(variant, folder)
-    if (other !== undefined) return yield* fail(variant, other.file, `is ${other.is}; ${wants(variant)}`)
-    const held = yield* Effect.match(Files.list(name, folder), {
+    if (other !== undefined) return yield* fail(variant, other.file, `is ${other.is}; ${remedy(variant)}`)
+    const found = yield* Effect.match(Files.list(name, folder), {
       onFailure: ({ reason }) => reason,
       onSuccess: (names) => names
     })
-    // A folder that is not there, or may not be read, is said to be so.
-    if (typeof held === "string") {
-      return yield* fail(variant, folder, `${held}; set \`download: true\` to fetch ${options.url}`)
+    if (typeof found === "string") {
+      return yield* fail(variant, folder, `${found}; set \`download: true\` to fetch ${options.url}`)
     }
     return yield* fail(
       variant,
       folder,
       `has neither ${first} nor ${join(variant.inner, first)} nor ${variant.archive}` +
-        `${held.length === 0 ? "" : ` (it holds ${ImageListing.some(held, 5)})`}; ` +
+        `${found.length === 0 ? "" : ` (it contains ${Wording.some(found, 5)})`}; ` +
         `set \`download: true\` to fetch ${options.url}`
     )
   }
-  let said = 0
+  let logged = 0
   const runSync = Effect.runSyncWith(yield* Effect.context<never>())
   yield* Effect.logInfo(`${name}: downloading ${options.url}`)
   yield* Download.download({
@@ -267,8 +266,8 @@ const locate = Effect.fnUntraced(function* (variant: Variant, options: Options) 
     delay: 1000,
     onProgress: (received, total) => {
       const tenths = total === undefined ? Math.floor(received / (1 << 24)) : Math.floor((10 * received) / total)
-      if (tenths === said) return
-      said = tenths
+      if (tenths === logged) return
+      logged = tenths
       const of = total === undefined ? "" : ` of ${(total / 1e6).toFixed(1)}`
       runSync(Effect.logInfo(`${name}: ${(received / 1e6).toFixed(1)}${of} MB`))
     }
@@ -276,24 +275,21 @@ const locate = Effect.fnUntraced(function* (variant: Variant, options: Options) 
   return { _tag: "Archive" as const, file: inside }
 })
 
-/** Which of the published files have fewer images than they are published with: cut off, or made by the user. */
+/** Notices about published files with fewer images than they were published with: truncated, or made by the user. */
 const fewer = (variant: Variant, files: ReadonlyArray<{ readonly file: string; readonly bytes: number }>) => {
   const published = 50_000 / variant.trainFiles.length
   const named = new Set([...variant.trainFiles, ...variant.testFiles])
   return files.flatMap(({ bytes, file }) => {
-    // The same words for a folder and an archive.
     const base = basename(file)
     const whole = variant.testFiles.includes(base) ? 10_000 : published
     const images = bytes / (variant.labelBytes + planes)
     return named.has(base) && images < whole
-      ? [
-          `${base}: has ${ImageListing.counted(images, "image")}, the published file has ${ImageListing.counted(whole, "image")}`
-        ]
+      ? [`${base}: has ${Wording.counted(images, "image")}, the published file has ${Wording.counted(whole, "image")}`]
       : []
   })
 }
 
-/** Finds, checks and parses the data, downloading the archive where that is allowed and needed. */
+/** Finds, checks and parses the data. Downloads the archive if that is allowed and needed. */
 export const load = Effect.fn("Cifar.load")(function* (variant: Variant, options: Options) {
   const { name } = variant
   const place = yield* locate(variant, options)

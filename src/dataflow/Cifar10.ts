@@ -2,7 +2,7 @@
 import { define } from "../component/Component.ts"
 import * as Cifar from "./Cifar.ts"
 
-/** What sets CIFAR-10 apart. The digest is the one its site publishes; mean and deviation are its training images'. */
+/** CIFAR-10: the checksum is the published one, mean and standard deviation are those of the training images. */
 export const variant: Cifar.Variant = {
   name: "cifar10",
   classes: ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"],

@@ -1,8 +1,8 @@
-/** CIFAR-100: 50,000 training and 10,000 test images, 32 x 32 in colour, of a hundred classes (the fine labels). */
+/** CIFAR-100: 50,000 training and 10,000 test images, 32 x 32 in colour, of 100 classes (the fine labels). */
 import { define } from "../component/Component.ts"
 import * as Cifar from "./Cifar.ts"
 
-/** What sets CIFAR-100 apart. The digest is the one its site publishes; mean and deviation are its training images'. */
+/** CIFAR-100: the checksum is the published one, mean and standard deviation are those of the training images. */
 export const variant: Cifar.Variant = {
   name: "cifar100",
   // biome-ignore format: a hundred short names

@@ -1,6 +1,6 @@
 /**
- * A dataflow turns images on disk into batches. Access is random: `batch(request)` depends on nothing but its request
- * and the run's key, so order and augmentation never hang on an iterator's past, and a resumed run sees the same data.
+ * A dataflow turns images on disk into batches. Access is random: `batch(request)` depends only on its request and the run's
+ * key, so there is no iterator state, and a resumed run sees the same data.
  */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
@@ -9,8 +9,8 @@ import type { ImageShape } from "../engine/Shape.ts"
 import type { RawImage } from "./Netpbm.ts"
 
 /**
- * `supernet`: the fraction (80 %) of the training images that trains the supernet; `validation`: the rest, which scores
- * candidates; `train`: all training images, for retraining; `test`: the official test set, for evaluation alone.
+ * `supernet`: the training images (by default 80 %) that train the supernet; `validation`: the rest, which scores
+ * candidates; `train`: all training images, for retraining; `test`: the official test set, for evaluation only.
  */
 export type Split = "supernet" | "validation" | "train" | "test"
 
@@ -18,21 +18,21 @@ export type Split = "supernet" | "validation" | "train" | "test"
 export interface BatchRequest {
   readonly split: Split
   readonly epoch: number
-  /** From 0; the last one of an epoch may be smaller (evaluation) or is dropped (training), see `steps`. */
+  /** From 0. A last, incomplete batch is dropped in training; see `steps`. */
   readonly step: number
   readonly batchSize: number
-  /** Shuffled, augmented and full batches only; otherwise in fixed order, untouched, to the last image. */
+  /** True: shuffled, augmented, full batches only. False: fixed order, no augmentation, up to the last image. */
   readonly training: boolean
 }
 
-/** Images as float32 NHWC, normalised; one label an image. The arrays belong to the receiver. */
+/** Images as float32 NHWC, normalised, with one label per image. The caller owns the arrays. */
 export interface Batch {
   readonly images: Float32Array
   readonly labels: Int32Array
   readonly size: number
 }
 
-/** Data that is missing, unreadable or not what it should be: which file, which record, what would be right. */
+/** Data that are missing, unreadable or wrong: which file, which record, what is expected. */
 export class DatasetError extends Schema.TaggedError<DatasetError>()("DatasetError", {
   dataset: Schema.String,
   file: Schema.String,
@@ -43,7 +43,7 @@ export class DatasetError extends Schema.TaggedError<DatasetError>()("DatasetErr
   }
 }
 
-/** Two images of a split, by their places in its fixed order, and whether they show the same identity. */
+/** Two images of a split, by their positions in its fixed order, and whether they show the same identity. */
 export interface Pair {
   readonly first: number
   readonly second: number
@@ -52,32 +52,32 @@ export interface Pair {
   readonly fold: number
 }
 
-/** Files that a dataflow left out while listing, of one kind: by their ending, or by what else is wrong with them. */
+/** Files of one kind that a dataflow skipped while listing. */
 export interface Skipped {
-  /** An ending (`.txt`; `.`: without one), or words. */
+  /** An ending (`.txt`; `.` for none), or a description. */
   readonly kind: string
   readonly count: number
   /** The first names. */
   readonly names: ReadonlyArray<string>
 }
 
-/** What a dataflow can say of its images beside batches: for `osnas inspect-data` and the report of a run. */
+/** What a dataflow knows of its images beside batches: for `osnas inspect-data` and the report of a run. */
 export interface Inventory {
-  /** The folder or file, or words that say where the images come from. */
+  /** The folder or file of the images, or a description of their source. */
   readonly place: string
-  /** What every channel of the pixels, from 0 to 1, is normalised with. */
+  /** Normalisation of each channel, for pixels from 0 to 1. */
   readonly mean: ReadonlyArray<number>
   readonly std: ReadonlyArray<number>
   /** The label of every image of a split, in its fixed order. */
   readonly labels: (split: Split) => Int32Array
-  /** An image of a split, by its place in the fixed order: as it is stored, neither augmented nor normalised. */
+  /** An image of a split, by its position in the fixed order: as stored, neither augmented nor normalised. */
   readonly image: (split: Split, at: number) => Effect.Effect<RawImage, DatasetError>
-  /** The file of an image, where it has one of its own. */
+  /** The file of an image, if each has its own. */
   readonly file?: ((split: Split, at: number) => string) | undefined
   readonly skipped: ReadonlyArray<Skipped>
-  /** Files that cannot be read, where they are skipped. */
+  /** Files that were skipped because they cannot be read. */
   readonly broken?: ReadonlyArray<{ readonly file: string; readonly reason: string }> | undefined
-  /** Every file with its size in bytes, where each image has one of its own. */
+  /** Every file with its size in bytes, if each image has its own. */
   readonly listing?: ReadonlyArray<readonly [path: string, size: number]> | undefined
 }
 
@@ -87,32 +87,32 @@ export interface DataflowShape {
   readonly image: ImageShape
   /** Names of the classes (or identities), in the order of their labels. */
   readonly classes: ReadonlyArray<string>
-  /** How many images a split has. */
+  /** The number of images in a split. */
   readonly count: (split: Split) => number
-  /** Batches an epoch: floor for training, ceiling otherwise. At least 1 where the split holds a batch at all. */
+  /** Batches per epoch: rounded down in training, up otherwise. */
   readonly steps: (split: Split, batchSize: number, training: boolean) => number
   readonly batch: (request: BatchRequest) => Effect.Effect<Batch, DatasetError>
-  /** Why a request names no batch, with what would be right; undefined where it names one. */
+  /** Why there is no batch for a request, and what is expected; undefined if there is one. */
   readonly refusal?: ((request: BatchRequest) => string | undefined) | undefined
-  /** SHA-256 over the data the flow reads (hex), for the manifest. */
+  /** SHA-256 (hex) of the data that the dataflow reads, for the manifest. */
   readonly digest: string
   /**
-   * SHA-256 over paths and sizes (hex), where an option of performance decides whether `digest` is over what the files
-   * hold or over this alone: equal to `digest` then. A run may go on with the other kind where it is the same.
+   * SHA-256 (hex) of paths and sizes. Set if a performance option decides whether `digest` is over the content of the files
+   * or over paths and sizes (then both are equal). A run can resume with the other kind if this is unchanged.
    */
   readonly listingDigest?: string | undefined
-  /** One sentence for each thing that was skipped, left out or lacking when the data was listed. Default none. */
+  /** One sentence per thing that was skipped or missing when the data were listed. Default: none. */
   readonly notices?: ReadonlyArray<string> | undefined
   /** What is known of the images beside batches. Default: nothing. */
   readonly inventory?: Inventory | undefined
   /**
-   * Set where the test split shows identities that training does not: their names, in the order of the test split's
-   * labels, and the pairs to verify.
+   * Set if the test split has identities that are not in training: their names, in the order of the test split's labels,
+   * and the pairs to verify.
    */
   readonly verification?: {
     readonly identities: ReadonlyArray<string>
     readonly pairs: ReadonlyArray<Pair>
-    /** Whether the validation split, too, shows identities that the supernet is not trained on. Default false. */
+    /** Whether the validation split, too, has identities that the supernet is not trained on. Default: false. */
     readonly newInValidation?: boolean | undefined
   }
 }

@@ -1,8 +1,7 @@
 /**
- * Image files to bytes. PGM, PPM and BMP are read here; JPEG, PNG, WebP, GIF, TIFF and AVIF by the optional dependency
- * `sharp` (of an animation or a document the first page), loaded when the first such file comes: upright, as sRGB, on
- * black where they are transparent. Grey is not made here but of the bytes (`Resample.withChannels`), so that a picture
- * has the same in whatever format it came.
+ * Image files to bytes. PGM, PPM and BMP are read here. JPEG, PNG, WebP, GIF, TIFF and AVIF are read by the optional
+ * dependency `sharp`, which is loaded for the first such file: the first page, upright, as sRGB, transparent pixels blended
+ * with black. Colours are converted to grey later (`Resample.withChannels`), so the result does not depend on the format.
  */
 import * as fs from "node:fs/promises"
 import { join } from "node:path"
@@ -21,10 +20,10 @@ export class ImageFailure extends Error {
   }
 }
 
-/** Most pixels an image may have. */
+/** The most pixels that an image may have. */
 export const mostPixels: number = Netpbm.mostPixels
 
-// A photograph of any camera; more is refused before it is read.
+// Larger than a photograph of any camera. Larger files are refused before they are read.
 const mostBytes = 1 << 28
 
 type Sharp = typeof import("sharp").default
@@ -33,7 +32,7 @@ let sharp: Promise<Sharp> | undefined
 const loadSharp = (): Promise<Sharp> => {
   sharp ??= import("sharp").then((module) => {
     const loaded = module.default
-    // One thread an image: the batches of several workers are what runs in parallel.
+    // One thread per image: several workers decode in parallel already.
     loaded.concurrency(1)
     loaded.cache(false)
     return loaded
@@ -41,16 +40,16 @@ const loadSharp = (): Promise<Sharp> => {
   return sharp
 }
 
-/** What a library says over several lines, each line once. */
+/** The message of an error in one line, without repeated lines. */
 const inOneLine = (cause: unknown): string => {
   const message = cause instanceof Error ? cause.message : String(cause)
-  const said = [...new Set(message.split("\n").map((line) => line.trim()))].filter((line) => line !== "").join("; ")
-  return said.includes("exceeds pixel limit")
-    ? `it has more than ${Netpbm.mostPixels} pixels, the most that are read; make it smaller`
-    : said
+  const text = [...new Set(message.split("\n").map((line) => line.trim()))].filter((line) => line !== "").join("; ")
+  return text.includes("exceeds pixel limit")
+    ? `it has more than ${Netpbm.mostPixels} pixels, the limit; make it smaller`
+    : text
 }
 
-/** Whether `sharp` is there. */
+/** Whether `sharp` is installed. */
 export const hasSharp = (): Promise<boolean> =>
   loadSharp().then(
     () => true,
@@ -74,13 +73,13 @@ const bySharp = async (file: string, bytes: Uint8Array): Promise<Netpbm.RawImage
     const pixels = new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
     return { width: info.width, height: info.height, channels: info.channels, pixels }
   } catch (cause) {
-    throw new ImageFailure(file, `is no image that can be read: ${inOneLine(cause)}`)
+    throw new ImageFailure(file, `is not a readable image: ${inOneLine(cause)}`)
   }
 }
 
 /** Decodes the bytes of an image file; rejects with an {@link ImageFailure}. */
 export const decodeBytes = async (file: string, bytes: Uint8Array): Promise<Netpbm.RawImage> => {
-  if (bytes.length === 0) throw new ImageFailure(file, "is no image that can be read: the file is empty")
+  if (bytes.length === 0) throw new ImageFailure(file, "is not a readable image: the file is empty")
   if (!Netpbm.isNetpbm(bytes) && !Bmp.isBmp(bytes)) return bySharp(file, bytes)
   const parsed = Netpbm.isNetpbm(bytes) ? Netpbm.parse(bytes) : Bmp.parse(bytes)
   if (Result.isFailure(parsed)) throw new ImageFailure(file, parsed.failure)
@@ -118,12 +117,12 @@ export const facts = async (
     throw new ImageFailure(file, `cannot be read: ${cause instanceof Error ? cause.message : cause}`)
   })
   const start = head.subarray(0, bytesRead)
-  if (size === 0) throw new ImageFailure(file, "is no image that can be read: the file is empty")
+  if (size === 0) throw new ImageFailure(file, "is not a readable image: the file is empty")
   if (Netpbm.isNetpbm(start) || Bmp.isBmp(start)) {
     const readHeader = (bytes: Uint8Array): Result.Result<Netpbm.Header | Bmp.Header, string> =>
       Bmp.isBmp(bytes) ? Bmp.header(bytes) : Netpbm.header(bytes)
     const short = readHeader(start)
-    // Comments of any length may stand before the numbers.
+    // Comments of any length may precede the numbers.
     const parsed = Result.isFailure(short) ? readHeader(new Uint8Array(await fs.readFile(file))) : short
     if (Result.isFailure(parsed)) throw new ImageFailure(file, parsed.failure)
     const format = Bmp.isBmp(start) ? "bmp" : start[1] === 0x35 ? "pgm" : "ppm"
@@ -136,7 +135,7 @@ export const facts = async (
     const { autoOrient, format } = await library(file, { limitInputPixels: Netpbm.mostPixels }).metadata()
     return { format: format === "heif" ? "avif" : format, width: autoOrient.width, height: autoOrient.height }
   } catch (cause) {
-    throw new ImageFailure(file, `is no image that can be read: ${inOneLine(cause)}`)
+    throw new ImageFailure(file, `is not a readable image: ${inOneLine(cause)}`)
   }
 }
 

@@ -1,11 +1,10 @@
-/** What training does to the bytes of an image before it is placed: moved and scaled a little, lit differently. */
+/** Augmentation of the bytes of an image before it is placed: zoom and colour jitter. */
 import * as Draws from "../random/Draws.ts"
 import * as Resample from "./Resample.ts"
 
 /**
- * The image seen a little nearer or farther and off its middle: a window whose sides are those of the image by a factor
- * of 1 - zoom to 1 + zoom, drawn for each side, its centre moved by up to half of zoom of the side. What the window shows
- * beyond the border is the border's colour.
+ * A window of the image, resized to the image. Each side of the window is that of the image times 1 - zoom to 1 + zoom; its
+ * centre is moved by up to zoom / 2 of the side. Beyond the border, the window has the colour of the border.
  *
  * **Example** (No zoom, the same bytes)
  *
@@ -38,8 +37,8 @@ export const zoomed = (
 }
 
 /**
- * Brightness, contrast and saturation, in an order drawn, each by a factor of 1 - jitter to 1 + jitter (Krizhevsky et
- * al. and later torchvision's ColorJitter, without hue).
+ * Brightness, contrast and saturation, in random order, each times 1 - jitter to 1 + jitter (as torchvision's ColorJitter,
+ * without hue).
  */
 export const jittered = (pixels: Uint8Array, channels: number, jitter: number, key: Draws.Key): Uint8Array => {
   const own = Draws.derive(key, "jitter")

@@ -1,6 +1,6 @@
 /**
- * Download of a file: continued where an earlier attempt ended, checked against a digest, and in place only when whole.
- * What has arrived lies beside the file as `.part`.
+ * Download of a file. It continues where an earlier attempt ended, checks the digest, and creates the file only when it is
+ * complete. Until then the bytes are in a file `.part` beside it.
  */
 import * as fs from "node:fs/promises"
 import { dirname } from "node:path"
@@ -18,29 +18,29 @@ export const Checksum = Schema.String.check(
   )
 )
 
-/** What to get, and where to put it. */
+/** What to download, and where to. */
 export interface Options {
   readonly dataset: string
   readonly url: string
   readonly file: string
   /** `sha256:…` or `md5:…`; null: not checked. */
   readonly checksum: string | null
-  /** More bytes than this are refused. */
+  /** The most bytes that the file may have. */
   readonly limit: number
-  /** Told of the bytes on disk and, where the server says it, of all. */
+  /** Receives the bytes on disk and, if the server sends it, the total. */
   readonly onProgress: (received: number, total: number | undefined) => void
-  /** Attempts that bring nothing new before giving up. */
+  /** Successive attempts without progress before the download fails. */
   readonly attempts: number
-  /** Milliseconds before the second attempt; twice as long before each further one. */
+  /** Milliseconds before the second attempt; doubled before each further one. */
   readonly delay: number
 }
 
-/** The connection broke or the server is out of sorts: worth another attempt. */
+/** The connection broke, or the server has a temporary error: another attempt may succeed. */
 class Interrupted extends Error {}
 
 const transient = (status: number): boolean => status === 408 || status === 429 || status >= 500
 
-/** One attempt: appends what is missing to the part file. */
+/** One attempt: appends the missing bytes to the part file. */
 const attempt = async (options: Options, part: string, signal: AbortSignal): Promise<void> => {
   const { limit, onProgress, url } = options
   const have = await fs.stat(part).then(
@@ -51,12 +51,12 @@ const attempt = async (options: Options, part: string, signal: AbortSignal): Pro
     throw new Interrupted(`${url}: ${cause instanceof Error ? (cause.cause ?? cause) : cause}`)
   })
   if (response.status === 416 && have > 0) {
-    // Either all is there, or the file on the server is another, shorter one; the digest will tell, a size now.
+    // Either the part is complete, or the file on the server is another, shorter one.
     const total = /\/(\d+)$/.exec(response.headers.get("content-range") ?? "")?.[1]
     await response.body?.cancel()
     if (total !== undefined && Number(total) === have) return
     await fs.rm(part, { force: true })
-    throw new Interrupted(`${url}: the partial file did not fit the one on the server and was deleted`)
+    throw new Interrupted(`${url}: the partial file does not match the one on the server and was deleted`)
   }
   if (!response.ok || response.body === null) {
     await response.body?.cancel()
@@ -67,7 +67,7 @@ const attempt = async (options: Options, part: string, signal: AbortSignal): Pro
   const from = response.status === 206 && range !== null ? Number(range[1]) : 0
   if (from > have) throw new Error(`${url} answers from byte ${from}, asked for ${have}`)
   const length = response.headers.get("content-length")
-  // A compressed transfer says how long the compressed bytes are, which is not what arrives here.
+  // Of a compressed transfer, content-length is the compressed length.
   const known = length !== null && response.headers.get("content-encoding") === null
   const total = known ? from + Number(length) : undefined
   if (total !== undefined && total > limit) {
@@ -86,7 +86,7 @@ const attempt = async (options: Options, part: string, signal: AbortSignal): Pro
       if (piece.done) break
       if (at + piece.value.length > limit) {
         await reader.cancel()
-        throw new Error(`${url} sends more than ${limit} bytes, the most that is expected`)
+        throw new Error(`${url} sends more than ${limit} bytes, the limit`)
       }
       await handle.write(piece.value, 0, piece.value.length, at)
       at += piece.value.length
@@ -107,7 +107,7 @@ const sizeOf = (path: string): Effect.Effect<number> =>
     )
   )
 
-/** Checks a file's digest; one that differs is named with both. */
+/** Checks the digest of a file. */
 export const verify = (dataset: string, file: string, checksum: string | null): Effect.Effect<void, DatasetError> => {
   if (checksum === null) return Effect.void
   const [algorithm, expected] = checksum.split(":") as ["sha256" | "md5", string]
@@ -116,14 +116,18 @@ export const verify = (dataset: string, file: string, checksum: string | null): 
       found === expected
         ? Effect.void
         : Effect.fail(
-            new DatasetError({ dataset, file, reason: `its ${algorithm} is ${found}, must be ${expected}: damaged` })
+            new DatasetError({
+              dataset,
+              file,
+              reason: `its ${algorithm} is ${found}, expected ${expected}: the file is damaged`
+            })
           )
     )
   )
 }
 
 /**
- * Downloads a file. Interrupting leaves the part file, from which the next download goes on; a wrong digest deletes it.
+ * Downloads a file. After an interruption, the next download continues from the part file. A wrong digest deletes it.
  */
 export const download = Effect.fn("Download.download")(function* (options: Options) {
   const { dataset, file } = options
@@ -136,23 +140,24 @@ export const download = Effect.fn("Download.download")(function* (options: Optio
     try: (signal) => attempt(options, part, signal),
     catch: (cause) => (cause instanceof Error ? cause : new Error(String(cause)))
   })
-  let fruitless = 0
+  let withoutProgress = 0
   for (;;) {
     const before = yield* sizeOf(part)
     const failed = yield* Effect.match(once, { onFailure: (error) => error, onSuccess: () => undefined })
     if (failed === undefined) break
-    fruitless = (yield* sizeOf(part)) > before ? 0 : fruitless + 1
-    if (!(failed instanceof Interrupted) || fruitless >= options.attempts) {
-      const here = (yield* sizeOf(part)) > 0 ? "; what has arrived is kept, another start goes on from there" : ""
+    withoutProgress = (yield* sizeOf(part)) > before ? 0 : withoutProgress + 1
+    if (!(failed instanceof Interrupted) || withoutProgress >= options.attempts) {
+      const here =
+        (yield* sizeOf(part)) > 0 ? "; the received bytes are kept, and the next download continues from there" : ""
       return yield* new DatasetError({ dataset, file, reason: `download failed: ${failed.message}${here}` })
     }
-    yield* Effect.sleep(options.delay * 2 ** Math.max(fruitless - 1, 0))
+    yield* Effect.sleep(options.delay * 2 ** Math.max(withoutProgress - 1, 0))
   }
   yield* verify(dataset, part, options.checksum).pipe(
     Effect.tapError(() => Effect.promise(() => fs.rm(part, { force: true }))),
     Effect.mapError(
       (error) =>
-        new DatasetError({ dataset, file, reason: `downloaded from ${options.url}: ${error.reason}, and deleted` })
+        new DatasetError({ dataset, file, reason: `downloaded from ${options.url}: ${error.reason} and was deleted` })
     )
   )
   yield* Effect.tryPromise({ try: () => fs.rename(part, file), catch: Files.failure(dataset, file) })

@@ -53,7 +53,7 @@ describe("face-folder", () => {
     ["shuffled", {}],
     ["from files, prefetched", { memory: 0, prefetch: 2, workers: 2, fit: "pad" }],
     ["grey", { channels: 1, crop: 1, cutout: 2, fit: "crop" }],
-    ["moved, scaled, lit", { zoom: 0.2, jitter: 0.3 }],
+    ["zoomed and jittered", { zoom: 0.2, jitter: 0.3 }],
     ["moved, scaled, lit, from files, prefetched", { zoom: 0.2, jitter: 0.3, memory: 0, prefetch: 2, workers: 2 }]
   ])("obeys the laws of dataflows: %s", (_, raw) =>
     withFlow(raw, (flow) => DataflowLaws.check(flow, { batchSizes: [1, 5], runs: 15 }))
@@ -66,12 +66,12 @@ describe("face-folder", () => {
     })
   )
 
-  it("has a law that shuffled batches break", () =>
+  it("breaks the law of balanced batches if they are shuffled", () =>
     withFlow({}, async (flow) => {
       await expect(DataflowLaws.balanced(flow, "train", 8, 4)).rejects.toThrow("dataflow law broken")
     }))
 
-  it("shows every person, and new pictures in every round", () =>
+  it("shows every person, with new images in every round", () =>
     withFlow({ perIdentity: 2, flip: false }, async (flow) => {
       const seen = new Map<number, Set<string>>()
       for (let epoch = 0; epoch < 6; epoch += 1) {
@@ -88,7 +88,7 @@ describe("face-folder", () => {
       expect([...seen].sort(([a], [b]) => a - b).map(([, images]) => images.size)).toEqual([4, 5, 6, 3, 4, 5, 6, 3, 4])
     }))
 
-  it("refuses batches that cannot be balanced, saying which can", () =>
+  it("refuses batch sizes that cannot be balanced, and names the possible ones", () =>
     withFlow({ perIdentity: 4 }, async (flow) => {
       for (const batchSize of [6, 40]) {
         const request = { split: "train", epoch: 0, step: 0, batchSize, training: true } as const
@@ -99,14 +99,14 @@ describe("face-folder", () => {
       }
     }))
 
-  it("gives pairs of people who are not trained on, the same for every seed", async () => {
+  it("has pairs of people who are not trained on, the same for every seed", async () => {
     const of = (seed: number) =>
       Effect.runPromise(
         Effect.scoped(Effect.map(FaceFolder.make(options(), Key.make(seed)), (flow) => flow.verification))
       )
     const one = await of(1)
     expect(one?.identities).toEqual(["p10", "p11", "p12"])
-    // 5, 6 and 3 images: 10 + 15 + 3 pairs of one person.
+    // 5, 6 and 3 images: 10 + 15 + 3 pairs of the same person.
     expect(one?.pairs.filter(({ same }) => same).length).toBe(28)
     expect(one?.pairs.length).toBe(56)
     expect(await of(2)).toEqual(one)
@@ -133,7 +133,7 @@ describe("face-folder", () => {
     )
   })
 
-  it("moves, scales and lights training images alone, the same from memory and from files", async () => {
+  it("zooms and jitters training images only, the same from memory and from files", async () => {
     const request = { split: "train", epoch: 0, step: 0, batchSize: 6 } as const
     const batches = (raw: object) =>
       withFlow({ flip: false, ...raw }, (flow) =>
@@ -150,13 +150,13 @@ describe("face-folder", () => {
     }
   })
 
-  it("has one digest of the listing whichever memory is set, and the pixels' where they are read", async () => {
+  it("has the same listing digest whatever `memory` is, and a digest of the pixels if they are in memory", async () => {
     const of = (raw: object) => withFlow(raw, async ({ digest, listingDigest }) => [digest, listingDigest])
     const [pixels, listing] = await of({})
     expect(pixels).not.toBe(listing)
     expect(await of({ memory: 0 })).toEqual([listing, listing])
     const file = join(faces, "p11", "p11_0001.pgm")
-    // As many bytes, another picture.
+    // Another image of the same size in bytes.
     writeFileSync(file, pgm(9, 11, 9999))
     try {
       expect(await of({ memory: 0 })).toEqual([listing, listing])
@@ -167,16 +167,18 @@ describe("face-folder", () => {
     expect(await of({})).toEqual([pixels, listing])
   })
 
-  it("takes a test folder that is the folder itself for the same people", async () => {
+  it("recognises a test folder that is the training folder by another path", async () => {
     const same = join(faces, "..", "faces")
     expect(await reason({ testFolder: same, testPeople: null })).toContain("set testPeople")
-    expect(await reason({ testFolder: same, people: ["p1..p10"] })).toContain("p10 both trained on and verified")
+    expect(await reason({ testFolder: same, people: ["p1..p10"] })).toContain(
+      "people to train on and to verify overlap: p10"
+    )
     await withFlow({ testFolder: same }, async (flow) => {
       expect(flow.classes.length).toBe(9)
     })
   })
 
-  it("reads a list of pairs in UTF-16, and refuses one that is no text", async () => {
+  it("reads a list of pairs in UTF-16, and refuses a file that is not text", async () => {
     const list = join(root, "wide.txt")
     writeFileSync(list, Buffer.from("\ufeff1\t1\r\np10\t1\t2\r\np10\t1\tp11\t3\r\n", "utf16le"))
     await withFlow({ pairs: list }, async (flow) => expect(flow.verification?.pairs.length).toBe(2))
@@ -184,7 +186,7 @@ describe("face-folder", () => {
     expect(await reason({ pairs: list })).toContain("line 3 has the byte 0xE9, which is not UTF-8")
   })
 
-  it("splits by person where that is asked: whoever scores is new", () =>
+  it("splits by person on request: the people in validation are new", () =>
     withFlow({ splitBy: "person", supernetFraction: 0.7 }, async (flow) => {
       const people = async (split: "supernet" | "validation") => {
         const request = { split, epoch: 0, step: 0, batchSize: 100, training: false } as const
@@ -196,22 +198,22 @@ describe("face-folder", () => {
       expect(flow.verification?.newInValidation).toBe(true)
     }))
 
-  it("says what is wrong", async () => {
+  it("reports what is wrong", async () => {
     expect(await reason({ splitBy: "person", people: ["p1..p3"] })).toContain("needs 4 people to train on, there are 3")
     expect(await reason({ testPeople: null })).toContain("set testPeople")
     expect(await reason({ testPeople: ["p77"] })).toContain("no folder of images named p77")
-    expect(await reason({ people: ["p1..p10"] })).toContain("p10 both trained on and verified")
+    expect(await reason({ people: ["p1..p10"] })).toContain("people to train on and to verify overlap: p10")
     expect(await reason({ people: ["p1"] })).toContain("needs at least 2")
   })
 
-  it("takes only so many people, those of whom pairs can be made first", () =>
+  it("limits the number of people; those with pairs come first", () =>
     withFlow({ peopleLimit: 4, testPeopleLimit: 2 }, async (flow) => {
       expect(flow.classes).toEqual(["p1", "p2", "p3", "p4"])
-      // Nobody is trained on for being left out here.
+      // People to verify beyond the limit are not trained on, either.
       expect(flow.verification?.identities).toEqual(["p10", "p11"])
     }))
 
-  it("replaces a broken image that is read from its file in training, and fails where it is to be verified", async () => {
+  it("replaces a broken image file in training, and fails if it is to be verified", async () => {
     const read = (broken: string, split: "train" | "test") => {
       const file = join(faces, broken.slice(0, broken.indexOf("_")), broken)
       writeFileSync(file, "P5 3 3 255\n")
@@ -239,7 +241,7 @@ describe("face-folder", () => {
     expect(await read("p11_0001.pgm", "test")).toContain("p11_0001.pgm")
   })
 
-  it("names a broken image, and leaves it out where that is wished", async () => {
+  it("names a broken image, and leaves it out on request", async () => {
     const broken = join(faces, "p3", "p3_0001.pgm")
     writeFileSync(broken, "P5 3 3 255\n")
     try {
@@ -267,7 +269,7 @@ it.skipIf(!RealData.has(orl, "FaceFolder.test.ts, the ORL faces"))(
 )
 
 describe("VerificationPairs", () => {
-  it("makes as many of both kinds, each pair once, spread over the folds", () => {
+  it("makes as many pairs of both kinds, each once, spread over the folds", () => {
     fc.assert(
       fc.property(fc.array(fc.nat(5), { maxLength: 40 }), fc.integer({ min: 1, max: 60 }), (labels, limit) => {
         const pairs = VerificationPairs.made(labels, limit)
@@ -300,40 +302,38 @@ describe("VerificationPairs", () => {
     expect(new Set(pairs.map(({ first, second }) => `${first},${second}`)).size).toBe(1000)
   })
 
-  it("names the line of a list that is wrong, and never throws", () => {
+  it("names the wrong line of a list, and never throws", () => {
     const text = "2\t2\nA\t1\t2\nA\t2\t3\nA\t1\tB\t1\nA\t2\tB\t2\nC\t1\t2\nC\t2\t3\nC\t1\tB\t1\nC\t2\tB\t2\n"
     expect(Result.getOrThrow(VerificationPairs.parseLfw(text)).length).toBe(8)
     const failure = (wrong: string) => {
       const parsed = VerificationPairs.parseLfw(wrong)
       return Result.isFailure(parsed) ? parsed.failure : "none"
     }
-    // As Windows, old Macs and editors write it.
+    // Line ends and marks of Windows, old Macs and editors.
     for (const written of [text.replaceAll("\n", "\r\n"), text.replaceAll("\n", "\r"), `\ufeff${text}\n \n`]) {
       expect(VerificationPairs.parseLfw(written)).toEqual(VerificationPairs.parseLfw(text))
     }
     expect(VerificationPairs.parseLfw(text.replaceAll("\t", "  "))).toEqual(VerificationPairs.parseLfw(text))
-    // With tabs a name may have blanks.
+    // In a line with tabs, a name may have blanks.
     const spaced = Result.getOrThrow(VerificationPairs.parseLfw("1\t1\nAnn van Ek\t1\t2\nAnn van Ek\t1\tBob\t3\r\n"))
     expect(spaced.map(({ first }) => VerificationPairs.lfwName(first))).toEqual(["Ann van Ek_0001", "Ann van Ek_0001"])
     expect(failure("")).toContain("line 1")
     expect(failure("1 2 3")).toContain("line 1")
-    expect(failure(`${text}\nZ\t1\t2\n`)).toBe(
-      'line 11: is beyond the 8 pairs that line 1 announces (2 2), is "Z\\t1\\t2"'
-    )
+    expect(failure(`${text}\nZ\t1\t2\n`)).toBe('line 11: follows the 8 pairs that line 1 announces (2 2): "Z\\t1\\t2"')
     expect(failure(text.split("\n").slice(0, 6).join("\n"))).toBe(
       "line 7: the list ends here, after 5 of the 8 pairs that line 1 announces"
     )
-    expect(failure(text.replace("A\t2\t3", "A\t2\t3\t4"))).toContain("line 3: must be `name n m`")
-    expect(failure(text.replace("A\t2\t3", "\t2\t3"))).toContain("line 3: must be `name n m`")
-    expect(failure(text.replace("A\t2\t3", ""))).toContain('line 3: must be `name n m`, is ""')
+    expect(failure(text.replace("A\t2\t3", "A\t2\t3\t4"))).toContain("line 3: expected `name n m`")
+    expect(failure(text.replace("A\t2\t3", "\t2\t3"))).toContain("line 3: expected `name n m`")
+    expect(failure(text.replace("A\t2\t3", ""))).toContain('line 3: expected `name n m`, got ""')
     expect(failure("-1 5")).toContain("line 1")
-    expect(failure(text.replace("A\t2\t3", "A\t0x2\t3"))).toContain("line 3: must be `name n m`")
+    expect(failure(text.replace("A\t2\t3", "A\t0x2\t3"))).toContain("line 3: expected `name n m`")
     expect(failure(text.replace("A\t2\t3", "A\t2\t2"))).toBe(
-      'line 3: must be two images of one person, is one image twice: "A\\t2\\t2"'
+      'line 3: expected two images of one person, got the same image twice: "A\\t2\\t2"'
     )
-    expect(failure(text.replace("A\t1\tB\t1", "A\t1\tA\t2"))).toContain("line 4: must be images of two people")
-    expect(failure(text.replace("A\t2\t3", "A\t2"))).toContain("line 3: must be `name n m`")
-    expect(failure(text.replace("A\t1\tB\t1", "A\t1\tB\tx"))).toContain("line 4: must be `name n other m`")
+    expect(failure(text.replace("A\t1\tB\t1", "A\t1\tA\t2"))).toContain("line 4: expected images of two people")
+    expect(failure(text.replace("A\t2\t3", "A\t2"))).toContain("line 3: expected `name n m`")
+    expect(failure(text.replace("A\t1\tB\t1", "A\t1\tB\tx"))).toContain("line 4: expected `name n other m`")
     fc.assert(
       fc.property(fc.nat(text.length), fc.string({ maxLength: 4 }), (at, put) => {
         const parsed = VerificationPairs.parseLfw(text.slice(0, at) + put + text.slice(at + put.length))

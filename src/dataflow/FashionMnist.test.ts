@@ -40,7 +40,7 @@ const whole = {
 }
 
 describe("the shipped subset", () => {
-  it("is balanced, whole and small", async () => {
+  it("is balanced, complete and small", async () => {
     const data = await Effect.runPromise(FashionMnist.load(null))
     for (const [part, each] of [
       ["train", 1000],
@@ -58,7 +58,7 @@ describe("the shipped subset", () => {
     expect(existsSync(join(FashionMnist.shippedFolder, "LICENSE"))).toBe(true)
   })
 
-  it("has a digest that is pinned, and a Layer with splits as configured", async () => {
+  it("has the pinned digest, and a Layer with the configured splits", async () => {
     const program = Effect.gen(function* () {
       const flow = yield* Dataflow
       return [
@@ -84,13 +84,13 @@ describe("the shipped subset", () => {
     ])
     const wrong = FashionMnist.layer(decode({ digest: "00" }))
     expect(await reason(program.pipe(Effect.provide(wrong), Effect.provideService(RunKey, Key.make(1))))).toContain(
-      "option digest asks for 00"
+      "option digest is 00"
     )
   })
 
   const official = RealData.path("fashion-mnist")
   const hasOfficial = RealData.has(official, "FashionMnist.test.ts, the official files")
-  it.skipIf(!hasOfficial)("is what its script makes of the official files (skipped where they are absent)", () => {
+  it.skipIf(!hasOfficial)("equals what its script makes of the official files (skipped without them)", () => {
     const read = (folder: string, base: string) => new Uint8Array(gunzipSync(readFileSync(join(folder, `${base}.gz`))))
     const { images, labels } = FashionMnist.files.test
     const made = MakeMini.subset("test", read(official, images), read(official, labels))
@@ -114,7 +114,7 @@ describe("files", () => {
     expect(data.test.pixels.every((byte) => byte === 7)).toBe(true)
   })
 
-  it("are found by the names that programs give them, packed or not as their bytes say", async () => {
+  it("are found by the names that programs give them, packed or not", async () => {
     const parts = {
       train: { images: images(3), labels: labels(0, 1, 9) },
       test: { images: images(1), labels: labels(4) }
@@ -150,7 +150,7 @@ describe("files", () => {
         (base) => join(base, base),
         () => false
       ),
-      // A browser unpacked it and left its name; or the other way round.
+      // A browser unpacked it and kept its name; or the other way round.
       named(
         (base) => `${base}.gz`,
         () => false
@@ -164,7 +164,7 @@ describe("files", () => {
       expect([Array.from(data.train.labels), Array.from(data.test.labels)]).toEqual([[0, 1, 9], [4]])
     }
     expect(await reason(FashionMnist.load(write({ "mnist.npz": Uint8Array.of(1) })))).toContain(
-      "each packed or not), it holds mnist.npz"
+      "each packed or not), it contains mnist.npz"
     )
   })
 
@@ -178,7 +178,7 @@ describe("files", () => {
       { "train-images-idx3-ubyte": images(3).slice(0, -1) },
       "3 x 28 x 28 = 2352 bytes, the file has 2351"
     ],
-    ["gzip is cut", { "t10k-images-idx3-ubyte.gz": gzipSync(images(1)).subarray(0, 30) }, "not a whole gzip file"],
+    ["gzip is cut", { "t10k-images-idx3-ubyte.gz": gzipSync(images(1)).subarray(0, 30) }, "not a complete gzip file"],
     ["gzip is a bomb", { "t10k-images-idx3-ubyte.gz": gzipSync(new Uint8Array(200_000_000)) }, "unpacks to more than"]
   ])("that are wrong are named: %s", async (_, change, words) => {
     const files = Object.entries({ ...whole, ...change }).filter(
@@ -189,7 +189,7 @@ describe("files", () => {
     expect(message).toContain(Object.keys(change)[0]!)
   })
 
-  it("asks for two training images and a test image at least", async () => {
+  it("needs at least two training images and one test image", async () => {
     const part = { pixels: new Uint8Array(784), labels: Int32Array.of(1) }
     const data = { name: "x", stored: [28, 28, 1] as const, classes: FashionMnist.classes, train: part, test: part }
     expect(await reason(Effect.scoped(InMemory.make(data, decode({}), Key.make(1))))).toContain(
@@ -197,7 +197,7 @@ describe("files", () => {
     )
   })
 
-  it("has pixels and labels that fit, and says which classes have no image", async () => {
+  it("checks that pixels and labels match, and reports classes without images", async () => {
     const part = (...labels: ReadonlyArray<number>) => ({
       pixels: new Uint8Array(784 * labels.length),
       labels: Int32Array.from(labels)
@@ -218,7 +218,7 @@ describe("files", () => {
       "here: no test images of 2 classes (a, c)"
     ])
     expect(await reason(make({ test: part(2) }))).toContain("test images of classes without a training image: c")
-    // People to verify need not be known.
+    // Identities to verify need not be in training.
     const faces = InMemory.make({ ...data, test: part(2, 2, 1) }, decode({ prefetch: 0 }), Key.make(1), {
       perIdentity: 0,
       pairs: 5
@@ -231,7 +231,7 @@ describe("files", () => {
     )
   })
 
-  it("refuses options that make no sense, all at once", () => {
+  it("reports all invalid options at once", () => {
     const strict = Schema.decodeUnknownSync(FashionMnist.Options, { errors: "all", onExcessProperty: "error" })
     const attempt = () => strict({ supernetFraction: 1, mean: [1, 2], crop: -1, size: 20, flop: true })
     for (const word of ["supernetFraction", "mean", "crop", "size", "flop"]) expect(attempt).toThrow(word)
@@ -239,7 +239,7 @@ describe("files", () => {
 })
 
 describe("Idx", () => {
-  it("comes back as it was", () => {
+  it("round-trips", () => {
     fc.assert(
       fc.property(
         fc.uint8Array({ minLength: 12, maxLength: 12 }),
@@ -253,7 +253,7 @@ describe("Idx", () => {
     )
   })
 
-  it("never throws, whatever the bytes, and allocates nothing for what a header claims", () => {
+  it("never throws, whatever the bytes, and allocates nothing before the size is checked", () => {
     const good = Idx.format([3, 28, 28], new Uint8Array(2352))
     fc.assert(
       fc.property(

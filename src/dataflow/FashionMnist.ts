@@ -1,7 +1,7 @@
 /**
- * Fashion-MNIST (Xiao, Rasul, Vollgraf 2017, arXiv 1708.07747): 28 x 28 grey images of ten kinds of clothes, and any
- * other data set in the same four idx files (MNIST, KMNIST). A balanced subset of 10,000 training and 2,000 test images
- * is shipped, for a start without downloads.
+ * Fashion-MNIST (Xiao, Rasul, Vollgraf 2017, arXiv 1708.07747): 28 x 28 grey images of ten kinds of clothes. Reads any
+ * data set in the same four idx files (MNIST, KMNIST). A balanced subset of 10,000 training and 2,000 test images ships
+ * with osnas, so that no download is needed to begin.
  */
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -16,8 +16,8 @@ import type { ImageBytes } from "./BatchPlan.ts"
 import { Dataflow, DatasetError } from "./Dataflow.ts"
 import * as Files from "./Files.ts"
 import * as Idx from "./Idx.ts"
-import * as ImageListing from "./ImageListing.ts"
 import * as InMemory from "./InMemory.ts"
+import * as Wording from "./Wording.ts"
 
 /** The classes, in the order of their labels. */
 export const classes = [
@@ -44,7 +44,7 @@ const name = "fashion-mnist"
 /** Folder of the shipped subset, in the sources and in the built package alike. */
 export const shippedFolder = fileURLToPath(new URL("./data/fashion-mnist-mini/", import.meta.url))
 
-/** SHA-256 of the shipped files, checked whenever they are read. */
+/** SHA-256 of the shipped files; checked whenever they are read. */
 export const shippedDigests: Readonly<Record<string, string>> = {
   "train-images-idx3-ubyte.gz": "13d4b0e6c4039fb6da49d54314a89ea48b5d5d468cce51c0d8247359cec44a2d",
   "train-labels-idx1-ubyte.gz": "e43128c6977447b7333b70c2fed2047f0a5b2ef8fb5e5180a37380c179153040",
@@ -52,7 +52,7 @@ export const shippedDigests: Readonly<Record<string, string>> = {
   "t10k-labels-idx1-ubyte.gz": "02867bb9ac2eb01d57818359126fe0f142c48d6a688adc73daba5ff30c2dfb04"
 }
 
-// Four times the official training images; more is no data set that this flow is for.
+// Four times the official training images. More is another kind of data set.
 const limit = 16 + 4 * 60_000 * 784
 
 /** Options of the dataflow `fashion-mnist`. */
@@ -68,11 +68,14 @@ export const Options = Schema.Struct({
     .annotate({ description: "3: grey in three channels, for networks of colour images" })
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed(1 as const))),
   perIdentity: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 1024 }))
-    .annotate({ description: "Images of each class in a training batch, as if classes were people; 0: shuffled" })
+    .annotate({
+      description: "Images of each class in a training batch, as if classes were people; 0: shuffled batches"
+    })
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed(0))),
   verificationPairs: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 100_000 }))
     .annotate({
-      description: "Pairs of test images to verify, as if classes were people: so many of one, as many of two; 0: none"
+      description:
+        "Pairs of test images to verify, as if classes were people: this many of the same class, as many of different ones; 0: none"
     })
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed(0)))
 })
@@ -81,7 +84,7 @@ export type Options = typeof Options.Type
 
 const fail = (file: string, reason: string) => Effect.fail(new DatasetError({ dataset: name, file, reason }))
 
-/** Names that a file goes by: the official one, the one with a dot, a folder of the same name with the file in it. */
+/** Names that a file may have: the official one, one with a dot, and each in a folder of that name. */
 const namesOf = (base: string): ReadonlyArray<string> => {
   const dotted = base.replace("-idx", ".idx")
   return [base, dotted, join(base, base), join(dotted, dotted), join(dotted, base)].flatMap((name) => [
@@ -90,7 +93,7 @@ const namesOf = (base: string): ReadonlyArray<string> => {
   ])
 }
 
-/** Folders below the named one that programs unpack these data sets into. */
+/** Folders into which other programs unpack these data sets. */
 const below = ["", "raw", join("FashionMNIST", "raw"), join("MNIST", "raw"), join("KMNIST", "raw")]
 
 const find = Effect.fnUntraced(function* (folder: string, base: string) {
@@ -104,11 +107,11 @@ const find = Effect.fnUntraced(function* (folder: string, base: string) {
   const packed = join(folder, `${base}.gz`)
   return yield* fail(
     packed,
-    `does not exist, nor does ${base} or ${base.replace("-idx", ".idx")}; the folder must hold the four idx files ` +
+    `does not exist, nor does ${base} or ${base.replace("-idx", ".idx")}; the folder must contain the four idx files ` +
       `(${Object.values(files)
         .flatMap(({ images, labels }) => [images, labels])
         .join(", ")}, each packed or not), ` +
-      (found.length === 0 ? "it is empty" : `it holds ${ImageListing.some(found, 5)}`)
+      (found.length === 0 ? "it is empty" : `it contains ${Wording.some(found, 5)}`)
   )
 })
 
@@ -118,10 +121,10 @@ const readIdx = Effect.fnUntraced(function* (folder: string, base: string, dimen
   if (shipped) {
     const found = Files.sha256(bytes)
     if (found !== shippedDigests[`${base}.gz`]) {
-      return yield* fail(file, `SHA-256 is ${found}, must be ${shippedDigests[`${base}.gz`]}: the file is damaged`)
+      return yield* fail(file, `SHA-256 is ${found}, expected ${shippedDigests[`${base}.gz`]}: the file is damaged`)
     }
   }
-  // By its bytes: a browser may unpack a file and leave its name.
+  // Decided by its bytes: a browser may unpack a file and keep its name.
   const isPacked = bytes[0] === 0x1f && bytes[1] === 0x8b
   const content = isPacked ? yield* Files.inflate(name, file, bytes, limit) : bytes
   const idx = Idx.parse(content, dimensions)
@@ -166,7 +169,7 @@ export const load = Effect.fn("FashionMnist.load")(function* (folder: string | n
   return data
 })
 
-/** Every grey byte three times. */
+/** Grey images with three equal channels. */
 const inThreeChannels = ({ labels, pixels }: ImageBytes): ImageBytes => {
   const out = InMemory.sharedBytes(3 * pixels.length)
   for (let at = 0; at < pixels.length; at += 1) {
@@ -219,8 +222,8 @@ export const layer = (options: Options): Layer.Layer<Dataflow, DatasetError, Run
  * FashionMnist.shippedFolder.includes("fashion-mnist-mini") // => true
  * const options = Schema.decodeUnknownSync(FashionMnist.Options)({ trainLimit: 100, prefetch: 0 })
  * const flow = FashionMnist.layer(options).pipe(Layer.provide(Layer.succeed(RunKey, Key.make(1))))
- * const told = Effect.map(Dataflow, ({ count, name }) => [name, count("train"), count("supernet")])
- * await Effect.runPromise(Effect.provide(told, flow)) // => [FashionMnist.component.name, 100, 80]
+ * const summary = Effect.map(Dataflow, ({ count, name }) => [name, count("train"), count("supernet")])
+ * await Effect.runPromise(Effect.provide(summary, flow)) // => [FashionMnist.component.name, 100, 80]
  * ```
  */
 export const component = define({

@@ -1,4 +1,4 @@
-/** Batches of images that stay in their files: decoded, viewed as the plan says, then treated as those in memory. */
+/** Batches of images that stay in their files: decoded, brought to the stored shape, then augmented as images in memory. */
 
 import { join } from "node:path"
 import * as Deterministic from "../random/Deterministic.ts"
@@ -16,7 +16,7 @@ export interface FileBatchResult {
   readonly skipped: ReadonlyArray<{ readonly file: string; readonly reason: string }>
 }
 
-/** The whole image in `width` x `height`, as `fit` says. */
+/** The whole image in `width` x `height`, by `fit`. */
 export const whole = (image: RawImage, fit: "stretch" | "crop" | "pad", width: number, height: number): Uint8Array => {
   const full = { left: 0, top: 0, width: image.width, height: image.height }
   if (fit === "stretch") return Resample.resize(image, full, width, height)
@@ -44,8 +44,8 @@ export const whole = (image: RawImage, fit: "stretch" | "crop" | "pad", width: n
 }
 
 /**
- * A random part: its area and proportions drawn until it fits, at most ten times, then the largest middle part of
- * allowed proportions (Szegedy et al. 2015, section 6, as torchvision has it).
+ * A random part of the image (Szegedy et al. 2015, section 6, as in torchvision): area and aspect ratio are drawn until the
+ * part fits, at most ten times; then it is the largest part in the middle with an allowed aspect ratio.
  */
 export const randomBox = (
   image: { readonly width: number; readonly height: number },
@@ -78,7 +78,7 @@ const evaluationBox = (image: RawImage, side: number, width: number, height: num
   return { left: (image.width - box.width) / 2, top: (image.height - box.height) / 2, ...box }
 }
 
-/** An image's stored bytes for a request. */
+/** The stored bytes of a decoded image. */
 export const view = (
   plan: BatchPlan.BatchPlan,
   how: BatchPlan.View,
@@ -95,8 +95,8 @@ export const view = (
 }
 
 /**
- * The batch of a request. A file that cannot be read rejects with a `DecodeImage.ImageFailure`, or, where the plan skips
- * broken files: in training the next readable image of its label takes its place, otherwise the batch is smaller by it.
+ * The batch of a request. Rejects with a `DecodeImage.ImageFailure` for a file that cannot be read, unless the plan skips
+ * broken files: in training the next readable image of its label takes its place, otherwise the batch is smaller.
  */
 export const batch = async (plan: BatchPlan.BatchPlan, request: BatchRequest): Promise<FileBatchResult> => {
   const { files } = plan
@@ -129,7 +129,7 @@ export const batch = async (plan: BatchPlan.BatchPlan, request: BatchRequest): P
         const mayMiss = files.broken === "skip" || (files.broken === "skipUntested" && request.split !== "test")
         if (!(cause instanceof DecodeImage.ImageFailure)) throw cause
         if (!mayMiss) {
-          const way = files.broken === "fail" ? ". With `broken: skip` the run goes on without it" : ""
+          const way = files.broken === "fail" ? ". Set `broken: skip` to continue without it" : ""
           throw new DecodeImage.ImageFailure(cause.file, `${cause.message}${way}`)
         }
         skipped.set(cause.file, cause.message)
@@ -139,13 +139,13 @@ export const batch = async (plan: BatchPlan.BatchPlan, request: BatchRequest): P
     if (request.training) {
       throw new DecodeImage.ImageFailure(
         join(files.root, files[part][wanted]!),
-        "nor can any other image of its label be read"
+        "cannot be read, nor can any other image of its label"
       )
     }
     gone.add(position)
   }
 
-  // A few at a time: while one file is read, another is decoded.
+  // Four at a time: while one file is read, another is decoded.
   let next = 0
   const lane = async (): Promise<void> => {
     while (next < chosen.length) {

@@ -1,4 +1,4 @@
-/** Reading of dataset files: sizes checked before anything is allocated, failures as {@link DatasetError}. */
+/** Reads files of data sets: sizes are checked before anything is allocated, failures are {@link DatasetError}. */
 import { createHash } from "node:crypto"
 import { createReadStream } from "node:fs"
 import * as fs from "node:fs/promises"
@@ -11,7 +11,7 @@ import { DatasetError } from "./Dataflow.ts"
 
 const gunzip = promisify(zlib.gunzip)
 
-/** What the operating system says, in words. */
+/** The reason of a system error, in words. */
 const describe = (cause: unknown): string => {
   const code = typeof cause === "object" && cause !== null && "code" in cause ? cause.code : undefined
   if (code === "ENOENT") return "does not exist"
@@ -22,11 +22,11 @@ const describe = (cause: unknown): string => {
   return cause instanceof Error ? cause.message : String(cause)
 }
 
-/** A failure at a file. */
+/** Turns a cause into the failure of a file. */
 export const failure = (dataset: string, file: string) => (cause: unknown) =>
   new DatasetError({ dataset, file, reason: describe(cause) })
 
-/** Size of a file in bytes, or null where there is none; a folder is no file. */
+/** Size of a file in bytes; null if there is no file, or a folder in its place. */
 export const size = (dataset: string, file: string): Effect.Effect<number | null, DatasetError> =>
   Effect.tryPromise({
     try: async () => {
@@ -42,7 +42,7 @@ export const size = (dataset: string, file: string): Effect.Effect<number | null
     catch: failure(dataset, file)
   })
 
-/** The bytes of a file, which may have at most `limit`. */
+/** The bytes of a file of at most `limit` bytes. */
 export const read = (
   dataset: string,
   file: string,
@@ -50,7 +50,7 @@ export const read = (
 ): Effect.Effect<Uint8Array<ArrayBuffer>, DatasetError> =>
   Effect.tryPromise({
     try: async () => {
-      // By path and not by a handle: handles on files within a zip, as Yarn's Plug'n'Play keeps packages, cannot be read.
+      // By path, not by handle: a file in a zip (Yarn's Plug'n'Play keeps packages in one) cannot be read by a handle.
       const { size: bytes } = await fs.stat(file)
       if (bytes > limit) throw new Error(`has ${bytes} bytes; at most ${limit} are expected`)
       return new Uint8Array(await fs.readFile(file))
@@ -58,7 +58,7 @@ export const read = (
     catch: failure(dataset, file)
   })
 
-/** The text of a file, which may have at most `limit` bytes: UTF-8, or UTF-16 with its mark. */
+/** The text of a file of at most `limit` bytes: UTF-8, or UTF-16 with a byte order mark. */
 export const readText = (dataset: string, file: string, limit: number): Effect.Effect<string, DatasetError> =>
   Effect.flatMap(read(dataset, file, limit), (bytes) => {
     const text = decodeText(bytes)
@@ -67,7 +67,7 @@ export const readText = (dataset: string, file: string, limit: number): Effect.E
       : Effect.fail(new DatasetError({ dataset, file, reason: text.failure }))
   })
 
-/** Unpacks gzip; the result may have at most `limit` bytes, and no more than that is ever allocated. */
+/** Unpacks gzip. The result may have at most `limit` bytes; no more is allocated. */
 export const inflate = (
   dataset: string,
   file: string,
@@ -83,17 +83,17 @@ export const inflate = (
         file,
         reason:
           code === "ERR_BUFFER_TOO_LARGE"
-            ? `unpacks to more than ${limit} bytes, the most that is expected`
-            : `is not a whole gzip file: ${describe(cause)}`
+            ? `unpacks to more than ${limit} bytes, the limit`
+            : `is not a complete gzip file: ${describe(cause)}`
       })
     }
   })
 
-/** Names in a folder, sorted by code unit, so that no result depends on the file system. */
+/** Names in a folder, sorted by code unit: the order of the file system never matters. */
 export const list = (dataset: string, folder: string): Effect.Effect<ReadonlyArray<string>, DatasetError> =>
   Effect.tryPromise({ try: async () => (await fs.readdir(folder)).sort(), catch: failure(dataset, folder) })
 
-/** Digest of a file's bytes, hex, read piece by piece. */
+/** Digest of the bytes of a file, hex. The file is streamed. */
 export const digestOf = (
   dataset: string,
   file: string,

@@ -1,11 +1,11 @@
 /**
- * The idx format of MNIST and its kin: two zero bytes, the element type (8: unsigned byte), the number of dimensions,
+ * The idx format of MNIST and similar data sets: two zero bytes, the element type (8: unsigned byte), the number of dimensions,
  * the dimensions as big-endian 32-bit numbers, then the bytes. Source: http://yann.lecun.com/exdb/mnist.
  */
 import * as Result from "effect/Result"
 import { sizeOf } from "../engine/Shape.ts"
 
-/** Unsigned bytes in the shape that the file says. */
+/** Unsigned bytes, and their shape. */
 export interface Idx {
   readonly dimensions: ReadonlyArray<number>
   /** A view of the file's bytes. */
@@ -13,7 +13,7 @@ export interface Idx {
 }
 
 /**
- * Reads an idx file of unsigned bytes; fails with what is wrong, at which byte. `dimensions` is how many there must be.
+ * Reads an idx file of unsigned bytes with the given number of dimensions. Fails with what is wrong, at which byte.
  *
  * **Example** (Three labels)
  *
@@ -45,7 +45,7 @@ export const parse = (bytes: Uint8Array, dimensions: number): Result.Result<Idx,
   return Result.succeed({ dimensions: sizes, data: bytes.subarray(header) })
 }
 
-/** The bytes of an idx file. */
+/** Writes an idx file. */
 export const format = (dimensions: ReadonlyArray<number>, data: Uint8Array): Uint8Array => {
   const header = 4 + 4 * dimensions.length
   const bytes = new Uint8Array(header + data.length)

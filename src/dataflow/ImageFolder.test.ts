@@ -62,7 +62,7 @@ beforeAll(() => {
 const options = (raw: object = {}) => decode({ folder: good, size: 16, prefetch: 0, ...raw })
 
 describe("image-folder", () => {
-  it("obeys the laws of dataflows, with threads and without", async () => {
+  it("obeys the laws of dataflows, with and without threads", async () => {
     for (const raw of [
       { jitter: 0.4, cutout: 4 },
       { prefetch: 3, workers: 2 }
@@ -79,7 +79,7 @@ describe("image-folder", () => {
     }
   })
 
-  it("gives the same batches with threads as without", () =>
+  it("makes the same batches with and without threads", () =>
     Effect.runPromise(
       Effect.scoped(
         Effect.gen(function* () {
@@ -93,7 +93,7 @@ describe("image-folder", () => {
       )
     ))
 
-  it("names a broken image and fails, or replaces it, by choice", async () => {
+  it("fails on a broken image, or replaces it, as configured", async () => {
     const pass = (broken: string, prefetch: number) =>
       Effect.scoped(
         Effect.gen(function* () {
@@ -131,7 +131,7 @@ describe("image-folder", () => {
     ).toContain("does not exist")
     expect(
       await reason(Effect.scoped(ImageFolder.make(options({ trainFolder: join("train", "ant") }), Key.make(1))))
-    ).toContain("one folder a class")
+    ).toContain("one folder per class")
     mkdirSync(join(root, "odd", "train", "a"), { recursive: true })
     mkdirSync(join(root, "odd", "val", "b"), { recursive: true })
     writeFileSync(join(root, "odd", "train", "a", "1.ppm"), ppm(4, 4, 1))
@@ -144,7 +144,7 @@ describe("image-folder", () => {
 
 describe("DecodeImage", () => {
   it.skipIf(sharp === undefined)(
-    "reads JPEG and PNG, upright, and refuses what is none (skipped where sharp is absent)",
+    "reads JPEG and PNG upright, and refuses other files (skipped without sharp)",
     async () => {
       const raw = Netpbm.parse(ppm(6, 4, 3))
       const image = Result.getOrThrow(raw)
@@ -162,7 +162,7 @@ describe("DecodeImage", () => {
       const broken = join(root, "b.jpg")
       for (const bytes of ["", "not an image", "\xff\xd8\xff\xe0 no"]) {
         writeFileSync(broken, bytes, "latin1")
-        await expect(DecodeImage.decode(broken)).rejects.toThrow("is no image that can be read")
+        await expect(DecodeImage.decode(broken)).rejects.toThrow("is not a readable image")
       }
       await expect(DecodeImage.decode(join(root, "none.png"))).rejects.toThrow("cannot be read")
     }
@@ -198,7 +198,7 @@ describe("Resample", () => {
   const image = Result.getOrThrow(Netpbm.parse(ppm(7, 5, 9)))
   const full = { left: 0, top: 0, width: 7, height: 5 }
 
-  it("changes nothing at the same size, and keeps a flat image flat", () => {
+  it("keeps an image of the same size, and keeps a uniform image uniform", () => {
     expect(Resample.resize(image, full, 7, 5)).toEqual(image.pixels)
     const flat = { ...image, pixels: image.pixels.map(() => 77) }
     for (const [w, h] of [
@@ -213,7 +213,7 @@ describe("Resample", () => {
     }
   })
 
-  it("halves by the triangle's weights", () => {
+  it("halves with the weights of the triangle filter", () => {
     // Four grey pixels to two: weights 3/8, 3/8, 1/8 and, cut off at the border, renormalised to 3/7, 3/7, 1/7.
     const row: Netpbm.RawImage = { width: 4, height: 1, channels: 1, pixels: Uint8Array.of(0, 70, 140, 210) }
     expect(Array.from(Resample.resize(row, { left: 0, top: 0, width: 4, height: 1 }, 2, 1))).toEqual([50, 160])
@@ -228,7 +228,7 @@ describe("Resample", () => {
         .raw()
         .toBuffer()
       const ours = Resample.resize(big, { left: 0, top: 0, width: 64, height: 48 }, 32, 24)
-      // Their borders are treated otherwise, and their weights are fixed point.
+      // Their borders are treated differently, and their weights are fixed-point.
       let worst = 0
       for (let y = 2; y < 22; y += 1) {
         for (let i = 6; i < 90; i += 1) worst = Math.max(worst, Math.abs(ours[y * 96 + i]! - theirs[y * 96 + i]!))
@@ -248,7 +248,7 @@ describe("views", () => {
     expect(Array.from(padded)).toEqual([0, 0, 0, 0, 200, 200, 200, 200, 200, 200, 200, 200, 0, 0, 0, 0])
   })
 
-  it("draws boxes within the image, of allowed area and proportions", () => {
+  it("draws boxes within the image, of allowed area and aspect ratio", () => {
     const view = {
       _tag: "RandomResizedCrop",
       area: [0.1, 0.6],
@@ -266,7 +266,7 @@ describe("views", () => {
           expect(box.left >= 0 && box.top >= 0 && box.left + box.width <= width && box.top + box.height <= height).toBe(
             true
           )
-          // Whole pixels move both a little.
+          // Rounding to whole pixels changes both a little.
           expect(box.width / box.height).toBeGreaterThan(0.75 * 0.85)
           expect(box.width / box.height).toBeLessThan((4 / 3) * 1.15)
         }
@@ -282,7 +282,7 @@ describe("views", () => {
     expect(areas.reduce((a, b) => a + b, 0) / 300).toBeCloseTo(0.35, 1)
   })
 
-  it("jitters colours by their factors, and not at all by 0", () => {
+  it("jitters colours by their factors, and leaves them at 0", () => {
     const pixels = Uint8Array.of(10, 100, 200, 50, 60, 70)
     expect(Distortion.jittered(pixels, 3, 0, Key.make(1))).toEqual(pixels)
     const changed = new Set(
@@ -293,7 +293,7 @@ describe("views", () => {
 })
 
 describe("ImageListing", () => {
-  it("expands ranges, and leaves other names alone", () => {
+  it("expands ranges, and keeps other names", () => {
     expect(ImageListing.expand(["p08..p11", "x", "a1..b3", "s5..s2"])).toEqual([
       "p08",
       "p09",

@@ -1,8 +1,8 @@
 /**
- * Dataflows whose images all fit into memory as bytes: CIFAR, Fashion-MNIST, small face collections. Parsing is the
- * data set's own; splits, order, augmentation, normalisation and prefetching are here, once.
+ * Dataflows whose images fit into memory as bytes, such as CIFAR and Fashion-MNIST. Each data set has its own parser; splits,
+ * order, augmentation, normalisation and prefetching are shared here.
  *
- * **Example** (Two images of a program's own)
+ * **Example** (Images made by a program)
  *
  * ```ts
  * import * as Effect from "effect/Effect"
@@ -31,39 +31,39 @@
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import type * as Scope from "effect/Scope"
 import * as OptionKind from "../component/OptionKind.ts"
 import type { ImageShape } from "../engine/Shape.ts"
 import * as Key from "../random/Key.ts"
 import * as BatchPlan from "./BatchPlan.ts"
-import { type DataflowShape, DatasetError } from "./Dataflow.ts"
+import { DatasetError } from "./Dataflow.ts"
 import * as Files from "./Files.ts"
 import * as Planned from "./Planned.ts"
+import { splitsOf } from "./Splits.ts"
 import * as VerificationPairs from "./VerificationPairs.ts"
 
-/** What parsing a data set gives. Pixels and labels best lie in shared memory ({@link sharedBytes}). */
+/** A parsed data set. Keep pixels and labels in shared memory ({@link sharedBytes}), so that workers need no copy. */
 export interface ImageData {
   readonly name: string
   readonly stored: ImageShape
   readonly classes: ReadonlyArray<string>
   readonly train: BatchPlan.ImageBytes
   readonly test: BatchPlan.ImageBytes
-  /** The folder or file the images come from; default: the name. */
+  /** The folder or file of the images. Default: the name. */
   readonly place?: string | undefined
-  /** One sentence for each thing that was left out when the data was read. */
+  /** One sentence per thing that was skipped when the data were read. */
   readonly notices?: ReadonlyArray<string> | undefined
 }
 
 const PositiveInt = Schema.Int.check(Schema.isGreaterThan(0))
 const Pixels = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 512 }))
 
-/** What sets the options of one data set apart from another's. */
+/** Defaults that differ between data sets. */
 export interface OptionDefaults {
   readonly mean: ReadonlyArray<number>
   readonly std: ReadonlyArray<number>
   readonly crop: number
   readonly flip: boolean
-  /** Sides of the stored image: the least that `size` may be. */
+  /** Side of the stored image: the minimum of `size`. */
   readonly side: number
 }
 
@@ -75,16 +75,19 @@ export const optionFields = (defaults: OptionDefaults) => {
   const size = Schema.Int.check(Schema.isBetween({ minimum: defaults.side, maximum: 512 }))
   return {
     size: size
-      .annotate({ description: `Side of the images in pixels, from ${defaults.side}; framed in black where larger` })
+      .annotate({
+        description: `Side of the images in pixels, from ${defaults.side}; if larger, the image is centred on black`
+      })
       .pipe(Schema.withDecodingDefaultKey(Effect.succeed(defaults.side))),
     supernetFraction: Schema.Finite.check(Schema.isGreaterThan(0), Schema.isLessThan(1))
       .annotate({
-        description: "Fraction of the training images, of every class alike, that trains the supernet; the rest scores"
+        description:
+          "Fraction of the training images of every class that trains the supernet; the rest is the validation split"
       })
       .pipe(Schema.withDecodingDefaultKey(Effect.succeed(0.8))),
-    crop: Pixels.annotate({ description: "Random crop from the image framed by so many pixels; 0: off" }).pipe(
-      Schema.withDecodingDefaultKey(Effect.succeed(defaults.crop))
-    ),
+    crop: Pixels.annotate({
+      description: "Random crop from the image with this many black pixels added on every side; 0: off"
+    }).pipe(Schema.withDecodingDefaultKey(Effect.succeed(defaults.crop))),
     flip: Schema.Boolean.annotate({ description: "Mirror half of the training images" }).pipe(
       Schema.withDecodingDefaultKey(Effect.succeed(defaults.flip))
     ),
@@ -92,23 +95,23 @@ export const optionFields = (defaults: OptionDefaults) => {
       Schema.withDecodingDefaultKey(Effect.succeed(0))
     ),
     mean: perChannel(Schema.Finite)
-      .annotate({ description: "Mean of every channel, pixels from 0 to 1" })
+      .annotate({ description: "Mean of every channel, for pixels from 0 to 1" })
       .pipe(Schema.withDecodingDefaultKey(Effect.succeed(defaults.mean))),
     std: perChannel(Schema.Finite.check(Schema.isGreaterThan(0)) as typeof Schema.Finite)
-      .annotate({ description: "Standard deviation of every channel, pixels from 0 to 1" })
+      .annotate({ description: "Standard deviation of every channel, for pixels from 0 to 1" })
       .pipe(Schema.withDecodingDefaultKey(Effect.succeed(defaults.std))),
     trainLimit: Schema.NullOr(PositiveInt)
-      .annotate({ description: "Only so many training images, the first of each class in turn; null: all" })
+      .annotate({ description: "At most this many training images, taken from the classes in turn; null: all" })
       .pipe(Schema.withDecodingDefaultKey(Effect.succeed(null))),
     testLimit: Schema.NullOr(PositiveInt)
-      .annotate({ description: "Only so many test images, the first of each class in turn; null: all" })
+      .annotate({ description: "At most this many test images, taken from the classes in turn; null: all" })
       .pipe(Schema.withDecodingDefaultKey(Effect.succeed(null))),
     digest: Schema.NullOr(Schema.String)
-      .annotate({ description: "SHA-256 the data must have (as in a run's manifest); null: not checked" })
+      .annotate({ description: "SHA-256 that the data must have (as in a run's manifest); null: not checked" })
       .pipe(Schema.withDecodingDefaultKey(Effect.succeed(null))),
     prefetch: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 64 }))
       .annotate({
-        description: "Batches made ahead in a worker thread; 0: made when asked for",
+        description: "Batches prepared ahead in a worker thread; 0: each is made when it is needed",
         ...OptionKind.performance
       })
       .pipe(Schema.withDecodingDefaultKey(Effect.succeed(2)))
@@ -136,38 +139,22 @@ export const sharedBytes = (length: number): Uint8Array => new Uint8Array(new Sh
 /** Zeroed labels that worker threads see without a copy. */
 export const sharedLabels = (length: number): Int32Array => new Int32Array(new SharedArrayBuffer(4 * length))
 
-/** What a data set that is treated as faces has besides. */
+/** Settings of a data set whose classes are treated as people. */
 export interface AsFaces {
-  /** Images of each label in a training batch; 0: shuffled. */
+  /** Images of each label in a training batch; 0: shuffled batches. */
   readonly perIdentity: number
-  /** At most so many pairs of test images of one label, and as many of two; 0: none. */
+  /** At most this many pairs of test images with the same label, and as many with different ones; 0: none. */
   readonly pairs: number
 }
 
 /** The plan of an in-memory data set; splits are drawn from `key`. */
 export const plan = (data: ImageData, options: Options, key: Key.Key, perIdentity = 0): BatchPlan.BatchPlan => {
-  const train = BatchPlan.balanced(data.train.labels, options.trainLimit)
-  const chosen = train.map((index) => data.train.labels[index]!)
-  const [supernet, validation] = BatchPlan.stratified(
-    Int32Array.from(chosen),
-    options.supernetFraction,
-    Key.derive(key, "split")
-  )
-  const inTrain = (positions: Uint32Array) => ({
-    part: "train" as const,
-    indices: positions.map((position) => train[position]!)
-  })
   return {
     stored: data.stored,
     image: [options.size, options.size, data.stored[2]],
     train: data.train,
     test: data.test,
-    splits: {
-      supernet: inTrain(supernet),
-      validation: inTrain(validation),
-      train: { part: "train", indices: train },
-      test: { part: "test", indices: BatchPlan.balanced(data.test.labels, options.testLimit) }
-    },
+    splits: splitsOf(data.train.labels, data.test.labels, options, Key.derive(key, "split")),
     table: BatchPlan.normalisation(options.mean, options.std),
     augmentation: { crop: options.crop, flip: options.flip, cutout: options.cutout },
     perIdentity,
@@ -176,14 +163,14 @@ export const plan = (data: ImageData, options: Options, key: Key.Key, perIdentit
   }
 }
 
-/** Digest of what was read: shapes, labels and pixels of both parts, however they were packed. */
+/** Digest of the data: shapes, labels and pixels of both parts, whatever the files were. */
 const digest = (data: ImageData): string =>
   Files.sha256(
     JSON.stringify([data.stored, data.classes, data.train.labels.length, data.test.labels.length]),
     ...[data.train, data.test].flatMap(({ labels, pixels }) => [Uint8Array.from(labels), pixels])
   )
 
-/** What is wrong with what a parser gave; undefined: nothing. */
+/** What is wrong with parsed data; undefined if nothing is. */
 const faultOf = ({ classes, stored, test, train }: ImageData, verifies: boolean): string | undefined => {
   const length = stored[0] * stored[1] * stored[2]
   for (const [part, { labels, pixels }] of [
@@ -199,7 +186,7 @@ const faultOf = ({ classes, stored, test, train }: ImageData, verifies: boolean)
   if (train.labels.length < 2 || test.labels.length < 1) {
     return `${train.labels.length} training and ${test.labels.length} test images; needs at least 2 and 1`
   }
-  // People to verify need not be known.
+  // Identities to verify need not be in training.
   if (verifies) return undefined
   const trained = new Set(train.labels)
   const untrained = [...new Set(test.labels)].filter((label) => !trained.has(label)).sort((a, b) => a - b)
@@ -208,8 +195,8 @@ const faultOf = ({ classes, stored, test, train }: ImageData, verifies: boolean)
     : `test images of classes without a training image: ${untrained.map((label) => classes[label]).join(", ")}`
 }
 
-/** Sentences about classes that are named and not shown. */
-const lacking = ({ classes, name, place, test, train }: ImageData): ReadonlyArray<string> => {
+/** Notices about classes without images. */
+const noticesOf = ({ classes, name, place, test, train }: ImageData): ReadonlyArray<string> => {
   const of = (part: string, labels: Int32Array) => {
     const shown = new Set(labels)
     const absent = classes.filter((_, label) => !shown.has(label))
@@ -223,41 +210,40 @@ const lacking = ({ classes, name, place, test, train }: ImageData): ReadonlyArra
 }
 
 /** The dataflow of an in-memory data set, drawn from `runKey`. Its worker thread ends with the scope. */
-export const make = (
+export const make = Effect.fn("InMemory.make")(function* (
   data: ImageData,
   options: Options,
   runKey: Key.Key,
   asFaces: AsFaces = { perIdentity: 0, pairs: 0 }
-): Effect.Effect<DataflowShape, DatasetError, Scope.Scope> =>
-  Effect.gen(function* () {
-    const fault = faultOf(data, asFaces.pairs > 0)
-    if (fault !== undefined)
-      return yield* new DatasetError({ dataset: data.name, file: data.place ?? "(all)", reason: fault })
-    const found = digest(data)
-    if (options.digest !== null && options.digest !== found) {
-      return yield* new DatasetError({
-        dataset: data.name,
-        file: "(all)",
-        reason: `the images and labels have SHA-256 ${found}, the option digest asks for ${options.digest}`
-      })
-    }
-    const made = plan(data, options, Key.derive(runKey, "dataflow"), asFaces.perIdentity)
-    const pairs =
-      asFaces.pairs === 0
-        ? []
-        : VerificationPairs.made(
-            Array.from(made.splits.test.indices, (index) => data.test.labels[index]!),
-            asFaces.pairs
-          )
-    return yield* Planned.make({
-      name: data.name,
-      classes: data.classes,
-      plan: made,
-      ...(pairs.length === 0 ? {} : { verification: { identities: data.classes, pairs } }),
-      prefetch: options.prefetch,
-      workers: 1,
-      digest: found,
-      notices: [...(data.notices ?? []), ...(asFaces.pairs > 0 ? [] : lacking(data))],
-      place: data.place ?? data.name
+) {
+  const fault = faultOf(data, asFaces.pairs > 0)
+  if (fault !== undefined)
+    return yield* new DatasetError({ dataset: data.name, file: data.place ?? "(all)", reason: fault })
+  const found = digest(data)
+  if (options.digest !== null && options.digest !== found) {
+    return yield* new DatasetError({
+      dataset: data.name,
+      file: "(all)",
+      reason: `the images and labels have SHA-256 ${found}; the option digest is ${options.digest}`
     })
+  }
+  const made = plan(data, options, Key.derive(runKey, "dataflow"), asFaces.perIdentity)
+  const pairs =
+    asFaces.pairs === 0
+      ? []
+      : VerificationPairs.made(
+          Array.from(made.splits.test.indices, (index) => data.test.labels[index]!),
+          asFaces.pairs
+        )
+  return yield* Planned.make({
+    name: data.name,
+    classes: data.classes,
+    plan: made,
+    ...(pairs.length === 0 ? {} : { verification: { identities: data.classes, pairs } }),
+    prefetch: options.prefetch,
+    workers: 1,
+    digest: found,
+    notices: [...(data.notices ?? []), ...(asFaces.pairs > 0 ? [] : noticesOf(data))],
+    place: data.place ?? data.name
   })
+})

@@ -1,6 +1,6 @@
 /**
- * Figures of a dataflow's images: sizes and formats, mean and deviation, duplicates, speed, a contact sheet. Everything
- * follows from the contract; what its `inventory` adds is used where there is one.
+ * Statistics of a dataflow's images: sizes, formats, mean and standard deviation, duplicates, speed, a contact sheet. They
+ * need only the contract; an `inventory` adds details.
  */
 import { createHash } from "node:crypto"
 import * as fs from "node:fs/promises"
@@ -10,17 +10,17 @@ import * as Median from "../support/Median.ts"
 import { type BatchRequest, type DataflowShape, DatasetError, type Inventory, type Split } from "./Dataflow.ts"
 import * as DecodeImage from "./DecodeImage.ts"
 
-/** Called while a long piece of work goes on: what it is, how much is done, of how much. */
+/** Reports progress of long work: what it is, how much of it is done, the total. */
 export type Report = (stage: string, done: number, total: number) => Effect.Effect<void>
 
-/** An image, by its split and place there. */
+/** An image, by its split and its position there. */
 export interface Place {
   readonly split: Split
   readonly at: number
 }
 
 /**
- * `wanted` places of `count`, evenly spread, the first among them; all where there are no more.
+ * `wanted` evenly spaced positions below `count`, the first among them; all if there are not more.
  *
  * **Example** (Three of ten)
  *
@@ -33,14 +33,14 @@ export interface Place {
 export const spreadOut = (count: number, wanted: number): ReadonlyArray<number> =>
   Array.from({ length: Math.min(count, wanted) }, (_, i) => Math.floor((i * count) / Math.min(count, wanted)))
 
-/** Mean and deviation of every channel of pixels from 0 to 1. */
+/** Mean and standard deviation of every channel, for pixels from 0 to 1. */
 export interface PixelFigures {
   readonly images: number
   readonly mean: ReadonlyArray<number>
   readonly std: ReadonlyArray<number>
 }
 
-/** Sums of images: every image counts alike, however large it is. */
+/** Sums over images; every image has the same weight, whatever its size. */
 class Sums {
   private images = 0
   private sums: Array<number> = []
@@ -67,7 +67,7 @@ class Sums {
   }
 }
 
-/** How many images have a property. */
+/** The number of images with a property. */
 export interface Counted {
   readonly value: string
   readonly count: number
@@ -82,7 +82,7 @@ const sorted = (counts: ReadonlyMap<string, number>): ReadonlyArray<Counted> =>
 export interface Sampled {
   readonly images: number
   readonly of: number
-  /** Of the training images of the sample. */
+  /** Of the training images in the sample. */
   readonly pixels: PixelFigures | undefined
   /** `width x height`, the most frequent first. */
   readonly sizes: ReadonlyArray<Counted>
@@ -92,7 +92,7 @@ export interface Sampled {
   readonly broken: ReadonlyArray<{ readonly file: string; readonly reason: string }>
 }
 
-/** Decodes a sample of the training and test images, shared out by their numbers. */
+/** Decodes a sample of the training and test images, in proportion to their numbers. */
 export const sampled = Effect.fnUntraced(function* (
   flow: DataflowShape,
   inventory: Inventory,
@@ -113,28 +113,29 @@ export const sampled = Effect.fnUntraced(function* (
   const broken: Array<{ readonly file: string; readonly reason: string; readonly order: number }> = []
   const count = (counts: Map<string, number>, value: string) => counts.set(value, (counts.get(value) ?? 0) + 1)
   let done = 0
-  const one = ({ at, split }: Place, order: number) =>
-    Effect.gen(function* () {
-      const file = inventory.file?.(split, at)
-      const image = yield* inventory.image(split, at)
-      const facts =
-        file === undefined
-          ? { format: "in memory", width: image.width, height: image.height }
-          : yield* Effect.tryPromise({
-              try: () => DecodeImage.facts(file),
-              catch: (cause) =>
-                new DatasetError({
-                  dataset: flow.name,
-                  file,
-                  reason: cause instanceof Error ? cause.message : String(cause)
-                })
-            })
-      if (split === "train") sums.add(image.pixels, 0, image.pixels.length, image.channels, 1 / 255)
-      count(sizes, `${facts.width} x ${facts.height}`)
-      count(formats, facts.format)
-      widths.push(facts.width)
-      heights.push(facts.height)
-    }).pipe(
+  const measure = Effect.fnUntraced(function* ({ at, split }: Place) {
+    const file = inventory.file?.(split, at)
+    const image = yield* inventory.image(split, at)
+    const facts =
+      file === undefined
+        ? { format: "in memory", width: image.width, height: image.height }
+        : yield* Effect.tryPromise({
+            try: () => DecodeImage.facts(file),
+            catch: (cause) =>
+              new DatasetError({
+                dataset: flow.name,
+                file,
+                reason: cause instanceof Error ? cause.message : String(cause)
+              })
+          })
+    if (split === "train") sums.add(image.pixels, 0, image.pixels.length, image.channels, 1 / 255)
+    count(sizes, `${facts.width} x ${facts.height}`)
+    count(formats, facts.format)
+    widths.push(facts.width)
+    heights.push(facts.height)
+  })
+  const one = (place: Place, order: number) =>
+    measure(place).pipe(
       Effect.catch((error: DatasetError) =>
         Effect.sync(() => {
           broken.push({ file: error.file, reason: error.reason, order })
@@ -164,33 +165,33 @@ export const sampled = Effect.fnUntraced(function* (
   return found
 })
 
-/** Two places of the same image. */
+/** Two positions of the same image. */
 export interface Duplicate {
   readonly first: Place
   readonly second: Place
 }
 
-/** Images that are there more than once, by the bytes of their files or by their pixels. */
+/** Repeated images, by the bytes of their files or by their pixels. */
 export interface Duplicates {
   readonly by: "files" | "pixels"
-  /** How many images were compared, of how many. */
+  /** Images that were compared, and all images. */
   readonly compared: number
   readonly of: number
-  /** Test images that are in training, too: a test figure counts them as new. */
+  /** Test images that are also in training, although a test score counts them as new. */
   readonly across: number
   readonly withinTrain: number
   readonly withinTest: number
-  /** The first of them, those across before the others. */
+  /** The first of them; those across the parts come first. */
   readonly examples: ReadonlyArray<Duplicate>
 }
 
-/** How many files are read to be compared. */
+/** The most files that are read for comparison. */
 const mostRead = 20_000
-/** How many images in memory are compared. */
+/** The most images in memory that are compared. */
 const mostCompared = 200_000
 const mostExamples = 5
 
-/** Finds images that are there more than once. Files are read where another has the same size. */
+/** Finds repeated images. A file is read only if another one has the same size. */
 export const duplicates = Effect.fnUntraced(function* (flow: DataflowShape, inventory: Inventory, report: Report) {
   const all = (["train", "test"] as const).flatMap((split) =>
     Array.from({ length: flow.count(split) }, (_, at): Place => ({ split, at }))
@@ -238,7 +239,7 @@ export const duplicates = Effect.fnUntraced(function* (flow: DataflowShape, inve
   )
   const bySize = new Map<number, number>()
   for (const size of sizes) bySize.set(size, (bySize.get(size) ?? 0) + 1)
-  // Only files of one size can be the same; alone of its size, a file is compared by that.
+  // Only files of equal size can be the same. A file that is alone in its size counts as compared.
   const alike = all.filter((_, at) => sizes[at]! > 0 && bySize.get(sizes[at]!)! > 1)
   const read = alike.slice(0, mostRead)
   for (const [done, place] of read.entries()) {
@@ -266,14 +267,14 @@ export const warnings = (
   return found
 }
 
-/** How fast training batches come. */
+/** The speed of training batches. */
 export interface Speed {
   readonly batchSize: number
   readonly batches: number
   readonly seconds: number
 }
 
-/** Takes training batches of the supernet for a second or 64 batches; undefined where the split has not one. */
+/** Times training batches of the supernet for a second or 64 batches; undefined if the split has no batch. */
 export const speed = Effect.fnUntraced(function* (flow: DataflowShape, batchSize: number) {
   const steps = flow.steps("supernet", batchSize, true)
   if (steps === 0) return undefined
@@ -284,7 +285,7 @@ export const speed = Effect.fnUntraced(function* (flow: DataflowShape, batchSize
     batchSize,
     training: true
   })
-  // The first one starts threads and loads decoders.
+  // The first batch starts threads and loads decoders.
   yield* flow.batch(request(0))
   const start = yield* Clock.currentTimeMillis
   let batches = 0
@@ -298,7 +299,7 @@ export const speed = Effect.fnUntraced(function* (flow: DataflowShape, batchSize
   return measured
 })
 
-/** Labels of a split counted from its batches, and figures of the normalised pixels: for a flow without an inventory. */
+/** Labels of a split and statistics of its normalised pixels, from its batches: for a dataflow without an inventory. */
 export const throughBatches = Effect.fnUntraced(function* (
   flow: DataflowShape,
   split: Split,
@@ -325,7 +326,7 @@ export const throughBatches = Effect.fnUntraced(function* (
   return { images, perClass, normalised: sums.figures() }
 })
 
-/** A picture of many images: RGB bytes. */
+/** A contact sheet: RGB bytes. */
 export interface Sheet {
   readonly width: number
   readonly height: number
@@ -337,19 +338,19 @@ export interface Sheet {
 const sheetRows = 10
 const sheetColumns = 10
 
-/** Augmented training images, a row a class, enlarged to at least 64 pixels a side; undefined where there is no batch. */
+/** Augmented training images, one row per class, each side at least 64 pixels; undefined if there is no batch. */
 export const sheet = Effect.fnUntraced(function* (flow: DataflowShape, asked: number) {
   const [height, width, channels] = flow.image
   const batchSize = flow.steps("supernet", asked, true) > 0 ? asked : Math.max(1, flow.count("supernet"))
   const steps = flow.steps("supernet", batchSize, true)
   if (steps === 0) return undefined
-  // Where whole people are kept for validation, they are not among those that training shows.
+  // If whole people are in the validation split, the supernet has no images of them.
   const seen = flow.inventory === undefined ? undefined : new Set(flow.inventory.labels("supernet"))
   const candidates = [...flow.classes.keys()].filter((label) => seen === undefined || seen.has(label))
   const wanted = spreadOut(candidates.length, sheetRows).map((at) => candidates[at]!)
   const rows = new Map(wanted.map((label) => [label, [] as Array<Float32Array>]))
   const length = height * width * channels
-  // Some hundred images, or as many batches as it takes: rare classes need not fill their row.
+  // About 600 images, and at least 4 batches: rows of rare classes may stay incomplete.
   const most = Math.max(4, Math.ceil(600 / batchSize))
   for (let n = 0; n < most && [...rows.values()].some((row) => row.length < sheetColumns); n += 1) {
     const request = {
@@ -372,7 +373,7 @@ export const sheet = Effect.fnUntraced(function* (flow: DataflowShape, asked: nu
   const pixels = new Uint8Array(size.width * size.height * 3).fill(40)
   const { inventory } = flow
   const shown = [...rows.values()].flat()
-  // Without the normalisation to undo, from the least to the largest value.
+  // If the normalisation is unknown, scale from the least to the largest value.
   let [least, largest] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]
   if (inventory === undefined) {
     for (const image of shown) {

@@ -1,14 +1,14 @@
 /**
- * Labels of images in a text file, for test images that are not sorted into class folders: one image a line, its name and
- * its class, separated by a tab, a comma or blanks; further fields are ignored (Tiny ImageNet's `val_annotations.txt`).
- * Or one number a line for the images in the order of their names (ImageNet's `ILSVRC2012_validation_ground_truth.txt`).
- * Numbers need a list of the classes, one a line, that says which they stand for.
+ * Labels in a text file, for test images that are not in class folders. One line per image: its name and its class, separated
+ * by a tab, a comma or blanks; further fields are ignored (Tiny ImageNet's `val_annotations.txt`). Or one number per line, for
+ * the images in the order of their names (ImageNet's `ILSVRC2012_validation_ground_truth.txt`). Numbers need a list of the
+ * classes that they mean, one class per line.
  */
 import * as Result from "effect/Result"
 
 /** A line of a label file. */
 export interface Entry {
-  /** Name of the image's file, with or without its ending; undefined: the next image in the order of names. */
+  /** Name of the image file, with or without its ending; undefined: the next image in the order of names. */
   readonly image: string | undefined
   /** Name or number of its class. */
   readonly label: string
@@ -16,7 +16,7 @@ export interface Entry {
   readonly line: number
 }
 
-/** The lines of a text that are not empty, without byte order mark and line ends. */
+/** The non-empty lines of a text, without byte order mark and line ends. */
 const linesOf = (text: string): ReadonlyArray<{ readonly text: string; readonly line: number }> =>
   text
     .replace(/^\ufeff/, "")
@@ -51,15 +51,15 @@ const isNumber = (text: string): boolean => /^\d{1,9}$/.test(text)
  */
 export const parse = (text: string): Result.Result<ReadonlyArray<Entry>, string> => {
   const lines = linesOf(text)
-  // The header of Kaggle's LOC_val_solution.csv, the one header in use.
+  // The header of Kaggle's LOC_val_solution.csv. No other file has one.
   const body = /^ImageId,PredictionString$/i.test(lines[0]?.text ?? "") ? lines.slice(1) : lines
-  if (body.length === 0) return Result.fail("is empty; must hold a line `name class` for every image")
+  if (body.length === 0) return Result.fail("is empty; expected a line `name class` for every image")
   const numbersAlone = isNumber(body[0]!.text)
   const entries: Array<Entry> = []
   for (const { line, text } of body) {
     if (numbersAlone) {
       if (!isNumber(text)) {
-        return Result.fail(`line ${line}: must be the number of a class, as the lines before, is ${shown(text)}`)
+        return Result.fail(`line ${line}: expected the number of a class, as in the lines before, got ${shown(text)}`)
       }
       entries.push({ image: undefined, label: text, line })
       continue
@@ -69,7 +69,7 @@ export const parse = (text: string): Result.Result<ReadonlyArray<Entry>, string>
     const label = text.includes("\t") ? second : (second.split(/\s+/)[0] ?? "")
     if (image === "" || label === "") {
       return Result.fail(
-        `line ${line}: must be \`name class\`, separated by a tab, a comma or blanks, is ${shown(text)}`
+        `line ${line}: expected \`name class\`, separated by a tab, a comma or blanks, got ${shown(text)}`
       )
     }
     entries.push({ image, label, line })
@@ -78,11 +78,11 @@ export const parse = (text: string): Result.Result<ReadonlyArray<Entry>, string>
 }
 
 /**
- * Parses a list of classes: which class each number stands for. A line is a class and its number (`n02119789 1 kit_fox`),
- * or a class alone (words may follow), and then the numbers count the lines: from 0 where a label of `labels` is 0, from 1
- * where one is the number of lines. Fails with line and reason.
+ * Parses a list of classes by number. A line is a class and its number (`n02119789 1 kit_fox`), or a class without a number
+ * (words may follow). Without numbers, lines are counted: from 0 if one of `labels` is 0, from 1 if one is the number of
+ * lines. Fails with line and reason.
  *
- * **Example** (By the lines)
+ * **Example** (Lines are counted from 1)
  *
  * ```ts
  * import * as Result from "effect/Result"
@@ -100,7 +100,7 @@ export const parseClasses = (
     ...line,
     fields: fieldsOf(line.text.replace(/,/g, " ").replace(/\t/g, " "))
   }))
-  if (lines.length === 0) return Result.fail("is empty; must hold a line for every class")
+  if (lines.length === 0) return Result.fail("is empty; expected a line for every class")
   const numbered = lines.every(({ fields }) => isNumber(fields[1] ?? ""))
   const least = Math.min(...labels.map(Number))
   const most = labels.reduce((largest, label) => Math.max(largest, Number(label)), 0)
@@ -113,7 +113,7 @@ export const parseClasses = (
   for (const [at, { fields, line }] of lines.entries()) {
     const number = numbered ? Number(fields[1]) : at + (least === 0 ? 0 : 1)
     if (classes.has(number))
-      return Result.fail(`line ${line}: the number ${number} stands for ${classes.get(number)} already`)
+      return Result.fail(`line ${line}: the number ${number} is that of ${classes.get(number)} already`)
     classes.set(number, fields[0]!)
   }
   return Result.succeed(classes)

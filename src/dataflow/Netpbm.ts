@@ -1,5 +1,5 @@
 /**
- * Grey and colour images in the binary Netpbm formats PGM (P5) and PPM (P6), 8 bits a sample. Source:
+ * Grey and colour images in the binary Netpbm formats PGM (P5) and PPM (P6), 8 bits per sample. Source:
  * https://netpbm.sourceforge.net/doc/pgm.html.
  */
 import * as Result from "effect/Result"
@@ -12,13 +12,13 @@ export interface RawImage {
   readonly pixels: Uint8Array
 }
 
-/** Most pixels an image may have; beyond this it is no photograph but an attack. */
+/** The most pixels that an image may have. More is an attack, not a photograph. */
 export const mostPixels = 1 << 26
 
 /** Whether bytes begin as a binary PGM or PPM. */
 export const isNetpbm = (bytes: Uint8Array): boolean => bytes[0] === 0x50 && (bytes[1] === 0x35 || bytes[1] === 0x36)
 
-/** What the header of a PGM or PPM says. */
+/** The header of a PGM or PPM. */
 export interface Header {
   readonly width: number
   readonly height: number
@@ -63,7 +63,7 @@ export const header = (bytes: Uint8Array): Result.Result<Header, string> => {
 }
 
 /**
- * Reads a binary PGM or PPM; fails with what is wrong. Samples are spread to 0 .. 255 where the file's maximum is less.
+ * Reads a binary PGM or PPM; fails with what is wrong. Samples are scaled to 0 .. 255 if the maximum in the header is less.
  *
  * **Example** (Two grey pixels)
  *

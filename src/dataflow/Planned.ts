@@ -1,36 +1,39 @@
 /** The dataflow of a batch plan. */
 import { join } from "node:path"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
+import type { Key } from "../random/Key.ts"
+import { RunKey } from "../random/RunKey.ts"
 import * as BatchPlan from "./BatchPlan.ts"
-import { type DataflowShape, DatasetError, type Inventory, type Skipped, type Split } from "./Dataflow.ts"
+import { Dataflow, type DataflowShape, DatasetError, type Inventory, type Skipped, type Split } from "./Dataflow.ts"
 import * as Prefetch from "./Prefetch.ts"
 import * as Resample from "./Resample.ts"
 
-/** What a dataflow is beside its plan. */
+/** A plan, and what a dataflow says about itself beside it. */
 export interface Planned {
   readonly name: string
   readonly classes: ReadonlyArray<string>
   readonly plan: BatchPlan.BatchPlan
-  /** Batches made ahead; 0: none. */
+  /** Batches that are prepared ahead; 0: none. */
   readonly prefetch: number
-  /** Threads that make them. */
+  /** Threads that prepare them. */
   readonly workers: number
   readonly digest: string
   readonly listingDigest?: string | undefined
   readonly notices?: ReadonlyArray<string> | undefined
   /** Where the images come from. */
   readonly place: string
-  /** Files of the images by part, where each has its own and the plan does not name them. */
+  /** Files of the images by part, if each has its own and the plan does not list them. */
   readonly files?: { readonly train: ReadonlyArray<string>; readonly test: ReadonlyArray<string> } | undefined
   readonly skipped?: ReadonlyArray<Skipped> | undefined
   readonly broken?: Inventory["broken"]
   readonly listing?: Inventory["listing"]
-  /** Labels of the test split and its pairs, where they are not those of training. */
+  /** Identities and pairs of the test split, if it has other identities than training. */
   readonly verification?: DataflowShape["verification"]
 }
 
-/** A number to six digits, without what single precision adds. */
+/** A number to six digits: single precision has no more. */
 const rounded = (value: number): number => Number(value.toPrecision(6))
 
 const inventory = ({ name, plan, ...planned }: Planned): Inventory => {
@@ -87,28 +90,39 @@ const inventory = ({ name, plan, ...planned }: Planned): Inventory => {
   }
 }
 
-/** A dataflow whose batches follow from a plan. Its worker threads end with the scope. */
-export const make = (planned: Planned): Effect.Effect<DataflowShape, never, Scope.Scope> =>
-  Effect.gen(function* () {
-    const { name, plan } = planned
-    const prefetch = yield* Prefetch.make({ dataset: name, plan, ahead: planned.prefetch, workers: planned.workers })
-    return {
-      name,
-      image: plan.image,
-      classes: planned.classes,
-      count: (split) => BatchPlan.count(plan, split),
-      steps: (split, batchSize, training) => BatchPlan.steps(plan, split, batchSize, training),
-      batch: (request) => {
-        const reason = BatchPlan.refusal(plan, request)
-        return reason === undefined
-          ? prefetch(request)
-          : Effect.fail(new DatasetError({ dataset: name, file: "(request)", reason }))
-      },
-      refusal: (request) => BatchPlan.refusal(plan, request),
-      digest: planned.digest,
-      ...(planned.listingDigest === undefined ? {} : { listingDigest: planned.listingDigest }),
-      notices: planned.notices ?? [],
-      inventory: inventory(planned),
-      ...(planned.verification === undefined ? {} : { verification: planned.verification })
-    }
-  })
+/** The dataflow of a plan. Its worker threads end with the scope. */
+export const make = Effect.fnUntraced(function* (planned: Planned) {
+  const { name, plan } = planned
+  const prefetch = yield* Prefetch.make({ dataset: name, plan, ahead: planned.prefetch, workers: planned.workers })
+  const flow: DataflowShape = {
+    name,
+    image: plan.image,
+    classes: planned.classes,
+    count: (split) => BatchPlan.count(plan, split),
+    steps: (split, batchSize, training) => BatchPlan.steps(plan, split, batchSize, training),
+    batch: (request) => {
+      const reason = BatchPlan.refusal(plan, request)
+      return reason === undefined
+        ? prefetch(request)
+        : Effect.fail(new DatasetError({ dataset: name, file: "(request)", reason }))
+    },
+    refusal: (request) => BatchPlan.refusal(plan, request),
+    digest: planned.digest,
+    ...(planned.listingDigest === undefined ? {} : { listingDigest: planned.listingDigest }),
+    notices: planned.notices ?? [],
+    inventory: inventory(planned),
+    ...(planned.verification === undefined ? {} : { verification: planned.verification })
+  }
+  return flow
+})
+
+/** The Layer of a dataflow that is made from options and the key of the run. */
+export const layerOf =
+  <Options>(
+    make: (options: Options, runKey: Key) => Effect.Effect<DataflowShape, DatasetError, Scope.Scope>
+  ): ((options: Options) => Layer.Layer<Dataflow, DatasetError, RunKey>) =>
+  (options) =>
+    Layer.effect(
+      Dataflow,
+      Effect.flatMap(RunKey, (runKey) => make(options, runKey))
+    )

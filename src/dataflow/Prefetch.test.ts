@@ -1,8 +1,8 @@
 import { execFileSync } from "node:child_process"
 import { fileURLToPath } from "node:url"
+import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import { describe, expect, it } from "vitest"
 import * as Key from "../random/Key.ts"
 import * as BatchPlan from "./BatchPlan.ts"
 import type { BatchRequest } from "./Dataflow.ts"
@@ -38,7 +38,7 @@ const request = (step: number, epoch = 0, training = true): BatchRequest => ({
 })
 
 describe("following", () => {
-  it("goes on to the next step, and from the end of a training epoch to the next one", () => {
+  it("is the next step, and after a training epoch the first step of the next one", () => {
     expect(Prefetch.following(plan, request(2))).toEqual(request(3))
     expect(Prefetch.following(plan, request(5))).toEqual(request(0, 1))
     expect(Prefetch.following(plan, request(5, 0, false))).toEqual(request(6, 0, false))
@@ -47,69 +47,54 @@ describe("following", () => {
 })
 
 describe("make", () => {
-  it.each([0, 1, 3])("gives what direct access gives, %d ahead", (ahead) =>
-    Effect.runPromise(
-      Effect.scoped(
-        Effect.gen(function* () {
-          const get = yield* Prefetch.make({ dataset: "d", plan, ahead, workers: 2 })
-          const order: Array<BatchRequest> = []
-          for (let epoch = 0; epoch < 2; epoch += 1)
-            for (let step = 0; step < 6; step += 1) order.push(request(step, epoch))
-          // Jumps, repetitions and another kind of pass in between.
-          order.push(
-            request(3, 7),
-            request(3, 7),
-            request(0, 0, false),
-            request(4, 7),
-            request(1, 0, false),
-            request(5, 1)
-          )
-          for (const wanted of order) {
-            expect(yield* get(wanted)).toEqual(BatchPlan.batch(plan, wanted))
-            // Lets the worker come in first now and then.
-            if (wanted.step % 2 === 0) yield* Effect.sleep(2)
-          }
-        })
-      )
-    )
+  it.live.each([0, 1, 3])("makes the same batches as direct access, %d ahead", (ahead) =>
+    Effect.gen(function* () {
+      const get = yield* Prefetch.make({ dataset: "d", plan, ahead, workers: 2 })
+      const order: Array<BatchRequest> = []
+      for (let epoch = 0; epoch < 2; epoch += 1)
+        for (let step = 0; step < 6; step += 1) order.push(request(step, epoch))
+      // Jumps, repetitions, and another kind of pass in between.
+      order.push(request(3, 7), request(3, 7), request(0, 0, false), request(4, 7), request(1, 0, false), request(5, 1))
+      for (const wanted of order) {
+        expect(yield* get(wanted)).toEqual(BatchPlan.batch(plan, wanted))
+        // Sometimes lets the worker finish first.
+        if (wanted.step % 2 === 0) yield* Effect.sleep(2)
+      }
+    })
   )
 
-  it("serves several askers at once, and survives one that gives up", () =>
-    Effect.runPromise(
-      Effect.scoped(
-        Effect.gen(function* () {
-          const get = yield* Prefetch.make({ dataset: "d", plan, ahead: 2, workers: 1 })
-          yield* get(request(0))
-          const fiber = yield* Effect.forkChild(get(request(1)))
-          yield* Fiber.interrupt(fiber)
-          const both = yield* Effect.all([get(request(1)), get(request(1)), get(request(2))], {
-            concurrency: "unbounded"
-          })
-          expect(both).toEqual([1, 1, 2].map((step) => BatchPlan.batch(plan, request(step))))
-        })
+  it.live("serves concurrent requests, and survives one that is interrupted", () =>
+    Effect.gen(function* () {
+      const get = yield* Prefetch.make({ dataset: "d", plan, ahead: 2, workers: 1 })
+      yield* get(request(0))
+      const fiber = yield* Effect.forkChild(get(request(1)))
+      yield* Fiber.interrupt(fiber)
+      const both = yield* Effect.all([get(request(1)), get(request(1)), get(request(2))], {
+        concurrency: "unbounded"
+      })
+      expect(both).toEqual([1, 1, 2].map((step) => BatchPlan.batch(plan, request(step))))
+    })
+  )
+
+  it.live("makes batches in place after the scope and its worker have ended", () =>
+    Effect.gen(function* () {
+      const get = yield* Effect.scoped(
+        Effect.tap(Prefetch.make({ dataset: "d", plan, ahead: 2, workers: 1 }), (get) => get(request(0)))
       )
-    ))
+      expect(yield* get(request(1))).toEqual(BatchPlan.batch(plan, request(1)))
+    })
+  )
 
-  it("makes batches itself once the scope, and with it the worker, is gone", async () => {
-    const get = await Effect.runPromise(
-      Effect.scoped(Effect.tap(Prefetch.make({ dataset: "d", plan, ahead: 2, workers: 1 }), (get) => get(request(0))))
-    )
-    expect(await Effect.runPromise(get(request(1)))).toEqual(BatchPlan.batch(plan, request(1)))
-  })
+  it.live("makes batches in place if no thread can be started", () =>
+    Effect.gen(function* () {
+      // A function cannot be sent to a thread.
+      const unsendable = { ...plan, note: () => "here" }
+      const get = yield* Prefetch.make({ dataset: "d", plan: unsendable, ahead: 2, workers: 1 })
+      for (const step of [0, 1, 2]) expect(yield* get(request(step))).toEqual(BatchPlan.batch(plan, request(step)))
+    })
+  )
 
-  it("makes batches itself where no thread can be had", () =>
-    Effect.runPromise(
-      Effect.scoped(
-        Effect.gen(function* () {
-          // A function cannot be sent to a thread.
-          const unsendable = { ...plan, note: () => "here" }
-          const get = yield* Prefetch.make({ dataset: "d", plan: unsendable, ahead: 2, workers: 1 })
-          for (const step of [0, 1, 2]) expect(yield* get(request(step))).toEqual(BatchPlan.batch(plan, request(step)))
-        })
-      )
-    ))
-
-  it("keeps no process alive, and a waiting batch keeps it alive long enough", () => {
+  it("keeps the process alive only while a batch is awaited", () => {
     const url = (file: string) => JSON.stringify(new URL(file, import.meta.url).href)
     const script = `
       import * as Effect from "effect/Effect"

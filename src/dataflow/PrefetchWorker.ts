@@ -1,4 +1,4 @@
-/** A thread that makes batches ahead; imports nothing but the plan, and so starts at once. */
+/** A worker thread that makes batches. It imports only the plan, so that it starts quickly. */
 import { parentPort, workerData } from "node:worker_threads"
 import * as BatchPlan from "./BatchPlan.ts"
 import type { BatchRequest } from "./Dataflow.ts"

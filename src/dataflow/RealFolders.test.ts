@@ -25,7 +25,7 @@ const sharp = await import("sharp").then(
   () => undefined
 )
 
-/** What a use of the flow gives, or the failure's message. */
+/** The result of using the dataflow, or the message of the failure. */
 const outcome = <A>(
   make: Effect.Effect<DataflowShape, { readonly message: string }, never>,
   use: (flow: DataflowShape) => A
@@ -44,7 +44,7 @@ const notices = (flow: DataflowShape) => (flow.notices ?? []).join("\n")
 
 const ppm = (seed: number): Uint8Array => OddFolder.ppm(OddFolder.picture(seed, 9, 8))
 
-/** A folder with these files; a text becomes a file of that text, a number a picture. */
+/** A folder with these files: a string is the content of a text file, a number the seed of an image. */
 const folder = (files: Readonly<Record<string, string | number | Uint8Array>>): string => {
   const made = mkdtempSync(join(root, "f-"))
   for (const [path, content] of Object.entries(files)) {
@@ -61,122 +61,117 @@ const whole = {
   "val/dog/0.ppm": 6
 }
 
-describe.skipIf(sharp === undefined)(
-  "a folder with everything that real ones have (skipped where sharp is absent)",
-  () => {
-    let made: OddFolder.Made
-    let spoilt: OddFolder.Made
-    const good = join(root, "good")
-    const bad = join(root, "bad")
-    beforeAll(async () => {
-      made = await OddFolder.make(good, { broken: false })
-      spoilt = await OddFolder.make(bad, { broken: true })
-    })
+describe.skipIf(sharp === undefined)("a folder with everything that real ones have (skipped without sharp)", () => {
+  let made: OddFolder.Made
+  let spoilt: OddFolder.Made
+  const good = join(root, "good")
+  const bad = join(root, "bad")
+  beforeAll(async () => {
+    made = await OddFolder.make(good, { broken: false })
+    spoilt = await OddFolder.make(bad, { broken: true })
+  })
 
-    it("is read as far as it has images, and all else is named with its count", async () => {
-      expect(await images({ folder: good }, counts)).toEqual([made.classes.join(), made.trainImages, made.testImages])
-      const said = await images({ folder: good }, notices)
-      for (const words of [
-        "skipped 7 files with an ending that osnas does not read: 3 .txt (cat/more.txt, cat/notes.txt, dog/dog_boxes.txt)",
-        "1 .heic (cat/raw.heic)",
-        "1 without an ending (cat/noending)",
-        'image one folder deeper ("eel/at night/3.jpg"',
-        "image beside the class folders (stray.jpg)",
-        "2 folders without images, left out of the classes (hollow, loop)",
-        "skipped 1 link to nowhere (itself)",
-        'differ in upper and lower case alone are different classes ("Bird and bird")',
-        "no test images of 1 class (eel)"
-      ]) {
-        expect(said).toContain(words)
-      }
-      for (const litter of ["Thumbs.db", "DS_Store", "__MACOSX", "ipynb", "desktop.ini"])
-        expect(said).not.toContain(litter)
-    })
+  it("has its images read, and everything else reported with a count", async () => {
+    expect(await images({ folder: good }, counts)).toEqual([made.classes.join(), made.trainImages, made.testImages])
+    const said = await images({ folder: good }, notices)
+    for (const words of [
+      "skipped 7 files with an ending that osnas does not read: 3 .txt (cat/more.txt, cat/notes.txt, dog/dog_boxes.txt)",
+      "1 .heic (cat/raw.heic)",
+      "1 without an ending (cat/noending)",
+      'image one folder deeper ("eel/at night/3.jpg"',
+      "image beside the class folders (stray.jpg)",
+      "2 folders without images, left out of the classes (hollow, loop)",
+      "skipped 1 broken link (itself)",
+      'differ only in case are different classes ("Bird and bird")',
+      "no test images of 1 class (eel)"
+    ]) {
+      expect(said).toContain(words)
+    }
+    for (const litter of ["Thumbs.db", "DS_Store", "__MACOSX", "ipynb", "desktop.ini"])
+      expect(said).not.toContain(litter)
+  })
 
-    it("gives every format's own pixels", async () => {
-      // Lossless formats: the picture itself.
-      for (const [file, seed, width, height] of [
-        ["2.Png", 2, 40, 30],
-        ["5.TIF", 5, 40, 30],
-        ["6.tiff", 6, 40, 30],
-        ["8.BMP", 8, 41, 30],
-        ["9.ppm", 9, 20, 20]
-      ] as const) {
-        expect(await DecodeImage.decode(join(good, "train", "cat", file)), file).toEqual(
-          OddFolder.picture(seed, width, height)
-        )
-      }
-      for (const [file, seed] of [
-        ["3.WEBP", 3],
-        ["4.gif", 4],
-        ["7.avif", 7]
-      ] as const) {
-        const found = await DecodeImage.decode(join(good, "train", "cat", file))
-        const wanted = OddFolder.picture(seed, 40, 30)
-        const apart = found.pixels.reduce((sum, byte, i) => sum + Math.abs(byte - wanted.pixels[i]!), 0)
-        expect([found.width, found.height, found.channels]).toEqual([40, 30, 3])
-        expect(apart / found.pixels.length, file).toBeLessThan(12)
-      }
-    })
-
-    it("has its broken images named at the start, with the way to go on", async () => {
-      const failed = await images({ folder: bad }, counts)
-      expect(failed).toContain(
-        `${join(bad, spoilt.broken[0]!)}: is a link that leads nowhere; 5 more files cannot be read`
+  it("gives the pixels of every format", async () => {
+    // Lossless formats: the original pixels.
+    for (const [file, seed, width, height] of [
+      ["2.Png", 2, 40, 30],
+      ["5.TIF", 5, 40, 30],
+      ["6.tiff", 6, 40, 30],
+      ["8.BMP", 8, 41, 30],
+      ["9.ppm", 9, 20, 20]
+    ] as const) {
+      expect(await DecodeImage.decode(join(good, "train", "cat", file)), file).toEqual(
+        OddFolder.picture(seed, width, height)
       )
-      for (const path of spoilt.broken.slice(1)) expect(failed).toContain(path)
-      expect(failed).toContain("Mend or remove what is broken, or set `broken: skip`")
-      const said = await images({ folder: bad, broken: "skip" }, notices)
-      expect(said).toContain("6 files cannot be read, replaced in training and left out of the test (broken: skip)")
-    })
+    }
+    for (const [file, seed] of [
+      ["3.WEBP", 3],
+      ["4.gif", 4],
+      ["7.avif", 7]
+    ] as const) {
+      const found = await DecodeImage.decode(join(good, "train", "cat", file))
+      const wanted = OddFolder.picture(seed, 40, 30)
+      const apart = found.pixels.reduce((sum, byte, i) => sum + Math.abs(byte - wanted.pixels[i]!), 0)
+      expect([found.width, found.height, found.channels]).toEqual([40, 30, 3])
+      expect(apart / found.pixels.length, file).toBeLessThan(12)
+    }
+  })
 
-    it("is looked at as closely as `check` says", async () => {
-      rmSync(join(bad, spoilt.broken[0]!))
-      const found = async (check: string) => {
-        const said = await images({ folder: bad, check }, counts)
-        return spoilt.broken.filter((path) => typeof said === "string" && said.includes(path))
-      }
-      const [, , , middle] = spoilt.broken
-      expect(await found("none")).toEqual([])
-      // What is damaged in the middle has both its ends.
-      expect(await found("headers")).toEqual(spoilt.broken.slice(1).filter((path) => path !== middle))
-      expect(await found("decode")).toEqual(spoilt.broken.slice(1))
-      expect(await found("auto")).toEqual(spoilt.broken.slice(1))
-    })
+  it("has its broken images reported at the start, with the remedy", async () => {
+    const failed = await images({ folder: bad }, counts)
+    expect(failed).toContain(`${join(bad, spoilt.broken[0]!)}: is a broken link; 5 more files cannot be read`)
+    for (const path of spoilt.broken.slice(1)) expect(failed).toContain(path)
+    expect(failed).toContain("Repair or remove the broken files, or set `broken: skip`")
+    const said = await images({ folder: bad, broken: "skip" }, notices)
+    expect(said).toContain("6 files cannot be read, replaced in training and left out of the test (broken: skip)")
+  })
 
-    it("is read as faces, too", async () => {
-      const options = { folder: join(good, "train"), testPeople: ["cat", "dog"] }
-      // Without cat and dog; who has one image can be trained on.
-      expect(await faces(options, (flow) => [flow.classes.join(), flow.count("train"), flow.count("test")])).toEqual([
-        ["Bird", "bird", "caf\u00e9", "eel"].sort().join(),
-        11,
-        19
-      ])
-      expect(await faces(options, notices)).toContain("2 folders without images, left out of the people (hollow, loop)")
-      // Named in the other way of writing.
-      expect(await faces({ ...options, people: ["bird", "cafe\u0301"] }, (flow) => flow.classes.join())).toBe(
-        "bird,caf\u00e9"
-      )
-      const broken = { ...options, folder: join(bad, "train"), memory: 0 }
-      expect(await faces(broken, counts)).toContain("dog_2.JPEG")
-      // An image to verify has a place that pairs name.
-      expect(await faces({ ...broken, broken: "skip" }, counts)).toContain("an image to verify cannot be skipped")
-      expect(await faces({ ...broken, broken: "skip", memory: 100 }, notices)).toContain(
-        `1 file cannot be read, left out (broken: skip) (${join("dog", "images", "dog_2.JPEG")})`
-      )
-    })
-  }
-)
+  it("is checked as thoroughly as `check` says", async () => {
+    rmSync(join(bad, spoilt.broken[0]!))
+    const found = async (check: string) => {
+      const said = await images({ folder: bad, check }, counts)
+      return spoilt.broken.filter((path) => typeof said === "string" && said.includes(path))
+    }
+    const [, , , middle] = spoilt.broken
+    expect(await found("none")).toEqual([])
+    // A file damaged in the middle has both its ends.
+    expect(await found("headers")).toEqual(spoilt.broken.slice(1).filter((path) => path !== middle))
+    expect(await found("decode")).toEqual(spoilt.broken.slice(1))
+    expect(await found("auto")).toEqual(spoilt.broken.slice(1))
+  })
+
+  it("is read as faces, too", async () => {
+    const options = { folder: join(good, "train"), testPeople: ["cat", "dog"] }
+    // Without cat and dog; a person with one image can be trained on.
+    expect(await faces(options, (flow) => [flow.classes.join(), flow.count("train"), flow.count("test")])).toEqual([
+      ["Bird", "bird", "caf\u00e9", "eel"].sort().join(),
+      11,
+      19
+    ])
+    expect(await faces(options, notices)).toContain("2 folders without images, left out of the people (hollow, loop)")
+    // Composed and decomposed characters.
+    expect(await faces({ ...options, people: ["bird", "cafe\u0301"] }, (flow) => flow.classes.join())).toBe(
+      "bird,caf\u00e9"
+    )
+    const broken = { ...options, folder: join(bad, "train"), memory: 0 }
+    expect(await faces(broken, counts)).toContain("dog_2.JPEG")
+    // Pairs refer to images to verify by position.
+    expect(await faces({ ...broken, broken: "skip" }, counts)).toContain("an image to verify cannot be skipped")
+    expect(await faces({ ...broken, broken: "skip", memory: 100 }, notices)).toContain(
+      `1 file cannot be read, left out (broken: skip) (${join("dog", "images", "dog_2.JPEG")})`
+    )
+  })
+})
 
 describe("layouts", () => {
-  it("that are not one folder a class are drawn, with what was found and what to set", async () => {
+  it("other than one folder per class: the message shows what is expected, what was found and what to set", async () => {
     const deep = folder({ "train/train/cat/0.ppm": 1, "train/train/dog/0.ppm": 2, "val/cat/0.ppm": 3 })
     const said = await images({ folder: deep }, counts)
     expect(said).toContain(
-      `${join(deep, "train")}: holds no folder with images; found 1 folder (train) without images of their own.`
+      `${join(deep, "train")}: has no folder with images: found 1 folder (train) without images of their own.`
     )
     expect(said).toContain(
-      `${join(deep, "train", "train", "cat", "0.ppm")} is one folder deeper than expected: set trainFolder to the folder that holds the class folders, as ${join(deep, "train", "train")}.`
+      `${join(deep, "train", "train", "cat", "0.ppm")} is one folder deeper than expected: set trainFolder to the folder that contains the class folders, here ${join(deep, "train", "train")}.`
     )
     expect(said).toContain(`  ${join(deep, "train")}/\n    cat/   1.jpg  2.jpg  …\n    dog/   1.jpg  2.jpg  …`)
     expect(
@@ -191,13 +186,13 @@ describe("layouts", () => {
     expect(heic).toContain("found 2 folders (cat, dog) without images of their own, 2 .heic (cat/a.heic, dog/b.heic)")
     mkdirSync(join(none, "empty"))
     expect(await images({ folder: none, testFolder: "empty" }, counts)).toContain("it is empty")
-    expect(await faces({ folder: join(flat, "flat"), testPeople: ["a"] }, counts)).toContain("one folder a person")
+    expect(await faces({ folder: join(flat, "flat"), testPeople: ["a"] }, counts)).toContain("one folder per person")
     expect(await images({ folder: flat, testFolder: "test" }, counts)).toContain(
-      `${join(flat, "test")}: does not exist; ${flat} holds flat, train, val: set testFolder to the folder`
+      `${join(flat, "test")}: does not exist; ${flat} contains flat, train, val: set testFolder to the folder`
     )
   })
 
-  it("with a class in one part alone: in the test an error that names it, in training a notice", async () => {
+  it("with a class in one part only: an error in the test part, a notice in training", async () => {
     const more = folder({ ...whole, "train/eel/0.ppm": 7, "train/eel/1.ppm": 8 })
     expect(await images({ folder: more }, notices)).toBe(`${join(more, "val")}: no test images of 1 class (eel)`)
     const unknown = folder({ ...whole, "val/eel/0.ppm": 7, "train/eel/readme.txt": "none" })
@@ -222,7 +217,7 @@ describe("layouts", () => {
     const list = join(tiny, "val", "val_annotations.txt")
     const read = (flow: DataflowShape) => [...counts(flow), Array.from(flow.inventory!.labels("test")).join()]
     expect(await images({ folder: tiny, testLabels: list }, read)).toEqual(["n01,n02", 4, 3, "1,0,1"])
-    // The labels are part of the data.
+    // The labels are part of the digest.
     const digests = new Set<unknown>()
     digests.add(await images({ folder: tiny, testLabels: list }, (flow) => flow.digest))
     const other = join(tiny, "other.txt")
@@ -233,8 +228,8 @@ describe("layouts", () => {
       ["val_0.ppm n01\nval_9.ppm n01\n", `line 2: there is no image val_9.ppm in ${join(tiny, "val")}`],
       ["val_0.ppm n01\nval_0.ppm n02\n", "line 2: images/val_0.ppm has a class already"],
       ["val_0.ppm n03\n", "line 1: n03 is not among the 2 classes of train (n01, n02)"],
-      ["val_0.ppm 3\n", "set testClasses to a file that says which class each number stands for"],
-      ["val_0.ppm\n", "line 1: must be `name class`"],
+      ["val_0.ppm 3\n", "set testClasses to a file that says which class each number means"],
+      ["val_0.ppm\n", "line 1: expected `name class`"],
       ["\n\n", "is empty"]
     ] as const) {
       writeFileSync(other, text)
@@ -248,7 +243,7 @@ describe("layouts", () => {
     )
   })
 
-  it("with labels as spreadsheets and PowerShell write them; what is no text, and a header, is named", async () => {
+  it("with labels as spreadsheets and PowerShell write them; a file that is not text, and a header, are reported", async () => {
     const flat = folder({ ...whole, "val/cat/0.ppm": "", "val/dog/0.ppm": "", "val/a.ppm": 5, "val/b.ppm": 6 })
     const list = join(flat, "labels.csv")
     const read = async (text: string, encoding: BufferEncoding = "utf8", raw: object = {}) => {
@@ -270,7 +265,7 @@ describe("layouts", () => {
     )
   })
 
-  it("that are the same for training and test, and options without effect, are noticed", async () => {
+  it("with the same folder for training and test, and options without effect: a notice", async () => {
     const folders = folder(whole)
     expect(await images({ folder: folders, testFolder: "./train/" }, notices)).toContain(
       "trainFolder and testFolder are the same folder: every test image is trained on"
@@ -281,26 +276,26 @@ describe("layouts", () => {
     expect(await images({ folder: folders }, notices)).toBe("")
   })
 
-  it("with names that are not UTF-8 are refused by name", async () => {
+  it("with names that are not UTF-8 are refused", async () => {
     const foreign = folder(whole)
     const name = Buffer.concat([Buffer.from(join(foreign, "train", "cat", "c")), Buffer.of(0xe9), Buffer.from(".ppm")])
     const isMade = await writeFile(name, ppm(9)).then(
       () => true,
       () => false
     )
-    // Some file systems take no such name.
+    // Some file systems do not allow such a name.
     if (!isMade) return
     const told = await images({ folder: foreign }, counts)
     expect(told).toContain(`1 name in ${join(foreign, "train", "cat")} is not UTF-8 (c\ufffd.ppm); rename`)
   })
 
-  it.skipIf(sharp === undefined)("with an image of more pixels than are read name it at the start", async () => {
+  it.skipIf(sharp === undefined)("with an image of too many pixels: it is reported at the start", async () => {
     const large = folder(whole)
     const picture = { create: { width: 8200, height: 8200, channels: 3 as const, background: "red" } }
     const paths = ["a.png", "b.jpg"].map((name) => join(large, "train", "cat", name))
     for (const path of paths) await sharp!({ ...picture, limitInputPixels: false }).toFile(path)
     const told = await images({ folder: large, check: "headers" }, counts)
-    expect(told).toContain(`${paths[0]}: is no image that can be read: it has more than 67108864 pixels`)
+    expect(told).toContain(`${paths[0]}: is not a readable image: it has more than 67108864 pixels`)
     expect(told).toContain("1 more file cannot be read (train/cat/b.jpg)")
   })
 
@@ -342,14 +337,14 @@ describe("layouts", () => {
 })
 
 describe("Bmp", () => {
-  it.skipIf(sharp === undefined)("is written as it is read, of any width", () => {
+  it.skipIf(sharp === undefined)("round-trips at any width", () => {
     for (const width of [1, 2, 3, 5, 41]) {
       const image = OddFolder.picture(width, width, 7)
       expect(Result.getOrThrow(Bmp.parse(OddFolder.bmp(image)))).toEqual(image)
     }
   })
 
-  /** A header of 40 bytes, what follows it, and the pixels. */
+  /** A header of 40 bytes, masks or palette, and the pixels. */
   const bmp = (
     bits: number,
     width: number,
@@ -375,7 +370,7 @@ describe("Bmp", () => {
   const red = [0, 0, 255, 0]
   const blue = [255, 0, 0, 0]
 
-  it("has palettes of 1, 4 and 8 bits, 16 and 32 bits with masks, and rows from the top or the bottom", () => {
+  it("reads palettes of 1, 4 and 8 bits, 16 and 32 bits with masks, and rows from the top or the bottom", () => {
     const two = [0, 0, 255, 255, 0, 0]
     expect(pixelsOf(bmp(1, 2, 1, 0, [...red, ...blue], [0b1000_0000, 0, 0, 0]))).toEqual(two)
     expect(pixelsOf(bmp(4, 2, 1, 0, [...red, ...blue], [0x10, 0, 0, 0]))).toEqual(two)
@@ -390,7 +385,7 @@ describe("Bmp", () => {
     expect(pixelsOf(bmp(32, 1, -2, 0, [], rows))).toEqual([0, 0, 255, 255, 0, 0])
   })
 
-  it("says what it does not read, and never throws", () => {
+  it("reports what it does not read, and never throws", () => {
     const failed = (bytes: Uint8Array) => Result.getFailure(Bmp.parse(bytes))
     expect(failed(bmp(8, 2, 1, 1, red, [1, 0, 0, 0]))).toMatchObject({
       value: expect.stringContaining("is compressed (method 1)")
@@ -421,7 +416,7 @@ describe("Bmp", () => {
 })
 
 describe("CheckImages", () => {
-  it("looks whole whatever is whole, wherever else a file ends not", () => {
+  it("accepts every complete file, and no truncated one", () => {
     const made: ReadonlyArray<Uint8Array> = [ppm(1), OddFolder.bmp(OddFolder.picture(1, 6, 5))]
     for (const bytes of made) {
       const seen = (size: number) =>
@@ -435,7 +430,7 @@ describe("CheckImages", () => {
     }
   })
 
-  it("names files that cannot be opened, and gives the sizes of the others", async () => {
+  it("reports files that cannot be opened, and the sizes of the others", async () => {
     const made = folder({ "a.ppm": 1, "b.ppm": "P6 3 3 255\n" })
     symlinkSync("nowhere.ppm", join(made, "c.ppm"))
     const level = "headers" as const

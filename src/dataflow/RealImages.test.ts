@@ -28,7 +28,7 @@ const shipped = Result.getOrThrow(
   Idx.parse(gunzipSync(readFileSync(join(FashionMnist.shippedFolder, "t10k-images-idx3-ubyte.gz"))), 3)
 )
 
-/** A shipped picture, enlarged by an uneven amount and tinted: smooth as photographs are, and of no symmetry. */
+/** A shipped image, enlarged unevenly and tinted: smooth like a photograph, and without symmetry. */
 const picture = (index: number, width: number, height: number): RawImage => {
   const grey = shipped.data.subarray(index * 784, (index + 1) * 784)
   const pixels = new Uint8Array(width * height * 3)
@@ -47,13 +47,13 @@ const picture = (index: number, width: number, height: number): RawImage => {
 const encoder = (image: RawImage) =>
   sharp!(image.pixels, { raw: { width: image.width, height: image.height, channels: 3 } })
 
-/** Mean distance of two images' bytes. */
+/** Mean absolute difference of the bytes of two images. */
 const apart = (a: RawImage, b: RawImage): number => {
   expect([a.width, a.height, a.channels]).toEqual([b.width, b.height, b.channels])
   return a.pixels.reduce((sum, byte, i) => sum + Math.abs(byte - b.pixels[i]!), 0) / a.pixels.length
 }
 
-/** What a camera that stores its image by an EXIF orientation keeps of an upright one. */
+/** An upright image as a camera stores it with an EXIF orientation. */
 const storedAs = (image: RawImage, orientation: number): RawImage => {
   const swapped = orientation >= 5
   const [width, height] = swapped ? [image.height, image.width] : [image.width, image.height]
@@ -61,7 +61,7 @@ const storedAs = (image: RawImage, orientation: number): RawImage => {
   const [right, bottom] = [image.width - 1, image.height - 1]
   for (let y = 0; y <= bottom; y += 1) {
     for (let x = 0; x <= right; x += 1) {
-      // Where the stored row 0 and column 0 lie in the upright image: TIFF 6.0, tag 274.
+      // Position of the stored row 0 and column 0 in the upright image: TIFF 6.0, tag 274.
       const [column, row] = [
         [x, y],
         [right - x, y],
@@ -86,7 +86,7 @@ const options = (raw: object) =>
 
 const truncated = join(root, "photos", "train", "shirt", "6.jpg")
 
-describe.skipIf(sharp === undefined)("photographs as they come (skipped where sharp is absent)", () => {
+describe.skipIf(sharp === undefined)("real photographs (skipped without sharp)", () => {
   beforeAll(async () => {
     for (const [part, label, first] of [
       ["train", "shirt", 0],
@@ -105,7 +105,7 @@ describe.skipIf(sharp === undefined)("photographs as they come (skipped where sh
       await of(4, 31, 45).toColourspace("cmyk").jpeg().toFile(to("4.jpg"))
       await of(5, 64, 64).png({ palette: true }).toFile(to("5.png"))
       await of(6, 80, 80).jpeg().toFile(to("6.jpg"))
-      // A PNG that says it is a JPEG, as they abound.
+      // A PNG with the ending of a JPEG, which is common.
       await of(7, 33, 47).png().toFile(to("7.png"))
       writeFileSync(to("7.jpg"), readFileSync(to("7.png")))
       rmSync(to("7.png"))
@@ -113,7 +113,7 @@ describe.skipIf(sharp === undefined)("photographs as they come (skipped where sh
     truncateSync(truncated, Math.floor(readFileSync(truncated).length / 2))
   })
 
-  it("are upright, whatever way the camera was held", async () => {
+  it("are upright, whatever the orientation of the camera", async () => {
     const upright = picture(3, 50, 30)
     for (let orientation = 1; orientation <= 8; orientation += 1) {
       const stored = storedAs(upright, orientation)
@@ -125,7 +125,7 @@ describe.skipIf(sharp === undefined)("photographs as they come (skipped where sh
     }
   })
 
-  it("have the asked channels and their own colours: grey, CMYK, 16 bits, a palette, half transparent", async () => {
+  it("have the requested channels and their own colours: grey, CMYK, 16 bits, a palette, half transparent", async () => {
     const image = picture(9, 45, 32)
     const own = encoder(image)
     const jpeg = { quality: 100, chromaSubsampling: "4:4:4" } as const
@@ -139,7 +139,7 @@ describe.skipIf(sharp === undefined)("photographs as they come (skipped where sh
           .toBuffer(),
         2
       ],
-      // Its inks reach fewer colours; were they taken for the opposite, it would be five times as far.
+      // Its inks reach fewer colours. Inverted inks would be five times as far.
       ["cmyk", await own.clone().toColourspace("cmyk").jpeg(jpeg).toBuffer(), 20],
       ["png", await own.clone().png().toBuffer(), 0],
       ["16 bits", await own.clone().toColourspace("rgb16").png().toBuffer(), 1],
@@ -148,14 +148,14 @@ describe.skipIf(sharp === undefined)("photographs as they come (skipped where sh
     ]
     for (const [name, bytes, most] of cases) {
       expect(apart(await DecodeImage.decodeBytes(name, bytes), image), name).toBeLessThanOrEqual(most)
-      // Its grey is that of the same picture in any other format.
+      // Its grey is the same in any other format.
       const grey = Resample.withChannels(await DecodeImage.decodeBytes(name, bytes), 1)
       expect(apart(grey, Resample.withChannels(image, 1)), `${name}, grey`).toBeLessThanOrEqual(most)
     }
-    // What is transparent is black.
+    // Transparent pixels are black.
     const clear = await own.clone().ensureAlpha(0).png().toBuffer()
     expect((await DecodeImage.decodeBytes("clear", clear)).pixels.every((byte) => byte === 0)).toBe(true)
-    // A grey file is as grey in three channels as in one.
+    // A grey file has three equal channels.
     const shades = Resample.withChannels(image, 1)
     const three = Resample.withChannels(shades, 3)
     const raw = { raw: { width: 45, height: 32, channels: 1 } } as const
@@ -170,7 +170,7 @@ describe.skipIf(sharp === undefined)("photographs as they come (skipped where sh
     }
   })
 
-  it("of all sizes and kinds make full batches, the same with threads as without", () =>
+  it("of all sizes and kinds make full batches, the same with and without threads", () =>
     Effect.runPromise(
       Effect.scoped(
         Effect.gen(function* () {
@@ -186,7 +186,7 @@ describe.skipIf(sharp === undefined)("photographs as they come (skipped where sh
             expect(batch.size).toBe(request.batchSize)
             expect(batch.images.length).toBe(batch.size * 24 * 24 * 3)
             expect(batch.images.every(Number.isFinite)).toBe(true)
-            // No image is flat, and no two are alike.
+            // No image is uniform, and no two are equal.
             const each = Array.from({ length: batch.size }, (_, i) => batch.images.subarray(i * 1728, (i + 1) * 1728))
             for (const image of each) expect(new Set(image).size).toBeGreaterThan(20)
             expect(yield* two.batch(request)).toEqual(batch)
@@ -195,7 +195,7 @@ describe.skipIf(sharp === undefined)("photographs as they come (skipped where sh
       ).pipe(Effect.provide(Logger.layer([])))
     ))
 
-  it("that end in the middle are named: they end the run, or another takes their place", async () => {
+  it("that are truncated are reported: they end the run, or another image replaces them", async () => {
     const pass = (broken: string) =>
       Effect.scoped(
         Effect.gen(function* () {
@@ -210,8 +210,8 @@ describe.skipIf(sharp === undefined)("photographs as they come (skipped where sh
     const message = await Effect.runPromise(
       Effect.match(pass("fail"), { onFailure: (error: DatasetError) => error.message, onSuccess: () => "no failure" })
     )
-    expect(message).toContain(`${truncated}: is no image that can be read: `)
-    // Damaged since the run began, or where nothing was checked: the batch says how to go on.
+    expect(message).toContain(`${truncated}: is not a readable image: `)
+    // Damaged after the run began, or unchecked: the failure of the batch names the remedy.
     const unchecked = Effect.scoped(
       Effect.flatMap(ImageFolder.make(options({ check: "none" }), Key.make(1)), (flow) =>
         flow.batch({ split: "train", epoch: 0, step: 0, batchSize: 16, training: true })
@@ -220,20 +220,20 @@ describe.skipIf(sharp === undefined)("photographs as they come (skipped where sh
     const late = await Effect.runPromise(Effect.flip(unchecked))
     expect([late.file, late.reason]).toEqual([
       truncated,
-      expect.stringMatching(/^is no image that can be read: .*\. With `broken: skip` the run goes on without it$/)
+      expect.stringMatching(/^is not a readable image: .*\. Set `broken: skip` to continue without it$/)
     ])
     const said: Array<string> = []
     const logger = Logger.make(({ message }) => said.push(String(message)))
     expect(await Effect.runPromise(pass("skip").pipe(Effect.provide(Logger.layer([logger]))))).toEqual([8, 8])
     expect(said).toHaveLength(1)
     expect(said[0]).toContain(`skipped ${truncated}`)
-    // Wherever it ends.
+    // Truncated at any point.
     const whole = await encoder(picture(1, 60, 60))
       .jpeg()
       .toBuffer()
     for (const share of [0.1, 0.5, 0.9, 0.99]) {
       const cut = whole.subarray(0, Math.floor(whole.length * share))
-      await expect(DecodeImage.decodeBytes("cut.jpg", cut), `${share}`).rejects.toThrow("is no image that can be read")
+      await expect(DecodeImage.decodeBytes("cut.jpg", cut), `${share}`).rejects.toThrow("is not a readable image")
     }
   })
 })

@@ -1,10 +1,10 @@
 /**
- * Resizing of byte images with the triangle filter, widened when shrinking so that nothing is skipped (what Pillow calls
- * bilinear). Sums and products of doubles alone: the same bytes everywhere.
+ * Resizes byte images with the triangle filter, widened when shrinking so that no pixel is skipped (Pillow's bilinear). It
+ * uses only sums and products of doubles, so the bytes are the same everywhere.
  */
 import type { RawImage } from "./Netpbm.ts"
 
-/** A part of an image, in pixels; may lie between pixels and beyond the border. */
+/** A part of an image, in pixels. Its edges may be fractional, or beyond the border. */
 export interface Box {
   readonly left: number
   readonly top: number
@@ -19,7 +19,7 @@ interface Taps {
   readonly most: number
 }
 
-/** For each of `to` outputs over [start, start + length): which inputs of `from` count, and how much. */
+/** For each of `to` outputs over [start, start + length): the first of `from` inputs, their number and their weights. */
 const taps = (from: number, start: number, length: number, to: number): Taps => {
   const scale = length / to
   const support = Math.max(scale, 1)
@@ -61,7 +61,7 @@ export const resize = (image: RawImage, box: Box, width: number, height: number)
     top = Math.min(top, rows.first[y]!)
     bottom = Math.max(bottom, rows.first[y]! + rows.count[y]!)
   }
-  // First along the rows that count, then down the columns. The order of additions is fixed: tap by tap.
+  // First along the rows that are needed, then down the columns. The order of additions is fixed: tap by tap.
   const line = width * channels
   const between = new Float64Array((bottom - top) * line)
   const last = channels - 1

@@ -1,14 +1,14 @@
-/** Pairs of images to verify: of one identity or of two. Read from LFW's list, or made from labels. */
+/** Pairs of images to verify, of the same identity or of different ones: read from LFW's list, or made from labels. */
 import * as Result from "effect/Result"
 import * as Key from "../random/Key.ts"
 import type { Pair } from "./Dataflow.ts"
 
-/** Folds of the cross-validation of made pairs, as LFW's. */
+/** Folds of the cross-validation of made pairs, as in LFW. */
 export const folds = 10
 
 const mostEnumerated = 4_000_000
 
-/** `wanted` different pairs of different labels, or all where there are fewer. */
+/** `wanted` distinct pairs of images with different labels, or all if there are fewer. */
 const differentPairs = (labels: ArrayLike<number>, wanted: number, key: Key.Key): Array<readonly [number, number]> => {
   const size = labels.length
   if ((size * (size - 1)) / 2 <= mostEnumerated) {
@@ -26,8 +26,8 @@ const differentPairs = (labels: ArrayLike<number>, wanted: number, key: Key.Key)
 }
 
 /**
- * As many pairs of one label as of two, at most `limit` of each, in ten folds with as many of each kind. Drawn from the
- * labels alone, whatever the run's seed, so that figures of different runs can be compared.
+ * Pairs of the same label and as many of different labels, at most `limit` of each kind, in ten balanced folds. They depend
+ * on the labels alone, not on the run's seed, so that runs can be compared.
  */
 export const made = (labels: ArrayLike<number>, limit: number): ReadonlyArray<Pair> => {
   const root = Key.derive(Key.make(0), "verification pairs")
@@ -78,8 +78,9 @@ export interface LfwPair {
 export const lfwName = ({ number, person }: LfwImage): string => `${person}_${String(number).padStart(4, "0")}`
 
 /**
- * Parses LFW's `pairs.txt`: a line with the number of folds (one where it stands alone) and of pairs of each kind in a
- * fold; then a fold's pairs of one person (`name n m`), then those of two (`name n other m`). Fails with line and reason.
+ * Parses LFW's `pairs.txt`. The first line has the number of folds and the number of pairs of each kind in a fold; a single
+ * number is that of pairs in one fold. Each fold has its pairs of the same person (`name n m`), then those of two people
+ * (`name n other m`). Fails with line and reason.
  *
  * **Example** (One fold of one pair each)
  *
@@ -101,7 +102,7 @@ export const parseLfw = (text: string): Result.Result<ReadonlyArray<LfwPair>, st
   const whole = (value: number) => Number.isSafeInteger(value) && value >= 1 && value <= 10_000_000
   const shown = (at: number) => JSON.stringify((lines[at] ?? "").slice(0, 80))
   if (!whole(count) || !whole(each) || head.length > 2) {
-    return Result.fail(`line 1: must be the number of folds and of pairs in a fold, is ${shown(0)}`)
+    return Result.fail(`line 1: expected the number of folds and of pairs per fold, got ${shown(0)}`)
   }
   const pairs: Array<LfwPair> = []
   for (let fold = 0; fold < count; fold += 1) {
@@ -109,7 +110,7 @@ export const parseLfw = (text: string): Result.Result<ReadonlyArray<LfwPair>, st
       for (let i = 0; i < each; i += 1) {
         const at = pairs.length + 1
         const line = lines[at] ?? ""
-        // With tabs a name may have blanks.
+        // In a line with tabs, a name may have blanks.
         const fields = (line.includes("\t") ? line.split("\t") : line.trim().split(/\s+/)).map((field) => field.trim())
         const [person, n, other, m] = same ? [fields[0], fields[1], fields[0], fields[2]] : fields
         const [first, second] = [n, m].map((field) => (/^\d+$/.test(field ?? "") ? Number(field) : Number.NaN)) as [
@@ -122,12 +123,12 @@ export const parseLfw = (text: string): Result.Result<ReadonlyArray<LfwPair>, st
           return Result.fail(
             end
               ? `line ${at + 1}: the list ends here, after ${pairs.length} of the ${2 * count * each} pairs that line 1 announces`
-              : `line ${at + 1}: must be ${form}, is ${shown(at)}`
+              : `line ${at + 1}: expected ${form}, got ${shown(at)}`
           )
         }
         if (person === other && (!same || first === second)) {
           return Result.fail(
-            `line ${at + 1}: must be ${same ? "two images of one person, is one image twice" : "images of two people, is twice the same person"}: ${shown(at)}`
+            `line ${at + 1}: expected ${same ? "two images of one person, got the same image twice" : "images of two people, got the same person twice"}: ${shown(at)}`
           )
         }
         pairs.push({
@@ -144,6 +145,6 @@ export const parseLfw = (text: string): Result.Result<ReadonlyArray<LfwPair>, st
   return extra < 0
     ? Result.succeed(pairs)
     : Result.fail(
-        `line ${extra + 1}: is beyond the ${pairs.length} pairs that line 1 announces (${head.join(" ")}), is ${shown(extra)}`
+        `line ${extra + 1}: follows the ${pairs.length} pairs that line 1 announces (${head.join(" ")}): ${shown(extra)}`
       )
 }

@@ -1,4 +1,4 @@
-/** Under Yarn's Plug'n'Play the package is in a zip, and a handle on a file there cannot be read: `open` fails here. */
+/** Yarn's Plug'n'Play keeps the package in a zip, where a file cannot be read by a handle. Here `open` fails. */
 import { join } from "node:path"
 import * as Effect from "effect/Effect"
 import { expect, it, vi } from "vitest"

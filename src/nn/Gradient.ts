@@ -5,13 +5,13 @@ import { differentiate } from "../engine/Autodiff.ts"
 import { names, type ParameterTree } from "./ParameterTree.ts"
 import { scoped } from "./Scope.ts"
 
-/** A loss, and whatever else was computed on the way and shall outlive it (batch statistics, logits). */
+/** A loss, and other results of the computation that must outlive it (batch statistics, logits). */
 export interface LossAndRest<Rest> {
   readonly loss: Tensor
   readonly rest: Rest
 }
 
-/** What {@link valueAndGradient} gives; all tensors are the caller's. */
+/** The result of {@link valueAndGradient}. The caller owns all tensors. */
 export interface ValueAndGradient<Rest> extends LossAndRest<Rest> {
   /** One entry for every parameter that the loss depends on. */
   readonly gradients: ParameterTree
@@ -32,7 +32,7 @@ const mapTensors = <Rest>(rest: Rest, replace: (tensor: Tensor) => Tensor): Rest
 
 /**
  * The value of a loss and its gradients with respect to the tensors of `params`, which `compute` must use as they are.
- * Give only what shall be trained: of a supernet, the path's parameters
+ * Pass only the parameters to train: of a supernet, those of the path
  * (`pick(variables.params, trainableNames(network))`). Parameters that the loss does not depend on have no entry.
  *
  * **Example** (The gradient of a square)

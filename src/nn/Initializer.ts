@@ -1,5 +1,5 @@
 /**
- * How parameters start: as in MobileNetV2 and its descendants. Convolutions are normal with standard deviation
+ * Initial values of parameters, as in MobileNetV2 and its successors. Convolutions are normal with standard deviation
  * sqrt(2 / fanOut), where grouped convolutions count all output channels; linear weights normal with 0.01; biases 0,
  * normalisations 1 and 0, PReLU slopes 0.25. Every value is drawn from the parameter's own key.
  */

@@ -1,7 +1,7 @@
 /**
  * Running statistics of batch normalisations.
  *
- * **Example** (Half way to a batch)
+ * **Example** (Halfway to a batch)
  *
  * ```ts
  * import "@tensorflow/tfjs-backend-cpu"
@@ -27,14 +27,14 @@ import { scoped } from "./Scope.ts"
 /** Epsilon of every batch normalisation: PyTorch's default. */
 export const normEpsilon = 1e-5
 
-/** PyTorch's running variance is the unbiased one; of a single value there is none, and the biased one (0) is kept. */
+/** PyTorch's running variance is unbiased. Of a single value it is undefined; then it is 0. */
 const unbiasedBy = ({ count }: BatchStatistics): number => (count > 1 ? count / (count - 1) : 1)
 const unbiased = (batch: BatchStatistics): Tensor =>
   batch.count > 1 ? tf.mul(batch.variance, unbiasedBy(batch)) : batch.variance
 
 /**
- * The running statistics after a batch: `(1 - momentum) * old + momentum * batch`, for the normalisations the batch
- * passed; all others keep their tensor.
+ * The running statistics after a batch: `(1 - momentum) * old + momentum * batch` for the normalisations in the path of the
+ * batch. All others keep their tensor.
  */
 export const updateStatistics = (
   stats: ParameterTree,
@@ -50,7 +50,7 @@ export const updateStatistics = (
   return { ...stats, ...Object.fromEntries(passed.map(({ name }, i) => [name, moved[i]!])) }
 }
 
-/** Statistics from scratch: the mean over batches of every normalisation that they passed, unbiased as above. */
+/** Recalibrated statistics: for every normalisation, the mean over the batches that passed it; the variance is unbiased. */
 export const recalibrated = (batches: ReadonlyArray<Readonly<Record<string, BatchStatistics>>>): ParameterTree =>
   scoped(() => {
     const sums = new Map<string, { mean: Tensor; variance: Tensor; batches: number }>()

@@ -1,10 +1,10 @@
 /**
- * Operations are what blocks compile to. An operation is an {@link OperationKind}, one record that says all there is to
- * know of it, together with its settings. Parameters, shape, cost and value of a network are each one function of its
- * operations, so they cannot disagree.
+ * Operations are what blocks compile to. An operation is an {@link OperationKind}, one record with everything about it, together
+ * with its settings. Parameters, shape, cost and value of a network are each one function of its operations, so they
+ * cannot disagree.
  *
  * A new kind of operation is one file in `operations/`: an interface of its settings and a `define({ ... })`. Nothing
- * registers it: the record travels with the operation, and no step of training looks anything up.
+ * registers it: the operation carries its record, so a training step looks nothing up.
  *
  * **Example** (An operation that halves its input)
  *
@@ -35,11 +35,11 @@ import type { ParameterSpec } from "./Parameter.ts"
 import type { Variables } from "./ParameterTree.ts"
 
 /**
- * `train` normalises by the batch's own statistics and reports them; `eval` uses the running statistics.
+ * `train` normalises by the statistics of the batch and reports them; `eval` uses the running statistics.
  */
 export type Mode = "train" | "eval"
 
-/** What applying a network gives. */
+/** The result of applying a network. */
 export interface Applied {
   /** Logits [batch, classes] or embeddings [batch, dimension]. */
   readonly output: Tensor
@@ -47,7 +47,7 @@ export interface Applied {
   readonly statistics: Readonly<Record<string, BatchStatistics>>
 }
 
-/** What operations are applied with. */
+/** What operations need when they are applied. */
 export interface Context {
   readonly variables: Variables
   readonly mode: Mode
@@ -55,9 +55,9 @@ export interface Context {
   readonly statistics: Record<string, BatchStatistics>
 }
 
-/** What an operation makes of one image, and at what cost. */
+/** The shape of an output, and its cost for one image. */
 export interface ShapeAndCost {
-  /** Of the output; vectors are [1, 1, features]. */
+  /** Shape of the output; vectors are [1, 1, features]. */
   readonly shape: ImageShape
   /** Multiply-accumulates of convolutions and linear layers. */
   readonly macs: number
@@ -66,14 +66,14 @@ export interface ShapeAndCost {
 /** Everything about one kind of operation. */
 export interface OperationKind<Settings> {
   readonly name: string
-  /** Its tensors; none unless given. */
+  /** Its tensors. Default: none. */
   readonly parameters?: (settings: Settings) => ReadonlyArray<ParameterSpec>
   readonly shapeAndCost: (settings: Settings, shape: ImageShape) => ShapeAndCost
-  /** Floats that a backward pass needs kept for one image of this shape, an upper estimate; the input unless given. */
+  /** Floats that are kept for the backward pass of one image of this shape (an upper estimate). Default: the input. */
   readonly activations?: (settings: Settings, shape: ImageShape) => number
-  /** Its value. Tensors made on the way are the caller's scope's. Differentiable in `x` and the parameters. */
+  /** Its value, differentiable in `x` and the parameters. Intermediate tensors belong to the scope of the caller. */
   readonly apply: (settings: Settings, context: Context, x: Tensor) => Tensor
-  /** One operation that does this one and the next, where the engine has such; undefined where it has not. */
+  /** One operation for this one and the next, if the engine has such; else undefined. */
   readonly fuse?: (settings: Settings, next: Operation) => Operation | undefined
 }
 
@@ -112,11 +112,11 @@ export const define = <Settings>(kind: OperationKind<Settings>): Constructor<Set
   is: (operation): operation is OperationOf<Settings> => operation?.kind === kind
 })
 
-/** The tensors of operations in a row. */
+/** The tensors of a sequence of operations. */
 export const parametersOf = (operations: ReadonlyArray<Operation>): ReadonlyArray<ParameterSpec> =>
   operations.flatMap((operation) => operation.parameters())
 
-/** Shape and cost of operations in a row. */
+/** Shape and cost of a sequence of operations. */
 export const measure = (operations: ReadonlyArray<Operation>, shape: ImageShape): ShapeAndCost => {
   let macs = 0
   let at = shape
@@ -129,13 +129,13 @@ export const measure = (operations: ReadonlyArray<Operation>, shape: ImageShape)
 }
 
 /**
- * Floats that a backward pass through operations in a row needs kept for one image: an upper estimate, every operation
- * counted at the size of the first one's input.
+ * Floats that are kept for the backward pass of one image through a sequence of operations. An upper estimate: every operation
+ * is counted at the size of the first input.
  */
 export const activationsOf = (operations: ReadonlyArray<Operation>, shape: ImageShape): number =>
   operations.reduce((sum, operation) => sum + operation.activations(shape), 0)
 
-/** The value of operations in a row. */
+/** The value of a sequence of operations. */
 export const applyAll = (operations: ReadonlyArray<Operation>, context: Context, x: Tensor): Tensor => {
   let out = x
   for (let i = 0; i < operations.length; i++) {
@@ -148,7 +148,7 @@ export const applyAll = (operations: ReadonlyArray<Operation>, context: Context,
   return out
 }
 
-/** The shape of every `stride`-th position, beginning with the first. */
+/** The shape that remains if every `stride`-th position is taken, from the first on. */
 export const strided = ([height, width, channels]: ImageShape, stride: number): ImageShape => [
   Math.ceil(height / stride),
   Math.ceil(width / stride),

@@ -1,7 +1,7 @@
 /**
- * Optimisers as pairs of pure functions over parameter trees. Slots (momentum and the like) are kept by parameter name
- * and made when a parameter first gets a gradient; a parameter without a gradient keeps its value and its slots, so a
- * supernet whose trained path changes from step to step is updated on the path alone.
+ * Optimizers as pairs of pure functions over parameter trees. Slots (momentum and the like) are stored by parameter name, and
+ * made when a parameter first gets a gradient. A parameter without a gradient keeps its value and its slots, so only the
+ * trained path of a supernet is updated.
  *
  * The arithmetic is that of `torch.optim` (SGD, Adam / AdamW, RMSprop).
  */
@@ -13,13 +13,13 @@ import type { OptimizerConfig } from "./OptimizerConfig.ts"
 import { names, type ParameterTree } from "./ParameterTree.ts"
 import { scoped } from "./Scope.ts"
 
-/** What an optimiser remembers: slots by their name, then by parameter; and how often each parameter was updated. */
+/** The state of an optimizer: slots by their name, then by parameter; and how often each parameter was updated. */
 export interface OptimizerState {
   readonly slots: Readonly<Record<string, ParameterTree>>
   readonly counts: Readonly<Record<string, number>>
 }
 
-/** What an update gives. */
+/** The result of an update. */
 export interface Updated {
   /** The new values of the parameters that had a gradient, and only those. */
   readonly params: ParameterTree
@@ -27,8 +27,8 @@ export interface Updated {
 }
 
 /**
- * An optimiser. `update` disposes nothing: the caller frees the old values of what was replaced
- * (`ParameterTree.disposeReplacedUnsafe`), in the parameters and in every slot.
+ * An optimizer. `update` disposes nothing: the caller frees the replaced tensors of the parameters and of every slot
+ * (`ParameterTree.disposeReplacedUnsafe`).
  */
 export interface Optimizer {
   readonly init: () => OptimizerState
@@ -40,10 +40,10 @@ export interface Optimizer {
   ) => Updated
 }
 
-/** Small epsilon of PyTorch's `clip_grad_norm_`. */
+/** The epsilon of PyTorch's `clip_grad_norm_`. */
 const clipEpsilon = 1e-6
 
-/** The 2-norm of all tensors of a tree together, as a scalar tensor. */
+/** The 2-norm over all tensors of a tree, as a scalar tensor. */
 export const globalNorm = (tree: ParameterTree): Tensor =>
   scoped(() => {
     const squares = names(tree).map((name) => tf.sum(tf.square(tree[name] as Tensor)))
@@ -100,7 +100,7 @@ const rules: Readonly<Record<OptimizerConfig["name"], Rule>> = { sgd, adam, rmsp
 export const emptyState: OptimizerState = { slots: {}, counts: {} }
 
 /**
- * The optimiser of a configuration.
+ * The optimizer of a configuration.
  *
  * **Example** (Plain gradient descent)
  * ```ts

@@ -1,12 +1,12 @@
 /**
- * The section of an optimiser in a configuration. Apart from `Optimizer.ts`, so that reading a configuration loads no
- * tensor library.
+ * The optimizer's section of a configuration. It is not in `Optimizer.ts`, so that reading a configuration loads no tensor
+ * library.
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { Fraction, NonNegative, Positive } from "../support/Numbers.ts"
 
-/** What an optimiser's section takes where it says nothing else. */
+/** The defaults of an optimizer's section. */
 interface OptimizerDefaults {
   readonly name: "sgd" | "adam" | "rmsprop"
   readonly learningRate: number
@@ -15,7 +15,7 @@ interface OptimizerDefaults {
 }
 
 /**
- * The section of an optimiser with defaults of its own.
+ * The section of an optimizer with the given defaults.
  *
  * **Example** (Adam is the default)
  *
@@ -55,7 +55,7 @@ export const optimizerSection = (defaults: OptimizerDefaults) =>
       .pipe(Schema.withDecodingDefaultKey(Effect.succeed(null)))
   })
 /**
- * How parameters are updated. `sgd`, `adam` and `rmsprop` with the usual meaning of their fields.
+ * How parameters are updated. The fields of `sgd`, `adam` and `rmsprop` have their usual meaning.
  *
  * **Example** (The default)
  *

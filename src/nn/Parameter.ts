@@ -1,6 +1,6 @@
-/** The tensors of a network before they exist: their names, shapes and what they are to their layer. */
+/** Specifications of a network's tensors: names, shapes and roles. */
 
-/** What a parameter is to its layer; initialisers go by it. */
+/** The role of a parameter in its layer; it decides the initial values. */
 export type ParameterKind =
   | "convolution"
   | "depthwise"
@@ -12,12 +12,12 @@ export type ParameterKind =
   | "normMean"
   | "normVariance"
 
-/** One tensor of a network, before it exists. */
+/** The specification of one tensor of a network. */
 export interface ParameterSpec {
   readonly name: string
   readonly shape: ReadonlyArray<number>
   readonly kind: ParameterKind
-  /** Changed by gradient; otherwise a running statistic. */
+  /** Trained by gradient; otherwise a running statistic. */
   readonly trainable: boolean
   /** Inputs of one output: kernel area times input channels of a group. */
   readonly fanIn: number

@@ -1,9 +1,9 @@
 /**
- * Parameter trees: tensors under dotted names, as in `search.3.1.expand.weight`. A tree is a plain frozen-by-convention
- * record; nothing in it is ever changed in place. Names are those of checkpoints.
+ * Parameter trees: tensors under dotted names, as in `search.3.1.expand.weight`. A tree is a plain
+ * record that is never changed in place. Names are those of checkpoints.
  *
- * Memory: a function never disposes a tensor it was given. Code that replaces a tree by its successor frees what only
- * the old one held, with {@link disposeReplacedUnsafe}.
+ * Memory: a function never disposes a tensor that it is given. Code that replaces a tree by its successor frees the tensors
+ * that only the old one has, with {@link disposeReplacedUnsafe}.
  *
  * **Example** (Two trees)
  *
@@ -26,10 +26,10 @@
  */
 import type { Tensor } from "@tensorflow/tfjs-core"
 
-/** Tensors by name. Iterate in sorted order of names wherever order matters (`names`). */
+/** Tensors by name. If order matters, iterate over `names`, which are sorted. */
 export type ParameterTree = Readonly<Record<string, Tensor>>
 
-/** All that a network holds: what training changes by gradient, and the running statistics of its normalisations. */
+/** All tensors of a network: trained parameters, and running statistics of its normalisations. */
 export interface Variables {
   /** Trainable: convolution and linear weights, biases, batch-norm scale (`…gamma`) and shift (`…beta`), PReLU slopes. */
   readonly params: ParameterTree
@@ -40,7 +40,7 @@ export interface Variables {
 /** The names of a tree, sorted by code unit, which is the order of every file and digest. */
 export const names = (tree: ParameterTree): ReadonlyArray<string> => Object.keys(tree).sort()
 
-/** The tensor of a name; throws where the tree has none. */
+/** The tensor of a name; throws if the tree has none. */
 export const need = (tree: ParameterTree, name: string): Tensor => {
   const tensor = tree[name]
   if (tensor === undefined) throw new RangeError(`the parameter tree has no tensor named ${name}`)
@@ -57,10 +57,10 @@ export const pick = (tree: ParameterTree, wanted: Iterable<string>): ParameterTr
   return out
 }
 
-/** `base` with the entries of `updates` in place of its own. */
+/** `base` with the entries of `updates` replaced or added. */
 export const merge = (base: ParameterTree, updates: ParameterTree): ParameterTree => ({ ...base, ...updates })
 
-/** Frees every tensor of `before` that is not, as the same object, in `after`. The tree `before` is unusable then. */
+/** Frees every tensor of `before` that is not (as the same object) in `after`. Do not use `before` afterwards. */
 export const disposeReplacedUnsafe = (before: ParameterTree, after: ParameterTree): void => {
   const kept = new Set(Object.values(after))
   for (const tensor of Object.values(before)) {

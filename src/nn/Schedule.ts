@@ -1,6 +1,6 @@
 /**
- * Learning-rate schedules: from the step of a phase to a multiplier of its peak learning rate. Pure functions of the
- * step, so that a resumed run continues where it stood.
+ * Learning-rate schedules: pure functions from the step of a phase to a multiplier of the peak learning rate, so that a
+ * resumed run continues with the same rate.
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
@@ -8,7 +8,7 @@ import * as Deterministic from "../random/Deterministic.ts"
 import { Fraction, NonNegative, PositiveInt } from "../support/Numbers.ts"
 
 /**
- * How the learning rate moves over the steps of a phase.
+ * How the learning rate changes over the steps of a phase.
  *
  * **Example** (The default)
  *
@@ -26,7 +26,7 @@ export const ScheduleConfig = Schema.Struct({
   warmupEpochs: NonNegative.annotate({ description: "Linear warm-up from 0, in epochs" }).pipe(
     Schema.withDecodingDefaultKey(Effect.succeed(0))
   ),
-  finalFraction: Fraction.annotate({ description: "cosine: where it ends, as a fraction of the peak" }).pipe(
+  finalFraction: Fraction.annotate({ description: "cosine: final learning rate, as a fraction of the peak" }).pipe(
     Schema.withDecodingDefaultKey(Effect.succeed(0))
   ),
   stepEpochs: PositiveInt.annotate({ description: "step: epochs between two decays" }).pipe(
@@ -36,13 +36,13 @@ export const ScheduleConfig = Schema.Struct({
     Schema.withDecodingDefaultKey(Effect.succeed(0.1))
   )
 })
-/** How the learning rate moves. */
+/** How the learning rate changes. */
 export type ScheduleConfig = typeof ScheduleConfig.Type
 
 /** The multiplier at a step, counted from 0. */
 export type Schedule = (step: number) => number
 
-/** How long a phase is. */
+/** The length of a phase. */
 export interface ScheduleLength {
   readonly epochs: number
   readonly stepsPerEpoch: number
@@ -51,7 +51,7 @@ export interface ScheduleLength {
 /** Always the peak. */
 export const constant: Schedule = () => 1
 
-/** From 1 at step 0 down half a cosine to `finalFraction` at step `steps` (Loshchilov and Hutter 2017, section 3). */
+/** Half a cosine from 1 at step 0 to `finalFraction` at step `steps` (Loshchilov and Hutter 2017, section 3). */
 export const cosine =
   (steps: number, finalFraction = 0): Schedule =>
   (step) => {
@@ -69,7 +69,7 @@ export const stepDecay =
     return out
   }
 
-/** Rises linearly to the peak within `steps` steps, reaching it with the last; then `schedule`, counted from there. */
+/** Rises linearly to the peak over `steps` steps; then follows `schedule`, whose steps are counted from there. */
 export const warmup =
   (steps: number, schedule: Schedule): Schedule =>
   (step) =>

@@ -1,9 +1,9 @@
-/** `tf.tidy` for the record types of this project, which tfjs's own container type does not admit. */
+/** `tf.tidy` for record types, which the type of tfjs's containers does not allow. */
 import * as tf from "@tensorflow/tfjs-core"
 
 /**
- * Runs a function and frees every tensor it made, but those in its result, however deep in records and arrays. They are
- * the caller's.
+ * Runs a function and frees every tensor that it made, except those in its result, at any depth of records and arrays. The
+ * caller owns these.
  *
  * **Example** (Only the result is left)
  * ```ts

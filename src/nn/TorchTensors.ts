@@ -1,13 +1,13 @@
 /**
  * Tensors in PyTorch's layouts, and back. Convolutions are [out, in, height, width] there and [height, width, in, out]
- * here; linear weights are transposed; where several of our tensors are parts of one of PyTorch's, each is a slice of it.
+ * here; linear weights are transposed; if several of our tensors are parts of one PyTorch tensor, each is a slice of it.
  */
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { sizeOf } from "../engine/Shape.ts"
 import type { ParameterSpec } from "./Parameter.ts"
 
-/** A tensor in the host's memory, row-major. */
+/** A tensor in host memory, row-major. */
 export interface HostTensor {
   readonly shape: ReadonlyArray<number>
   readonly data: Float32Array
@@ -23,7 +23,7 @@ export class TorchNamesError extends Schema.TaggedError<TorchNamesError>()("Torc
   }
 }
 
-/** Which entries along a dimension of PyTorch's tensor are ours. */
+/** The entries along a dimension of a PyTorch tensor that are ours. */
 export interface Slice {
   readonly axis: 0 | 1
   readonly begin: number
@@ -34,13 +34,13 @@ export interface Slice {
 export interface TorchEntry {
   readonly ours: ParameterSpec
   readonly theirs: string
-  /** The whole tensor where absent. */
+  /** Default: the whole tensor. */
   readonly slice?: Slice
   /** Rank 4 for squeeze-excite, whose 1x1 convolutions are matrices here. */
   readonly pointwise: boolean
 }
 
-/** PyTorch's shape of one of our tensors. */
+/** The shape of one of our tensors in PyTorch. */
 const theirShape = ({ ours, pointwise }: TorchEntry): ReadonlyArray<number> => {
   const [a = 1, b = 1, c = 1, d = 1] = ours.shape
   switch (ours.kind) {
@@ -56,7 +56,7 @@ const theirShape = ({ ours, pointwise }: TorchEntry): ReadonlyArray<number> => {
 }
 
 /**
- * PyTorch's shape of a whole tensor that contains the given ones of ours: where these are slices of it, up to the last.
+ * The shape of a whole PyTorch tensor that contains the given tensors of ours; if they are slices, it extends to the last.
  *
  * **Example** (A convolution)
  * ```ts
@@ -104,7 +104,7 @@ const take = (tensor: HostTensor, slice: Slice | undefined): HostTensor => {
   return { shape: tensor.shape.map((side, i) => (i === axis ? end - begin : side)), data }
 }
 
-/** One of our tensors out of PyTorch's. */
+/** Extracts one of our tensors from a PyTorch tensor. */
 export const toOurs = (entry: TorchEntry, theirs: HostTensor): Result.Result<HostTensor, TorchNamesError> => {
   const { slice } = entry
   const needed = slice?.end ?? 0
@@ -124,7 +124,7 @@ export const toOurs = (entry: TorchEntry, theirs: HostTensor): Result.Result<Hos
   return Result.succeed({ shape: entry.ours.shape, data })
 }
 
-/** All our tensors out of PyTorch's state; the first that is missing or misshapen is the error. */
+/** Extracts all our tensors from a PyTorch state. Fails with the first that is missing or has another shape. */
 export const fromTorch = (
   wanted: ReadonlyArray<TorchEntry>,
   state: ReadonlyMap<string, HostTensor>
@@ -144,7 +144,7 @@ export const fromTorch = (
   return Result.succeed(out)
 }
 
-/** PyTorch's state out of our tensors; parts of one tensor are put together. */
+/** The PyTorch state of our tensors; parts of one tensor are joined. */
 export const toTorch = (
   held: ReadonlyArray<TorchEntry>,
   tensors: Readonly<Record<string, HostTensor>>
@@ -183,7 +183,7 @@ export const toTorch = (
   return Result.succeed(out)
 }
 
-/** The counters that PyTorch keeps beside every running mean; a file for it needs them as int64 scalars. */
+/** The counters that PyTorch has beside every running mean: int64 scalars in its files. */
 export const counterNames = (held: ReadonlyArray<TorchEntry>): ReadonlyArray<string> =>
   [...new Set(held.flatMap(({ theirs }) => (theirs.endsWith(".running_mean") ? [theirs] : [])))].map((name) =>
     name.replace(/running_mean$/, "num_batches_tracked")

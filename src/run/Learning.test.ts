@@ -77,7 +77,7 @@ const ways: Readonly<Record<string, Way>> = {
             priors: 3,
             evaluations: 3,
             sweep: 5,
-            judged: 2,
+            validationTargets: 2,
             targets: 2,
             targetPlanes: 2
           },

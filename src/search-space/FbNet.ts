@@ -6,10 +6,11 @@
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { define } from "../component/Component.ts"
-import { classifier, conv, globalAverage, mobile, skip } from "./blocks/Block.ts"
+import { conv, mobile, skip } from "./blocks/Block.ts"
 import {
   fixed,
   fromMacro,
+  headAfter,
   layerOf,
   layersOf,
   type MacroSpec,
@@ -69,7 +70,7 @@ export const macro = (name: string, head: number, options: Options): MacroSpec =
       mobile({ kernel: 5, expansion: 6 }),
       skip
     ],
-    last: [fixed(conv({ kernel: 1 }), head), fixed(globalAverage), fixed(classifier, "head")]
+    last: headAfter(head)
   }
 }
 

@@ -1,7 +1,7 @@
 /**
- * Search spaces as data. A {@link MacroSpec} lists the blocks before and after the searched layers, the width and
- * stride of every searched layer, and the choices that each of them offers; {@link fromMacro} makes the search space of
- * it. The shipped spaces but SGNAS are such lists, and so may a user's own be.
+ * Search spaces as data. A {@link MacroSpec} lists the blocks before and after the searched layers, the width and stride
+ * of every searched layer, and the choices that each of them offers; {@link fromMacro} makes a search space from it. All
+ * shipped spaces except SGNAS are such lists, and your own can be one, too.
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -10,7 +10,7 @@ import * as Schema from "effect/Schema"
 import { define } from "../component/Component.ts"
 import { PositiveInt } from "../support/Numbers.ts"
 import { assemble, type SpaceParts } from "./Assemble.ts"
-import { type Block, BlockSpec, label, place } from "./blocks/Block.ts"
+import { type Block, BlockSpec, classifier, conv, globalAverage, label, place } from "./blocks/Block.ts"
 import type { NamedBlock } from "./Network.ts"
 import {
   headSize,
@@ -30,11 +30,11 @@ export { headSize } from "./SearchSpace.ts"
 const strides = {
   stride: PositiveInt.pipe(Schema.withDecodingDefaultKey(Effect.succeed(1))),
   largeStride: Schema.NullOr(PositiveInt)
-    .annotate({ description: "Stride for images of 96 pixels and more (ImageNet's); null: the same" })
+    .annotate({ description: "Stride for images of 96 pixels and more (as ImageNet's); null: the same" })
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed(null)))
 }
 
-/** A block that is not searched. `width` is its output width; null keeps it, `head` is the number of outputs asked. */
+/** A block that is not searched. `width` is its output width; null keeps it, `head` is the number of outputs of the task. */
 export const FixedBlock = Schema.Struct({
   block: BlockSpec,
   width: Schema.NullOr(Schema.Union([PositiveInt, Schema.Literals(["head"])])).pipe(
@@ -79,6 +79,27 @@ export const layersOf = (
   rows: ReadonlyArray<readonly [width: number, stride: number, largeStride?: number]>
 ): ReadonlyArray<SearchedLayer> => rows.map(([width, stride, largeStride = null]) => ({ width, stride, largeStride }))
 
+/**
+ * The blocks after the searched layers that most published spaces share: a pointwise convolution, the global average, the
+ * classifier or embedding.
+ *
+ * **Example** (Three blocks)
+ *
+ * ```ts
+ * import { headAfter } from "./MacroSpace.ts"
+ *
+ * headAfter(1280).map(({ width }) => width) // => [1280, null, "head"]
+ * ```
+ */
+export const headAfter = (
+  width: number,
+  settings: { readonly activation?: "relu" | "relu6"; readonly bias?: boolean } = {}
+): ReadonlyArray<FixedBlock> => [
+  fixed(conv({ kernel: 1, ...(settings.activation === undefined ? {} : { activation: settings.activation }) }), width),
+  fixed(globalAverage),
+  fixed(settings.bias === undefined ? classifier : { ...classifier, bias: settings.bias }, "head")
+]
+
 /** From this side on an image is treated as ImageNet's: one more halving early in the network. */
 export const imageNetSide = 96
 
@@ -87,7 +108,7 @@ export const isImageNetSize = ({ input, strides }: NetworkInterface): boolean =>
   strides === undefined ? Math.min(input[0], input[1]) >= imageNetSide : strides === "large"
 
 /**
- * The stride that images of an interface get.
+ * The stride for the images of an interface.
  *
  * **Example** (Images as large as ImageNet's)
  *
@@ -107,7 +128,7 @@ export const strideFor = (
   networkInterface: NetworkInterface
 ): number => (largeStride !== null && isImageNetSize(networkInterface) ? largeStride : stride)
 
-/** Puts fixed blocks one after another. */
+/** Fixed blocks in sequence, each with the width that reaches it. */
 export const placeFixed = (
   prefix: string,
   blocks: ReadonlyArray<FixedBlock>,
@@ -124,7 +145,7 @@ export const placeFixed = (
   })
 }
 
-/** The width after blocks placed one after another. */
+/** The width after a sequence of blocks. */
 export const widthAfter = (blocks: ReadonlyArray<NamedBlock>, inChannels: number): number =>
   blocks.at(-1)?.block.outChannels ?? inChannels
 
@@ -193,16 +214,16 @@ export const fromMacro = (
   })
 }
 
-/** Makes a space from its options and what data and task ask of it. */
+/** Makes a space from its options, for the images and the head of a task. */
 export type Make<Options> = (
   options: Options,
   networkInterface: NetworkInterface
 ) => Result.Result<SearchSpaceShape, SearchSpaceError>
 
 /**
- * The Layer of a space: made for the interface of the run.
+ * The Layer of a space: made for the images and the head of the run.
  *
- * **Example** (A Layer for whatever the task asks)
+ * **Example** (For a task with 10 classes)
  *
  * ```ts
  * import * as Effect from "effect/Effect"
@@ -231,7 +252,7 @@ export const layerOf =
     )
 
 /**
- * The option of the spaces whose strides differ by the size of the images.
+ * The option of spaces whose strides depend on the size of the images.
  *
  * **Example** (In the options of a space)
  * ```ts
@@ -244,12 +265,12 @@ export const layerOf =
 export const stridesOption = Schema.optionalKey(
   Schema.Literals(["small", "large"]).annotate({
     description:
-      "Strides for small images, or for large ones (halved once more early on); left out: large from 96 pixels on"
+      "Strides for small images, or for large ones (one more halving early in the network); default: large from 96 pixels on"
   })
 )
 
 /**
- * The interface with the strides that a space's options ask for.
+ * The interface with the strides that the options of a space set.
  *
  * **Example** (Faces at the strides of small images, as OSNASLib has them)
  * ```ts
@@ -264,15 +285,35 @@ export const withStrides = (
 ): NetworkInterface =>
   options.strides === undefined ? networkInterface : { ...networkInterface, strides: options.strides }
 
+/**
+ * A space from options that name its strides: the description of the options, for images and a head.
+ *
+ * **Example** (ProxylessNAS, as it is made)
+ *
+ * ```ts
+ * import * as Result from "effect/Result"
+ * import * as ProxylessNas from "./ProxylessNas.ts"
+ * import { makeFrom } from "./MacroSpace.ts"
+ *
+ * const task = { input: [32, 32, 3], head: { _tag: "Classifier", classes: 10 } } as const
+ * const make = makeFrom(ProxylessNas.macro)
+ * Result.getOrThrow(make({ stemStride: 2, widths: null }, task)).name // => "proxylessnas"
+ * ```
+ */
+export const makeFrom =
+  <Options extends { readonly strides?: Strides }>(macro: (options: Options) => MacroSpec): Make<Options> =>
+  (options, networkInterface) =>
+    fromMacro(macro(options), withStrides(options, networkInterface))
+
 /** The option that most spaces have. */
 export const stemStrideOption = Schema.Literals([1, 2])
   .annotate({ description: "Stride of the first convolution; 1 is the full-resolution variant for small images" })
   .pipe(Schema.withDecodingDefaultKey(Effect.succeed(2 as const)))
 
 /**
- * The options that all spaces of the papers have: where images are halved.
+ * Options that all published spaces share: where images are halved.
  *
- * **Example** (A space with one more)
+ * **Example** (A space with one more option)
  * ```ts
  * import * as Schema from "effect/Schema"
  * import { strideOptions } from "./MacroSpace.ts"

@@ -5,8 +5,8 @@
  */
 import * as Schema from "effect/Schema"
 import { define } from "../component/Component.ts"
-import { classifier, conv, globalAverage, mobile, skip } from "./blocks/Block.ts"
-import { fixed, fromMacro, layerOf, layersOf, type MacroSpec, type Make } from "./MacroSpace.ts"
+import { conv, mobile, skip } from "./blocks/Block.ts"
+import { fixed, fromMacro, headAfter, layerOf, layersOf, type MacroSpec, type Make } from "./MacroSpace.ts"
 import type { Genotype } from "./SearchSpace.ts"
 
 /** The space has no options. */
@@ -29,7 +29,7 @@ export const macro: MacroSpec = {
     [256, 1]
   ]),
   choices: [skip, mobile({ kernel: 3, expansion: 3 }), mobile({ kernel: 5, expansion: 6 })],
-  last: [fixed(conv({ kernel: 1 }), 1280), fixed(globalAverage), fixed(classifier, "head")]
+  last: headAfter(1280)
 }
 
 /** First layer of each stage, and the end. */

@@ -1,9 +1,9 @@
 /** Published networks that the spaces can express, by name: for inspecting, retraining, and as baselines. */
 import * as Result from "effect/Result"
 import { closest } from "../support/Suggestion.ts"
-import { classifier, conv, globalAverage, mobile } from "./blocks/Block.ts"
+import { conv, mobile } from "./blocks/Block.ts"
 import * as FbNet from "./FbNet.ts"
-import { fixed, fromMacro, layersOf, type MacroSpec } from "./MacroSpace.ts"
+import { fixed, fromMacro, headAfter, layersOf, type MacroSpec } from "./MacroSpace.ts"
 import * as MobileFaceNet from "./MobileFaceNet.ts"
 import type { ImageShape, Network } from "./Network.ts"
 import * as ProxylessNas from "./ProxylessNas.ts"
@@ -92,7 +92,7 @@ export const mobileNetV2: MacroSpec = {
     )
   ),
   choices: [mobile({ kernel: 3, expansion: 6 })],
-  last: [fixed(conv({ kernel: 1 }), 1280), fixed(globalAverage), fixed(classifier, "head")]
+  last: headAfter(1280)
 }
 
 /** All presets. */

@@ -6,17 +6,17 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { define } from "../component/Component.ts"
 import { PositiveInt } from "../support/Numbers.ts"
-import { classifier, conv, globalAverage, mobile, skip } from "./blocks/Block.ts"
+import { conv, mobile, skip } from "./blocks/Block.ts"
 import {
   fixed,
-  fromMacro,
+  headAfter,
   layerOf,
   layersOf,
   type MacroSpec,
   type Make,
+  makeFrom,
   type SearchedLayer,
-  strideOptions,
-  withStrides
+  strideOptions
 } from "./MacroSpace.ts"
 
 /** Widths of the space. */
@@ -83,7 +83,7 @@ export const macro = (options: Options): MacroSpec => {
     ],
     search: searchedLayers(widths),
     choices,
-    last: [fixed(conv({ kernel: 1 }), widths.head), fixed(globalAverage), fixed(classifier, "head")]
+    last: headAfter(widths.head)
   }
 }
 
@@ -98,8 +98,7 @@ export const macro = (options: Options): MacroSpec => {
  * Result.getOrThrow(ProxylessNas.make({ stemStride: 2, widths: null }, task)).size // => 558545864083284007n
  * ```
  */
-export const make: Make<Options> = (options, networkInterface) =>
-  fromMacro(macro(options), withStrides(options, networkInterface))
+export const make: Make<Options> = makeFrom(macro)
 
 /**
  * `name: proxylessnas`.

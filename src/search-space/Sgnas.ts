@@ -10,11 +10,12 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { define } from "../component/Component.ts"
-import { classifier, conv, globalAverage, label, mobile, place, unified } from "./blocks/Block.ts"
+import { conv, label, mobile, place, unified } from "./blocks/Block.ts"
 import {
   assemble,
   type FixedBlock,
   fixed,
+  headAfter,
   layerOf,
   type Make,
   placeFixed,
@@ -78,11 +79,7 @@ const first = (options: Options): ReadonlyArray<FixedBlock> => [
   fixed(mobile({ kernel: 3, expansion: 1 }), standardWidths.first)
 ]
 
-const last: ReadonlyArray<FixedBlock> = [
-  fixed(conv({ kernel: 1 }), standardWidths.head),
-  fixed(globalAverage),
-  fixed(classifier, "head")
-]
+const last: ReadonlyArray<FixedBlock> = headAfter(standardWidths.head)
 
 /**
  * The space for images and a head. `size` counts networks, that is sorted genotypes.

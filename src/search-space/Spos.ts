@@ -5,16 +5,16 @@
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { define } from "../component/Component.ts"
-import { conv, globalAverage, shuffle } from "./blocks/Block.ts"
+import { conv, shuffle } from "./blocks/Block.ts"
 import {
   fixed,
-  fromMacro,
+  headAfter,
   layerOf,
   layersOf,
   type MacroSpec,
   type Make,
-  strideOptions,
-  withStrides
+  makeFrom,
+  strideOptions
 } from "./MacroSpace.ts"
 
 /** Options of the space. */
@@ -56,11 +56,7 @@ export const macro = (options: Options): MacroSpec => {
       shuffle({ kernel: 7, ...settings }),
       shuffle({ kernel: 3, xception: true, ...settings })
     ],
-    last: [
-      fixed(conv({ kernel: 1, activation }), 1024),
-      fixed(globalAverage),
-      fixed({ _tag: "Classifier", bias: !authors }, "head")
-    ]
+    last: headAfter(1024, { activation, bias: !authors })
   }
 }
 
@@ -75,8 +71,7 @@ export const macro = (options: Options): MacroSpec => {
  * Result.getOrThrow(Spos.make({ stemStride: 2, variant: "osnas" }, task)).size === 4n ** 20n // => true
  * ```
  */
-export const make: Make<Options> = (options, networkInterface) =>
-  fromMacro(macro(options), withStrides(options, networkInterface))
+export const make: Make<Options> = makeFrom(macro)
 
 /**
  * `name: spos`.

@@ -4,8 +4,17 @@
  */
 import * as Schema from "effect/Schema"
 import { define } from "../component/Component.ts"
-import { classifier, conv, globalAverage, mobile, skip } from "./blocks/Block.ts"
-import { fixed, fromMacro, layerOf, layersOf, type MacroSpec, type Make, stemStrideOption } from "./MacroSpace.ts"
+import { conv, mobile, skip } from "./blocks/Block.ts"
+import {
+  fixed,
+  fromMacro,
+  headAfter,
+  layerOf,
+  layersOf,
+  type MacroSpec,
+  type Make,
+  stemStrideOption
+} from "./MacroSpace.ts"
 
 /** Options of the space. */
 export const Options = Schema.Struct({
@@ -35,7 +44,7 @@ export const macro = (options: Options): MacroSpec => ({
     mobile({ kernel: 7, expansion: 4 }),
     skip
   ],
-  last: [fixed(conv({ kernel: 1 }), 192), fixed(globalAverage), fixed(classifier, "head")]
+  last: headAfter(192)
 })
 
 /**

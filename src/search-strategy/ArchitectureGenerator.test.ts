@@ -226,7 +226,7 @@ describe("a trained generator", () => {
   })
 
   it("is that of the pass with the least loss, the first among equals, and is reported as that", () => {
-    const { gradient, on } = madeFor(plain, { sweep: 9, judged: 3, costWeight: 2 })
+    const { gradient, on } = madeFor(plain, { sweep: 9, validationTargets: 3, costWeight: 2 })
     const { choice } = gradient
     if (choice === undefined) throw new Error("it keeps the last pass")
     let state = gradient.init(Key.make(1))

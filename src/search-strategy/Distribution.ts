@@ -1,12 +1,10 @@
 /**
- * Distributions over architectures, layer by layer independent, and how the options of a layer are mixed by one: the
+ * Distributions over architectures, independent for each layer, and how they mix the options of a layer: the
  * softmax of DARTS (Liu et al. 2019, section 2.2), the Gumbel-softmax of FBNet (Wu et al. 2019, section 3.2; Jang et al.
  * 2017), and its straight-through form, a single option forward with the relaxation's gradient (Jang et al. 2017, section
- * 2.2; GDAS: Dong and Yang 2019). Every function comes on numbers, for searchers and reports, or on tensors, for
- * gradients.
+ * 2.2; GDAS: Dong and Yang 2019). Functions on numbers serve searchers and reports, functions on tensors serve gradients.
  *
- * Costs are expected ones: linear in the probabilities, which sum to 1 in every layer, and never computed from raw
- * parameters.
+ * Costs are expected costs: linear in the probabilities, which sum to 1 in every layer; never in raw parameters.
  *
  * **Example** (Two layers)
  *
@@ -59,10 +57,10 @@ const largest = (row: ArrayLike<number>): number => {
   return best
 }
 
-/** Standard Gumbel noise, an independent number an option. */
+/** Standard Gumbel noise, one independent number per option. */
 const gumbels = (key: Key.Key, layer: number, options: number): ReadonlyArray<number> =>
   Array.from(Key.uniforms(Key.derive(key, "gumbel", layer), options), (uniform) => {
-    // Uniforms are multiples of 2^-53 below 1; half of one more keeps both logarithms finite.
+    // Uniforms are multiples of 2^-53 below 1. Adding 2^-54 keeps both logarithms finite.
     const inside = uniform + 2 ** -54
     return -Deterministic.log(-Deterministic.log(inside))
   })
@@ -90,10 +88,10 @@ export const logProbabilities = (logits: Rows): Rows =>
   })
 
 /**
- * How undecided a distribution is: the entropy of a layer as a fraction of the largest there can be, mean over the layers
- * that have a choice. 1: every option equally probable; 0: one option per layer.
+ * The entropy of a layer as a fraction of the largest possible, mean over the layers with more than one option. 1: all
+ * options are equally probable; 0: one option per layer.
  *
- * **Example** (Undecided and decided)
+ * **Example** (Uniform, and certain)
  *
  * ```ts
  * import * as Distribution from "./Distribution.ts"
@@ -112,12 +110,12 @@ export const entropy = (logits: Rows): number => {
   return sum / searched.length
 }
 
-/** The cost that an architecture drawn by these probabilities has on average. */
+/** The mean cost of architectures drawn by these probabilities. */
 export const expectedCost = ({ base, layers }: CostEntries, rows: Rows): number =>
   rows.reduce((sum, row, layer) => row.reduce((inner, p, option) => inner + p * layers[layer]![option]!, sum), base)
 
 /**
- * Values with Gumbel noise on each: the option of the largest is one drawn by the probabilities.
+ * Logits plus Gumbel noise. The option with the largest value is a draw by the probabilities.
  *
  * **Example** (One number per option)
  *
@@ -138,8 +136,8 @@ export const perturbed = (logits: Rows, key: Key.Key): Rows =>
 export const draw = (logits: Rows, key: Key.Key): ReadonlyArray<number> => perturbed(logits, key).map(largest)
 
 /**
- * The weights by which a step mixes the options. Softmax: of the logits by the temperature, the same whatever the key;
- * Gumbel-softmax: a relaxed draw; `hard`: 1 for the option with the largest weight, 0 for all others.
+ * The weights by which a step mixes the options. Softmax: of the logits over the temperature, for every key the same.
+ * Gumbel-softmax: a relaxed draw. `hard`: 1 for the option with the largest weight, 0 for all others.
  */
 export const weights = ({ hard, logits, relaxation, temperature }: ArchitectureDistribution, key: Key.Key): Rows =>
   logits.map((row, layer) => {
@@ -162,7 +160,7 @@ const straightThrough = (relaxed: Tensor1D): Tensor1D => {
   }))(relaxed) as Tensor1D
 }
 
-/** As {@link weights}, differentiable in the logits: a tensor [options] a layer. The same key draws the same noise. */
+/** As {@link weights}, differentiable in the logits: one tensor [options] per layer. The same key draws the same noise. */
 export const weightsOf = (
   logits: ReadonlyArray<Tensor1D>,
   { hard, relaxation, temperature }: Omit<ArchitectureDistribution, "logits">,
@@ -180,8 +178,8 @@ export const probabilitiesOf = (logits: ReadonlyArray<Tensor1D>): ReadonlyArray<
   logits.map((row) => tf.softmax(row))
 
 /**
- * As {@link expectedCost}, differentiable in the probabilities, in units of `unit` (the target, say, so that costs of many
- * digits keep their accuracy in float32).
+ * As {@link expectedCost}, differentiable in the probabilities, in units of `unit` (for example the target, so that large
+ * costs keep their accuracy in float32).
  */
 export const expectedCostOf = ({ base, layers }: CostEntries, rows: ReadonlyArray<Tensor1D>, unit: number): Scalar => {
   const terms = rows.map((row, layer) =>

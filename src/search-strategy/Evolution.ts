@@ -3,9 +3,9 @@
  * architectures so far are parents of the next generation, by mutation and by crossover.
  *
  * Offspring are in the band by construction: a mutation or crossover says which options each layer may take, and the
- * child is drawn uniformly among the architectures of the band that take only those. Where there is none, or all of them
- * were scored before, more layers are set free. No architecture is scored twice, and a search in a band with
- * fewer architectures than asked for ends when it has seen them all.
+ * child is drawn uniformly from the architectures of the band that take only those. If there is none, or all of them were
+ * scored before, more layers may change. No architecture is scored twice, and a search in a band with fewer architectures
+ * than requested ends when it has seen them all.
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -28,13 +28,16 @@ const nullable = <S extends Schema.Top>(schema: S, description: string) =>
 
 /** Options of the evolution. */
 export const Options = Schema.Struct({
-  evaluations: PositiveInt.annotate({ description: "How many architectures are scored in all" }).pipe(
+  evaluations: PositiveInt.annotate({ description: "Architectures that are scored in total" }).pipe(
     Schema.withDecodingDefaultKey(Effect.succeed(1000))
   ),
-  initial: nullable(PositiveInt, "Random architectures of the first generation; null: by the number of evaluations"),
-  offspring: nullable(PositiveInt, "Architectures of every later generation; null: by the number of evaluations"),
-  parents: nullable(PositiveInt, "How many of the best so far become parents; null: by the number of evaluations"),
-  mutation: nullable(Fraction, "Probability that a mutation changes a layer (one it always changes); null: 1 / layers"),
+  initial: nullable(PositiveInt, "Random architectures in the first generation; null: by the number of evaluations"),
+  offspring: nullable(PositiveInt, "Architectures in every later generation; null: by the number of evaluations"),
+  parents: nullable(PositiveInt, "Parents: the best architectures so far; null: by the number of evaluations"),
+  mutation: nullable(
+    Fraction,
+    "Probability that a mutation changes a layer (at least one layer changes); null: 1 / layers"
+  ),
   crossover: Fraction.annotate({
     description: "Fraction of the offspring made by crossover, the rest by mutation"
   }).pipe(Schema.withDecodingDefaultKey(Effect.succeed(0.5)))
@@ -52,10 +55,10 @@ type State = typeof State.Type
 const decode = Schema.decodeUnknownSync(State)
 
 /**
- * Options with every null replaced by what suits the number of evaluations and the number of layers searched: generations
- * and the pool of parents grow with the square root of the number of evaluations. A short search must soon make use of
- * its best, a long one lives from keeping different architectures. The factors were found on NAS-Bench-Macro at 50
- * to 300 evaluations and checked on NAS-Bench-201 and on made-up landscapes over ProxylessNAS.
+ * Options with every null replaced by a value that suits the number of evaluations and of searched layers: generations and
+ * the pool of parents grow with the square root of the number of evaluations. A short search must exploit its best
+ * architectures soon; a long one needs diversity. The factors were tuned on NAS-Bench-Macro at 50 to 300 evaluations and
+ * checked on NAS-Bench-201 and on synthetic objectives over ProxylessNAS.
  *
  * **Example** (A hundred evaluations, eight layers)
  *
@@ -79,8 +82,120 @@ export const settings = (options: Options, layers: number) => {
   }
 }
 
-/** How often another pair of parents, or another set of layers, is tried before the whole band is drawn from. */
+/** Pairs of parents, or sets of layers, that are tried before the child is drawn from the whole band. */
 const attempts = 16
+
+/** The layers in which there is something to choose. */
+const searchedLayers = ({ options }: FeasibleSet): ReadonlyArray<number> =>
+  options.counts.flatMap((count, layer) => (count > 1 ? [layer] : []))
+
+/** What all generations share. */
+interface EvolutionContext {
+  readonly space: Pick<SearchSpaceShape, "canonical">
+  readonly feasible: FeasibleSet
+  readonly settings: ReturnType<typeof settings>
+  readonly searched: ReadonlyArray<number>
+  /** Every option of every layer. */
+  readonly all: ReadonlyArray<ReadonlyArray<number>>
+}
+
+const contextOf = (
+  space: Pick<SearchSpaceShape, "canonical">,
+  feasible: FeasibleSet,
+  options: Options
+): EvolutionContext => {
+  const searched = searchedLayers(feasible)
+  return {
+    space,
+    feasible,
+    settings: settings(options, searched.length || 1),
+    searched,
+    all: feasible.options.counts.map((count) => Array.from({ length: count }, (_, option) => option))
+  }
+}
+
+/** A child that differs from its parent in the drawn layers, or in more if these alone leave the band. */
+const mutate = (
+  { all, feasible, searched, settings: { mutation }, space }: EvolutionContext,
+  key: Key.Key,
+  parent: ReadonlyArray<number>,
+  seen: ReadonlySet<string>
+): Genotype | undefined => {
+  const order = Key.permutation(Key.derive(key, "order"), searched.length)
+  const changed = new Set(searched.filter((layer) => Key.uniform(Key.derive(key, "layer"), layer) < mutation))
+  if (changed.size === 0 && searched.length > 0) changed.add(searched[order[0]!]!)
+  const allowed = parent.map((option, layer) =>
+    changed.has(layer) ? all[layer]!.filter((other) => other !== option) : [option]
+  )
+  for (let freed = 0; freed <= order.length; freed += 1) {
+    const restricted = feasible.restrict(allowed)
+    if (Option.isSome(restricted)) {
+      const child = drawUnseen(restricted.value, Key.derive(key, "child", freed), seen, space.canonical)
+      if (child !== undefined) return child
+    }
+    const next = searched[order[freed] ?? 0]
+    if (next !== undefined) allowed[next] = [...all[next]!]
+  }
+  return undefined
+}
+
+/** A child that takes every layer from one of its parents. */
+const cross = (
+  { feasible, space }: EvolutionContext,
+  key: Key.Key,
+  one: ReadonlyArray<number>,
+  other: ReadonlyArray<number>,
+  seen: ReadonlySet<string>
+): Genotype | undefined => {
+  const restricted = feasible.restrict(
+    one.map((option, layer) => (option === other[layer] ? [option] : [option, other[layer]!]))
+  )
+  return Option.isSome(restricted) ? drawUnseen(restricted.value, key, seen, space.canonical) : undefined
+}
+
+/** A child of the pool by crossover or mutation; a uniform draw from the band if neither finds a new architecture. */
+const breed = (
+  context: EvolutionContext,
+  key: Key.Key,
+  pool: ReadonlyArray<ReadonlyArray<number>>,
+  seen: ReadonlySet<string>
+): Genotype | undefined => {
+  const byCrossover = pool.length > 1 && Key.uniform(Key.derive(key, "kind")) < context.settings.crossover
+  for (let attempt = 0; attempt < attempts; attempt += 1) {
+    const drawn = Key.derive(key, attempt)
+    // Better parents are drawn more often: the square puts half of the draws on the best quarter of the pool.
+    const first = Math.floor(pool.length * Key.uniform(drawn) ** 2)
+    const parent = pool[first]!
+    if (byCrossover && attempt < attempts / 2) {
+      const second = (first + 1 + Key.integer(drawn, pool.length - 1, 1)) % pool.length
+      const child = cross(context, drawn, parent, pool[second]!, seen)
+      if (child !== undefined) return child
+    } else {
+      const child = mutate(context, drawn, parent, seen)
+      if (child !== undefined) return child
+    }
+  }
+  return drawUnseen(context.feasible, Key.derive(key, "any"), seen, context.space.canonical)
+}
+
+/** The next candidates: a random first generation, then offspring of the pool. */
+const nextGeneration = (context: EvolutionContext, state: State): ReadonlyArray<Genotype> => {
+  const { feasible, space } = context
+  const { evaluations, initial, offspring } = context.settings
+  const left = evaluations - state.seen.length
+  const key = Key.derive(state.key, state.generation)
+  const seen = new Set(state.seen)
+  if (state.pool.length === 0) return drawManyUnseen(feasible, key, Math.min(initial, left), seen, space.canonical)
+  const pool = state.pool.map(({ genotype }) => feasible.options.indicesUnsafe(genotype))
+  const children: Array<Genotype> = []
+  for (let i = 0; i < Math.min(offspring, left); i += 1) {
+    const child = breed(context, Key.derive(key, i), pool, seen)
+    if (child === undefined) return children
+    seen.add(SearchProgress.text(space.canonical(child)))
+    children.push(child)
+  }
+  return children
+}
 
 /**
  * Evolution over a space's budget.
@@ -126,80 +241,8 @@ export const make = (
   feasible: FeasibleSet,
   options: Options
 ): SearchStrategyShape => {
-  const { counts, indicesUnsafe } = feasible.options
-  /** Layers in which there is something to choose. */
-  const open = counts.flatMap((count, layer) => (count > 1 ? [layer] : []))
-  const { crossover, evaluations, initial, mutation, offspring, parents } = settings(options, open.length || 1)
-  const all = counts.map((count) => Array.from({ length: count }, (_, option) => option))
-
-  /** A child that differs from its parent in the layers drawn, or in more where those alone leave the band. */
-  const mutate = (key: Key.Key, parent: ReadonlyArray<number>, seen: ReadonlySet<string>): Genotype | undefined => {
-    const order = Key.permutation(Key.derive(key, "order"), open.length)
-    const changed = new Set(open.filter((layer) => Key.uniform(Key.derive(key, "layer"), layer) < mutation))
-    if (changed.size === 0 && open.length > 0) changed.add(open[order[0]!]!)
-    const allowed = parent.map((option, layer) =>
-      changed.has(layer) ? all[layer]!.filter((other) => other !== option) : [option]
-    )
-    for (let freed = 0; freed <= order.length; freed += 1) {
-      const restricted = feasible.restrict(allowed)
-      if (Option.isSome(restricted)) {
-        const child = drawUnseen(restricted.value, Key.derive(key, "child", freed), seen, space.canonical)
-        if (child !== undefined) return child
-      }
-      const next = open[order[freed] ?? 0]
-      if (next !== undefined) allowed[next] = all[next]!
-    }
-    return undefined
-  }
-
-  /** A child that takes every layer from one of its parents. */
-  const cross = (
-    key: Key.Key,
-    one: ReadonlyArray<number>,
-    other: ReadonlyArray<number>,
-    seen: ReadonlySet<string>
-  ): Genotype | undefined => {
-    const restricted = feasible.restrict(
-      one.map((option, layer) => (option === other[layer] ? [option] : [option, other[layer]!]))
-    )
-    return Option.isSome(restricted) ? drawUnseen(restricted.value, key, seen, space.canonical) : undefined
-  }
-
-  const breed = (key: Key.Key, pool: ReadonlyArray<ReadonlyArray<number>>, seen: ReadonlySet<string>) => {
-    const byCrossover = pool.length > 1 && Key.uniform(Key.derive(key, "kind")) < crossover
-    for (let attempt = 0; attempt < attempts; attempt += 1) {
-      const drawn = Key.derive(key, attempt)
-      // Better ones more often: the square puts half of the choices on the best quarter of the pool.
-      const first = Math.floor(pool.length * Key.uniform(drawn) ** 2)
-      const parent = pool[first]!
-      if (byCrossover && attempt < attempts / 2) {
-        const second = (first + 1 + Key.integer(drawn, pool.length - 1, 1)) % pool.length
-        const child = cross(drawn, parent, pool[second]!, seen)
-        if (child !== undefined) return child
-      } else {
-        const child = mutate(drawn, parent, seen)
-        if (child !== undefined) return child
-      }
-    }
-    return drawUnseen(feasible, Key.derive(key, "any"), seen, space.canonical)
-  }
-
-  const generation = (state: State): ReadonlyArray<Genotype> => {
-    const left = evaluations - state.seen.length
-    const key = Key.derive(state.key, state.generation)
-    const seen = new Set(state.seen)
-    if (state.pool.length === 0) return drawManyUnseen(feasible, key, Math.min(initial, left), seen, space.canonical)
-    const pool = state.pool.map(({ genotype }) => indicesUnsafe(genotype))
-    const children: Array<Genotype> = []
-    for (let i = 0; i < Math.min(offspring, left); i += 1) {
-      const child = breed(Key.derive(key, i), pool, seen)
-      if (child === undefined) return children
-      seen.add(SearchProgress.text(space.canonical(child)))
-      children.push(child)
-    }
-    return children
-  }
-
+  const context = contextOf(space, feasible, options)
+  const { evaluations, parents } = context.settings
   return {
     name: "evolution",
     evaluations,
@@ -209,7 +252,7 @@ export const make = (
       const now = decode(state)
       const waiting = SearchProgress.pending(now)
       if (waiting.length > 0) return [waiting, state]
-      const candidates = generation(now)
+      const candidates = nextGeneration(context, now)
       return candidates.length === 0
         ? [[], state]
         : [candidates, SearchProgress.begin(now, candidates, space.canonical)]
@@ -227,7 +270,8 @@ export const make = (
 export const component = define({
   kind: "searchStrategy",
   name: "evolution",
-  description: "Mutation and crossover of the best so far, every offspring within the budget, none scored twice",
+  description:
+    "Mutation and crossover of the best architectures so far; every offspring is within the budget, none is scored twice",
   options: Options,
   layer: (options: Options) =>
     Layer.effect(

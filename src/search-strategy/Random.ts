@@ -17,11 +17,11 @@ import { drawManyUnseen } from "./Unseen.ts"
 
 /** Options of random search. */
 export const Options = Schema.Struct({
-  evaluations: PositiveInt.annotate({ description: "How many architectures are scored" }).pipe(
+  evaluations: PositiveInt.annotate({ description: "Architectures that are scored" }).pipe(
     Schema.withDecodingDefaultKey(Effect.succeed(1000))
   ),
   generation: PositiveInt.annotate({
-    description: "How many are asked for at a time; progress is saved after each such lot"
+    description: "Architectures per generation; progress is saved after each generation"
   }).pipe(Schema.withDecodingDefaultKey(Effect.succeed(50)))
 })
 /** Options of random search. */
@@ -30,7 +30,7 @@ export type Options = typeof Options.Type
 const decode = Schema.decodeUnknownSync(SearchProgress.SearchProgress)
 
 /**
- * Random search over a space's budget. It ends early where the budget holds fewer architectures than asked for.
+ * Random search over a space's budget. It ends early if the budget has fewer architectures than requested.
  *
  * **Example** (Thirty candidates of a small space)
  *

@@ -1,9 +1,9 @@
 /**
- * How well one list of numbers follows the order of another: Kendall's tau-b and Spearman's rho, ties counted as the
- * literature does. Undefined (null) where one of the lists is constant.
+ * Rank correlation of two lists: Kendall's tau-b and Spearman's rho, with the usual treatment of ties. Null if one of the
+ * lists is constant.
  */
 
-/** How many pairs of positions a list orders, up (+1), down (-1) or not at all (0). */
+/** Order of two numbers: rising (+1), falling (-1) or equal (0). */
 const order = (a: number, b: number): number => (a < b ? 1 : a > b ? -1 : 0)
 
 const checkLengths = (a: ReadonlyArray<number>, b: ReadonlyArray<number>): void => {
@@ -12,9 +12,9 @@ const checkLengths = (a: ReadonlyArray<number>, b: ReadonlyArray<number>): void 
 
 /**
  * Kendall's tau-b (Kendall 1945): concordant pairs less discordant ones, over the geometric mean of the pairs that each
- * list distinguishes. For lists of up to some thousand numbers: it looks at every pair.
+ * list distinguishes. Looks at every pair, so it is meant for lists of up to some thousand numbers.
  *
- * **Example** (One pair of six the wrong way round)
+ * **Example** (One discordant pair of six)
  *
  * ```ts
  * import { kendall } from "./RankCorrelation.ts"
@@ -40,7 +40,7 @@ export const kendall = (a: ReadonlyArray<number>, b: ReadonlyArray<number>): num
   return ordered === 0 || orderedToo === 0 ? null : agreement / Math.sqrt(ordered * orderedToo)
 }
 
-/** Ranks from 1; equal numbers share the mean of theirs. */
+/** Ranks from 1; equal numbers share their mean rank. */
 const ranks = (values: ReadonlyArray<number>): ReadonlyArray<number> => {
   const sorted = values.map((_, i) => i).sort((i, j) => values[i]! - values[j]!)
   const out = new Array<number>(values.length)

@@ -1,7 +1,7 @@
 /**
- * What ask/tell searchers share: candidates asked for and not yet scored, the architectures seen, the best so far. All of it
- * is JSON. Scores are taken up in the order in which candidates were asked, whatever the order they arrive in, so that
- * a generation scored by several workers ends in the same state.
+ * What ask/tell searchers share: candidates without a score, the architectures seen, the best so far. All of it is JSON.
+ * Scores are processed in the order in which their candidates were proposed, whatever order they arrive in. So a
+ * generation scored by several workers ends in the same state.
  *
  * **Example** (A generation of two)
  *
@@ -41,13 +41,13 @@ const Genotypes = Schema.Array(Schema.Array(Schema.Int))
 /** The common part of a searcher's state. */
 export const SearchProgress = Schema.Struct({
   key: Key.Key,
-  /** Generations asked so far. */
+  /** Generations proposed so far. */
   generation: Schema.Int,
-  /** Canonical genotypes asked so far, in that order, as texts. */
+  /** Canonical genotypes proposed so far, in that order, as texts. */
   seen: Schema.Array(Schema.String),
-  /** The current generation, in the order in which it was asked. */
+  /** The current generation, in the order in which it was proposed. */
   asked: Genotypes,
-  /** Scores of it that have come in. */
+  /** Its scores that have arrived. */
   received: Schema.Array(Scored),
   best: Schema.NullOr(Scored)
 })
@@ -97,8 +97,8 @@ export const begin = <P extends SearchProgress>(
 })
 
 /**
- * Takes scores in. Scores of candidates that were not asked for, or were scored before, are ignored. Where the generation is
- * complete, `finish` gets it in the order in which it was asked.
+ * Adds scores. Scores of candidates that are not pending are ignored. When the generation is complete, `finish` gets its
+ * scores in the order in which the candidates were proposed.
  */
 export const tell = <P extends SearchProgress>(
   progress: P,

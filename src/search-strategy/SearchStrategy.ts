@@ -43,7 +43,7 @@ export const Scored = Schema.Struct({
 /** A scored candidate with its cost in the budget's metric. */
 export type Scored = typeof Scored.Type
 
-/** JSON, opaque to everyone but the strategy that made it. */
+/** JSON that only the strategy that made it understands. */
 export type SearchState = Schema.Json
 
 /**
@@ -53,7 +53,7 @@ export type SearchState = Schema.Json
 export interface ArchitectureDistribution {
   /** [layer][option]: logarithms of the probabilities, up to a constant per layer. */
   readonly logits: ReadonlyArray<ReadonlyArray<number>>
-  /** Above 0. A relaxed draw comes the nearer to a single option the lower it is. */
+  /** Above 0. The lower it is, the closer a relaxed draw is to a single option. */
   readonly temperature: number
   readonly relaxation: "softmax" | "gumbel-softmax"
   /** Whether a relaxed draw is a single option in the forward pass, with the relaxation's gradient (straight-through). */
@@ -61,8 +61,8 @@ export interface ArchitectureDistribution {
 }
 
 /**
- * All that learning has made so far. The tensors are saved as entries `searcher.<name>` of the checkpoint of whatever
- * is trained at that time, `json` beside them.
+ * What was learned so far. The tensors are saved as entries `searcher.<name>` in the checkpoint of the phase that is
+ * running, with `json` beside them.
  */
 export interface LearnerState {
   readonly tensors: ParameterTree
@@ -72,8 +72,8 @@ export interface LearnerState {
 /**
  * When a strategy learns. `WithSupernet`: while the supernet is trained, one step of learning before every
  * `everySteps`-th of its steps, from epoch `warmupEpochs` on (fractions of an epoch allowed). `AfterSupernet`: in the search
- * phase, before the first candidate is asked for, on the trained supernet, which stays as it is; `epochs` are passes over
- * the validation split. Either way a step sees a batch of `batchSize` images of the validation split.
+ * phase, before the first candidates, on the trained and frozen supernet; `epochs` are passes over the validation split.
+ * In both cases a step sees a batch of `batchSize` images of the validation split.
  */
 export type LearningPlan =
   | {
@@ -87,31 +87,30 @@ export type LearningPlan =
 /** What a step of learning is given. */
 export interface LearningStep {
   /**
-   * The task's loss on the step's batch with the options of every layer mixed by the given weights, a tensor [options] a
-   * layer. Differentiable in the weights and in them alone: the supernet is not trained here. To be called within the step.
+   * The task's loss on the step's batch with the options of every layer mixed by the given weights, one tensor [options] per
+   * layer. Differentiable in the weights alone: the supernet is not trained here. Call it within the step.
    */
   readonly taskLoss: (weights: ReadonlyArray<Tensor1D>) => Scalar
   /** Steps of learning before this one. */
   readonly step: number
-  /** Steps of learning in all. */
+  /** Steps of learning in total. */
   readonly steps: number
-  /** The step's own. */
+  /** The key of this step. */
   readonly key: Key.Key
 }
 
 /**
- * What a step of learning reports, by name. `loss`, what was minimised, is always there; further `taskLoss`, `cost`
- * (expected, in the budget's metric), `target` (the cost aimed at), `entropy` (mean over the layers, as a fraction of
- * the largest there can be) and `temperature`, where a strategy has them, and whatever else it has.
+ * What a step of learning reports, by name. `loss`, the minimised value, is always present. A strategy may add `taskLoss`,
+ * `cost` (expected, in the budget's metric), `target` (of the cost), `entropy` (mean over the layers, as a fraction of the
+ * largest possible), `temperature`, and metrics of its own.
  */
 export type LearningMetrics = Readonly<Record<string, number>> & { readonly loss: number }
 
 /**
- * How good the learned state is, reported once when learning is over. A strategy that serves many targets asks itself for
- * architectures of `targets`, one by one, and reports their `costs`, both in the budget's metric; `metrics` are figures about
- * them by name: `kendall` and `spearman`, rank correlations of the two (missing where all costs are equal), `deviation`,
- * their mean distance as a fraction of the range of targets, and `pass`, of which pass of learning all that is, where one
- * is chosen.
+ * How good the learned state is, reported once when learning is over. A strategy that serves many targets generates an
+ * architecture for each of `targets` and reports their `costs`, both in the budget's metric. `metrics` by name: `kendall` and
+ * `spearman`, rank correlations of targets and costs (missing if all costs are equal); `deviation`, their mean distance as
+ * a fraction of the range of targets; `pass`, the pass of learning that was kept, if one is chosen.
  *
  * **Example** (Two targets, both met within a tenth)
  *
@@ -128,21 +127,21 @@ export const LearningReview = Schema.Struct({
   targets: Schema.Array(Schema.Finite),
   costs: Schema.Array(Schema.Finite)
 })
-/** How good what was learned is. */
+/** How good the learned state is. */
 export type LearningReview = typeof LearningReview.Type
 
 /**
- * How a strategy that learns `AfterSupernet` keeps the best of its passes instead of the last. After every pass the
- * caller measures the task's loss of each of `architectures` - a path through the supernet alone, mean over the same
- * `batches` batches of the validation split every time - and passes the losses to `tell` in that order.
+ * How a strategy that learns `AfterSupernet` keeps the best of its passes instead of the last. After every pass the caller
+ * measures the task's loss of each of `architectures` and passes the losses to `tell` in that order. Each is measured as a
+ * single path of the supernet, on the same `batches` batches of the validation split every time.
  */
 export interface PassChoice {
   readonly batches: number
   /** Architectures of the space. */
   readonly architectures: (state: LearnerState) => ReadonlyArray<Genotype>
   /**
-   * The state with the pass just over, counted from 1, kept or not; it shares its tensors with the state it was given. The
-   * figures, by name, are reported with those of the pass.
+   * Keeps or drops the finished pass, counted from 1. The returned state shares its tensors with the given one. The
+   * figures, by name, are reported with the metrics of the pass.
    */
   readonly tell: (
     state: LearnerState,
@@ -152,12 +151,12 @@ export interface PassChoice {
 }
 
 /**
- * What a gradient-based searcher adds: architecture parameters, a generator of architectures. State goes in,
- * state comes out; the caller saves the state with the run's checkpoints, and begins the search from what was
- * learned (`conclude`), so that `ask` and `tell` stay functions of JSON.
+ * What a gradient-based searcher adds: it learns architecture parameters, or a generator of architectures. All functions
+ * map state to state. The caller saves the state with the run's checkpoints, and starts the search from the learned state
+ * (`conclude`), so that `ask` and `tell` stay functions of JSON.
  *
- * Tensors: nothing disposes what it was given. `trainStep` shares what it did not change with the state it was given;
- * the caller frees the rest.
+ * Tensors: no function disposes its arguments. `trainStep` shares unchanged tensors with the state it was given; the caller
+ * frees the others.
  */
 export interface GradientSearch {
   readonly plan: LearningPlan
@@ -172,9 +171,9 @@ export interface GradientSearch {
   readonly distribution: (state: LearnerState) => ArchitectureDistribution
   /** Which pass of learning `AfterSupernet` is kept. Default: the last. */
   readonly choice?: PassChoice | undefined
-  /** Judges what was learned `AfterSupernet`, when learning is over. Default: nothing is reported. */
+  /** Reviews what was learned `AfterSupernet`, when learning is over. Default: nothing is reported. */
   readonly review?: ((state: LearnerState) => LearningReview) | undefined
-  /** The state that the search begins with when learning is over; it takes what it needs of the tensors as numbers. */
+  /** The state that the search starts with when learning is over. What it needs of the tensors, it copies as numbers. */
   readonly conclude: (state: LearnerState, key: Key.Key) => SearchState
 }
 
@@ -183,18 +182,18 @@ export interface SearchStrategyShape {
   readonly name: string
   /** Evaluations in total, for progress; undefined where the strategy cannot know. */
   readonly evaluations: number | undefined
-  /** Whether `ask` ever names the same (canonical) architecture twice. */
+  /** Whether `ask` never proposes the same (canonical) architecture twice. */
   readonly distinct: boolean
   /** Set for a gradient-based searcher. */
   readonly gradient?: GradientSearch | undefined
-  /** The state before the first question; of a strategy that learns: as if it had learned nothing. */
+  /** The state before the first `ask`; of a gradient-based searcher: as if it had learned nothing. */
   readonly init: (key: Key.Key) => SearchState
   /**
    * The next candidates (a generation, or a chunk of it), each within the budget; empty exactly when the search is
-   * over. Asking twice from the same state gives the same candidates.
+   * over. The same state gives the same candidates.
    */
   readonly ask: (state: SearchState) => readonly [candidates: ReadonlyArray<Genotype>, state: SearchState]
-  /** Scores of candidates asked for, in any order within a generation. */
+  /** Takes scores of proposed candidates, in any order within a generation. */
   readonly tell: (state: SearchState, scored: ReadonlyArray<Scored>) => SearchState
   /** The best candidate scored so far: lowest objective, ties broken by lower cost, then by genotype. */
   readonly best: (state: SearchState) => Option.Option<Scored>

@@ -4,16 +4,16 @@ import * as Key from "../random/Key.ts"
 import type { Genotype } from "../search-space/SearchSpace.ts"
 import { text } from "./SearchProgress.ts"
 
-/** Up to this many genotypes a set can be walked through in a random order. */
-const walked = 4096n
+/** Sets of up to this size are enumerated in a random order. */
+const mostEnumerated = 4096n
 
-/** Draws that are tried before a set is walked through, where it has more than that. */
-const patience = 16
+/** Random draws that are tried before a larger set is enumerated. */
+const attempts = 16
 
 /**
- * An architecture of the set that is not in `seen` (canonical texts); undefined where there is none left. A draw that was
- * seen is drawn again; should that happen too often, the set is walked through, in a random order where it is small and
- * from a random place on where it is not: this always ends.
+ * An architecture of the set that is not in `seen` (canonical texts); undefined if none is left. Random draws are tried
+ * first. If all of them were seen, the set is enumerated: a small one in a random order, a large one from a random
+ * position. So the search always ends.
  */
 export const drawUnseen = (
   feasible: ArchitectureSet,
@@ -22,13 +22,13 @@ export const drawUnseen = (
   canonical: (genotype: Genotype) => Genotype
 ): Genotype | undefined => {
   const fresh = (genotype: Genotype) => !seen.has(text(canonical(genotype)))
-  if (feasible.count > patience) {
-    for (let attempt = 0; attempt < patience; attempt += 1) {
+  if (feasible.count > attempts) {
+    for (let attempt = 0; attempt < attempts; attempt += 1) {
       const genotype = feasible.sample(Key.derive(key, attempt))
       if (fresh(genotype)) return genotype
     }
   }
-  if (feasible.count <= walked) {
+  if (feasible.count <= mostEnumerated) {
     for (const rank of Key.permutation(key, Number(feasible.count))) {
       const genotype = feasible.at(BigInt(rank))
       if (fresh(genotype)) return genotype
@@ -43,7 +43,7 @@ export const drawUnseen = (
   return undefined
 }
 
-/** Several, all different from each other too; fewer where the set is used up. */
+/** `count` architectures, different from each other as well; fewer if the set has no more. */
 export const drawManyUnseen = (
   feasible: ArchitectureSet,
   key: Key.Key,

@@ -15,8 +15,8 @@ export const Options = Schema.Struct({})
 export type Options = typeof Options.Type
 
 /**
- * The rank of a row's label, from 0: how many classes come before it, equal ones in the order of their numbers. Not a
- * number comes before everything, so that a broken network is never right by accident.
+ * The rank of the label, from 0: how many classes have a larger logit, or the same and a smaller number. NaN ranks before
+ * everything, so that a broken network is never right by accident.
  *
  * **Example** (Second of three)
  *
@@ -38,9 +38,9 @@ export const rank = (logits: ArrayLike<number>, label: number): number => {
 }
 
 /**
- * The agent. `evaluate` passes a split once in its fixed order, untouched by augmentation; every image counts alike, so
- * a smaller last batch changes nothing. Metrics: `loss` (of the criterion, with its smoothing), `top1`, `top5`
- * (fractions of 1). Candidates are ranked by loss.
+ * The agent. `evaluate` reads a split once in its fixed order, without augmentation; every image has the same weight, so the
+ * size of the last batch does not matter. Metrics: `loss` (of the criterion, with its smoothing), `top1`, `top5` (fractions
+ * of 1). Candidates are ranked by loss.
  */
 export const agent: TrainingAgentShape = {
   name: "classification",

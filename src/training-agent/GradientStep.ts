@@ -1,4 +1,4 @@
-/** The training step that every agent of one network and one loss shares. */
+/** The training step that all agents with one network and one loss share. */
 import type * as tf from "@tensorflow/tfjs-core"
 import * as Criterion from "../criterion/Criterion.ts"
 import { differentiate } from "../engine/Autodiff.ts"
@@ -6,9 +6,8 @@ import * as ParameterTree from "../nn/ParameterTree.ts"
 import type { StepInput, StepResult } from "./TrainingAgent.ts"
 
 /**
- * Forward pass in training mode, loss, and the gradients of the parameters that took part: a parameter the forward pass
- * did not use, or that the loss does not depend on, has no entry. Nothing given is disposed, and nothing made here
- * outlives the call but the result, even where the forward pass throws.
+ * Forward pass in training mode, loss, and gradients. A parameter that the loss does not depend on has no entry. Disposes
+ * nothing that it is given, and leaves no tensor but those of the result, even if the forward pass throws.
  *
  * **Example** (One linear layer)
  *

@@ -1,6 +1,6 @@
 /**
- * A training agent is what a task is: what a network must end in, the loss and gradient of one step, and the metrics
- * of a validation or test pass.
+ * A training agent defines the task: the head of the network, the loss and the gradients of one step, and the metrics of a
+ * validation or test pass.
  */
 import type { Scalar, Tensor, Tensor1D, Tensor2D, Tensor4D } from "@tensorflow/tfjs-core"
 import * as Context from "effect/Context"
@@ -13,20 +13,20 @@ import type { ParameterTree, Variables } from "../nn/ParameterTree.ts"
 import type * as Key from "../random/Key.ts"
 import type { Head } from "../search-space/SearchSpace.ts"
 
-/** A network (a path, a mixture, a stand-alone one) as a function of its variables. */
+/** A network (a path, a mixture, or a stand-alone network) as a function of its variables. */
 export type Forward = (variables: Variables, images: Tensor4D, mode: Mode) => Applied
 
-/** What one training step computes on one batch. Tensors belong to the caller. */
+/** The result of one training step on one batch. The caller owns the tensors. */
 export interface StepResult {
   readonly loss: Scalar
   /** Outputs of the forward pass, for running training metrics. */
   readonly output: Tensor
-  /** Gradients of the network's parameters that took part, by name. */
+  /** Gradients of the parameters that the loss depends on, by name. */
   readonly gradients: ParameterTree
   /** Gradients of the criterion's own weights, by name. */
   readonly criterionGradients: ParameterTree
   readonly statistics: Readonly<Record<string, BatchStatistics>>
-  /** What the criterion has to say about the batch, if anything (`CriterionShape.warning`); for the log. */
+  /** A warning of the criterion about the batch (`CriterionShape.warning`), for the log. */
   readonly warning?: string | undefined
 }
 
@@ -45,7 +45,7 @@ export interface StepInput {
 export interface EvaluateInput {
   /** Maps images [batch, h, w, c] to outputs [batch, n], in evaluation mode. */
   readonly infer: (images: Tensor4D) => Tensor2D
-  /** The same network as it was before its first training step, where a yardstick is wanted: the final evaluation. */
+  /** The same network before its first training step, as a baseline: in the final evaluation. */
   readonly untrained?: ((images: Tensor4D) => Tensor2D) | undefined
   readonly criterion: CriterionShape
   readonly criterionParams: ParameterTree
@@ -60,13 +60,13 @@ export interface EvaluateInput {
 export interface TrainingAgentShape {
   readonly name: string
   readonly head: (dataflow: DataflowShape) => Head
-  /** Pure up to tensor memory: disposes nothing it was given, leaks nothing but its result. */
+  /** Pure. Disposes nothing that it is given, and leaves no tensor but those of the result. */
   readonly step: (input: StepInput) => StepResult
   /** Metrics by name, deterministic; always with `loss`. Classification: loss, top1, top5 (fractions). */
   readonly evaluate: (input: EvaluateInput) => Effect.Effect<Readonly<Record<string, number>>, DatasetError>
-  /** Which metric candidates are ranked by and in which direction; the objective of a search is its minimised form. */
+  /** The metric that ranks candidates, and its direction. A search minimises it, negated if it is to be maximised. */
   readonly objective: { readonly metric: string; readonly direction: "minimise" | "maximise" }
-  /** The metric people read first. */
+  /** The metric that reports show first. */
   readonly headline: string
 }
 

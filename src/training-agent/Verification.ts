@@ -10,17 +10,17 @@ export interface Judged {
   readonly fold: number
 }
 
-/** What verification measures; fractions of 1. */
+/** The metrics of verification; accuracies are fractions of 1. */
 export interface VerificationResult {
-  /** Mean accuracy over the folds, each at the threshold that is best on the others. */
+  /** Mean accuracy over the folds, each at the best threshold of the others. */
   readonly accuracy: number
-  /** Standard deviation of it over the folds (of the population). */
+  /** Its (population) standard deviation over the folds. */
   readonly accuracyStd: number
-  /** Accuracy on all pairs at the one threshold that is best for them. */
+  /** Accuracy on all pairs at their best threshold. */
   readonly bestAccuracy: number
   /** That threshold. */
   readonly threshold: number
-  /** Probability that a pair of one identity is closer than one of two, ties half. */
+  /** Probability that a pair of the same identity is closer than a pair of different ones; ties count half. */
   readonly auc: number
 }
 
@@ -28,8 +28,8 @@ const byDistance = (pairs: ReadonlyArray<Judged>): ReadonlyArray<Judged> =>
   [...pairs].sort((a, b) => a.distance - b.distance)
 
 /**
- * The threshold with the most right judgements, pairs at or below it accepted: in the middle between two distances, the
- * lowest of equally good ones; below all where accepting nothing is best.
+ * The threshold with the most correct decisions; pairs at or below it are accepted. It is in the middle between two distances;
+ * of equally good thresholds it is the lowest, and below all distances if it is best to accept none.
  */
 export const bestThreshold = (pairs: ReadonlyArray<Judged>): number => {
   const sorted = byDistance(pairs)
@@ -47,13 +47,13 @@ export const bestThreshold = (pairs: ReadonlyArray<Judged>): number => {
   return threshold
 }
 
-/** Fraction of right judgements at a threshold. */
+/** Fraction of correct decisions at a threshold. */
 export const accuracyAt = (pairs: ReadonlyArray<Judged>, threshold: number): number =>
   pairs.filter(({ distance, same }) => distance <= threshold === same).length / pairs.length
 
 /**
- * The share of pairs of one identity that is accepted where at most `far` of the pairs of two are: strictly closer than
- * the first pair of two that would be one too many.
+ * True accept rate at a false accept rate of at most `far`: the fraction of pairs of the same identity that are strictly
+ * closer than the first pair of different identities that would exceed `far`.
  */
 export const tarAtFar = (pairs: ReadonlyArray<Judged>, far: number): number => {
   const same = pairs.filter((pair) => pair.same)
@@ -83,8 +83,8 @@ const aucOf = (pairs: ReadonlyArray<Judged>): number => {
 }
 
 /**
- * Judges pairs; undefined where there are not both kinds of them in two folds at least, which leaves nothing to choose a
- * threshold on. A distance that is NaN counts as a wrong judgement of its pair.
+ * The metrics of pairs. Undefined without two folds or without both kinds of pairs: then no threshold can be chosen. A
+ * distance of NaN counts as a wrong decision.
  *
  * **Example** (Clearly apart)
  *
@@ -125,7 +125,7 @@ export const judge = (given: ReadonlyArray<Judged>): VerificationResult | undefi
   }
 }
 
-/** Squared Euclidean distance of two rows of a matrix, each first scaled to unit length where `normalise` says so. */
+/** Squared Euclidean distance of two rows of a matrix; with `normalise`, of the rows scaled to unit length. */
 export const squaredDistance = (
   rows: Float32Array,
   dimension: number,

@@ -1,9 +1,9 @@
 /**
- * Trains by the current distribution of a gradient-based searcher: every step mixes all options of every layer by its
- * probabilities, or takes a path drawn by them. By default it mixes in the way of the searcher itself, so that the supernet
- * is trained as it is used.
+ * Trains by the current distribution of a gradient-based searcher: every step mixes all options of every layer by their
+ * probabilities, or trains a path drawn by them. By default it mixes as the searcher does, so that the supernet is trained as
+ * it is used.
  *
- * The state is a key and the number of steps taken; the distribution is an argument of every step, never remembered.
+ * The state is a key and the number of steps taken. The distribution is an argument of every step and is not stored.
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -21,7 +21,7 @@ import { type TrainingStep, TrainingStrategy, type TrainingStrategyShape } from 
 /**
  * Options of the sampler.
  *
- * **Example** (The search strategy's own way)
+ * **Example** (As the searcher mixes)
  *
  * ```ts
  * import * as Schema from "effect/Schema"
@@ -34,21 +34,21 @@ export const Options = Schema.Struct({
   mode: Schema.Literals(["searcher", "softmax", "gumbel-softmax", "sum", "single"])
     .annotate({
       description:
-        "How a step uses the probabilities. searcher: as the search strategy does; softmax: mixed at its temperature; gumbel-softmax: mixed by a relaxed draw; sum: mixed by the probabilities as they are; single: a path drawn by them"
+        "How a step uses the probabilities. searcher: as the search strategy does; softmax: a mixture at the temperature; gumbel-softmax: a relaxed draw; sum: a mixture by the probabilities themselves; single: a path drawn by them"
     })
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed("searcher" as const))),
   temperature: Schema.NullOr(Positive)
-    .annotate({ description: "Of the mixture; null: the search strategy's own, with its schedule" })
+    .annotate({ description: "Temperature of the mixture; null: that of the search strategy, with its schedule" })
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed(null))),
   hard: Schema.NullOr(Schema.Boolean)
-    .annotate({ description: "Whether a draw is a single option a layer; null: as the search strategy has it" })
+    .annotate({ description: "Whether a draw is a single option per layer; null: as the search strategy does" })
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed(null)))
 })
 /** Options of the sampler. */
 export type Options = typeof Options.Type
 
 /**
- * The sampler of a space. Without a distribution every option is as probable as any other.
+ * The sampler of a space. Without a distribution, all options are equally probable.
  *
  * **Example** (Two options, one twice as probable)
  *
@@ -66,7 +66,7 @@ export type Options = typeof Options.Type
  */
 export const make = (space: LayerOptions.LayeredSpace, options: Options): TrainingStrategyShape => {
   const { counts, genotype } = LayerOptions.make(space)
-  const undecided: ArchitectureDistribution = {
+  const uniform: ArchitectureDistribution = {
     logits: counts.map((count) => new Array<number>(count).fill(0)),
     temperature: 1,
     relaxation: "softmax",
@@ -88,7 +88,7 @@ export const make = (space: LayerOptions.LayeredSpace, options: Options): Traini
       },
       key
     )
-    // A mixture of one option per layer is a path, and costs as little.
+    // A mixture with one option per layer is a path, and as cheap.
     return hard ? path(weights.map((row) => row.indexOf(1))) : { _tag: "Mixture", weights }
   }
 
@@ -96,7 +96,7 @@ export const make = (space: LayerOptions.LayeredSpace, options: Options): Traini
     name: "differentiable",
     follows: true,
     init: SamplerPosition.init,
-    next: (state, distribution = undecided) => {
+    next: (state, distribution = uniform) => {
       const { key, step } = SamplerPosition.read(state)
       return [stepOf(distribution, Key.derive(key, step)), SamplerPosition.after(state)]
     }
@@ -117,7 +117,7 @@ export const make = (space: LayerOptions.LayeredSpace, options: Options): Traini
 export const component = define({
   kind: "trainingStrategy",
   name: "differentiable",
-  description: "All options of every layer at once, mixed by what the search strategy has learned so far",
+  description: "All options of every layer at once, mixed by the current distribution of the search strategy",
   options: Options,
   layer: (options: Options) =>
     Layer.effect(

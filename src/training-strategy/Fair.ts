@@ -1,12 +1,12 @@
 /**
  * Strict fairness (Chu et al. 2021, "FairNAS", section 3.2): in a cycle every option of every layer is trained exactly
- * once. As published, the paths of a cycle see the same batch and their gradients make one update; the variant updates
- * after each path, with the same paths in the same order.
+ * once. As published, all paths of a cycle see the same batch, and their summed gradients make one update. The variant
+ * updates after each path, with the same paths in the same order.
  *
- * Every layer walks through one random permutation of its options after another. Where layers have different numbers of
- * options a cycle is as long as the largest, and shorter layers begin their next permutation within it: at any moment
- * the options of a layer have been trained equally often, give or take one. In a layer composed of several digits (SGNAS)
- * it is the choices of each digit that are balanced so.
+ * Each layer goes through its options in one random permutation after another. If layers have different numbers of options,
+ * a cycle is as long as the largest, and smaller layers begin their next permutation within it. So at any time the counts
+ * of the options of a layer differ by at most one. In a layer with several digits (SGNAS) this holds for the choices of
+ * each digit.
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -36,13 +36,13 @@ const leastCommonMultiple = (a: number, b: number): number => {
   return (a / x) * b
 }
 
-/** How often the permutations of a composed layer are drawn again to find selections that all exist. */
+/** Most draws of the permutations of a composed layer until all its selections exist. */
 const attempts = 1000
 
 /**
  * The sampler of a space. Its state is its key and the number of steps taken.
  *
- * **Example** (Three options, three paths an update)
+ * **Example** (Three options, three paths per update)
  *
  * ```ts
  * import * as TabularSpace from "../estimator/TabularSpace.ts"
@@ -60,7 +60,7 @@ export const make = (
   options: Options
 ): TrainingStrategyShape => {
   const translate = LayerOptions.make(space)
-  /** Of each layer, how many choices its digits have. */
+  /** [layer][digit]: the number of choices. */
   const digits = space.layers.map((layer, index) =>
     space.choices.slice(translate.offsets[index]!, translate.offsets[index]! + layer.width).map((names) => names.length)
   )
@@ -68,7 +68,7 @@ export const make = (
   const cycle = Math.max(...period)
 
   const anywhere = translate.genotype(digits.map(() => 0))
-  /** Whether a layer has such a selection: asked of a genotype with the first option in all other layers. */
+  /** Whether a layer has a selection; tested with the first option in all other layers. */
   const known = new Map<string, boolean>()
   const exists = (layer: number, selection: Genotype): boolean => {
     if (selection.length === 1) return true
@@ -80,7 +80,7 @@ export const make = (
     return found
   }
 
-  /** A permutation of the layer's choices for each digit, such that every selection it makes is one of the layer's. */
+  /** A permutation of the choices of each digit, such that every resulting selection exists. */
   const round = (key: Key.Key, layer: number, index: number): ReadonlyArray<Genotype> => {
     const own = digits[layer]!
     for (let attempt = 0; attempt < attempts; attempt += 1) {
@@ -96,7 +96,7 @@ export const make = (
     )
   }
 
-  /** The `index`-th path of all, counted from the first step. */
+  /** The path with this index, counted from the first step. */
   const path = (key: Key.Key, index: number): Genotype =>
     period.flatMap((length, layer) => {
       const selections = round(key, layer, Math.floor(index / length))

@@ -1,6 +1,6 @@
 /**
- * The state of samplers that draw everything from their key and the number of steps taken: a plain JSON record, so a
- * resumed run continues exactly where it stopped.
+ * The state of samplers that draw everything from a key and the number of steps taken. It is plain JSON, so that a resumed
+ * run continues exactly where it stopped.
  */
 import * as Schema from "effect/Schema"
 import * as Key from "../random/Key.ts"
@@ -20,7 +20,7 @@ const decode = Schema.decodeUnknownSync(SamplerPosition)
 /** The state before the first step. */
 export const init = (key: Key.Key): SamplerState => ({ key: { k0: key.k0, k1: key.k1 }, step: 0 })
 
-/** Reads a state; throws a `SchemaError` for one that no such sampler made. */
+/** Reads a state. Throws a `SchemaError` if it is not a position. */
 export const read = (state: SamplerState): SamplerPosition => decode(state)
 
 /** The state one step later. */

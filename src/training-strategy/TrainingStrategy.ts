@@ -1,6 +1,6 @@
 /**
- * A training strategy decides which path or paths of the supernet a training step trains. It is a sampler: state goes
- * in, what to train and the next state come out.
+ * A training strategy (sampler) decides which paths or mixture of the supernet a training step trains. It maps a state to what
+ * to train and the next state.
  */
 import * as Context from "effect/Context"
 import type * as Key from "../random/Key.ts"
@@ -8,7 +8,7 @@ import type { Genotype } from "../search-space/SearchSpace.ts"
 import type { ArchitectureDistribution } from "../search-strategy/SearchStrategy.ts"
 
 /**
- * What one optimiser update trains. `Paths`: each path sees the batch, their gradients are summed into one update
+ * What one update of the optimizer trains. `Paths`: each path sees the batch, their gradients are summed into one update
  * (one path: single-path one-shot; several: strict fairness). `Mixture`: every option of every layer, weighted
  * (layer by layer, one weight per option).
  */
@@ -16,9 +16,9 @@ export type TrainingStep =
   | { readonly _tag: "Paths"; readonly paths: ReadonlyArray<Genotype> }
   | { readonly _tag: "Mixture"; readonly weights: ReadonlyArray<ReadonlyArray<number>> }
 
-/** JSON: it is written into every snapshot as it is. */
+/** JSON; part of every snapshot. */
 export type SamplerState = { readonly [key: string]: SamplerJson }
-/** What a sampler's state may hold. */
+/** A value in a sampler's state. */
 export type SamplerJson =
   | null
   | boolean
@@ -38,7 +38,7 @@ export interface TrainingStrategyShape {
   readonly init: (key: Key.Key) => SamplerState
   /**
    * Deterministic in its arguments; never changes them. `distribution` is the searcher's current distribution at this step;
-   * undefined where it learns nothing during training.
+   * undefined if it does not learn during training.
    */
   readonly next: (
     state: SamplerState,

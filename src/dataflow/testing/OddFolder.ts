@@ -1,6 +1,6 @@
 /**
- * A folder of images with everything that real ones have: every format in upper and lower case, files that are no images,
- * empty and nested class folders, links that loop, odd names; and, on request, broken images. Run it to have one:
+ * Makes a folder of images with everything that real ones have: every format in upper and lower case, other files, empty and
+ * nested class folders, looping links, odd names; and, on request, broken images. To make one:
  * `node src/dataflow/testing/OddFolder.ts FOLDER [--broken]`. Needs sharp.
  */
 import { mkdirSync, symlinkSync, writeFileSync } from "node:fs"
@@ -56,7 +56,7 @@ export const write = (file: string, content: Uint8Array | string): void => {
 const composed = "caf\u00e9"
 const decomposed = "cafe\u0301"
 
-/** What {@link make} leaves out, and what it breaks. */
+/** What {@link make} made. */
 export interface Made {
   /** Classes in the order of their labels. */
   readonly classes: ReadonlyArray<string>
@@ -93,7 +93,7 @@ export const make = async (root: string, options: { readonly broken: boolean }):
   const odd = ["name with  blanks.jpg", "\u732b \u{1f408}.jpg", `${"long".repeat(55)}.jpg`, "tab\there.jpg"]
   for (const [at, name] of odd.entries()) write(train("cat", name), await jpeg(20 + at))
   symlinkSync("0.jpg", train("cat", "link.jpg"))
-  // What is no image, and what no one put there.
+  // Files of other formats, and files that systems leave behind.
   for (const name of ["notes.txt", "more.txt", "raw.heic", "layers.psd", "noending"]) write(train("cat", name), "text")
   for (const name of ["Thumbs.db", ".DS_Store", "._0.jpg", "desktop.ini"]) write(train("cat", name), "litter")
   write(train("__MACOSX", "._cat.jpg"), "litter")

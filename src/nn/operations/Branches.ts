@@ -14,7 +14,7 @@ export interface Branch {
   readonly operations: ReadonlyArray<Operation>
 }
 
-/** The stages of each branch (none: its channels as they are), where every branch is a chain without a residual. */
+/** The stages of each branch (none: identity), if every branch is a chain without a residual; else undefined. */
 const branchStages = (branches: ReadonlyArray<Branch>): ReadonlyArray<ReadonlyArray<NamedStage>> | undefined => {
   const stages: Array<ReadonlyArray<NamedStage>> = []
   for (const { operations } of branches) {
@@ -26,7 +26,7 @@ const branchStages = (branches: ReadonlyArray<Branch>): ReadonlyArray<ReadonlyAr
   return stages
 }
 
-/** Chains side by side, and the shuffle that follows, are one function of the engine. */
+/** Chains side by side, with the shuffle after them, are one function of the engine. */
 const applyChains = (
   branches: ReadonlyArray<Branch>,
   stages: ReadonlyArray<ReadonlyArray<NamedStage>>,
@@ -70,7 +70,7 @@ const measureBranches = (branches: ReadonlyArray<Branch>, shape: ImageShape) => 
   return { shape: [at[0], at[1], total] as const, macs }
 }
 
-/** Branches that are chains, followed by a channel shuffle of as many groups. */
+/** Branches that are chains, followed by a channel shuffle with as many groups. */
 const ShuffledChains = define<{
   readonly branches: ReadonlyArray<Branch>
   readonly stages: ReadonlyArray<ReadonlyArray<NamedStage>>
@@ -82,7 +82,7 @@ const ShuffledChains = define<{
 })
 
 /**
- * Parts side by side, their outputs joined along the channels.
+ * Branches side by side; their outputs are joined along the channels.
  *
  * **Example** (Two halves of an image)
  *

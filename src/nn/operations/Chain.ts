@@ -1,4 +1,4 @@
-/** Convolutions in a row, each with its batch normalisation and activation: one call of the engine's primitive. */
+/** A sequence of convolutions, each with batch normalisation and activation: one call of the engine's primitive. */
 import type { Tensor } from "@tensorflow/tfjs-core"
 import * as tf from "@tensorflow/tfjs-core"
 import type { BatchStatistics, ConvStage, ConvStageParams } from "../../engine/ConvChain.ts"
@@ -20,7 +20,7 @@ export interface NamedStage {
   readonly bias: string
   readonly norm: ReadonlyArray<string>
   readonly slope: ReadonlyArray<string>
-  /** Output width that initialisers see, where it is not this stage's own. */
+  /** Output width for the initial values, if it is not that of this stage. */
   readonly fanOutChannels: number
 }
 
@@ -57,14 +57,14 @@ const stageSpecs = (named: NamedStage): ReadonlyArray<ParameterSpec> => {
   return specs
 }
 
-/** The tensors of one name each, joined along an axis. */
+/** The tensors of all names, joined along an axis. */
 const joined = (tree: ParameterTree, names: ReadonlyArray<string>, axis: number): Tensor => {
   const tensors = names.map((name) => need(tree, name))
   const only = tensors.length === 1 ? tensors[0] : undefined
   return only ?? tf.concat(tensors, axis)
 }
 
-/** The tensors that a stage is computed with; for operations that call the engine themselves, as {@link Chain} does. */
+/** The tensors of a stage, for operations that call the engine themselves, as {@link Chain} does. */
 export const stageParams = (context: Context, named: NamedStage): ConvStageParams => {
   const { params, stats } = context.variables
   const { stage } = named
@@ -107,7 +107,7 @@ export const recordStatistics = (
     })
   })
 
-/** Convolutions in a row. */
+/** A sequence of convolutions. */
 export const Chain = define<ChainSettings>({
   name: "Chain",
   parameters: ({ stages }) => stages.flatMap(stageSpecs),

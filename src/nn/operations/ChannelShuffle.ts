@@ -3,7 +3,7 @@ import { channelShuffle } from "../../engine/FeatureOps.ts"
 import { define } from "../Operation.ts"
 
 /**
- * Channels dealt out in turn over the groups (ShuffleNet: Zhang et al. 2018, section 3.1).
+ * Channels distributed in turn over the groups (ShuffleNet: Zhang et al. 2018, section 3.1).
  *
  * **Example** (Two groups of two)
  *

@@ -9,7 +9,7 @@ export interface ImagePoolSettings {
 }
 
 /**
- * The image's mean through the operations, then repeated at every position that a convolution of this stride gives.
+ * The mean of the image, passed through the operations, then repeated at every position of a convolution with this stride.
  *
  * **Example** (The mean at every second position)
  *

@@ -8,8 +8,8 @@ export interface PoolSettings {
   readonly kernel: number
   readonly stride: number
   /**
-   * Rows and columns that do not count around the image; `ceil`: windows start at multiples of the stride and cover
-   * every position, and positions outside the image do not count.
+   * Rows and columns around the image that are ignored. `ceil`: windows start at multiples of the stride and cover every
+   * position; positions outside the image are ignored.
    */
   readonly padding: number | "ceil"
 }

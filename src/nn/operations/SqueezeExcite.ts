@@ -12,7 +12,7 @@ export interface SqueezeExciteSettings {
 }
 
 /**
- * * Squeeze-and-excitation (Hu et al. 2018, section 3) with ReLU inside and the hard sigmoid outside (MobileNetV3: Howard
+ * Squeeze-and-excitation (Hu et al. 2018, section 3) with ReLU inside and the hard sigmoid outside (MobileNetV3: Howard
  * et al. 2019, section 5.2).
  *
  * **Example** (Its parameters)

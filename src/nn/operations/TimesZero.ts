@@ -1,11 +1,11 @@
 import * as tf from "@tensorflow/tfjs-core"
 import { define, strided } from "../Operation.ts"
 
-/** Positions 0, stride, 2 stride, ...: a pooling of windows of one (strided slices have no gradient). */
+/** Positions 0, stride, 2 stride, ...: pooling with windows of one (strided slices have no gradient). */
 const everyNth = (x: tf.Tensor4D, stride: number): tf.Tensor4D => (stride === 1 ? x : tf.avgPool(x, 1, stride, "valid"))
 
 /**
- * The input times zero, as the published supernet of SGNAS computes sub-blocks that are left out.
+ * The input times zero, as the published supernet of SGNAS computes omitted sub-blocks.
  *
  * **Example** (Zeros of the input's width)
  *

@@ -8,8 +8,8 @@ export interface ZerosSettings {
 }
 
 /**
- * Zeros of the size that a convolution of this stride would give. They depend on the input, with gradients that are zeros:
- * what only zeros depend on is still updated, by weight decay and momentum.
+ * Zeros in the shape of a convolution with this stride. They depend on the input with zero gradients, so that parameters before
+ * them are still updated, by weight decay and momentum.
  *
  * **Example** (Every second position)
  *

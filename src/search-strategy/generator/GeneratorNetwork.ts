@@ -1,12 +1,12 @@
 /**
  * The generator's network (Huang and Chu 2021, "Searching by Generating: Flexible and Efficient One-Shot NAS with
- * Architecture Generator", section 3.2): a few convolutions of 3 x 3 that see a target cost and a prior architecture as
- * planes of a picture and draw the scores of a new architecture in one forward pass.
+ * Architecture Generator", section 3.2): a few convolutions of 3 x 3. Their input is a target cost and a prior
+ * architecture, both as planes of a picture; one forward pass draws the scores of a new architecture.
  *
- * The target goes through a stem of its own, the prior through another; their sum passes a trunk with a residual, and a
- * last convolution draws the picture. Where the paper gives the target as one constant plane, here it is several,
- * each the target's closeness to one of evenly spread costs (a hat function); with one plane and the paper's
- * bias-free convolutions the drawn scores could only grow in proportion to the target.
+ * Target and prior each have a stem; the sum passes a trunk with a residual, and a last convolution draws the picture. The
+ * paper encodes the target as one constant plane; here it has several, each a hat function around one of evenly spaced
+ * costs. With one plane and the paper's bias-free convolutions, the drawn scores could only grow in proportion to the
+ * target.
  */
 import * as tf from "@tensorflow/tfjs-core"
 import type { ConvStage } from "../../engine/ConvChain.ts"
@@ -18,7 +18,7 @@ import { scoped } from "../../nn/Scope.ts"
 import * as Key from "../../random/Key.ts"
 import type { Grid } from "./Grid.ts"
 
-/** How large the network is. */
+/** The size of the network. */
 export interface GeneratorSize {
   /** Channels of every convolution but the last. */
   readonly channels: number
@@ -41,7 +41,7 @@ const stage = (inChannels: number, outChannels: number, activation: "relu" | "no
   activation
 })
 
-/** The chains of the network by name, each a row of convolutions. */
+/** The chains of the network by name, each a list of convolutions. */
 const chainsOf = ({ channels, depth, targetPlanes }: GeneratorSize) => {
   const more = (count: number) => Array.from({ length: count }, () => stage(channels, channels))
   return {
@@ -77,10 +77,10 @@ export const initialise = (size: GeneratorSize, key: Key.Key): ParameterTree =>
   )
 
 /**
- * A target as the heights of hat functions, each 1 at its own of `planes` evenly spread places in [0, 1] and 0 at its
- * neighbours'. A target outside is taken for the nearer end. One plane: the target itself.
+ * A target as the values of `planes` hat functions with evenly spaced centres in [0, 1]; each is 1 at its centre and 0 at
+ * the neighbouring ones. A target outside [0, 1] is clamped. One plane: the target itself.
  *
- * **Example** (Three places: 0, a half, 1)
+ * **Example** (Three centres: 0, a half, 1)
  *
  * ```ts
  * import { encodeTarget } from "./GeneratorNetwork.ts"
@@ -96,19 +96,19 @@ export const encodeTarget = (target: number, planes: number): ReadonlyArray<numb
 }
 
 /** What a picture is drawn from. */
-export interface GenerationInput {
-  /** The target's place: 0 the cheapest aimed at, 1 the most expensive. */
+export interface NetworkInput {
+  /** Position of the target in the range of targets, from 0 to 1. */
   readonly target: number
   /** The prior architecture, `rows * columns` numbers. */
   readonly prior: Float32Array
 }
 
-/** The pictures [requests, rows, columns] that the network draws. Differentiable in the parameters. */
+/** The pictures [inputs, rows, columns] that the network draws. Differentiable in the parameters. */
 export const apply = (
   size: GeneratorSize,
   { columns, rows }: Pick<Grid, "columns" | "rows">,
   params: ParameterTree,
-  inputs: ReadonlyArray<GenerationInput>
+  inputs: ReadonlyArray<NetworkInput>
 ): tf.Tensor3D =>
   scoped(() => {
     const chains = chainsOf(size)
@@ -123,10 +123,10 @@ export const apply = (
     const { targetPlanes } = size
     const targets = new Float32Array(inputs.length * cells * targetPlanes)
     const priors = new Float32Array(inputs.length * cells)
-    inputs.forEach(({ prior, target }, wish) => {
+    inputs.forEach(({ prior, target }, input) => {
       const planes = encodeTarget(target, targetPlanes)
-      for (let cell = 0; cell < cells; cell += 1) targets.set(planes, (wish * cells + cell) * targetPlanes)
-      priors.set(prior, wish * cells)
+      for (let cell = 0; cell < cells; cell += 1) targets.set(planes, (input * cells + cell) * targetPlanes)
+      priors.set(prior, input * cells)
     })
     const seen = tf.add(
       run("target", tf.tensor4d(targets, [inputs.length, rows, columns, targetPlanes])),

@@ -1,14 +1,14 @@
 /**
  * The picture that the architecture generator draws: one row per genotype position, one column per choice. Most spaces have
  * one position per layer, so that a row is the scores of a layer's options. A composed layer (SGNAS) has several rows; the
- * score of an option is then the sum of the scores of its digits, and only options that the layer has are ever looked at,
- * whatever the rows say.
+ * score of an option is then the sum of the scores of its digits. Combinations of digits that are not options of the layer
+ * have no score.
  */
 import * as tf from "@tensorflow/tfjs-core"
 import { scoped } from "../../nn/Scope.ts"
 import type { SearchSpaceShape } from "../../search-space/SearchSpace.ts"
 
-/** What of a search space the picture is made from. */
+/** The part of a search space that the picture is made from. */
 export type GridSpace = Pick<SearchSpaceShape, "layers">
 
 /** Where the scores of a layer's options are. */
@@ -17,7 +17,7 @@ export interface GridLayer {
   readonly row: number
   /** How many rows it has. */
   readonly width: number
-  /** The digits that select each option, one a row. */
+  /** The digits that select each option, one per row. */
   readonly selections: ReadonlyArray<ReadonlyArray<number>>
 }
 
@@ -71,7 +71,7 @@ export const draw = (grid: Grid, indices: ReadonlyArray<number>): Float32Array =
   return out
 }
 
-/** Whether a layer's only row lists its options in their order, so that nothing has to be summed. */
+/** Whether a layer has one row with its options in order, so that no sums are needed. */
 const isPlain = ({ selections, width }: GridLayer): boolean =>
   width === 1 && selections.every((digits, option) => digits[0] === option)
 

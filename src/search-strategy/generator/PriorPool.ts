@@ -1,10 +1,10 @@
 /**
- * The prior pool (Huang and Chu 2021, section 3.2): architectures whose costs are spread evenly over the costs that the
- * generator serves. For a target it sees the one nearest in cost, and so has only to move it, not to invent it.
+ * The prior pool (Huang and Chu 2021, section 3.2): architectures whose costs are evenly spaced over the range of targets.
+ * For a target the generator sees the one nearest in cost, so it only has to modify it.
  *
- * Each is the nearest in cost of a few draws from the distribution that has the place's cost on average and is otherwise
- * as even as can be: every layer's options with probabilities falling or rising exponentially in their cost. Nothing is
- * drawn until it fits, and there is a prior for every place, also where the costs leave a gap.
+ * Each position of the range has a prior, even if the costs of the space have a gap there. It is the nearest in cost of a
+ * few draws from the distribution of maximum entropy with that mean cost: the probabilities of a layer's options fall or
+ * rise exponentially in their cost. There is no rejection sampling.
  */
 import * as Schema from "effect/Schema"
 import type { Budget, CostEntries } from "../../cost/CostModel.ts"
@@ -16,20 +16,20 @@ export const Prior = Schema.Struct({ indices: Schema.Array(Schema.Int), cost: Sc
 /** An architecture of the pool. */
 export type Prior = typeof Prior.Type
 
-/** The costs that a generator serves, both ends inclusive. */
+/** The range of target costs of a generator, both ends inclusive. */
 export type CostRange = Pick<Budget, "metric" | "min" | "max">
 
 /** Cost of the architecture that takes the given option in each layer. */
 export const costOf = ({ base, layers }: CostEntries, indices: ReadonlyArray<number>): number =>
   indices.reduce((sum, option, layer) => sum + layers[layer]![option]!, base)
 
-/** Draws for each place, of which the nearest in cost is taken. */
+/** Draws for each position; the nearest in cost is taken. */
 const draws = 16
 
-/** Halvings of the interval in which the exponent of a place is looked for. */
+/** Bisection steps for the exponent of a position. */
 const halvings = 40
 
-/** Scores, linear in the cost, by which an architecture costs `cost` on average; the nearest there is at either end. */
+/** Logits, linear in the cost, of a distribution with mean cost `cost`, or the nearest possible at either end. */
 const tilted = (entries: CostEntries, cost: number): Distribution.Rows => {
   const span = entries.layers.reduce((sum, costs) => sum + Math.max(...costs) - Math.min(...costs), 0)
   const unit = span > 0 ? span / entries.layers.length : 1
