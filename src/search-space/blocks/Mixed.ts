@@ -34,11 +34,9 @@ import {
  * ```
  */
 export const MixedSpec = Schema.TaggedStruct("Mixed", {
-  kernels: Schema.Array(oddKernel("Side of a kernel, odd"))
-    .check(Schema.isMinLength(1))
-    .annotate({
-      description: "Sides of the depthwise kernels, odd; the last one also has the channels that do not divide evenly"
-    }),
+  kernels: Schema.Array(oddKernel("Side of a kernel, odd")).check(Schema.isMinLength(1)).annotate({
+    description: "Sides of the depthwise kernels, odd; the last one also has the channels that do not divide evenly"
+  }),
   expansion,
   activation,
   squeezeExcite: flag(false, "Squeeze-and-excitation after the depthwise convolutions"),
