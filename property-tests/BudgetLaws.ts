@@ -11,7 +11,7 @@ import * as Key from "../src/random/Key.ts"
 import type { SearchSpaceShape } from "../src/search-space/SearchSpace.ts"
 import { chiSquareQuantile } from "./ChiSquare.ts"
 
-/** What to check with. */
+/** Inputs and settings of the check. */
 export interface Options {
   readonly space: Pick<SearchSpaceShape, "name" | "layers">
   readonly entries: CostEntries
@@ -26,7 +26,7 @@ const law = (holds: boolean, name: string, about: string): void => {
   if (!holds) throw new Error(`budget law broken: ${name}: ${about}`)
 }
 
-/** Spaces of at most this many architectures are enumerated. */
+/** Spaces with at most this many architectures are enumerated. */
 const enumerable = 50_000n
 
 const enumerate = (counts: ReadonlyArray<number>): ReadonlyArray<ReadonlyArray<number>> =>
@@ -55,9 +55,9 @@ const checkFrequencies = (
 }
 
 /**
- * Checks all laws: the same key draws the same; every draw is within the band; ranks name different architectures of the band, as many as
- * `count`; in spaces small enough to enumerate, `count` is right and the options of each layer are drawn as often
- * as they occur in the band, by a chi-square test.
+ * Checks all laws: the same key draws the same; every draw is in the band; the `count` ranks are different architectures of
+ * the band; in spaces small enough to enumerate, `count` is correct, and the options of each layer are drawn as often as they
+ * occur in the band, by a chi-square test.
  *
  * **Example** (Ten draws in a band)
  *

@@ -1,5 +1,5 @@
 /**
- * Laws of a criterion. Apply them to one of your own in a line of vitest:
+ * Laws of a criterion. Apply them to your own in one line of vitest:
  * `it("is lawful", () => CriterionLaws.check(criterion))`. A broken law throws an Error that says which, for which batch.
  */
 import * as tf from "@tensorflow/tfjs-core"
@@ -9,17 +9,17 @@ import { gradientMismatch } from "../src/engine/FiniteDifferences.ts"
 import type { ParameterTree } from "../src/nn/ParameterTree.ts"
 import * as Key from "../src/random/Key.ts"
 
-/** What to check with. */
+/** Inputs and settings of the check. */
 export interface Options {
   /** Length of an output vector; default 5. */
   readonly outputs?: number | undefined
-  /** How many labels; default 4, and never above `outputs` for criteria of logits. */
+  /** Number of labels; default 4, and at most `outputs` for criteria on logits. */
   readonly classes?: number | undefined
   /** Random batches to try; default 12. */
   readonly runs?: number | undefined
   /** Seed of the random batches; default 1. */
   readonly seed?: number | undefined
-  /** Whether the loss is the same for a batch in another order; default true. Not so where each row draws. */
+  /** Whether the loss does not depend on the order of a batch; default true. Set false if rows draw random numbers. */
   readonly orderFree?: boolean | undefined
   /** Largest error of a gradient entry against its finite difference, relative to the largest; default 5e-3. */
   readonly tolerance?: number | undefined
@@ -41,7 +41,7 @@ const batch = ({ rows, seed }: Drawn, outputs: number, classes: number, spread: 
   return { values, labels }
 }
 
-/** Frees everything made inside but for numbers. */
+/** Frees all tensors that are made inside. */
 const within = <A>(compute: () => A): A => {
   const engine = tf.engine()
   engine.startScope()
@@ -111,8 +111,8 @@ const checkBatch = (criterion: CriterionShape, drawn: Drawn, options: Required<O
 }
 
 /**
- * Checks all laws on the current engine; throws with the first that is broken and the smallest batch that shows it. The
- * gradient's law can fail by chance where a hinge is within a finite difference's step; another seed shows whether it did.
+ * Checks all laws on the current engine; throws with the first broken one and the smallest batch that breaks it. The law of
+ * the gradient can fail by chance if a hinge is within the step of a finite difference; try another seed then.
  *
  * **Example** (Cross entropy)
  *

@@ -1,5 +1,5 @@
 /**
- * Laws of a dataflow. Apply them to one of your own in a line of vitest:
+ * Laws of a dataflow. Apply them to your own in one line of vitest:
  * `it("is lawful", () => DataflowLaws.check(flow))`. A broken law throws an Error that says which, for which request.
  */
 import { createHash } from "node:crypto"
@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import fc from "fast-check"
 import type { Batch, BatchRequest, DataflowShape, Split } from "../src/dataflow/Dataflow.ts"
 
-/** What to check with. */
+/** Inputs and settings of the check. */
 export interface Options {
   /** Batch sizes to try; default 1, 7 and 32. */
   readonly batchSizes?: ReadonlyArray<number> | undefined
@@ -16,11 +16,11 @@ export interface Options {
   /** Seed of the random requests; default 1. */
   readonly seed?: number | undefined
   /**
-   * Whether training batches hold each image once an epoch, at most; default true. Flows that balance identities in a
-   * batch have a law of their own, {@link balanced}.
+   * Whether an epoch of training batches has each image at most once; default true. Dataflows with balanced batches have
+   * another law, {@link balanced}.
    */
   readonly onceAnEpoch?: boolean | undefined
-  /** Splits that the flow has; default all four. */
+  /** Splits of the dataflow; default all four. */
   readonly splits?: ReadonlyArray<Split> | undefined
 }
 
@@ -43,7 +43,7 @@ const copy = (batch: Batch): Batch => ({ images: batch.images.slice(), labels: b
 
 const get = (flow: DataflowShape, request: BatchRequest): Promise<Batch> => Effect.runPromise(flow.batch(request))
 
-/** One name per image of an evaluation pass: its pixels and its label. */
+/** An image of an evaluation pass as text: its pixels and its label. */
 const names = (flow: DataflowShape, batch: Batch): ReadonlyArray<string> => {
   const length = flow.image[0] * flow.image[1] * flow.image[2]
   return Array.from(batch.labels, (label, i) => {
@@ -74,7 +74,7 @@ const checkShape = (flow: DataflowShape, request: BatchRequest, batch: Batch): v
   law(batch.images.every(Number.isFinite), "pixels are finite", about)
 }
 
-/** One evaluation pass: its laws, and the images in their order. */
+/** Checks one evaluation pass, and returns its images in order. */
 const evaluationPass = async (flow: DataflowShape, split: Split, batchSize: number): Promise<ReadonlyArray<string>> => {
   const batches = await pass(flow, split, batchSize, false)
   const about = `${split}, batch size ${batchSize}`
@@ -90,14 +90,14 @@ const evaluationPass = async (flow: DataflowShape, split: Split, batchSize: numb
   return batches.flatMap((batch) => names(flow, batch))
 }
 
-/** What is wrong with an evaluation pass; undefined: nothing. */
+/** What is wrong with an evaluation pass; undefined if nothing is. */
 const faultOf = (flow: DataflowShape, split: Split, batchSize: number): Promise<string | undefined> =>
   evaluationPass(flow, split, batchSize).then(
     () => undefined,
     (cause: unknown) => (cause instanceof Error ? cause.message : String(cause))
   )
 
-/** A fault with the smallest batch size that shows it, of all up to the one that did. */
+/** A fault with the smallest batch size that shows it. */
 const shrunk = async (flow: DataflowShape, split: Split, batchSize: number, fault: string): Promise<Error> => {
   for (let smaller = 1; smaller < batchSize; smaller += 1) {
     const found = await faultOf(flow, split, smaller)
@@ -121,7 +121,7 @@ const evaluationIsComplete = async (flow: DataflowShape, split: Split, batchSize
   law(orders.size === 1, "the order of evaluation does not depend on the batch size", split)
 }
 
-/** Training batches are full, and an epoch shows labels as often as the split holds them. */
+/** Training batches are full, and an epoch has each label as often as the split. */
 const trainingIsComplete = async (
   flow: DataflowShape,
   split: Split,
@@ -156,7 +156,7 @@ const trainingIsComplete = async (
   }
 }
 
-/** A batch follows from its request: whatever was asked before, and whatever was done to what came back. */
+/** A batch depends on its request alone: not on earlier requests, nor on what was done to their results. */
 const accessIsRandom = async (
   flow: DataflowShape,
   options: {
@@ -190,7 +190,7 @@ const accessIsRandom = async (
   throw new Error(`${cause}; after the requests ${JSON.stringify(result.counterexample?.[1])}; seed ${result.seed}`)
 }
 
-/** `supernet` and `validation` share out `train` among them. */
+/** `supernet` and `validation` are a partition of `train`. */
 const splitsPartition = async (flow: DataflowShape) => {
   const of = async (split: Split) => (await pass(flow, split, 64, false)).flatMap((batch) => names(flow, batch))
   const parts = [...(await of("supernet")), ...(await of("validation"))].sort()
@@ -212,7 +212,7 @@ const refusesBeyondTheEnd = async (flow: DataflowShape, split: Split, batchSize:
   }
 }
 
-/** What a flow says of its images beside batches agrees with its batches. */
+/** The inventory of a dataflow agrees with its batches. */
 const inventoryAgrees = async (flow: DataflowShape, split: Split, batchSize: number) => {
   const { inventory } = flow
   for (const notice of flow.notices ?? []) {
@@ -235,7 +235,7 @@ const inventoryAgrees = async (flow: DataflowShape, split: Split, batchSize: num
 }
 
 /**
- * Checks all laws; rejects with the first that is broken.
+ * Checks all laws; rejects with the first broken one.
  *
  * **Example** (The images that ship)
  *
@@ -269,7 +269,7 @@ export const check = async (flow: DataflowShape, options: Options = {}): Promise
 }
 
 /**
- * Every training batch of an epoch holds exactly `perIdentity` images of each of its identities.
+ * Every training batch of an epoch has exactly `perIdentity` images of each of its identities.
  *
  * **Example** (Four images of each of two people)
  *

@@ -1,5 +1,5 @@
 /**
- * Laws of an engine. Apply them to one of your own in a line of vitest: `it("is lawful", () => EngineLaws.check(layer))`.
+ * Laws of an engine. Apply them to your own in one line of vitest: `it("is lawful", () => EngineLaws.check(layer))`.
  * A broken law throws an Error that says which, for which operation.
  */
 import * as tf from "@tensorflow/tfjs-core"
@@ -11,7 +11,7 @@ import { selfTest } from "../src/engine/SelfTest.ts"
 import * as Key from "../src/random/Key.ts"
 import { ensureBackend } from "./Reference.ts"
 
-/** What to check with. */
+/** Inputs and settings of the check. */
 export interface Options {
   /** Random shapes to try; default 20. */
   readonly runs?: number | undefined
@@ -28,11 +28,11 @@ const law = (holds: boolean, name: string, about: string): void => {
 type Operation = (x: tf.Tensor2D, y: tf.Tensor2D) => tf.Tensor
 
 const labelsOf = (x: tf.Tensor2D): tf.Tensor1D => tf.argMax(x, 1) as tf.Tensor1D
-/** One-hot rows of the labels; tfjs wants two classes at least. */
+/** One-hot rows of the labels; tfjs needs at least two classes. */
 const oneHot = (x: tf.Tensor2D): tf.Tensor =>
   tf.cast(tf.slice(tf.oneHot(labelsOf(x), x.shape[1] + 1), [0, 0], x.shape), "float32")
 
-/** Whole numbers and bool as float32, computed with: an engine that hands on their bytes gives other numbers. */
+/** Computes with int32 and bool cast to float32: an engine that reuses their bytes has other results. */
 const casts: Readonly<Record<string, Operation>> = {
   "cast of bool to float32": (x, y) => tf.add(tf.cast(tf.greater(x, y), "float32"), 0.5),
   "cast of int32 to float32": (x) => tf.mul(tf.cast(tf.cast(tf.mul(x, 100), "int32"), "float32"), 0.5),
@@ -52,7 +52,7 @@ const casts: Readonly<Record<string, Operation>> = {
     })(x)
 }
 
-/** What training and search do most. */
+/** The operations that training and search use most. */
 const operations: Readonly<Record<string, Operation>> = {
   matMul: (x, y) => tf.matMul(x, tf.transpose(y)),
   add: (x, y) => tf.add(x, y),
@@ -116,9 +116,9 @@ const checkOpen = (engine: EngineShape, before: string, options: Options): void 
 }
 
 /**
- * Checks all laws; rejects with the first that is broken. Laws: while its scope is open the engine is the current one,
- * passes the self-test, gives what the reference gives (casts between types and what is computed with them included) and
- * counts its memory; afterwards the one before is current again.
+ * Checks all laws; rejects with the first broken one. Laws: while its scope is open, the engine is the current
+ * one, passes the self-test, has the results of the reference (also after casts between types), and counts its memory;
+ * afterwards the previous engine is current again.
  *
  * **Example** (tfjs's reference)
  *

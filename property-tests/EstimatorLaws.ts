@@ -1,5 +1,5 @@
 /**
- * Laws of a performance estimator. Apply them to one of your own in a line of vitest:
+ * Laws of a performance estimator. Apply them to your own in one line of vitest:
  * `it("is lawful", () => EstimatorLaws.check(estimator, genotypes))`. A broken law throws an Error that says which, for
  * which architecture.
  */
@@ -10,11 +10,11 @@ import * as Key from "../src/random/Key.ts"
 import type { Genotype } from "../src/search-space/SearchSpace.ts"
 import type { Score } from "../src/search-strategy/SearchStrategy.ts"
 
-/** What to check with. */
+/** Inputs and settings of the check. */
 export interface Options {
   /** Architectures that must be refused with an `EstimationError`; default none. */
   readonly refused?: ReadonlyArray<Genotype> | undefined
-  /** The trained supernet to score with, where the estimator needs one; default none. */
+  /** The trained supernet, if the estimator needs one; default none. */
   readonly supernet?: TrainedSupernet | undefined
   /** Seed of the order in which architectures are scored again; default 1. */
   readonly seed?: number | undefined
@@ -24,7 +24,7 @@ const law = (holds: boolean, name: string, about: string): void => {
   if (!holds) throw new Error(`estimator law broken: ${name}: ${about}`)
 }
 
-/** The laws of a list: its scores are those of its members, in its order, and each is reported once. */
+/** The laws of a list: its scores are those of its members, in order, and each is reported once. */
 const checkList = async (
   estimator: PerformanceEstimatorShape,
   list: ReadonlyArray<Genotype>,
@@ -49,10 +49,9 @@ const checkList = async (
 }
 
 /**
- * Checks all laws on the given architectures; rejects with the first that is broken. Laws: scores are finite numbers; an
- * architecture scores the same whenever, in whatever list, and after whatever it is scored; a list's scores are in its
- * order, and each is reported once before the list is done; an architecture that cannot be scored is an
- * `EstimationError`.
+ * Checks all laws on the given architectures; rejects with the first that is broken. Laws: scores are finite; the score of an
+ * architecture does not depend on time, on the list or on what was scored before; the scores of a list are in its order, and
+ * each is reported once before the list is done; an architecture that cannot be scored is an `EstimationError`.
  *
  * **Example** (A tabular one)
  *

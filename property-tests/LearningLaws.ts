@@ -14,7 +14,7 @@ import type {
 } from "../src/search-strategy/SearchStrategy.ts"
 import { json, law, type Options, throughJson, watch } from "./SearchWatch.ts"
 
-/** What to check learning with. */
+/** Inputs and settings of the check of learning. */
 export interface GradientOptions extends Options {
   readonly space: Options["space"] & Pick<SearchSpaceShape, "layers">
   readonly feasible: Options["feasible"] & Pick<FeasibleSet, "largest" | "smallest">

@@ -1,5 +1,5 @@
 /**
- * Laws of a machine that a run hangs on. Apply them in a line of vitest:
+ * Laws of a state machine that drives a run. Apply them in one line of vitest:
  * `it("is lawful", () => MachineLaws.check(machine, { input, events }))`. The machine is stepped, never run: its actors do
  * not start, and their ends are among the events given.
  */
@@ -12,14 +12,14 @@ import {
   transition
 } from "xstate"
 
-/** What to check with. */
+/** Inputs and settings of the check. */
 export interface Options {
   readonly input: unknown
-  /** Events to try in every state; `done` and `failed` make those of actors. */
+  /** Events to try in every state; make those of actors by `done` and `failed`. */
   readonly events: ReadonlyArray<EventObject>
-  /** What distinguishes two snapshots; default: the state's value and the whole context. */
+  /** Equal for snapshots that count as the same; default: the state's value and the whole context. */
   readonly key?: ((snapshot: { readonly value: unknown; readonly context: unknown }) => string) | undefined
-  /** States to look at before giving up; default 2000. */
+  /** Most states to visit; default 2000. */
   readonly limit?: number | undefined
 }
 
@@ -63,7 +63,7 @@ const same = (a: unknown, b: unknown): boolean => {
   return [...new Set([...Object.keys(a), ...Object.keys(b)])].every((key) => same(x?.[key], y?.[key]))
 }
 
-/** Persisted, written as JSON and read back, a snapshot is the same. */
+/** A snapshot is the same after it was persisted, written as JSON and read. */
 const checkRestores = (machine: AnyStateMachine, snapshot: Stepped, path: string): void => {
   const persisted: unknown = machine.getPersistedSnapshot(snapshot as never)
   const read = JSON.parse(JSON.stringify(persisted)) as Snapshot<unknown>
@@ -76,8 +76,8 @@ const checkRestores = (machine: AnyStateMachine, snapshot: Stepped, path: string
 }
 
 /**
- * Checks all laws; throws the first that is broken. Laws: every snapshot that can be reached survives being written and
- * read; from every state an end can be reached. Answers with the states' values it has seen.
+ * Checks all laws; throws with the first broken one. Laws: every reachable snapshot is the same after it was written and read;
+ * every state can reach an end. Returns the values of the states that it visited.
  *
  * **Example** (A machine of two states)
  *
@@ -124,7 +124,7 @@ export const check = (machine: AnyStateMachine, options: Options): ReadonlyArray
       visited.get(key(snapshot))?.next.add(visit(next, `${path}, ${event.type}`))
     }
   }
-  // From the ends backwards: whatever is not met has no way out.
+  // From the ends backwards: a state that is not reached has no way to an end.
   const leaving = new Set([...visited].flatMap(([name, { over }]) => (over ? [name] : [])))
   for (let grown = true; grown; ) {
     grown = false

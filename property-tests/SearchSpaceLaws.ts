@@ -1,7 +1,7 @@
 /**
- * Laws of a search space. Apply them to one of your own in a line of vitest:
+ * Laws of a search space. Apply them to your own in one line of vitest:
  * `it("is lawful", () => SearchSpaceLaws.check(space))`. A broken law throws an Error that says which, for which
- * architecture. Networks run on tfjs's current backend, on its reference in plain JavaScript where there is none.
+ * architecture. Networks run on tfjs's current backend, or on its reference in plain JavaScript if there is none.
  */
 import * as tf from "@tensorflow/tfjs-core"
 import * as Result from "effect/Result"
@@ -13,7 +13,7 @@ import * as Network from "../src/search-space/Network.ts"
 import type { Genotype, SearchSpaceShape } from "../src/search-space/SearchSpace.ts"
 import { ensureBackend } from "./Reference.ts"
 
-/** What to check with. */
+/** Inputs and settings of the check. */
 export interface Options {
   /** Random architectures to try for the cheap laws; default 60. */
   readonly runs?: number | undefined
@@ -35,7 +35,7 @@ const same = (a: unknown, b: Genotype): boolean => JSON.stringify(a) === JSON.st
 const headSize = (space: SearchSpaceShape): number =>
   space.interface.head._tag === "Classifier" ? space.interface.head.classes : space.interface.head.dimension
 
-/** Architectures of a space, each layer's option drawn at random. */
+/** Random architectures of a space: an independent option for each layer. */
 const genotypes = (space: SearchSpaceShape): fc.Arbitrary<Genotype> => {
   const translate = LayerOptions.make(space)
   return fc
@@ -63,7 +63,7 @@ const checkShape = (space: SearchSpaceShape): void => {
   }
 }
 
-/** Counts what `validate` accepts, where that takes no time, and compares with `size`. */
+/** In a small space, compares the number of genotypes that `validate` accepts with `size`. */
 const checkSize = (space: SearchSpaceShape): void => {
   const all = space.choices.reduce((product, names) => product * BigInt(names.length), 1n)
   law(space.size > 0n && space.size <= all, "the size is a number of genotypes", `${space.size} of ${all}`)
@@ -160,9 +160,9 @@ const checkNetwork = (space: SearchSpaceShape, genotype: Genotype, seed: number)
 }
 
 /**
- * Checks all laws; rejects with the first that is broken. Laws: text form and back; what is out of range is refused;
- * the size is the number of valid genotypes; canonical forms are valid, and stay; costs add up; a path of the supernet
- * equals the stand-alone network with the same weights, and ends in what the task asks for.
+ * Checks all laws; rejects with the first broken one. Laws: `parse` is the inverse of `format`; digits out of range
+ * are refused; the size is the number of valid genotypes; canonical forms are valid and canonical; costs add up block by
+ * block; a path of the supernet equals the stand-alone network with the same weights, and has the head of the task.
  *
  * **Example** (A shipped space)
  *

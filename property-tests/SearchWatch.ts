@@ -6,7 +6,7 @@ import type { Genotype, SearchSpaceShape } from "../src/search-space/SearchSpace
 import type { Score, Scored, SearchState, SearchStrategyShape } from "../src/search-strategy/SearchStrategy.ts"
 import * as CanonicalJson from "../src/support/CanonicalJson.ts"
 
-/** What to check with. */
+/** Inputs and settings of the check. */
 export interface Options {
   /** The space searched, and the budget's architectures in it. */
   readonly space: Pick<SearchSpaceShape, "canonical" | "format" | "validate">

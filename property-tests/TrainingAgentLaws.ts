@@ -1,7 +1,7 @@
 /**
- * Laws of a training agent. Apply them to one of your own in a line of vitest:
+ * Laws of a training agent. Apply them to your own in one line of vitest:
  * `it("is lawful", () => TrainingAgentLaws.check(agent, { dataflow, criterion }))`. A broken law throws an Error that
- * says which. The network they train is the smallest there is: the average of an image, and a linear layer.
+ * says which. They train a minimal network: the average of the image, and a linear layer.
  */
 import * as tf from "@tensorflow/tfjs-core"
 import * as Effect from "effect/Effect"
@@ -14,11 +14,11 @@ import * as Network from "../src/search-space/Network.ts"
 import type { StepInput, StepResult, TrainingAgentShape } from "../src/training-agent/TrainingAgent.ts"
 import { ensureBackend } from "./Reference.ts"
 
-/** What to check with. */
+/** Inputs and settings of the check. */
 export interface Options {
-  /** Data of the agent's task; a few dozen images are enough. */
+  /** Data for the agent's task; a few dozen images are enough. */
   readonly dataflow: DataflowShape
-  /** A criterion of the agent's task. */
+  /** A criterion for the agent's task. */
   readonly criterion: CriterionShape
   /** Images of a training step; default 8. */
   readonly batchSize?: number | undefined
@@ -59,7 +59,7 @@ const checkStep = (agent: TrainingAgentShape, input: StepInput): void => {
     )
   }
   tf.tidy(() => {
-    // One small step downhill: the loss must fall by the step times the squared length of the gradient.
+    // After one small step along the negative gradient, the loss must fall by the step times its squared length.
     const length = squared(result.gradients)
     if (length < 1e-8) return
     const step = 1e-3 / Math.sqrt(length)
@@ -85,9 +85,9 @@ const checkStep = (agent: TrainingAgentShape, input: StepInput): void => {
 }
 
 /**
- * Checks all laws; rejects with the first that is broken. Laws: the head is one; gradients have the shapes of their
- * parameters and are those of the loss; nothing leaks; an evaluation has `loss`, the headline and the objective's
- * metric, all finite, the same whenever and in whatever batches it is made.
+ * Checks all laws; rejects with the first broken one. Laws: the head has outputs; gradients have the shapes of
+ * their parameters and are those of the loss; no tensor leaks; an evaluation has `loss`, the headline and the metric of the
+ * objective, all finite, deterministic and independent of the batch size.
  *
  * **Example** (Classification of the images that ship)
  *

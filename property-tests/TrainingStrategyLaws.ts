@@ -1,5 +1,5 @@
 /**
- * Laws of a training strategy. Apply them to one of your own in a line of vitest:
+ * Laws of a training strategy. Apply them to your own in one line of vitest:
  * `it("is lawful", () => TrainingStrategyLaws.check(mySampler, { space }))`. A broken law throws an Error that says which,
  * and where.
  */
@@ -11,14 +11,14 @@ import * as CanonicalJson from "../src/support/CanonicalJson.ts"
 import type { SamplerState, TrainingStep, TrainingStrategyShape } from "../src/training-strategy/TrainingStrategy.ts"
 import { chiSquareQuantile } from "./ChiSquare.ts"
 
-/** What to check with. */
+/** Inputs and settings of the check. */
 export interface Options {
   readonly space: Pick<SearchSpaceShape, "name" | "layers" | "choices" | "canonical">
   /** Whether every option of a layer is meant to be trained equally often; default true. */
   readonly uniform?: boolean | undefined
   /**
-   * Strict fairness: in every cycle of this many paths, every option of every layer occurs exactly once (or, where a layer has fewer
-   * options, as often as any other, give or take one, at any moment). Default: not a law.
+   * Strict fairness: in every cycle of this many paths, every option of every layer occurs exactly once. In a layer with fewer
+   * options, their counts differ by at most one at any time. Default: not checked.
    */
   readonly fairCycle?: number | undefined
   /** Steps to watch; default 400. */
@@ -37,7 +37,7 @@ const json = (value: unknown): string => CanonicalJson.stringify(value)
 
 const throughJson = (state: SamplerState): SamplerState => JSON.parse(JSON.stringify(state)) as SamplerState
 
-/** The first `steps` steps; laws of purity and resumption on the way. */
+/** The first `steps` steps; checks that `next` is pure and resumable. */
 const walk = (strategy: TrainingStrategyShape, seed: number, steps: number): ReadonlyArray<TrainingStep> => {
   const key = Key.make(seed)
   const about = (step: number) => `key of seed ${seed}, step ${step}`
@@ -74,7 +74,7 @@ const checkMixture = (step: TrainingStep, counts: ReadonlyArray<number>, about: 
   )
 }
 
-/** Options taken, one row per path, in the order of training. */
+/** The options of each path, in the order of training. */
 const optionsOf = (steps: ReadonlyArray<TrainingStep>, translate: LayerOptions.LayerOptions, seed: number) => {
   const out: Array<{ readonly path: Genotype; readonly options: ReadonlyArray<number> }> = []
   for (const [at, step] of steps.entries()) {
@@ -91,7 +91,7 @@ const optionsOf = (steps: ReadonlyArray<TrainingStep>, translate: LayerOptions.L
   return out
 }
 
-/** Chi-square of how often each option of a layer was taken; false alarms come about once in a million. */
+/** A chi-square test of the counts of each layer's options, with one false alarm in about a million. */
 const checkMarginals = (paths: ReadonlyArray<ReadonlyArray<number>>, counts: ReadonlyArray<number>, seed: number) => {
   for (const [layer, count] of counts.entries()) {
     if (count < 2 || paths.length < 5 * count) continue
@@ -107,7 +107,7 @@ const checkMarginals = (paths: ReadonlyArray<ReadonlyArray<number>>, counts: Rea
   }
 }
 
-/** Fairness of the choices of each digit, which for plain layers are the options. */
+/** Strict fairness of the choices of each digit; in a layer with one digit these are its options. */
 const checkFairness = (paths: ReadonlyArray<Genotype>, space: Options["space"], cycle: number, seed: number) => {
   let position = 0
   for (const layer of space.layers) {
@@ -131,9 +131,9 @@ const checkFairness = (paths: ReadonlyArray<Genotype>, space: Options["space"], 
 }
 
 /**
- * Checks all laws. They are: deterministic from its key; `next` pure, and resumable from the state's JSON; paths in the space,
- * mixtures of the right form; marginals uniform by a chi-square test, unless switched off; where asked for, strict
- * fairness, exactly.
+ * Checks all laws: the sampler is deterministic in its key; `next` is pure, and resumes from the JSON of the state; paths are
+ * in the space, and mixtures have a weight for every option; options are trained equally often, by a chi-square test, unless
+ * that is disabled; strict fairness on request.
  *
  * **Example** (Uniform sampling)
  *

@@ -56,7 +56,7 @@ describe("ensure", () => {
     expect(fs.readFileSync(path.join(at, "package.json"), "utf8")).toMatch(/^\{\n {4}"name"[\s\S]*\n\}\n$/)
     expect(lines.join("\n")).toMatch(new RegExp(`added effect ${effect} to the dependencies of .*package.json`))
     expect(lines.join("\n")).toMatch(new RegExp(`added vitest ${vitest} to the devDependencies of `))
-    expect(lines.at(-1)).toMatch(/^Install it: npm install \(in /)
+    expect(lines.at(-1)).toMatch(/^Install it: run npm install in \S+plain$/)
     // A second call does nothing and returns no lines.
     const before = fs.readFileSync(path.join(at, "package.json"))
     expect(Dependencies.ensure(at, filesOf("criterion"))).toEqual([])
@@ -81,11 +81,11 @@ describe("ensure", () => {
     expect(manifestOf(at).dependencies?.effect).toBeUndefined()
     expect(lines.at(-1)).toMatch(
       new RegExp(
-        `has effect \\^3.10.0, and the files need ${effect}; nothing was changed there: npm install effect@${effect}$`
+        `has effect \\^3.10.0, but the files need ${effect}; it was not changed: run npm install effect@${effect}$`
       )
     )
     const fine = folder("fine", JSON.stringify({ dependencies: { effect: "^4.0.0", osnas: "workspace:*" } }))
-    expect(Dependencies.ensure(fine, filesOf("search-space")).join("\n")).not.toContain("nothing was changed")
+    expect(Dependencies.ensure(fine, filesOf("search-space")).join("\n")).not.toContain("it was not changed")
   })
 
   it("changes nothing with --dry-run, or if it cannot read the manifest", () => {
@@ -94,7 +94,7 @@ describe("ensure", () => {
     expect(manifestOf(at)).toEqual({})
     const broken = folder("broken", "{ broken")
     const lines = Dependencies.ensure(broken, filesOf("criterion")).join("\n")
-    expect(lines).toContain("cannot be read (it is not JSON); the files import packages that must be installed:")
+    expect(lines).toContain("cannot be read (it is not JSON); install the packages that the files import:")
     expect(lines).toContain(`npm install --save-dev @tensorflow/tfjs-backend-cpu@${core} vitest@${vitest}`)
     expect(fs.readFileSync(path.join(broken, "package.json"), "utf8")).toBe("{ broken")
   })

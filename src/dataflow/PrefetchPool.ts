@@ -41,6 +41,25 @@ export interface PrefetchPool {
 const nameOf = (request: BatchRequest): string =>
   `${request.split}/${request.epoch}/${request.step}/${request.batchSize}/${request.training}`
 
+/** A batch from a thread, with the id of its job. */
+type Message = { readonly id: number } & Outcome
+
+/** Starts a thread, which does not keep the process alive. Throws if the plan cannot be sent to it. */
+const startThread = (
+  plan: BatchPlan,
+  onMessage: (thread: Thread, message: Message) => void,
+  onEnd: () => void
+): Thread => {
+  const extension = import.meta.url.endsWith(".ts") ? "ts" : "js"
+  const worker = new Worker(new URL(`./PrefetchWorker.${extension}`, import.meta.url), { workerData: plan })
+  const thread: Thread = { worker, busy: 0 }
+  worker.on("message", (message: Message) => onMessage(thread, message))
+  worker.on("error", onEnd)
+  worker.on("exit", onEnd)
+  worker.unref()
+  return thread
+}
+
 /** A pool of `workers` threads, none of them started yet. */
 export const make = (plan: BatchPlan, workers: number): PrefetchPool => {
   const jobs = new Map<string, Job>()
@@ -56,26 +75,17 @@ export const make = (plan: BatchPlan, workers: number): PrefetchPool => {
     for (const job of open) job.waiting?.(undefined)
   }
 
-  const startThread = (): Thread => {
-    const extension = import.meta.url.endsWith(".ts") ? "ts" : "js"
-    const worker = new Worker(new URL(`./PrefetchWorker.${extension}`, import.meta.url), { workerData: plan })
-    const thread: Thread = { worker, busy: 0 }
-    worker.on("message", (message: { readonly id: number } & Outcome) => {
-      thread.busy -= 1
-      for (const [name, job] of jobs) {
-        if (job.id !== message.id) continue
-        if (job.waiting === undefined) {
-          job.outcome = message
-        } else {
-          jobs.delete(name)
-          job.waiting(message)
-        }
+  const receive = (thread: Thread, message: Message) => {
+    thread.busy -= 1
+    for (const [name, job] of jobs) {
+      if (job.id !== message.id) continue
+      if (job.waiting === undefined) {
+        job.outcome = message
+      } else {
+        jobs.delete(name)
+        job.waiting(message)
       }
-    })
-    worker.on("error", abandon)
-    worker.on("exit", abandon)
-    worker.unref()
-    return thread
+    }
   }
 
   /** The thread with the fewest batches to make; undefined if there is no thread. */
@@ -83,7 +93,7 @@ export const make = (plan: BatchPlan, workers: number): PrefetchPool => {
     if (hasFailed) return undefined
     if (threads === undefined) {
       try {
-        threads = Array.from({ length: Math.max(workers, 1) }, startThread)
+        threads = Array.from({ length: Math.max(workers, 1) }, () => startThread(plan, receive, abandon))
       } catch {
         hasFailed = true
         return undefined

@@ -8,7 +8,7 @@ beforeAll(() => tf.setBackend("cpu"))
 const numberOf = (tensor: tf.Tensor | undefined): number | undefined => tensor?.dataSync()[0]
 
 describe("differentiate", () => {
-  it("gives a gradient for what the value depends on, in the order of the sources", () => {
+  it("returns a gradient for each source that the value depends on, in the order of the sources", () => {
     tf.tidy(() => {
       const [unused, a, alsoUnused, b] = [1, 2, 3, 4].map((value) => tf.scalar(value))
       const f = () => tf.add(tf.mul(a!, tf.square(b!)), a!)
@@ -26,7 +26,7 @@ describe("differentiate", () => {
     })
   })
 
-  it("leaves the value, the gradients and what was kept, and nothing else", () => {
+  it("leaves the value, the gradients and kept tensors, and nothing else", () => {
     const x = tf.scalar(3)
     const before = tf.memory().numTensors
     let kept: tf.Tensor | undefined
@@ -42,7 +42,7 @@ describe("differentiate", () => {
     for (const tensor of [...gradients, value, kept, x]) tensor?.dispose()
   })
 
-  it.each(["forward", "backward"])("leaves nothing where the %s pass throws", (pass) => {
+  it.each(["forward", "backward"])("leaves nothing if the %s pass throws", (pass) => {
     const x = tf.scalar(3)
     const before = tf.memory().numTensors
     const square = tf.customGrad((given) => ({ value: tf.square(given as tf.Tensor), gradFunc: fail }))
@@ -63,7 +63,7 @@ const fail = (): never => {
 }
 
 describe("nested", () => {
-  it("keeps the outer tape, where the inner differentiation succeeds and where it fails", () => {
+  it("keeps the outer tape, whether the inner differentiation succeeds or fails", () => {
     for (const fails of [false, true]) {
       const gradient = tf.tidy(() => {
         const x = tf.scalar(2)
@@ -86,7 +86,7 @@ describe("nested", () => {
 })
 
 describe("record", () => {
-  it("asks for the gradients that are needed, in the order of the inputs, and frees what the pass held", () => {
+  it("requests only needed gradients, in the order of the inputs, and frees held tensors", () => {
     const [a, b] = [tf.scalar(3), tf.scalar(5)]
     const asked: Array<string> = []
     const product = () =>

@@ -54,7 +54,7 @@ const paramsOf = (s: ConvStage, salt: number): ConvStageParams => {
   }
 }
 
-/** The definition, written out with loops in double precision: nothing shared with what is tested. */
+/** The definition as loops in double precision; shares no code with the tested functions. */
 const reference = (
   x: Float32Array,
   [n, h, w]: readonly [number, number, number],
@@ -321,7 +321,7 @@ describe("convChain", () => {
         const s = stage({ inChannels: 4, outChannels: 4, stride: 2 })
         return convChain(x(), [s], [paramsOf(s, 0)], { ...options, residual: true })
       },
-      /residual needs/
+      /residual needs equal shapes of input and output/
     ],
     "a kernel that does not fit": [
       () => {
@@ -337,7 +337,7 @@ describe("convChain", () => {
     expect(run).toThrow(message)
   })
 
-  it("uses the current backend's fused kernel, and only that backend's", () => {
+  it("uses the fused kernel of the current backend only", () => {
     const s = stage({ inChannels: 4, outChannels: 4 })
     const marker = tf.zeros([1, 1, 1, 1]) as tf.Tensor4D
     registerFusedKernels("another", { convChain: () => ({ output: marker, statistics: [] }) })

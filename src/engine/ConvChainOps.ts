@@ -81,7 +81,8 @@ export const checkChain = (
     const given = params[i]!
     const { groups, inChannels, kernel, outChannels } = stage
     if (!whole(kernel, 1) || !whole(stage.stride, 1) || !whole(stage.dilation, 1) || !whole(stage.padding, 0)) {
-      fail(i, `kernel ${kernel}, stride ${stage.stride}, dilation ${stage.dilation}, padding ${stage.padding}`)
+      const settings = `kernel ${kernel}, stride ${stage.stride}, dilation ${stage.dilation}, padding ${stage.padding}`
+      fail(i, `${settings}: each should be a whole number, at least 1, or 0 for padding`)
     }
     if (inChannels !== channels) fail(i, `inChannels is ${inChannels}, the input has ${channels}`)
     if (!whole(groups, 1) || inChannels % groups !== 0 || outChannels % groups !== 0) {
@@ -114,7 +115,7 @@ export const checkChain = (
   if (options.residual && !sameShape(x.shape, [x.shape[0], height, width, channels])) {
     fail(
       stages.length - 1,
-      `a residual needs the output shape [${[x.shape[0], height, width, channels]}] to be the input's, [${x.shape}]`
+      `a residual needs equal shapes of input and output, got [${x.shape}] and [${[x.shape[0], height, width, channels]}]`
     )
   }
 }
@@ -290,7 +291,7 @@ export const convBranches = (
   branches: ReadonlyArray<ConvBranch>,
   options: ConvBranchesOptions
 ): ConvBranchesResult => {
-  if (branches.length === 0) throw new ConvChainError({ stage: 0, reason: "no branches" })
+  if (branches.length === 0) throw new ConvChainError({ stage: 0, reason: "at least one branch is needed" })
   if (x.rank !== 4) {
     throw new ConvChainError({
       stage: 0,
@@ -300,7 +301,7 @@ export const convBranches = (
   const [batch, height, width, channels] = x.shape
   const sizes = branches.map(({ from, params, stages, to }) => {
     if (!(whole(from, 0) && whole(to, from + 1) && to <= channels)) {
-      throw new RangeError(`convBranches: channels ${from} to ${to} are not within the ${channels} there are`)
+      throw new RangeError(`convBranches: channels ${from} to ${to} are out of range, x has ${channels}`)
     }
     const part = { rank: 4, shape: [batch, height, width, to - from] as [number, number, number, number] }
     if (stages.length > 0)
@@ -311,7 +312,9 @@ export const convBranches = (
   const [first] = sizes
   sizes.forEach(([h, w], i) => {
     if (h === first![0] && w === first![1]) return
-    throw new RangeError(`convBranches: branch ${i} gives ${h} x ${w}, the first one ${first![0]} x ${first![1]}`)
+    throw new RangeError(
+      `convBranches: outputs differ in size: ${first![0]} x ${first![1]} from branch 0, ${h} x ${w} from branch ${i}`
+    )
   })
   // A branch without stages passes its gradient on as it is, so in the kernel it may not share channels with another one.
   const shares = branches.length === 1 || branches.every(({ stages }) => stages.length > 0)

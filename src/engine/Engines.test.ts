@@ -10,7 +10,7 @@ import { selfTest } from "./SelfTest.ts"
 import * as Tensorflow from "./Tensorflow.ts"
 
 const strict = { mode: "strict", threads: 2 } as const
-/** No optional package, whatever is installed beside this one. */
+/** Finds no optional package, even if one is installed. */
 const noPackages: Tensorflow.PackageLoader = {
   resolve: (name) => {
     throw new Error(`Cannot find module '${name}'`)
@@ -27,7 +27,7 @@ const failure = async <A>(effect: Effect.Effect<A, unknown>): Promise<EngineErro
 }
 
 describe("layer", () => {
-  it("makes the backend current and puts the previous one back", async () => {
+  it("makes the backend current and restores the previous one", async () => {
     const seen = await using("cpu", () => {
       const outer = tf.getBackend()
       return using("simd", () => [outer, tf.getBackend()]).then((names) => [...names, tf.getBackend()])
@@ -61,7 +61,7 @@ describe("layer", () => {
     })
   )
 
-  it.effect("one open embedded engine is shared by the same options and refuses others", () =>
+  it.effect("the open embedded engine is shared for the same options and refuses others", () =>
     Effect.gen(function* () {
       yield* Effect.scoped(
         Effect.gen(function* () {
@@ -94,12 +94,12 @@ describe("layer", () => {
     await expect.poll(threads).toBeLessThanOrEqual(during[0])
   })
 
-  it("auto takes the embedded engine where there is no GPU package", async () => {
+  it("auto takes the embedded engine without a GPU package", async () => {
     expect(Tensorflow.isInstalled("tensorflow-gpu", noPackages)).toBe(false)
     expect(await using("auto", () => tf.getBackend())).toBe("osnas-simd")
   })
 
-  it("auto takes the embedded engine where the GPU package does not load", async () => {
+  it("auto takes the embedded engine if the GPU package does not load", async () => {
     const broken = { resolve: (name: string) => `/nowhere/${name}.js`, load: () => Promise.reject(new Error("broken")) }
     expect(Tensorflow.isInstalled("tensorflow-gpu", broken)).toBe(true)
     expect(await using("auto", () => tf.getBackend(), broken)).toBe("osnas-simd")
@@ -140,13 +140,13 @@ describe("tensorflow", () => {
     load: () => Promise.reject(new Error("the native addon is missing")),
     ...given
   })
-  it("a missing package is an error that says how to install it", async () => {
+  it("the error for a missing package says how to install it", async () => {
     const error = await failure(Effect.scoped(acquire("tensorflow", strict, noPackages)))
     expect(error.message).toMatch(/engine tensorflow: .*npm install @tensorflow\/tfjs-node@4\.22\.0/)
     const gpu = await failure(Effect.scoped(acquire("tensorflow-gpu", strict, noPackages)))
     expect(gpu.message).toMatch(/npm install @tensorflow\/tfjs-node-gpu@4\.22\.0.*CUDA/)
   })
-  it("a package that does not load is an error with its reason", async () => {
+  it("the error for a package that does not load gives the reason", async () => {
     const error = await failure(Effect.scoped(Tensorflow.acquire("tensorflow", strict, loader({}))))
     expect(error.reason).toMatch(/is installed but does not load: the native addon is missing/)
   })
@@ -157,7 +157,7 @@ describe("tensorflow", () => {
     const other = await failure(Effect.scoped(Tensorflow.acquire("tensorflow-gpu", strict, loader({ load }))))
     expect(other.reason).toMatch(/exclude each other/)
   })
-  it("gives util back what Node removed, and only that", () => {
+  it("restores what Node removed from util, and nothing else", () => {
     const own = () => false
     const util: Record<string, unknown> = { isArray: own }
     Tensorflow.restoreUtilFunctions(util)
@@ -168,7 +168,7 @@ describe("tensorflow", () => {
 })
 
 describe("probe", () => {
-  it("reports every engine, present or why not", async () => {
+  it("reports every engine: available, or why not", async () => {
     const reports = await Effect.runPromise(probe(strict, noPackages))
     expect(reports.map((report) => report.name)).toEqual(engineNames)
     const simd = reports[0]!

@@ -64,7 +64,7 @@ export const splitChannels = (
   const channels = x.shape[3]
   for (const { from, to } of ranges) {
     if (!(Number.isInteger(from) && Number.isInteger(to) && from >= 0 && from < to && to <= channels)) {
-      throw new RangeError(`splitChannels: channels ${from} to ${to} are not within the ${channels} there are`)
+      throw new RangeError(`splitChannels: channels ${from} to ${to} are out of range, x has ${channels}`)
     }
   }
   const covers = ranges.every(({ from }, i) => from === (ranges[i - 1]?.to ?? 0)) && ranges.at(-1)?.to === channels
@@ -103,7 +103,7 @@ const composedScaleGradient = (dy: tf.Tensor4D, x: tf.Tensor4D, scale: tf.Tensor
 /** Multiplies every channel of every image of x [batch, h, w, channels] by its factor in scale [batch, channels]. */
 export const scaleChannels = (x: tf.Tensor4D, scale: tf.Tensor2D): tf.Tensor4D => {
   if (x.shape[0] !== scale.shape[0] || x.shape[3] !== scale.shape[1]) {
-    throw new RangeError(`scaleChannels: x [${x.shape}] and scale [${scale.shape}] do not fit together`)
+    throw new RangeError(`scaleChannels: scale should be [batch, channels] of x [${x.shape}], got [${scale.shape}]`)
   }
   return tf.customGrad((input, factor, save) => {
     const [a, b] = [input as tf.Tensor4D, factor as tf.Tensor2D]

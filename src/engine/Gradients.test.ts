@@ -13,7 +13,7 @@ beforeAll(async () => {
   await tf.setBackend("cpu")
 })
 
-/** Distinct values in (low, high), away from kinks at whole numbers by 0.05. */
+/** Distinct values in (low, high), at least 0.05 away from whole numbers, where functions have kinks. */
 const values = (shape: Array<number>, low = -1.9, high = 1.9, salt = 0): tf.Tensor => {
   const size = sizeOf(shape)
   return tf.tensor(
@@ -198,11 +198,11 @@ describe.each(["cpu", embedded])("gradients against finite differences on %s", (
 })
 
 describe("choices", () => {
-  it("ties of max share the gradient", () => {
+  it("max shares the gradient among ties", () => {
     const g = tf.grad((t) => tf.max(t))(tf.tensor([1, 3, 3, 2]))
     expect(Array.from(g.dataSync())).toEqual([0, 0.5, 0.5, 0])
   })
-  it("relu has slope 0 at 0, maximum gives ties to its first input", () => {
+  it("relu has slope 0 at 0; maximum gives ties to its first input", () => {
     expect(
       Array.from(
         tf
@@ -213,7 +213,7 @@ describe("choices", () => {
     const [a, b] = tf.grads((p, q) => tf.maximum(p!, q!))([tf.tensor([1]), tf.tensor([1])])
     expect([a!.dataSync()[0], b!.dataSync()[0]]).toEqual([1, 0])
   })
-  it("a dilated convolution's gradient is refused with advice", () => {
+  it("the gradient of a dilated convolution is refused with advice", () => {
     const w = tf.zeros([3, 3, 1, 1]) as tf.Tensor4D
     const f = (t: tf.Tensor) => tf.conv2d(t as tf.Tensor4D, w, 1, "valid", "NHWC", 2)
     expect(() => tf.grad(f)(tf.zeros([1, 6, 6, 1]))).toThrow(/convChain/)

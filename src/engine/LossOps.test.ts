@@ -64,7 +64,7 @@ describe("softmaxCrossEntropy", () => {
     const found = gradientMismatch((t) => softmaxCrossEntropy(t as tf.Tensor2D, labels, smoothing), [logits])
     expect(found.error).toBeLessThan(1e-3)
   })
-  it("survives large logits, propagates NaN", () => {
+  it("handles large logits and propagates NaN", () => {
     expect(loss([[1000, 0]], [0])).toBe(0)
     expect(loss([[1000, 0]], [1])).toBe(1000)
     expect(loss([[Number.NaN, 0]], [1])).toBeNaN()
@@ -73,7 +73,7 @@ describe("softmaxCrossEntropy", () => {
     expect(loss([[1, 0]], [2])).toBeNaN()
     expect(loss([[1, 0]], [-1])).toBeNaN()
   })
-  it("refuses shapes and smoothing that do not fit", () => {
+  it("refuses shapes that do not match and smoothing out of range", () => {
     expect(() => loss([[1, 0]], [1, 0])).toThrow(/should be/)
     expect(() => loss([[1, 0]], [1], 1.5)).toThrow(/between 0 and 1/)
   })

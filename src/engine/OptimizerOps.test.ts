@@ -26,7 +26,7 @@ const close = (got: ReadonlyArray<number>, want: ReadonlyArray<number>): void =>
   })
 }
 
-/** One parameter entry in double precision, straight from the published formulas. */
+/** One entry of a parameter in double precision, by the published formulas. */
 const scalarRun = (step: (p: number, g: number, state: { m: number; v: number; t: number }) => number) =>
   start.map((p0, i) => {
     const state = { m: 0, v: 0, t: 0 }
@@ -134,7 +134,7 @@ describe("rmspropStep", () => {
   })
 })
 
-it("leaves its inputs and nothing but its results", () => {
+it("keeps its inputs, and leaves only its results", () => {
   const [param, gradient] = [tf.tensor1d([1, 2]), tf.tensor1d([3, 4])]
   const before = tf.memory().numTensors
   const next = adamStep(

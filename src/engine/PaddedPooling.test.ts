@@ -6,7 +6,7 @@ import { supportPaddedPooling } from "./PaddedPooling.ts"
 
 const backend = "same-and-valid-only"
 
-/** The reference, less what TensorFlow's backend lacks too. */
+/** The reference backend without what TensorFlow's lacks. */
 beforeAll(() => {
   tf.registerBackend(backend, () => new MathBackendCPU(), 0)
   for (const kernel of tf.getKernelsForBackend("cpu")) {
@@ -60,7 +60,7 @@ const both = (pool: Pool): ReadonlyArray<Float32Array> =>
   })
 
 describe("pooling with a given padding", () => {
-  it("is refused before, and agrees with the reference afterwards", () => {
+  it("is refused before the kernels are replaced, and agrees with the reference afterwards", () => {
     tf.setBackend(backend)
     expect(() => both(pools["maximum, 1 all round"]!)).toThrow(/padding 1/)
     supportPaddedPooling(backend)

@@ -1,4 +1,4 @@
-/** The optional packages, as folders of modules that behave as the real ones do with and without their library. */
+/** The optional packages, as folders of modules that behave like the real ones with and without their library. */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { createRequire } from "node:module"
 import { tmpdir } from "node:os"
@@ -33,7 +33,7 @@ const folderOf = (packages: Readonly<Record<string, string>>) => {
   return packagesAt(join(folder, "index.js"))
 }
 
-/** What @tensorflow/tfjs-node 4.22.0 does where its install script has not run: it prints, and throws three lines. */
+/** Behaves like @tensorflow/tfjs-node 4.22.0 if its install script has not run: prints, and throws three lines. */
 const withoutBinding = (name: string): string => `
 for (let i = 0; i < 150; i++) console.warn("The kernel 'Op" + i + "' for backend 'tensorflow' is already registered")
 console.log("loading ${name}")
@@ -42,7 +42,7 @@ throw new Error("The Node.js native addon module (tfjs_binding.node) can not be 
   "\\nIf you have problem with building the addon module, please check https://example.org or file an issue.")
 `
 
-/** One that works: the cpu backend under the name of TensorFlow's, made current as the real package makes its own. */
+/** A working one: the cpu backend under TensorFlow's name, made current as by the real package. */
 const working = `
 const core = ${JSON.stringify(createRequire(import.meta.url).resolve("@tensorflow/tfjs-core"))}
 const tf = require(core)
@@ -55,7 +55,7 @@ if (!tf.setBackend("tensorflow")) throw new Error("Could not initialize TensorFl
 exports.version = { ...tf.version, "tfjs-node": "4.22.0" }
 `
 
-/** What is printed while an effect runs. */
+/** The output while an effect runs. */
 const printed = async (effect: Effect.Effect<unknown, unknown>) => {
   const lines: Array<readonly [string, string]> = []
   for (const key of ["log", "info", "debug", "warn", "error"] as const) {
@@ -109,7 +109,7 @@ describe("packages without their native library", () => {
     ])
   })
 
-  it("another reason is given without the stack behind it", async () => {
+  it("any other reason is reported without its stack", async () => {
     const broken = folderOf({ "@tensorflow/tfjs-node": `require("not-a-module")` })
     const error = await Effect.runPromise(Effect.flip(Effect.scoped(acquire("tensorflow", options, broken))))
     expect(error.message).toBe(

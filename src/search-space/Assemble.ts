@@ -1,4 +1,4 @@
-/** Search spaces from their parts: fixed blocks, searched layers with their options, choices. */
+/** Makes search spaces from their parts: fixed blocks, searched layers with their options, choices. */
 import * as Result from "effect/Result"
 import { kindOf, label, misplaced } from "./blocks/Block.ts"
 import { format, parseDigits, validateDigits } from "./Digits.ts"
@@ -13,7 +13,7 @@ import {
   type SuperLayer
 } from "./SearchSpace.ts"
 
-/** What {@link assemble} makes a space of. */
+/** The parts of a space, for {@link assemble}. */
 export interface SpaceParts {
   readonly name: string
   readonly interface: NetworkInterface
@@ -21,22 +21,22 @@ export interface SpaceParts {
   readonly layers: ReadonlyArray<SuperLayer>
   readonly last: ReadonlyArray<NamedBlock>
   readonly choices: ReadonlyArray<ReadonlyArray<string>>
-  /** Rules beyond length and range: a reason why a genotype is refused. */
+  /** Rules beyond length and range: why a genotype is refused; undefined if it is valid. */
   readonly refuse?: (genotype: Genotype) => string | undefined
   readonly canonical?: (genotype: Genotype) => Genotype
-  /** The block a layer gets for its digits; by default the option with that selection. */
+  /** The block of a layer for its digits. Default: the option with that selection. */
   readonly blockOf?: (layer: number, digits: ReadonlyArray<number>) => NamedBlock
-  /** Blocks whose parameters make up a layer of the supernet; by default those of its options. */
+  /** The blocks with the parameters of a supernet's layer. Default: those of its options. */
   readonly superBlocks?: (layer: number) => ReadonlyArray<NamedBlock>
 }
 
-/** What blocks have made so far: an image, or a vector (then 1 x 1 x features). */
+/** The value that reaches a block: an image, or a vector (its shape is 1 x 1 x features). */
 interface Reached {
   readonly shape: ImageShape
   readonly vector: boolean
 }
 
-/** What blocks make of an image or a vector, or why they cannot. */
+/** The output of a sequence of blocks, or why it is impossible. */
 const reach = (
   space: string,
   blocks: ReadonlyArray<NamedBlock>,
@@ -63,7 +63,7 @@ const reach = (
   return Result.succeed({ shape, vector })
 }
 
-/** Why parts make no space; undefined where they do. */
+/** Why the parts are not a valid space; undefined if they are. */
 const misassembled = ({ first, interface: task, last, layers, name }: SpaceParts): SearchSpaceError | undefined => {
   const fail = (reason: string) => new SearchSpaceError({ space: name, reason })
 
@@ -78,7 +78,7 @@ const misassembled = ({ first, interface: task, last, layers, name }: SpaceParts
     return fail(`the head needs at least 1 output, got ${outputs}`)
   }
 
-  // Shapes: every option of a layer must leave the image as the first one does.
+  // Shapes: all options of a layer must have the same output.
   const before = reach(name, first, { shape: task.input, vector: false })
   if (Result.isFailure(before)) return before.failure
   let reached = before.success
@@ -112,8 +112,8 @@ const misassembled = ({ first, interface: task, last, layers, name }: SpaceParts
 }
 
 /**
- * Makes a space of its parts, or says why it cannot be: an image too small, a block that does not fit its place, options
- * of a layer that differ in shape, an end that is not what the task asks for.
+ * Makes a space from its parts, or fails with the reason: the image is too small, a block does not fit its position, options of
+ * a layer have different output shapes, or the end is not the head of the task.
  *
  * **Example** (A space of one block)
  *

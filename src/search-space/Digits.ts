@@ -1,14 +1,14 @@
-/** Genotypes as text and their ranges: one digit per choice. */
+/** Genotypes as text, and checks of their digits. */
 import * as Result from "effect/Result"
 import { type Genotype, GenotypeError } from "./SearchSpace.ts"
 
 /** Digits separated by commas. */
 export const format = (genotype: Genotype): string => genotype.join(",")
 
-/** No architecture's text is longer, in characters. */
+/** The longest text of an architecture, in characters. */
 const longestText = 10_000
 
-/** Reads digits separated by commas or blanks (or both); ranges are not checked. */
+/** Reads digits separated by commas or blanks. Does not check their ranges. */
 export const parseDigits = (space: string, text: string): Result.Result<Genotype, GenotypeError> => {
   const clipped = (part: string) => (part.length > 80 ? `${part.slice(0, 77)}...` : part)
   if (text.length > longestText) {

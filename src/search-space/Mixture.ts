@@ -3,7 +3,7 @@
  * times its weight. This is the forward pass of differentiable search (DARTS: Liu et al. 2019, section 2.2; FBNet: Wu et
  * al. 2019, section 3.2); softmax or Gumbel-softmax make the weights.
  *
- * Memory: all options' inner activations are many times those of one path. With `recompute` a layer keeps only its
+ * Memory: the inner activations of all options are many times those of one path. With `recompute`, a layer keeps only its
  * input for the backward pass, and computes its options again there, one at a time.
  */
 import type { Tensor } from "@tensorflow/tfjs-core"
@@ -31,19 +31,19 @@ export type LayerWeights = tf.Tensor1D | ReadonlyArray<number>
 /** How a mixture is computed. */
 export interface MixtureOptions {
   /**
-   * `keep`: all activations stay for the backward pass. `recompute`: they are computed again there, at about four
-   * thirds of the time. `auto`: recompute where keeping them would take more than `maxBytes`.
+   * `keep`: all activations are kept for the backward pass. `recompute`: they are computed again there, which takes about
+   * 4/3 of the time. `auto`: recompute if keeping them needs more than `maxBytes`.
    */
   readonly memory?: "keep" | "recompute" | "auto"
-  /** 1 GiB unless said. */
+  /** Default: 1 GiB. */
   readonly maxBytes?: number
-  /** Whether the parameters are constants: recomputation then spares their gradients. Default false. */
+  /** Whether the parameters are constants: then recomputation skips their gradients. Default: false. */
   readonly frozen?: boolean
 }
 
 const defaultMaxBytes = 2 ** 30
 
-/** How a layer is mixed whose options are selections of one block, under one name; undefined where each is its own. */
+/** How to mix a layer whose options are selections of one block; undefined if every option is a block of its own. */
 const mixOf = ({ options: [first, ...others] }: SuperLayer) =>
   first === undefined || others.some(({ block }) => block.name !== first.block.name)
     ? undefined
@@ -52,7 +52,7 @@ const mixOf = ({ options: [first, ...others] }: SuperLayer) =>
 const asTensor = (weights: LayerWeights): tf.Tensor1D =>
   weights instanceof tf.Tensor ? weights : tf.tensor1d([...weights], "float32")
 
-/** The layer's weights as numbers, to decide by; no gradient flows through them. */
+/** The weights of a layer as numbers, for decisions; no gradient flows through them. */
 const asNumbers = (weights: LayerWeights): ReadonlyArray<number> =>
   weights instanceof tf.Tensor ? Array.from(weights.dataSync()) : weights
 
@@ -96,7 +96,7 @@ const keepAll = (call: LayerCall, x: Tensor, weights: LayerWeights): Tensor => {
 const trainedNames = (option: LayerOption): ReadonlyArray<string> =>
   blockParameterSpecs(option.block).flatMap((spec) => (spec.trainable ? [spec.name] : []))
 
-/** As {@link keepAll}, but nothing inside an option outlives the forward pass. */
+/** As {@link keepAll}, but no inner tensor of an option outlives the forward pass. */
 const recomputeAll = (call: LayerCall, x: Tensor, weights: LayerWeights): Tensor => {
   const row = asTensor(weights)
   const names = call.frozen ? [] : [...new Set(call.layer.options.flatMap(trainedNames))]
@@ -104,7 +104,7 @@ const recomputeAll = (call: LayerCall, x: Tensor, weights: LayerWeights): Tensor
   const forward = tf.customGrad((...inputs) => {
     const save = inputs.at(-1) as tf.GradSaveFunc
     const [input, rowHere] = inputs as [Tensor, tf.Tensor1D]
-    // Statistics leave the function by way of tf.keep; the caller takes them over below.
+    // Statistics leave the function by tf.keep; the code below owns them.
     const gathered: Record<string, BatchStatistics> = {}
     const value = scoped(() => {
       let sum: Tensor | undefined
@@ -193,8 +193,8 @@ const mixLayer = (
 }
 
 /**
- * About how many bytes of activations a mixture over a batch keeps for its backward pass when nothing is recomputed (an
- * upper estimate: strided convolutions are counted at their input's size).
+ * Bytes of activations that a mixture over a batch keeps for its backward pass without recomputation. An upper estimate:
+ * strided convolutions are counted at the size of their input.
  */
 export const mixtureBytes = (space: SearchSpaceShape, batch: number): number => {
   let shape = space.interface.input
@@ -213,7 +213,7 @@ export const mixtureBytes = (space: SearchSpaceShape, batch: number): number => 
 
 /**
  * Applies the mixture to a batch of images. `weights` has one row per layer. Differentiable with respect to the weights,
- * the parameters and the images; output and statistics are the caller's.
+ * the parameters and the images. The caller owns the output and the statistics.
  */
 export const applyMixture = (
   space: SearchSpaceShape,

@@ -1,7 +1,7 @@
 /**
  * A search space around MobileFaceNet (Chen et al. 2018, section 3.3): 15 layers of inverted residuals with PReLU,
- * kernels 3 and 5, expansions 1, 2, 4, or skipped; then the global depthwise convolution, whose kernel is as large as
- * the image is there.
+ * kernels 3 and 5, expansions 1, 2, 4, or skipped; then the global depthwise convolution, whose kernel covers the whole
+ * image.
  */
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
@@ -71,7 +71,7 @@ export const macro = (options: Options, side: number): MacroSpec => ({
 })
 
 /**
- * The space for images and a head. Images must be square, as the kernel that covers them is.
+ * The space for images and a head. Images must be square, because the kernel that covers them is.
  *
  * **Example** (Its size)
  * ```ts
@@ -121,6 +121,6 @@ export const component = define({
   description: "MobileFaceNet: 15 layers k3/k5 e1/e2/e4 with PReLU or skip, for faces",
   options: Options,
   layer: layerOf(make),
-  // Its global convolution is as large as what is left of the images.
+  // The kernel of its global convolution depends on the size of the images.
   side: 112
 })

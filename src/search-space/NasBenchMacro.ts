@@ -61,8 +61,8 @@ export const macro: MacroSpec = macroOf(1)
 const stageStarts = [0, 2, 5, 8]
 
 /**
- * An identity between layers of the same stage is not a layer at all, so its position makes no difference: the
- * representative has the identities last. The first layer of a stage changes the width and stays where it is.
+ * An identity within a stage changes nothing, so its position does not matter: the canonical genotype has the identities last.
+ * The first layer of a stage changes the width and keeps its position.
  *
  * **Example** (Identities move to the end of their stage)
  * ```ts

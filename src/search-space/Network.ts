@@ -1,6 +1,6 @@
 /**
- * A network is data: a list of named blocks. What it computes, which parameters it has, how they start and what it
- * costs are all functions of that data, so that a cost table and the built network cannot disagree.
+ * A network is data: a list of named blocks. Its value, its parameters, their initial values and its cost are functions of
+ * that data, so that a cost table and the built network cannot disagree.
  *
  * **Example** (A convolution and a linear layer, from nothing to a trained step's statistics)
  *
@@ -58,7 +58,7 @@ export interface NamedBlock {
   readonly block: Block
 }
 
-/** A stand-alone network, or one path of a supernet, which is the same thing. */
+/** A stand-alone network; also one path of a supernet. */
 export interface Network {
   readonly input: ImageShape
   readonly blocks: ReadonlyArray<NamedBlock>
@@ -72,8 +72,8 @@ export const blockParameterSpecs = ({ block, name }: NamedBlock): ReadonlyArray<
   parametersOf(compile(name, block))
 
 /**
- * Every tensor of a network, trainable or not, in the order of its blocks. A supernet's too; a tensor that several
- * blocks share is listed once.
+ * All tensors of a network or supernet, trainable or not, in the order of its blocks. A tensor that several blocks share is
+ * listed once.
  *
  * **Example** (A convolution with a bias)
  * ```ts
@@ -92,15 +92,15 @@ export const parameterSpecs = (network: Network): ReadonlyArray<ParameterSpec> =
   return [...byName.values()]
 }
 
-/** The names of what training a network changes by gradient: of one path, the parameters that path trains. */
+/** The names of the trainable parameters of a network; of a path, those that the path trains. */
 export const trainableNames = (network: Network): ReadonlyArray<string> =>
   parameterSpecs(network)
     .filter((spec) => spec.trainable)
     .map((spec) => spec.name)
 
 /**
- * Fresh variables of a network. Each tensor is drawn from a key derived by its own name, so it does not depend on which
- * other tensors the network has: a path starts with the same values alone as within its supernet, where its fans agree.
+ * Initial variables of a network. Each tensor is drawn from a key derived by its own name, so it does not depend on the other
+ * tensors: a path has the same initial values alone and in its supernet, if its fans are the same.
  */
 export const initialise = (network: Network, key: Key.Key): Variables => {
   const params: Record<string, Tensor> = {}
@@ -124,12 +124,12 @@ export interface Cost {
   readonly params: number
 }
 
-/** The shape a block gives for an input of the given shape; vectors are [1, 1, features]. */
+/** The output shape of a block for an input shape; vectors are [1, 1, features]. */
 export const outputShape = (block: Block, inputShape: ImageShape): ImageShape =>
   measure(compile("block", block), inputShape).shape
 
 /**
- * What a block costs for one image of the given shape.
+ * The cost of a block for one image of the given shape.
  *
  * **Example** (A 3x3 convolution from 3 to 16 channels on 32x32 pixels, stride 2)
  * ```ts
@@ -147,7 +147,7 @@ export const blockCost = (block: Block, inputShape: ImageShape): Cost => {
   return { macs: measure(operations, inputShape).macs, params }
 }
 
-/** What a whole network costs for one image. */
+/** The cost of a network for one image. */
 export const count = (network: Network): Cost => {
   let macs = 0
   let params = 0
@@ -165,7 +165,7 @@ export const count = (network: Network): Cost => {
 // Values
 
 /**
- * Applies one block. Tensors made on the way stay in the caller's scope: wrap it in `tf.tidy`. Batch statistics are
+ * Applies one block. Intermediate tensors stay in the scope of the caller: wrap the call in `tf.tidy`. Batch statistics are
  * written into `statistics`.
  */
 export const applyBlockUnsafe = (
@@ -201,15 +201,15 @@ export const applyOperationsUnsafe = (
 ): Tensor => applyAll(operations, { variables, mode, statistics }, x)
 
 /**
- * Applies a network to a batch of images [batch, height, width, channels]. The output and the statistics are the
- * caller's to dispose; nothing else is left behind. Differentiable with respect to images and parameters.
+ * Applies a network to a batch of images [batch, height, width, channels]. The caller disposes the output and the statistics;
+ * no other tensor is left. Differentiable with respect to images and parameters.
  */
 export const apply = (network: Network, variables: Variables, images: Tensor, mode: Mode): Applied =>
   scoped(() => {
     const statistics: Record<string, BatchStatistics> = {}
     let out = images
     for (const block of network.blocks) out = applyBlockUnsafe(block, variables, out, mode, statistics)
-    // A network of nothing but skips would hand the caller's own tensor back.
+    // A network of skips only would return the tensor of the caller.
     return { output: out === images ? tf.clone(out) : out, statistics }
   })
 

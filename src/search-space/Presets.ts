@@ -19,14 +19,14 @@ import * as Spos from "./Spos.ts"
 
 /** A published network. */
 export interface Preset {
-  /** Its name, which is that of no space. */
+  /** Its name; it is different from all names of spaces. */
   readonly name: string
-  /** Where it comes from. */
+  /** The publication. */
   readonly source: string
-  /** What a configuration says as `searchSpace` to get its space. */
+  /** The section `searchSpace` of a configuration with its space. */
   readonly searchSpace: { readonly name: string; readonly [option: string]: unknown }
   readonly genotype: Genotype
-  /** What it was published for. */
+  /** The images and the head that it was published for. */
   readonly interface: NetworkInterface
   /** Its space, for any images and head. */
   readonly space: (networkInterface: NetworkInterface) => Result.Result<SearchSpaceShape, SearchSpaceError>
@@ -142,17 +142,17 @@ export const find = (name: string): Preset | undefined => presets.find((preset) 
 export const ofSpace = (space: string): ReadonlyArray<Preset> =>
   presets.filter((preset) => preset.searchSpace.name === space)
 
-/** A text that can only be meant as a name. */
+/** Whether a text looks like a name. */
 const isNamed = (text: string): boolean => text.length <= 80 && /^[a-z][\w.-]*$/i.test(text)
 
-/** The name of a preset that a misspelt one was meant to be. */
+/** The preset with the most similar name; undefined if none is similar. */
 export const meant = (name: string): string | undefined =>
   closest(
     name,
     presets.map((preset) => preset.name)
   )
 
-/** What to say of a name that no preset has: the near one, or those of the space. */
+/** The message for an unknown name: a similar name, or the names of the space. */
 const unknownName = (space: string, name: string): string => {
   const near = meant(name)
   const own = ofSpace(space).map((preset) => preset.name)
@@ -184,7 +184,7 @@ export const parse = (space: SearchSpaceShape, text: string): Result.Result<Geno
   const asked = text.trim()
   const preset = find(asked)
   if (preset === undefined) {
-    // A space of one's own may write architectures as words: it is asked first.
+    // A custom space may write architectures as words, so its own parser comes first.
     const own = Result.flatMap(space.parse(text), space.validate)
     return Result.mapError(own, (error) =>
       isNamed(asked)
@@ -209,7 +209,7 @@ export const parse = (space: SearchSpaceShape, text: string): Result.Result<Geno
 }
 
 /**
- * A preset's network, for what it was published for or for other images and another head.
+ * The network of a preset, for its published images and head, or for others.
  *
  * **Example** (FBNet-A)
  * ```ts

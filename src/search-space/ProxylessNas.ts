@@ -23,12 +23,12 @@ import {
 export interface Widths {
   readonly stem: number
   readonly first: number
-  /** Of the stages; the last one has a single layer, the others four. */
+  /** Widths of the stages; the last one has a single layer, the others have four. */
   readonly stages: readonly [number, number, number, number, number, number]
   readonly head: number
 }
 
-/** The widths the shipped space has. */
+/** The published widths. */
 export const standardWidths: Widths = { stem: 32, first: 16, stages: [24, 40, 80, 96, 192, 320], head: 1280 }
 
 /** The choices of every layer. */
@@ -66,7 +66,7 @@ export const Options = Schema.Struct({
       head: PositiveInt
     })
   )
-    .annotate({ description: "Other widths than 32, 16, 24 40 80 96 192 320, 1280" })
+    .annotate({ description: "Widths; null: 32, 16, 24 40 80 96 192 320, 1280" })
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed(null)))
 })
 /** Options of the space. */

@@ -1,25 +1,25 @@
 /**
- * A search space: the candidate networks, and how supernet and stand-alone network are built from one description.
+ * A search space: a set of networks, and how the supernet and the stand-alone networks are built from one description.
  *
- * A supernet is a sequence of layers; a layer offers options, each a block. A genotype chooses one option per layer (or,
- * where a layer is itself composed, as in SGNAS, several digits per layer). A stand-alone network is the supernet
- * restricted to a genotype's blocks, with the same parameter names: weights move between the two without renaming.
+ * A supernet is a sequence of layers; a layer offers options, each a block. A genotype chooses one option per layer by one
+ * digit, or by several digits if the layer is composed, as in SGNAS. A stand-alone network is the supernet restricted to
+ * the blocks of a genotype. Parameter names are the same, so weights can be copied without renaming.
  */
 import * as Context from "effect/Context"
 import type * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type { ImageShape, NamedBlock, Network } from "./Network.ts"
 
-/** One digit per position: the index of the choice taken there. */
+/** One digit per position: the index of the choice. */
 export type Genotype = ReadonlyArray<number>
 
-/** What a network ends in: a classifier over `classes`, or an embedding of `dimension` numbers. */
+/** The end of a network: a classifier over `classes`, or an embedding of `dimension` numbers. */
 export type Head =
   | { readonly _tag: "Classifier"; readonly classes: number }
   | { readonly _tag: "Embedding"; readonly dimension: number }
 
 /**
- * How many numbers a head puts out.
+ * The number of outputs of a head.
  *
  * **Example** (Both kinds)
  *
@@ -32,34 +32,34 @@ export type Head =
  */
 export const headSize = (head: Head): number => (head._tag === "Classifier" ? head.classes : head.dimension)
 
-/** Strides for images of CIFAR's size, or for those of ImageNet's, which are halved once more early on. */
+/** Strides for images of CIFAR's size, or for those of ImageNet's, with one more halving early in the network. */
 export type Strides = "small" | "large"
 
-/** What data and task ask of a network: the shape of its input and what it ends in. */
+/** The input shape and the head of a network, by the data and the task. */
 export interface NetworkInterface {
   readonly input: ImageShape
   readonly head: Head
-  /** The strides for small images or for large ones, whatever the size; absent: by the size. */
+  /** Strides for small or for large images. Default: by the size of the input. */
   readonly strides?: Strides
 }
 
-/** The interface every search space of a run is built for; follows from the dataflow and the training agent. */
+/** The interface of a run, from its dataflow and its training agent. The search space is built for it. */
 export class TaskInterface extends Context.Service<TaskInterface, NetworkInterface>()(
   "osnas/search-space/TaskInterface"
 ) {}
 
-/** One block a layer may hold. `selection` are the genotype digits that choose it (as many as the layer's `width`). */
+/** One option of a layer. `selection` has the digits that choose it, as many as the layer's `width`. */
 export interface LayerOption {
   readonly selection: ReadonlyArray<number>
-  /** For people: `k5 e3`, `skip`. */
+  /** A short name, as `k5 e3` or `skip`. */
   readonly label: string
   readonly block: NamedBlock
 }
 
-/** A layer of the supernet that is searched. */
+/** A searched layer of the supernet. */
 export interface SuperLayer {
   readonly name: string
-  /** How many genotype digits the layer reads. */
+  /** The number of digits of the layer. */
   readonly width: number
   /** In the order of their selections; at least one. */
   readonly options: ReadonlyArray<LayerOption>
@@ -89,7 +89,7 @@ export class GenotypeError extends Schema.TaggedError<GenotypeError>()("Genotype
   }
 }
 
-/** A search space that cannot be built for the asked interface, and why. */
+/** A search space that cannot be built for an interface, and why. */
 export class SearchSpaceError extends Schema.TaggedError<SearchSpaceError>()("SearchSpaceError", {
   space: Schema.String,
   reason: Schema.String
@@ -107,9 +107,9 @@ export interface SearchSpaceShape {
   readonly first: ReadonlyArray<NamedBlock>
   readonly layers: ReadonlyArray<SuperLayer>
   readonly last: ReadonlyArray<NamedBlock>
-  /** Names of the choices, position by position; a genotype has one digit for each. */
+  /** Names of the choices by position; a genotype has one digit per position. */
   readonly choices: ReadonlyArray<ReadonlyArray<string>>
-  /** How many genotypes are valid. */
+  /** The number of valid genotypes. */
   readonly size: bigint
   /** Checks length, range and the space's own constraints. */
   readonly validate: (genotype: Genotype) => Result.Result<Genotype, GenotypeError>
@@ -120,7 +120,7 @@ export interface SearchSpaceShape {
   readonly canonical: (genotype: Genotype) => Genotype
   /** The stand-alone network of a valid genotype, equal to the supernet's path. */
   readonly network: (genotype: Genotype) => Network
-  /** Every block of the supernet, which is what its parameters are made from. */
+  /** All blocks of the supernet; its parameters are theirs. */
   readonly supernet: Network
 }
 

@@ -1,10 +1,10 @@
 /**
  * The search space of SGNAS (Huang and Chu 2021, "Searching by Generating", section 3.3): the 21 layers of ProxylessNAS,
- * each a unified block of six sub-blocks that are a depthwise convolution of kernel 3, 5 or 7, or left out. A genotype
- * has six digits a layer.
+ * each a unified block of six sub-blocks. A sub-block is a depthwise convolution of kernel 3, 5 or 7, or it is omitted. A
+ * genotype has six digits per layer.
  *
- * The sub-blocks of a layer are alike, so only which kernels a layer has counts, not their order: the representative has
- * its digits sorted, and only sorted selections are options of a layer. A layer keeps at least `minimum` convolutions.
+ * The order of the sub-blocks of a layer does not matter: the canonical genotype has sorted digits, and only sorted selections
+ * are options of a layer. A layer keeps at least `minimum` convolutions.
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
@@ -31,7 +31,7 @@ import { type Genotype, SearchSpaceError, type SuperLayer } from "./SearchSpace.
 /** Sub-blocks of a layer. */
 export const slots = 6
 
-/** The kernels of the digits; 0 leaves the sub-block out. */
+/** The kernels of the digits; 0 omits the sub-block. */
 export const kernels = [3, 5, 7, 0] as const
 
 const none = kernels.indexOf(0)
@@ -40,7 +40,7 @@ const none = kernels.indexOf(0)
 export const Options = Schema.Struct({
   ...strideOptions,
   minimum: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: slots }))
-    .annotate({ description: "How many sub-blocks a layer keeps at least" })
+    .annotate({ description: "Least number of sub-blocks in a layer" })
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed(1)))
 })
 /** Options of the space. */
@@ -61,7 +61,7 @@ export const selections = (minimum: number): ReadonlyArray<ReadonlyArray<number>
 }
 
 /**
- * Every layer's digits in ascending order.
+ * The genotype with the digits of every layer in ascending order.
  *
  * **Example** (One layer)
  * ```ts
@@ -84,7 +84,7 @@ const last: ReadonlyArray<FixedBlock> = headAfter(standardWidths.head)
 /**
  * The space for images and a head. `size` counts networks, that is sorted genotypes.
  *
- * **Example** (Choices of one layer: multisets of six out of four kinds, but for six times none)
+ * **Example** (Options of one layer: multisets of six out of four kinds, except six times none)
  * ```ts
  * import * as Sgnas from "./Sgnas.ts"
  * Sgnas.selections(1).length // => 83
@@ -120,7 +120,7 @@ export const make: Make<Options> = (options, given) => {
     })
     return { name: `search.${layer}`, width: slots, options }
   })
-  // Selections of one kernel throughout, and one for each number of empty sub-blocks, hold every parameter of a layer.
+  // All parameters of a layer are in the selections of a single kernel and those with each number of empty sub-blocks.
   const covering = [
     ...[0, 1, 2].map((digit) => Array.from({ length: slots }, () => digit)),
     ...Array.from({ length: slots - options.minimum }, (_, i) =>

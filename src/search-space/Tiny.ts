@@ -1,6 +1,6 @@
 /**
- * A small space for a first run: six layers of inverted residuals, made for images of about 28 to 32 pixels, whose
- * networks train in seconds to minutes on a processor.
+ * A small space for a first run: six layers of inverted residuals for images of about 28 to 32 pixels. Its networks train in
+ * seconds to minutes on a CPU.
  */
 import * as Schema from "effect/Schema"
 import { define } from "../component/Component.ts"

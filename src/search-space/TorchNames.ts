@@ -1,6 +1,6 @@
 /**
- * Parameters under PyTorch's names, as OSNASLib's networks save them. The layouts are in `nn/TorchTensors.ts`; where the
- * tensors of a block are, its kind says.
+ * Parameters under PyTorch's names, as networks of OSNASLib save them. The layouts are in `nn/TorchTensors.ts`; the kind of a
+ * block says where its tensors are.
  */
 import type { ParameterKind, ParameterSpec } from "../nn/Parameter.ts"
 import type { TorchEntry } from "../nn/TorchTensors.ts"
@@ -64,7 +64,7 @@ const entryOf = (path: string, name: string, block: Block, spec: ParameterSpec, 
 }
 
 /**
- * Where every tensor of the given blocks is in PyTorch's state.
+ * The position of every tensor of the given blocks in PyTorch's state.
  *
  * **Example** (The stem)
  * ```ts

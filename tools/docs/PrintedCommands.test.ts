@@ -76,7 +76,7 @@ describe("printed commands", () => {
       const { code, output } = await sandbox.shell(line)
       if (code !== 0) throw new Error(`${line}\n${output}`)
     }
-  }, 120_000)
+  }, 300_000)
   afterAll(() => sandbox.remove())
 
   it("are many", () => {

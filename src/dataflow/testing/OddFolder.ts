@@ -66,6 +66,16 @@ export interface Made {
   readonly broken: ReadonlyArray<string>
 }
 
+/** Adds the broken files: a broken link, truncated and damaged images, a page and an empty file with the ending of one. */
+const breakFiles = (root: string, broken: ReadonlyArray<string>, photo: Uint8Array, png: Uint8Array): void => {
+  symlinkSync(join("nowhere", "gone.jpg"), join(root, broken[0]!))
+  write(join(root, broken[1]!), photo.subarray(0, photo.length - 2))
+  write(join(root, broken[2]!), photo.subarray(0, photo.length >> 1))
+  write(join(root, broken[3]!), Uint8Array.from(png).fill(0x55, 60, 90))
+  write(join(root, broken[4]!), "<html>404</html>")
+  write(join(root, broken[5]!), "")
+}
+
 /** Makes the folder: `train` and `val` below `root`. */
 export const make = async (root: string, options: { readonly broken: boolean }): Promise<Made> => {
   const sharp = (await import("sharp")).default
@@ -131,17 +141,7 @@ export const make = async (root: string, options: { readonly broken: boolean }):
     join("val", "cat", "page.jpg"),
     join("val", "dog", "images", "nothing.png")
   ]
-  if (options.broken) {
-    symlinkSync(join("nowhere", "gone.jpg"), join(root, broken[0]!))
-    const photo = await jpeg(102)
-    write(join(root, broken[1]!), photo.subarray(0, photo.length - 2))
-    write(join(root, broken[2]!), photo.subarray(0, photo.length >> 1))
-    const whole = await encoder(103).png().toBuffer()
-    whole.fill(0x55, 60, 90)
-    write(join(root, broken[3]!), whole)
-    write(join(root, broken[4]!), "<html>404</html>")
-    write(join(root, broken[5]!), "")
-  }
+  if (options.broken) breakFiles(root, broken, await jpeg(102), await encoder(103).png().toBuffer())
   return {
     classes: ["Bird", "bird", composed, "cat", "dog", "eel"].sort(),
     trainImages: 10 + 4 + 1 + 4 + 2 + 9,

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest"
 import { EngineMemoryError, makeAllocator } from "./Allocator.ts"
 
 describe("makeAllocator", () => {
-  it("hands out aligned blocks that do not overlap, and has everything back when all are freed", () => {
+  it("allocates aligned blocks that do not overlap, and joins everything again when all are freed", () => {
     const action = fc.oneof(
       {
         weight: 3,
@@ -49,7 +49,7 @@ describe("makeAllocator", () => {
         }
         for (const block of live) allocator.free(block.address)
         expect(allocator.usage()).toEqual({ inUseBytes: 0, peakBytes: peak, blocks: 0 })
-        // One free block: all that was ever used can be allocated in one piece, without growing.
+        // One free block: all memory ever used can be allocated in one piece, without growing.
         if (end > 0) {
           const before = end
           expect(allocator.allocate(end - 128)).toBe(128)
@@ -60,7 +60,7 @@ describe("makeAllocator", () => {
     )
   })
 
-  it("says before the limit is passed what is needed, what there is, and what helps", () => {
+  it("fails before it exceeds the limit: with what is needed, what is available, and what helps", () => {
     const asked: Array<number> = []
     const allocator = makeAllocator({ start: 0, limit: 1024, grow: (end) => void asked.push(end) })
     const a = allocator.allocate(512)
@@ -82,7 +82,7 @@ describe("makeAllocator", () => {
     expect(allocator.allocate(512)).toBe(a)
   })
 
-  it("says the same when the host has no memory left", () => {
+  it("fails in the same way if the host has no memory left", () => {
     const allocator = makeAllocator({
       start: 0,
       limit: 2 ** 20,
@@ -103,7 +103,7 @@ describe("makeAllocator", () => {
     expect(() => allocator.free(a)).toThrow("no block")
   })
 
-  it("restarts the peak", () => {
+  it("resets the peak", () => {
     const allocator = makeAllocator({ start: 0, limit: 4096, grow: () => {} })
     const a = allocator.allocate(1024)
     allocator.free(a)

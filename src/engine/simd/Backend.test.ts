@@ -10,7 +10,7 @@ beforeEach(() => {
 afterAll(() => backend.runtime.close())
 
 describe("osnas-simd", () => {
-  it("stores every kind of tensor and gives all memory back", () => {
+  it("stores every kind of tensor and frees all memory", () => {
     const before = tf.memory()
     const blocks = backend.runtime.allocator.usage().blocks
     tf.tidy(() => {
@@ -28,7 +28,7 @@ describe("osnas-simd", () => {
     expect(backend.runtime.allocator.usage().blocks).toBe(blocks)
   })
 
-  it("runs what has no kernel of its own on tfjs-backend-cpu's, with the same results", () => {
+  it("falls back to the kernels of tfjs-backend-cpu, with the same results", () => {
     const compute = () =>
       tf.tidy(() => {
         const x = tf.reshape(tf.range(0, 48), [2, 4, 6]) as tf.Tensor3D
@@ -51,7 +51,7 @@ describe("osnas-simd", () => {
     expect(actual).toEqual(compute())
   })
 
-  it("reads copies, so that a value read does not change when its block is reused", () => {
+  it("reads copies, which do not change when a block is reused", () => {
     const t = tf.tensor([1, 2, 3])
     const values = t.dataSync()
     t.dispose()
@@ -60,7 +60,7 @@ describe("osnas-simd", () => {
     other.dispose()
   })
 
-  it("counts references: a clone outlives the tensor it was made of", () => {
+  it("counts references: a clone outlives its tensor", () => {
     const t = tf.tensor([1, 2, 3])
     const reshaped = tf.reshape(t, [3, 1])
     t.dispose()

@@ -39,7 +39,7 @@ const depthwise = (channels: number, kernel: number, stride: number): ConvStage 
 const point = (inChannels: number, outChannels: number): ConvStage =>
   stage({ inChannels, outChannels, activation: "relu6" })
 
-/** Numbers spread over -1 to 1. */
+/** Numbers between -1 and 1. */
 const spread = (size: number, salt: number): Float32Array =>
   Float32Array.from({ length: size }, (_, i) => (((i + 1) * 0.6180339887 + salt * 0.7548776662) % 1) * 2 - 1)
 
@@ -186,7 +186,7 @@ const unit = fc
         }
   })
 
-/** Depthwise convolutions of several kernels on shares of the channels; a dense one that gathers patches, a bias, slopes. */
+/** Depthwise convolutions with several kernels on parts of the channels; a dense one with patches, a bias, slopes. */
 const mixed = fc
   .record({
     batch: fc.constantFrom(1, 5, 8, 11),
@@ -223,7 +223,7 @@ describe("branches on the embedded engine", () => {
     ["units of ShuffleNetV2", unit],
     ["mixed convolutions", mixed]
   ] as const)(
-    "agree with the composed form on the reference engine, and write only where they should: %s",
+    "agree with the composed form on the reference engine, and write inside their blocks only: %s",
     (_, cases) => {
       fc.assert(
         fc.property(cases, (given) => {
@@ -280,7 +280,7 @@ describe("branches on the embedded engine", () => {
     tf.dispose([x, ...tensors, ...branches.flatMap(({ params }) => params.flatMap((p) => [p.mean!, p.variance!]))])
   })
 
-  it("fall back where ranges overlap in part, a part is copied unchanged beside others, or widths differ under a shuffle", () => {
+  it("fall back if ranges overlap in part, if unchanged channels are shared, or if shuffled widths differ", () => {
     for (const given of [
       {
         shape: [8, 3, 3, 6],
@@ -316,15 +316,15 @@ describe("branches on the embedded engine", () => {
     }
   })
 
-  it("refuse what does not fit together", () => {
+  it("refuse branches that do not match", () => {
     tf.setBackend("cpu")
     tf.tidy(() => {
       const x = tf.zeros([1, 4, 4, 6]) as tf.Tensor4D
       const made = (ranges: Case["ranges"]) => makeBranches({ shape: [1, 4, 4, 6], ranges, shuffled: false }).branches
       const options = { mode: "train", epsilon: 1e-5, shuffled: false } as const
-      expect(() => convBranches(x, [], options)).toThrow("no branches")
+      expect(() => convBranches(x, [], options)).toThrow("at least one branch is needed")
       expect(() => convBranches(x, made([[4, 8, [point(4, 2)]]]), options)).toThrow(
-        "channels 4 to 8 are not within the 6"
+        "channels 4 to 8 are out of range, x has 6"
       )
       expect(() => convBranches(x, made([[0, 3, [point(4, 2)]]]), options)).toThrow("inChannels is 4, the input has 3")
       expect(() =>
@@ -336,7 +336,7 @@ describe("branches on the embedded engine", () => {
           ]),
           options
         )
-      ).toThrow("gives 2 x 2, the first one 4 x 4")
+      ).toThrow("outputs differ in size: 4 x 4 from branch 0, 2 x 2 from branch 1")
     })
   })
 })

@@ -8,7 +8,7 @@ import { convChain, EngineWidthError } from "./Chain.ts"
 import { guardAllocator } from "./testing/GuardedAllocator.ts"
 import "./StandardKernels.ts"
 
-// A chain in float64, plain loops, forward and backward: the figure the kernels are held against.
+// The reference: a chain in float64 as plain loops, forward and backward.
 
 interface ReferenceStage {
   readonly stage: ConvStage
@@ -224,7 +224,7 @@ const backends = [1, 2, 3, 7].map((threads) => ({
   backend: registerSimdBackend({ mode: "strict", threads }, `osnas-simd-${threads}`)
 }))
 const relaxed = registerSimdBackend({ mode: "relaxed", threads: 2 }, "osnas-simd-relaxed")
-// One of the backends notices every byte written outside a block.
+// One of the backends detects every byte written outside a block.
 const checkGuards = guardAllocator(backends[1]!.backend.runtime)
 afterAll(async () => {
   await Promise.all([...backends.map(({ backend }) => backend), relaxed].map((backend) => backend.runtime.close()))
@@ -355,7 +355,7 @@ const chainArbitrary = fc
       })
     )
   )
-  // A normalisation over next to no positions is all rounding error.
+  // A normalisation over very few positions is dominated by rounding.
   .filter(({ batch, height, width, stages }) => {
     let h = height
     let w = width
@@ -366,14 +366,14 @@ const chainArbitrary = fc
     })
   })
 
-/** A case in which no pre-activation is so near to a kink that rounding decides its gradient. */
+/** A case without pre-activations so close to a kink that rounding decides their gradient. */
 const smooth = (kept: ReturnType<typeof reference>["kept"], stages: ReadonlyArray<ReferenceStage>): boolean =>
   kept.every(({ z }, index) => {
     const kinks = { none: [], relu: [0], relu6: [0, 6], hswish: [-3, 3], prelu: [0] }[stages[index]!.stage.activation]
     return kinks.every((kink: number) => z.every((v) => Math.abs(v - kink) > 2e-5))
   })
 
-/** What the figures may deviate by: float32 sums of this length, at most some thousand terms. */
+/** The tolerance: float32 sums of this length, at most some thousand terms. */
 const expectGradients = (
   actual: Record<string, Float32Array>,
   expected: ReturnType<typeof reference>,
@@ -476,7 +476,7 @@ describe("convChain on osnas-simd", () => {
     )
   })
 
-  it("agrees over large images, which are cut into bands", () => {
+  it("agrees over large images, which are split into bands", () => {
     const stages = [
       stageOf({ inChannels: 3, outChannels: 8, kernel: 3, stride: 2, padding: 1 }),
       stageOf({ inChannels: 8, outChannels: 8, kernel: 7, padding: 3, groups: 8, activation: "hswish" }),
@@ -533,7 +533,7 @@ describe("convChain on osnas-simd", () => {
     })
   })
 
-  it("gives all memory back, whichever gradients are asked for", () => {
+  it("frees all memory, whichever gradients are requested", () => {
     const { backend, name } = backends[1]!
     tf.setBackend(name)
     const { stages, x } = prepare({ seed: 4, batch: 9, height: 6, width: 6, channels: 8, stages: mobile })
@@ -567,7 +567,7 @@ describe("convChain on osnas-simd", () => {
     tf.dispose([input, ...params.flatMap((p) => Object.values(p) as Array<tf.Tensor>)])
   })
 
-  it("gives a gradient that is asked for alone the same bits as with all others", () => {
+  it("computes the same bits for a gradient requested alone as with all others", () => {
     const { backend, name } = backends[0]!
     const drawn = prepare({ seed: 6, batch: 9, height: 6, width: 6, channels: 8, stages: mobile })
     const { shape, stages, x, dout, outShape } = drawn
@@ -587,7 +587,7 @@ describe("convChain on osnas-simd", () => {
     })
   })
 
-  it("gives in strict mode the bits it gives on every machine", () => {
+  it("computes the pinned bits in strict mode", () => {
     const { backend, name } = backends[0]!
     const digest = (batch: number): string => {
       const { shape, stages, x, dout, outShape } = prepare({
@@ -603,11 +603,11 @@ describe("convChain on osnas-simd", () => {
       for (const key of Object.keys(run).sort()) hash.update(key).update(Buffer.from(run[key]!.buffer))
       return hash.digest("hex").slice(0, 16)
     }
-    // A change of these is a change of the order in which the engine adds: results of earlier runs come out differently.
+    // If these change, the engine adds in another order, and earlier runs do not reproduce.
     expect([digest(2), digest(19)]).toEqual(["ce29315505952f7d", "7ca02c2f96ad7c01"])
   })
 
-  it("sums statistics and their gradients over thousands of positions to the last bit or so", () => {
+  it("sums statistics and their gradients over thousands of positions to about the last bit", () => {
     const { backend, name } = backends[0]!
     tf.setBackend(name)
     const [positions, channels] = [8 * 24 * 24, 24]
@@ -712,7 +712,7 @@ describe("convChain on osnas-simd", () => {
     }
   })
 
-  it("refuses what it cannot do, by name", () => {
+  it("refuses chains that it cannot compute, and names the reason", () => {
     const { backend, name } = backends[0]!
     tf.setBackend(name)
     tf.tidy(() => {

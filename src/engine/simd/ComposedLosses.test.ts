@@ -1,4 +1,4 @@
-/** Losses that a user composes of plain operations, on the embedded engine: values, gradients, a training. */
+/** Losses composed of plain operations, as users write them, on the embedded engine: values, gradients, a training. */
 import * as tf from "@tensorflow/tfjs-core"
 import "@tensorflow/tfjs-backend-cpu"
 import fc from "fast-check"
@@ -24,7 +24,7 @@ const classes = (logits: tf.Tensor2D): number => logits.shape[1]
 const hot = (logits: tf.Tensor2D, labels: tf.Tensor1D): tf.Tensor =>
   tf.cast(tf.oneHot(labels, classes(logits), 1, 0, "int32"), "float32")
 
-/** The mean cross entropy, in the ways that people write it. */
+/** The mean cross entropy in its common forms. */
 const losses: Readonly<Record<string, Loss>> = {
   "the largest subtracted": (logits, labels) => {
     const shifted = tf.sub(logits, tf.max(logits, 1, true))
@@ -73,7 +73,7 @@ const evaluated = (engine: string, loss: Loss, logits: Float32Array, labels: Int
   return { loss: out[0]!, gradient: out.slice(1) }
 }
 
-it.each(Object.keys(losses))("cross entropy by %s: the cpu backend's, and that in double precision", (kind) => {
+it.each(Object.keys(losses))("cross entropy by %s agrees with the cpu backend and with double precision", (kind) => {
   const loss = losses[kind]!
   fc.assert(
     fc.property(
@@ -97,7 +97,7 @@ it.each(Object.keys(losses))("cross entropy by %s: the cpu backend's, and that i
   )
 })
 
-it("the gradient of a composed cross entropy is that of finite differences", () => {
+it("the gradient of a composed cross entropy agrees with finite differences", () => {
   tf.setBackend(name)
   const labels = tf.tensor1d([2, 0, 1], "int32")
   const logits = tf.tensor2d([1, -0.5, 0.25, 0.75, 2, -1, 0.1, 0.6, -0.3], [3, 3])
@@ -108,7 +108,7 @@ it("the gradient of a composed cross entropy is that of finite differences", () 
   tf.dispose([labels, logits])
 })
 
-/** A margin between the right class and the best other one, weighted by class, for the wrong and the unsure. */
+/** The margin between the right class and the best other one, weighted by class, of wrong and uncertain rows. */
 const criterion = (logits: tf.Tensor2D, labels: tf.Tensor1D, weights: tf.Tensor1D): tf.Scalar => {
   const right = tf.oneHot(labels, classes(logits), 1, 0, "bool")
   const own = tf.sum(tf.mul(logits, tf.cast(right, "float32")), 1)
@@ -125,7 +125,7 @@ it("a criterion of max, cast, argMax, where, gather, oneHot and equal trains as 
     tf.setBackend(engine)
     const before = tf.memory().numTensors
     const rows = 48
-    // Spread evenly, so that no two classes come closer than rounding errors.
+    // Spread evenly, so that two classes always differ by more than rounding errors.
     const numbers = (count: number, salt: number) =>
       Float32Array.from({ length: count }, (_, i) => (((i + 1) * 0.6180339887 + (i % 10) * 0.31 + salt) % 1) * 2 - 1)
     const features = numbers(rows * 10, 0.37)

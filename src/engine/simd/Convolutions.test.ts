@@ -91,7 +91,7 @@ const agree = (found: ReadonlyArray<Float32Array>, expected: ReadonlyArray<Float
 }
 
 describe("tfjs's convolutions on the embedded engine", () => {
-  it("agree with the reference engine, gradients too, and write only where they should", () => {
+  it("agree with the reference engine, gradients too, and write inside their blocks only", () => {
     const reference = vi.spyOn(tf.getKernel("Conv2D", "cpu"), "kernelFunc")
     try {
       fc.assert(
@@ -102,7 +102,7 @@ describe("tfjs's convolutions on the embedded engine", () => {
           tf.setBackend(engines[1]!.name)
           agree(compute(given), expected)
           checkGuards()
-          // Strided "same" may pad the top otherwise than the left.
+          // Strided "same" may pad top and left differently.
           const { filter, x } = given
           const { padInfo } = tf.backend_util.computeConv2DInfo(
             [...x],
@@ -155,7 +155,7 @@ describe("tfjs's convolutions on the embedded engine", () => {
     tf.dispose([x, dense, single])
   })
 
-  it("leave to the reference kernels what they do not cover", () => {
+  it("fall back to the reference kernels for what they do not cover", () => {
     const results = ["cpu", engines[1]!.name].map((name) => {
       tf.setBackend(name)
       return tf.tidy(() => {
@@ -177,7 +177,7 @@ describe("tfjs's convolutions on the embedded engine", () => {
     agree(results[1]!, results[0]!)
   })
 
-  it("let NaN and infinity through, to the outputs that see them and no others", () => {
+  it("propagate NaN and infinity to the outputs that depend on them, and no others", () => {
     tf.setBackend(engines[1]!.name)
     tf.tidy(() => {
       const values = new Float32Array(8 * 4 * 4 * 6).fill(1)

@@ -27,8 +27,8 @@ const sigmoid = (x: number): number => (x > 0 ? 1 / (1 + Math.exp(-x)) : Math.ex
 const softplus = (x: number): number => (x > 0 ? x + Math.log1p(Math.exp(-x)) : Math.log1p(Math.exp(x)))
 
 /**
- * The bounds of error the engine states, in units of the last place. The first four were measured over every 31st
- * float32 there is; here over every 4093rd.
+ * Error bounds of the engine, in units in the last place. The first four were measured over every 31st float32; the test
+ * takes every 4093rd.
  */
 const bounds: ReadonlyArray<[UnaryOperation, (x: number) => number, number]> = [
   ["Exp", Math.exp, 1],

@@ -5,7 +5,7 @@ import * as kernels from "./generated/Kernels.ts"
 import type { JobQueue } from "./Runtime.ts"
 import { signatures } from "./Signatures.ts"
 
-/** A queue that keeps what was posted; its words start as -1, so that one that nobody writes shows. */
+/** A queue that records jobs; words start as -1, so that an unwritten word shows. */
 const recorder = () => {
   const integers = new Int32Array(128).fill(-1)
   const floats = new Float32Array(128).fill(-1)
@@ -26,13 +26,13 @@ const byFile = (): Map<string, Array<string>> => {
 }
 
 describe("kernels' signatures", () => {
-  it("are what the build has generated: run `npm run build:wasm` where this fails", () => {
+  it("match the generated files: run `npm run build:wasm` if this fails", () => {
     const read = (path: string) => readFileSync(new URL(path, import.meta.url), "utf8")
     expect(read("./generated/Kernels.ts")).toBe(typescriptKernels())
     expect(read("./assembly/generated/signatures.ts")).toBe(assemblySignatures())
   })
 
-  it("write integers, flags, codes, absent addresses and floats, each in its place", () => {
+  it("write integers, flags, codes, missing addresses and floats, each in its position", () => {
     const { floats, integers, posted, queue } = recorder()
     kernels.sgdUpdate(queue, 3, {
       param: 64,
@@ -50,7 +50,7 @@ describe("kernels' signatures", () => {
     expect([...floats.subarray(0, 5)]).toEqual([0.5, 0.25, 0, 1, -1])
   })
 
-  it("place a record's fields one after the other, and those of a kernel behind the kernel's that it extends", () => {
+  it("write a record's fields in order, and a kernel's own fields after those of the kernel it extends", () => {
     const { integers, queue } = recorder()
     const source = { address: 8, channels: 3, pixels: 4, images: 5, groupShift: 3 } as const
     const epilogue = { out: 16, channels: 6, pixels: 7, images: 5, groupShift: 3, pixelStride: 6, channelStride: 1 }
@@ -85,7 +85,7 @@ describe("kernels' signatures", () => {
     expect([...integers.subarray(end)].every((word) => word === -1)).toBe(true)
   })
 
-  it("write every word that a kernel has, and none behind them", () => {
+  it("write every word of a kernel, and none after them", () => {
     const { integers, posted, queue } = recorder()
     kernels.blendVectors(queue, 2, {
       old: [1, 2],
@@ -100,7 +100,7 @@ describe("kernels' signatures", () => {
     expect(posted).toEqual([["blendVectors", 2]])
   })
 
-  it("are read by the kernels that the source files have", () => {
+  it("match the kernels in the source files", () => {
     const folder = new URL("./assembly/kernels/", import.meta.url)
     for (const [file, names] of byFile()) {
       const text = readFileSync(new URL(`${file}.ts`, folder), "utf8")

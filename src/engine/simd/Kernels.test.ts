@@ -17,7 +17,7 @@ const name = "osnas-simd-kernels-test"
 const RUNS = 24
 let backend: SimdBackend
 
-/** Exported names of kernels that the cpu backend does not have: nothing can call them there, and nothing here. */
+/** Exported names without a kernel in the cpu backend, so nothing can call them. */
 const withoutKernel: Readonly<Record<string, string>> = {
   BroadcastTo: "tfjs-core composes it of Reshape and Tile",
   FromPixels: "for browsers",
@@ -37,12 +37,12 @@ const cpuKernels = (): Array<string> => tf.getKernelsForBackend("cpu").map((kern
 const gradientNames = (): Array<string> =>
   [...new Set([...exported, ...cpuKernels()])].filter((kernel) => tf.getGradient(kernel) !== undefined).sort()
 
-/** Registered gradients that the tape never asks for. */
+/** Registered gradients that the tape never calls. */
 const gradientsApart: Readonly<Record<string, string>> = {
-  LogSoftmax: "tf.logSoftmax brings a gradient of its own; the registered one is called directly below"
+  LogSoftmax: "tf.logSoftmax has its own gradient; the registered one is called directly below"
 }
 
-/** How often each kernel and each gradient really ran on the engine. */
+/** How often each kernel and each gradient ran on the engine. */
 const ran = new Map<string, number>()
 const gradientsRan = new Map<string, number>()
 const count = (counts: Map<string, number>, key: string): void => void counts.set(key, (counts.get(key) ?? 0) + 1)
@@ -51,7 +51,7 @@ beforeAll(() => {
   registerGradients()
   backend = registerSimdBackend({ mode: "strict", threads: 1 }, name)
   guardAllocator(backend.runtime)
-  // What is read after it was freed is then wrong.
+  // Overwrite freed blocks, so that a read after free gives wrong values.
   const { allocator } = backend.runtime
   const { allocate, free } = allocator
   const sizes = new Map<number, number>()
@@ -112,7 +112,7 @@ const memory = () => {
   return { blocks, inUseBytes, tensors: tf.memory().numTensors, ids: backend.numDataIds() }
 }
 
-/** Runs `body` on a backend, with the inputs; undefined where it is refused. Nothing may stay behind. */
+/** Runs `body` on a backend with the inputs; returns the error if it throws. Nothing may leak. */
 const on = (
   engine: string,
   inputs: ReadonlyArray<Input>,
@@ -129,7 +129,7 @@ const on = (
     out = error as Error
   }
   tf.engine().endScope()
-  // The inputs are still there, and what they were.
+  // The inputs are unchanged and not disposed.
   given.forEach((tensor, i) => {
     expect([...(tensor.dataSync() as unknown as Array<number>)], "an input after its use").toEqual([
       ...inputs[i]!.values
@@ -177,7 +177,7 @@ const gradients =
     })(floats)
   }
 
-/** What a failing case was: fast-check shows a generator's draws only. */
+/** Adds the inputs of a failing case: fast-check shows only the draws of a generator. */
 const described = (one: KernelCase, body: () => void): void => {
   try {
     body()
@@ -197,7 +197,7 @@ const check = (kernel: string, one: KernelCase): void =>
     const before = ran.get(kernel) ?? 0
     const found = on(name, one.inputs, body)
     if (wanted instanceof Error || found instanceof Error) {
-      // Both refuse, or neither.
+      // Either both refuse or neither does.
       expect(found instanceof Error ? "refused" : "computed", String(wanted instanceof Error ? wanted : found)).toBe(
         wanted instanceof Error ? "refused" : "computed"
       )
@@ -222,14 +222,14 @@ const check = (kernel: string, one: KernelCase): void =>
     count(gradientsCompared, kernel)
   })
 
-describe("every kernel gives what the cpu backend's gives, and so does every gradient", () => {
+describe("every kernel and every gradient agree with the cpu backend", () => {
   it.each(Object.keys(kernelCases))("%s", (kernel) => {
     const cases = kernelCases[kernel]!
     fc.assert(
       fc.property(fc.gen(), (draw) => check(kernel, cases(new Draw(draw)))),
       { numRuns: RUNS, seed: 20, endOnFailure: true, includeErrorInReport: true }
     )
-    // Most cases are computed by both, with the kernel they are for.
+    // Both engines compute most cases, with the intended kernel.
     expect(compared.get(kernel) ?? 0, `cases of ${kernel} compared`).toBeGreaterThanOrEqual(RUNS / 3)
   })
 })
@@ -255,7 +255,7 @@ it("the registered gradient of LogSoftmax", () => {
 const a23 = () => tf.tensor2d([1, -2, 0.5, 3, 0, 1], [2, 3])
 const b23 = () => tf.tensor2d([0, 1, 2, 0.5, 2, -1], [2, 3])
 const flags = (values: ReadonlyArray<number>) => tf.tensor(Uint8Array.from(values), [values.length], "bool")
-/** What tfjs-core composes of kernels: that the kernels agree on generated inputs says little of inputs such as these. */
+/** Operations that tfjs-core composes of kernels, on inputs that the generators seldom draw. */
 const composed: Readonly<Record<string, () => tf.Tensor | ReadonlyArray<tf.Tensor>>> = {
   broadcastTo: () => tf.broadcastTo(tf.tensor1d([1, 2, 3], "int32"), [2, 3]),
   logicalXor: () => tf.logicalXor(flags([1, 0, 1]), flags([1, 1, 0])),
@@ -364,7 +364,7 @@ describe("what tfjs-core composes", () => {
   })
 })
 
-it("a product of batches that broadcast both ways, which the cpu backend computes in part", () => {
+it("computes a product of batches that broadcast both ways; the cpu backend computes only part of it", () => {
   tf.setBackend(name)
   tf.tidy(() => {
     const a = tf.reshape(tf.range(0, 24), [2, 1, 3, 4])
@@ -380,9 +380,9 @@ it("a product of batches that broadcast both ways, which the cpu backend compute
   })
 })
 
-it("covers every kernel and every gradient there is; prints them", () => {
+it("covers and prints every kernel and every gradient", () => {
   const kernels = cpuKernels().sort()
-  // A kernel that tfjs adds has no generator, and one that is gone has one too many.
+  // Fails if tfjs adds a kernel without a generator, or removes one that has a generator.
   expect(Object.keys(kernelCases).sort()).toEqual(kernels)
   expect(
     tf
@@ -390,13 +390,13 @@ it("covers every kernel and every gradient there is; prints them", () => {
       .map((kernel) => kernel.kernelName)
       .sort()
   ).toEqual(kernels)
-  // Whatever tfjs-core names is a kernel of the cpu backend, or is listed with the reason.
+  // Every name that tfjs-core exports is a kernel of the cpu backend, or is listed with the reason.
   expect([...new Set(exported)].filter((kernel) => !kernels.includes(kernel)).sort()).toEqual(
     Object.keys(withoutKernel).sort()
   )
   expect(kernels.filter((kernel) => (compared.get(kernel) ?? 0) === 0)).toEqual([])
   expect(gradientNames().filter((kernel) => !gradientsCompared.has(kernel))).toEqual(Object.keys(gradientsApart))
-  // Counted where the tape calls them on the engine, whichever kernel's case it was.
+  // Counts each call by the tape on the engine, in any kernel's case.
   expect(gradientNames().filter((kernel) => !gradientsRan.has(kernel))).toEqual(
     [...Object.keys(gradientsApart)].filter((kernel) => !gradientsRan.has(kernel))
   )

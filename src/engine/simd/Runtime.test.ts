@@ -21,7 +21,7 @@ const PIECE = 16384
 const fill = (runtime: Runtime, address: number, count: number, value: number) =>
   kernels.fill(runtime, Math.ceil(count / PIECE), { address, count, value })
 
-/** A process with four threads that have started, and work for them. */
+/** A script that starts four threads and posts work. */
 const makeScript = `
   const { makeRuntime } = await import(${JSON.stringify(fileURLToPath(new URL("./Runtime.ts", import.meta.url)))})
   const kernels = await import(${JSON.stringify(fileURLToPath(new URL("./generated/Kernels.ts", import.meta.url)))})
@@ -41,7 +41,7 @@ describe("makeRuntime", () => {
         const count = 40 * PIECE + 5
         const address = runtime.allocator.allocate(count * 4)
         for (let round = 0; round < 16; round++) {
-          // Workers start while the first rounds run already.
+          // The first rounds run while workers are starting.
           if (round === 8) await new Promise((resolve) => setTimeout(resolve, 150))
           fill(runtime, address, count, round)
           const values = runtime.float32(address, count)
@@ -51,7 +51,7 @@ describe("makeRuntime", () => {
     }
   }
 
-  it("runs jobs of no pieces", () => {
+  it("accepts jobs without pieces", () => {
     const runtime = start({ mode: "strict", threads: 2 })
     const address = runtime.allocator.allocate(4)
     runtime.float32(address, 1).fill(7)
@@ -59,7 +59,7 @@ describe("makeRuntime", () => {
     expect([...runtime.float32(address, 1)]).toEqual([7])
   })
 
-  it("does jobs in the order given, however many wait, each after the one before it is done", async () => {
+  it("runs any number of waiting jobs in order, each after the previous one has ended", async () => {
     for (const threads of [1, 2, 3, 7]) {
       const runtime = start({ mode: "strict", threads })
       const count = 40_000
@@ -103,7 +103,7 @@ describe("makeRuntime", () => {
     }
   })
 
-  it("keeps views true when the memory grows", () => {
+  it("keeps views valid when the memory grows", () => {
     const runtime = start({ mode: "strict", threads: 1 })
     const small = runtime.float32(runtime.allocator.allocate(64), 16)
     small.fill(7)
@@ -113,12 +113,12 @@ describe("makeRuntime", () => {
     expect([...runtime.float32(small.byteOffset, 5)]).toEqual([7, 7, 7, 8, 7])
   })
 
-  it("refuses more than 4 GiB with an error that helps", () => {
+  it("refuses more than 4 GiB with a helpful error", () => {
     const runtime = start({ mode: "strict", threads: 1 })
     expect(() => runtime.allocator.allocate(4 * 2 ** 30)).toThrow(EngineMemoryError)
   })
 
-  it("turns a crash, wherever it happens, into an error and stays closed to further work", async () => {
+  it("turns a crash in any piece into an error, and refuses further work", async () => {
     for (const threads of [1, 2, 7]) {
       const runtime = start({ mode: "strict", threads })
       const address = runtime.allocator.allocate(64 * PIECE * 4)
@@ -131,7 +131,7 @@ describe("makeRuntime", () => {
     }
   })
 
-  it("a worker's crash is the calling thread's error", async () => {
+  it("reports a worker's crash on the calling thread", async () => {
     for (const threads of [2, 7]) {
       const runtime = start({ mode: "strict", threads })
       await new Promise((resolve) => setTimeout(resolve, 150))
@@ -142,7 +142,7 @@ describe("makeRuntime", () => {
     }
   })
 
-  it("a process whose workers have crashed ends by itself, as does one that exits in the middle or is killed", async () => {
+  it("lets a process end whose workers crashed, and one that exits during work or is killed", async () => {
     const script = (end: string) => `
       ${makeScript}
       try { for (let i = 0; i < 100; i++) kernels.trap(runtime, 64, { piece: 0, worker: true }) } catch (error) { process.stdout.write(error._tag) }
@@ -154,7 +154,7 @@ describe("makeRuntime", () => {
     expect([thrown.signal, thrown.status]).toEqual([null, 1])
     const exited = run(`${makeScript}; setTimeout(() => process.exit(7), 50); setInterval(work, 1)`)
     expect([exited.signal, exited.status]).toEqual([null, 7])
-    // Workers are threads of the process: none is left where it is gone.
+    // Workers are threads of the process, so they end with it.
     const child = spawn(process.execPath, [
       "--input-type=module",
       "-e",
@@ -167,21 +167,18 @@ describe("makeRuntime", () => {
     expect(() => process.kill(child.pid as number, 0)).toThrow("ESRCH")
   }, 60_000)
 
-  it.skipIf(!existsSync("/proc/self/task"))(
-    "closing ends the workers' threads (counted where /proc does)",
-    async () => {
-      const threads = () => readdirSync("/proc/self/task").length
-      const runtime = start({ mode: "strict", threads: 7 })
-      fill(runtime, runtime.allocator.allocate(64 * PIECE * 4), 64 * PIECE, 1)
-      await new Promise((resolve) => setTimeout(resolve, 150))
-      const before = threads()
-      await runtime.close()
-      for (let i = 0; i < 100 && threads() > before - 6; i++) await new Promise((resolve) => setTimeout(resolve, 20))
-      expect(threads()).toBeLessThanOrEqual(before - 6)
-    }
-  )
+  it.skipIf(!existsSync("/proc/self/task"))("ends the workers' threads when closed (counted in /proc)", async () => {
+    const threads = () => readdirSync("/proc/self/task").length
+    const runtime = start({ mode: "strict", threads: 7 })
+    fill(runtime, runtime.allocator.allocate(64 * PIECE * 4), 64 * PIECE, 1)
+    await new Promise((resolve) => setTimeout(resolve, 150))
+    const before = threads()
+    await runtime.close()
+    for (let i = 0; i < 100 && threads() > before - 6; i++) await new Promise((resolve) => setTimeout(resolve, 20))
+    expect(threads()).toBeLessThanOrEqual(before - 6)
+  })
 
-  it("leaves no process behind: one with idle workers ends by itself", () => {
+  it("lets a process with idle workers end by itself", () => {
     const child = run(`
       ${makeScript}
       for (let i = 0; i < 10; i++) work()

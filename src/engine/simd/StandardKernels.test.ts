@@ -40,7 +40,7 @@ interface Input {
 }
 type Op = (...tensors: Array<tf.Tensor>) => tf.Tensor | Array<tf.Tensor>
 
-/** Runs on a backend and reads everything back; nothing may be left there. */
+/** Runs on a backend and reads everything back; nothing may leak. */
 const on = (backend: string, op: Op, inputs: ReadonlyArray<Input>): Array<{ shape: Array<number>; values: Values }> => {
   tf.setBackend(backend)
   const memory = () => (tf.backend() as SimdBackend).runtime?.allocator.usage() ?? { blocks: 0, inUseBytes: 0 }
@@ -398,13 +398,13 @@ describe("products", () => {
       { tolerance: 2e-5, threads: [1, 2, 3, 7] }
     )
   })
-  it("a NaN spoils its row alone, an infinity too", () => {
+  it("a NaN or infinity affects its own row only", () => {
     const a = spread([7, 5], -1, 1)
     a.values[11] = Number.NaN
     a.values[23] = Number.POSITIVE_INFINITY
     agrees((x, y) => tf.matMul(x!, y!), [a, spread([5, 9], 0.1, 1)], { tolerance: 1e-5 })
   })
-  it("shapes that do not fit are refused", () => {
+  it("refuses shapes that do not match", () => {
     tf.setBackend(name(2))
     expect(() => tf.tidy(() => tf.matMul(tf.zeros([2, 3]), tf.zeros([4, 2])))).toThrow()
   })
@@ -442,14 +442,14 @@ describe("softmax and cross entropy", () => {
       runs(40)
     )
   })
-  it("an unknown label is NaN", () => {
+  it("the loss of an unknown label is NaN", () => {
     const labels: Input = { shape: [2], values: new Int32Array([1, 3]), dtype: "int32" }
     const op: Op = (x, y) => softmaxCrossEntropy(x as tf.Tensor2D, y as tf.Tensor1D, 0.1)
     expect(on(name(2), op, [spread([2, 3], -1, 1), labels])[0]!.values[0]).toBeNaN()
   })
 })
 
-describe("places", () => {
+describe("moving elements", () => {
   it("slices", () => {
     fc.assert(
       fc.property(
@@ -505,7 +505,7 @@ describe("places", () => {
     agrees(() => [tf.fill([3, 5], 0.25), tf.fill([4], 3, "int32")], [])
     agrees((x) => [tf.zerosLike(x!), tf.onesLike(x!)], [spread([3, 7], -1, 1)])
   })
-  it("integers move as they are", () => {
+  it("moves integers unchanged", () => {
     const input = { shape: [2, 3], values: new Int32Array([1, -2, 3, 4, 2 ** 30, 6]), dtype: "int32" } as const
     agrees((x) => [tf.transpose(x!), tf.slice(x!, [0, 1], [2, 2]), tf.concat([x!, x!], 1)], [input])
     const flags = { shape: [4], values: new Uint8Array([1, 0, 1, 1]), dtype: "bool" } as const
@@ -612,7 +612,7 @@ describe("optimiser updates", () => {
         threads: [1, 2, 3]
       }
     )
-  it("the same bits as composed, in every variant", () => {
+  it("gives the same bits as the composed form, in every variant", () => {
     fc.assert(
       fc.property(
         fc.constantFrom(1, 3, 70, 16385),
@@ -655,7 +655,7 @@ describe("optimiser updates", () => {
 })
 
 describe("moving averages", () => {
-  it("the same bits as composed, of any number of vectors of any length", () => {
+  it("gives the same bits as the composed form, for any number of vectors of any length", () => {
     fc.assert(
       fc.property(
         fc.array(fc.constantFrom(1, 3, 16, 70), { minLength: 1, maxLength: 70 }),
@@ -679,7 +679,7 @@ describe("moving averages", () => {
       runs(12)
     )
   })
-  it("refuses vectors of two lengths", () => {
+  it("refuses vectors of different lengths", () => {
     tf.tidy(() => {
       const pair = { old: tf.zeros([3]) as tf.Tensor1D, fresh: tf.zeros([2]) as tf.Tensor1D, scale: 1 }
       expect(() => blend([pair], 0.1)).toThrow("a vector of 2 numbers cannot be blended with one of 3")
@@ -688,7 +688,7 @@ describe("moving averages", () => {
 })
 
 describe("random numbers", () => {
-  it("the same bits as composed, with any number of threads", () => {
+  it("gives the same bits as the composed form, with any number of threads", () => {
     fc.assert(
       fc.property(
         fc.nat(),
@@ -702,13 +702,13 @@ describe("random numbers", () => {
       ),
       runs(12)
     )
-    // Rare enough that the smaller ones may miss both tails.
+    // Tails are so rare that smaller tensors may miss both.
     agrees(() => normals(Draws.make(5), [200, 1000]), [])
   })
 })
 
 describe("guards", () => {
-  it("notice a write past the end of a block", () => {
+  it("detect a write past the end of a block", () => {
     const backend = backends.get(1)!
     const check = guardAllocator(backend.runtime)
     const address = backend.runtime.allocator.allocate(10)
@@ -721,7 +721,7 @@ describe("guards", () => {
 })
 
 describe("the whole of tfjs", () => {
-  it("no kernel asks the host's mathematical library but the listed ones", () => {
+  it("only the listed kernels call the host's mathematical library", () => {
     // Kernels of tfjs-backend-cpu 4.22 whose source, or whose helpers' source, calls Math.exp and the like.
     const dependent =
       "Acos Acosh Asin Asinh Atan Atan2 Atanh ComplexAbs Cos Cosh Elu Erf Exp Expm1 FFT FusedConv2D FusedDepthwiseConv2D " +
@@ -735,7 +735,7 @@ describe("the whole of tfjs", () => {
       byRows.includes(kernel) || borrowedFrom(own.get(kernel)!) === reference.get(kernel)
     const left = dependent.split(" ").filter((kernel) => isBorrowed(kernel))
     expect(left).toEqual(hostDependentKernels)
-    // And none that calls them in its own text is missing from that list.
+    // No kernel whose own text calls them is missing from that list.
     const direct = /Math\.(exp|log|pow|a?(sin|cos|tan)h?|atan2|expm1|log1p|random)\b/
     for (const [kernel, body] of reference) {
       if (direct.test(String(body)) && isBorrowed(kernel)) expect(hostDependentKernels).toContain(kernel)

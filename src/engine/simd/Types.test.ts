@@ -20,7 +20,7 @@ afterAll(async () => {
   await backend.runtime.close()
 })
 
-/** Nothing may stay behind. */
+/** Nothing may leak. */
 const clean = <A>(body: () => A): A => {
   const before = { ...backend.runtime.allocator.usage(), peakBytes: 0, tensors: tf.memory().numTensors }
   tf.engine().startScope()
@@ -63,13 +63,13 @@ describe("cast", () => {
       expect(y.dataSync()).toEqual(expected[from][to])
       // Computed with, which reads the bytes as they are.
       if (to === "float32") expect(tf.add(y, 0).dataSync()).toEqual(Float32Array.from(expected[from][to], (v) => v + 0))
-      // A view and a cast share memory with what they are of, and outlive it.
+      // A view and a cast share memory with their tensor, and outlive it.
       const view = tf.reshape(tf.clone(x), [9])
       const cast = tf.cast(view, to)
       x.dispose()
       view.dispose()
       expect(cast.dataSync()).toEqual(expected[from][to])
-      // As the cpu backend.
+      // As on the cpu backend.
       tf.setBackend("cpu")
       const reference = [...(tf.cast(tf.tensor(inputs[from], [9], from), to).dataSync() as Float32Array)]
       tf.setBackend(name)
@@ -78,7 +78,7 @@ describe("cast", () => {
       ])
     })
   })
-  it("of bool, as it was first seen to fail", () => {
+  it("of bool (a regression)", () => {
     clean(() => {
       const flags = tf.tensor1d([1, 0, 1], "bool")
       expect([...tf.add(tf.cast(flags, "float32"), 0).dataSync()]).toEqual([1, 0, 1])
@@ -130,7 +130,7 @@ describe("cast", () => {
 })
 
 describe("tensors of another engine", () => {
-  // The cpu backend's cast puts a label on the same data: such a tensor arrives with data of another type.
+  // The cpu backend's cast only relabels data, so such a tensor arrives with data of another type.
   it.each(pairs)("cast from %s to %s there, used here", (from, to) => {
     const before = tf.memory().numTensors
     const blocks = backend.runtime.allocator.usage().blocks
@@ -189,7 +189,7 @@ describe("uploads and reads", () => {
     expect(t.bufferSync().get(1)).toBe(wanted[1])
     tf.dispose([t, sum])
   })
-  it("a kernel that is refused leaves nothing behind", () => {
+  it("a kernel that fails leaks nothing", () => {
     clean(() => {
       const x = tf.tensor4d(new Float32Array(16), [1, 4, 4, 1])
       // Fails after the product and the sum of the fused convolution.

@@ -7,8 +7,8 @@ import { define, type Partially } from "./BlockKind.ts"
 import { activation, oddKernel, type StageSettings, stage } from "./Parts.ts"
 
 /**
- * Atrous spatial pyramid pooling (Chen et al. 2017, section 3.3): a 1x1 convolution, one dilated convolution a rate and
- * the image's average side by side, joined by a 1x1 convolution.
+ * Atrous spatial pyramid pooling (Chen et al. 2017, section 3.3): a 1x1 convolution, one dilated convolution per rate and
+ * the average of the image, side by side, joined by a 1x1 convolution.
  *
  * **Example** (As YAML writes it)
  *
@@ -24,17 +24,17 @@ export const AsppSpec = Schema.TaggedStruct("Aspp", {
   kernel: oddKernel("Side of the dilated kernels, odd"),
   rates: Schema.Array(PositiveInt)
     .check(Schema.isMinLength(1))
-    .annotate({ description: "Dilations of the convolutions side by side" }),
+    .annotate({ description: "Dilations of the parallel convolutions" }),
   activation
 }).annotate({
   description:
-    "Atrous spatial pyramid pooling (Chen et al. 2017, section 3.3): a 1x1 convolution, one dilated convolution a rate and the image's average side by side, joined by a 1x1 convolution"
+    "Atrous spatial pyramid pooling (Chen et al. 2017, section 3.3): a 1x1 convolution, one dilated convolution per rate and the average of the image, side by side, joined by a 1x1 convolution"
 })
 
 const defaults = { _tag: "Aspp", activation: "relu6" } as const
 
 /**
- * Atrous spatial pyramid pooling; kernels of side 3 unless said.
+ * Atrous spatial pyramid pooling; 3x3 kernels by default.
  *
  * **Example** (Three rates)
  *

@@ -4,7 +4,7 @@ import { define } from "./BlockKind.ts"
 import { keepsWidth, oddKernel } from "./Parts.ts"
 
 /**
- * Average pooling; padding does not count. Keeps the width.
+ * Average pooling that ignores padding. Keeps the width.
  *
  * **Example** (As YAML writes it)
  *
@@ -18,7 +18,7 @@ import { keepsWidth, oddKernel } from "./Parts.ts"
  */
 export const AveragePoolSpec = Schema.TaggedStruct("AveragePool", {
   kernel: oddKernel("Side of the window, odd")
-}).annotate({ description: "Average pooling; padding does not count; keeps the width" })
+}).annotate({ description: "Average pooling that ignores padding; keeps the width" })
 
 const defaults = { _tag: "AveragePool" } as const
 

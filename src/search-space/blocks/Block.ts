@@ -1,7 +1,6 @@
 /**
- * Blocks as data. A {@link BlockSpec} is what a micro description lists: the kind of a block and its own settings. A
- * {@link Block} is a spec put at a place of a network: with its input and output width and its stride. What a block
- * computes, which parameters it has and what it costs follow from that data alone.
+ * Blocks as data. A {@link BlockSpec} is the kind of a block and its settings. A {@link Block} is a spec at a position of a
+ * network, with its input and output width and its stride. Its value, its parameters and its cost follow from that data.
  *
  * Every kind is one file, described in `BlockKind.ts` and listed in `Kinds.ts`.
  */
@@ -19,7 +18,7 @@ type Kind = Extract<(typeof Kinds)[keyof typeof Kinds], { readonly schema: unkno
 /**
  * Every kind of block, in alphabetical order.
  *
- * **Example** (What each is called in a configuration)
+ * **Example** (Their names in a configuration)
  *
  * ```ts
  * import * as Block from "./Block.ts"
@@ -32,7 +31,7 @@ export const kinds: ReadonlyArray<Kind> = Object.values(Kinds).filter(
 )
 
 /**
- * Every kind of block, without its place. Decodes from YAML with the defaults filled in.
+ * A block of any kind, without its position. Decoding adds the defaults.
  *
  * **Example** (As YAML writes them)
  *
@@ -60,7 +59,7 @@ const byTag = new Map(kinds.map((kind) => [kind.schema.fields._tag.schema.litera
 /**
  * The kind of a block or spec.
  *
- * **Example** (What takes a vector)
+ * **Example** (Whether it takes a vector)
  *
  * ```ts
  * import * as Block from "./Block.ts"
@@ -72,7 +71,7 @@ export const kindOf = (spec: BlockSpec): BlockRules<BlockSpec> =>
   byTag.get(spec._tag) as unknown as BlockRules<BlockSpec>
 
 /**
- * Puts a spec at its place.
+ * Puts a spec at a position of a network.
  *
  * **Example** (An inverted residual)
  * ```ts
@@ -89,7 +88,7 @@ export const place = (spec: BlockSpec, inChannels: number, outChannels: number, 
 })
 
 /**
- * Why a block cannot have the widths that it is put between; undefined where it can.
+ * Why a block cannot have its input and output widths; undefined if it can.
  *
  * **Example** (A pooling keeps the width)
  *
@@ -103,7 +102,7 @@ export const place = (spec: BlockSpec, inChannels: number, outChannels: number, 
 export const misplaced = (block: Block): string | undefined => kindOf(block).misplaced?.(block)
 
 /**
- * A short name for people.
+ * A short name of a block.
  *
  * **Example** (Labels)
  * ```ts

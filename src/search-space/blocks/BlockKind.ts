@@ -9,7 +9,7 @@ import type * as Schema from "effect/Schema"
 import type { Operation } from "../../nn/Operation.ts"
 import type { Slice } from "../../nn/TorchTensors.ts"
 
-/** Where a block is: the widths before and after it, and its stride. */
+/** The position of a block: the widths before and after it, and its stride. */
 export interface Placement {
   readonly inChannels: number
   readonly outChannels: number
@@ -19,7 +19,7 @@ export interface Placement {
 /** `network`: one stand-alone network (`stages.3…`). `supernet`: all options (`search_stages.3.supernet_layer.1…`). */
 export type TorchForm = "network" | "supernet"
 
-/** Where PyTorch has the tensors of a stage: modules of convolution, normalisation, PReLU; and which part of them. */
+/** PyTorch's modules for a stage: convolution, normalisation, PReLU; and the slice of their tensors. */
 export interface TorchPlace {
   readonly conv: string
   readonly norm: string
@@ -28,12 +28,12 @@ export interface TorchPlace {
   readonly vectorSlice?: Slice
 }
 
-/** A layer whose options are selections of one block, all of them to be mixed at once. */
+/** A layer whose options are selections of one block, to be mixed together. */
 export interface LayerMix<Spec> {
   /** Prefix of the block's parameters. */
   readonly name: string
   readonly options: ReadonlyArray<Spec & Placement>
-  /** One weight per option, through which gradients flow. */
+  /** One weight per option; gradients flow through them. */
   readonly weights: Tensor1D
   /** The weights as numbers. */
   readonly numbers: ReadonlyArray<number>
@@ -48,33 +48,33 @@ type SpecSchema = Schema.Constraint & {
   readonly fields: { readonly _tag: { readonly schema: { readonly literal: string } } }
 }
 
-/** How code writes a block: as a constant, where it is exactly that, or as a call with what differs from the defaults. */
+/** How code writes a block: as a constant if it equals that, or as a call with the settings that are not defaults. */
 export type Written<Spec> =
   | { readonly constant: string; readonly spec: Spec }
   | { readonly call: string; readonly defaults: Partial<Spec> }
 
-/** What a kind says of its blocks, whose specs are `Spec`. */
+/** The properties of a kind, with specs of type `Spec`. */
 export interface BlockRules<Spec> {
-  /** Takes vectors instead of images. Default false. */
+  /** Takes vectors instead of images. Default: false. */
   readonly takesVector?: boolean
-  /** Gives vectors instead of images. Default false. */
+  /** Makes vectors instead of images. Default: false. */
   readonly givesVector?: boolean
-  /** How generated code makes it. */
+  /** How generated code writes it. */
   readonly written: Written<Spec>
-  /** A short name for people. */
+  /** A short name. */
   readonly label: (spec: Spec) => string
-  /** Why it cannot have the widths that it is put between; undefined where it can. Any widths unless given. */
+  /** Why it cannot have its input and output widths; undefined if it can. Default: all widths are allowed. */
   readonly misplaced?: (block: Spec & Placement) => string | undefined
-  /** What it computes. Names of parameters begin with `name`. */
+  /** Its operations. Names of parameters begin with `name`. */
   readonly compile: (name: string, block: Spec & Placement) => ReadonlyArray<Operation>
   /**
-   * Where PyTorch has the tensors of the stage `part` (its name below the block's). Unless given: `part.conv`,
-   * `part.bn`, `part.prelu`.
+   * PyTorch's modules for the stage `part` (its name below the block's). Default: `part.conv`, `part.bn`,
+   * `part.prelu`.
    */
   readonly torch?: (block: Spec & Placement, part: string, form: TorchForm) => TorchPlace
   /**
-   * Mixes the options of a layer that are selections of one block and share its parameters. Unless given, every option
-   * is a block of its own and a mixture is the weighed sum of their outputs.
+   * Mixes the options of a layer that are selections of one block and share its parameters. Default: every option is a block
+   * of its own, and a mixture is the weighted sum of their outputs.
    */
   readonly mix?: (layer: LayerMix<Spec>) => Tensor
 }
@@ -83,13 +83,13 @@ export interface BlockRules<Spec> {
 export interface BlockKind<S extends SpecSchema> extends BlockRules<S["Type"]> {
   /** Its settings; the descriptions are shown by editors and on the page about blocks. */
   readonly schema: S
-  /** As a configuration writes it, for the page about blocks; with a comment where one helps. */
+  /** Examples for the page about blocks, as a configuration writes them; some have a comment. */
   readonly examples: ReadonlyArray<{ readonly comment?: string; readonly block: S["Encoded"] }>
 }
 
 /** A block kind, its types inferred from its Schema. */
 export const define = <S extends SpecSchema>(kind: BlockKind<S>): BlockKind<S> => kind
 
-/** Settings of a kind with the optional ones left out. */
+/** Settings of a kind; those with defaults are optional. */
 export type Partially<S extends { readonly _tag: string }, Needed extends keyof S = never> = Pick<S, Needed> &
   Partial<Omit<S, Needed | "_tag">>

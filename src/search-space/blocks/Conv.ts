@@ -24,9 +24,9 @@ export const ConvSpec = Schema.TaggedStruct("Conv", {
   norm: flag(true, "Batch normalisation"),
   bias: flag(false, "A bias on the convolution"),
   groups: Schema.Union([PositiveInt, Schema.Literals(["depthwise"])])
-    .annotate({ description: "Groups of the convolution; `depthwise`: one a channel" })
+    .annotate({ description: "Groups of the convolution; `depthwise`: one per channel" })
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed(1))),
-  dilation: one("Distance of the kernel's taps"),
+  dilation: one("Distance between the taps of the kernel"),
   padding: Schema.NullOr(NonNegativeInt)
     .annotate({ description: "Rows and columns of zeros on every side; null: as many as keep the size at stride 1" })
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed(null)))
@@ -43,9 +43,9 @@ const defaults = {
 } as const
 
 /**
- * A convolution; ReLU6 and batch normalisation unless said.
+ * A convolution, by default with batch normalisation and ReLU6.
  *
- * **Example** (Defaults, and settings of one's own)
+ * **Example** (Defaults, and other settings)
  *
  * ```ts
  * import * as Block from "./Block.ts"

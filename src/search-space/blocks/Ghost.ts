@@ -35,9 +35,9 @@ export const GhostSpec = Schema.TaggedStruct("Ghost", {
 const defaults = { _tag: "Ghost", kernel: 1, cheapKernel: 3, activation: "relu6" } as const
 
 /**
- * A Ghost module; a pointwise convolution and a depthwise one of kernel 3 unless said.
+ * A Ghost module; by default a pointwise convolution and a depthwise one of kernel 3.
  *
- * **Example** (What it saves against a convolution of the same width)
+ * **Example** (Cheaper than a convolution of the same width)
  *
  * ```ts
  * import * as Network from "../Network.ts"

@@ -34,9 +34,9 @@ import {
  * ```
  */
 export const MixedSpec = Schema.TaggedStruct("Mixed", {
-  kernels: Schema.Array(oddKernel("Side of a kernel, odd"))
-    .check(Schema.isMinLength(1))
-    .annotate({ description: "Sides of the depthwise kernels, odd; the last one's share takes what does not divide" }),
+  kernels: Schema.Array(oddKernel("Side of a kernel, odd")).check(Schema.isMinLength(1)).annotate({
+    description: "Sides of the depthwise kernels, odd; the last one also has the channels that do not divide evenly"
+  }),
   expansion,
   activation,
   squeezeExcite: flag(false, "Squeeze-and-excitation after the depthwise convolutions"),
@@ -64,7 +64,7 @@ export const mixed = (settings: Partially<typeof MixedSpec.Type, "kernels" | "ex
   ...settings
 })
 
-/** The hidden channels of the kernel `index`, of the first to before the last. */
+/** The range of hidden channels of kernel `index`: the first, and the one after the last. */
 const shareOf = (block: typeof MixedSpec.Type & Placement, index: number) => {
   const hidden = hiddenWidth(block)
   const share = Math.floor(hidden / block.kernels.length)

@@ -19,8 +19,8 @@ import {
 } from "./Parts.ts"
 
 /**
- * The inverted residual of MobileNetV2 (Sandler et al. 2018, section 3.3): expand, depthwise, project, and the input
- * added where width and size agree. An expansion of 1 has no expanding convolution.
+ * The inverted residual of MobileNetV2 (Sandler et al. 2018, section 3.3): expand, depthwise, project, and add the
+ * input if width and size are the same. An expansion of 1 has no expanding convolution.
  *
  * **Example** (As YAML writes it)
  *
@@ -42,7 +42,7 @@ export const MobileSpec = Schema.TaggedStruct("Mobile", {
   channelShuffle: flag(false, "Shuffle channels between the groups before the depthwise convolution")
 }).annotate({
   description:
-    "The inverted residual of MobileNetV2 (Sandler et al. 2018, section 3.3): expand, depthwise, project, and the input added where width and size agree"
+    "The inverted residual of MobileNetV2 (Sandler et al. 2018, section 3.3): expand, depthwise, project, and add the input if width and size are the same"
 })
 
 const defaults = {
@@ -78,7 +78,7 @@ const compile = (name: string, block: typeof MobileSpec.Type & Placement): Reado
     stage(hidden, hidden, { kernel: block.kernel, stride: block.stride, groups: hidden, activation })
   )
   const project = namedStage(`${name}.project`, stage(hidden, block.outChannels, { groups }))
-  // Without squeeze-excite and shuffle all three are one chain, which is what engines are fastest at.
+  // Without squeeze-excite and shuffle all three are one chain, which is fastest.
   const shuffled = block.channelShuffle && groups > 1
   const operations: Array<Operation> = []
   let open: Array<NamedStage> = [...expand]

@@ -1,4 +1,4 @@
-/** What several kinds of block are made of: fields of their settings, stages, rules about widths, PyTorch's names. */
+/** Shared parts of block kinds: fields of settings, stages, rules about widths, PyTorch's names. */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type { Activation, ConvStage } from "../../engine/ConvChain.ts"
@@ -12,7 +12,7 @@ import type { Placement, TorchPlace } from "./BlockKind.ts"
 // ---------------------------------------------------------------------------------------------------------------------
 // Settings
 
-/** An odd kernel side: with half of it as padding, a stride of 1 keeps the image's size. */
+/** An odd kernel side: padded by half of it, an image keeps its size at stride 1. */
 export const oddKernel = (description: string) =>
   Schema.Int.annotate({ description }).check(
     Schema.isGreaterThan(0),
@@ -29,23 +29,23 @@ export const oddKernelOrNone = Schema.Int.check(
 export const flag = (value: boolean, description: string) =>
   Schema.Boolean.annotate({ description }).pipe(Schema.withDecodingDefaultKey(Effect.succeed(value)))
 
-/** An integer of at least 1; 1 unless given. */
+/** An integer of at least 1; default 1. */
 export const one = (description: string) =>
   PositiveInt.annotate({ description }).pipe(Schema.withDecodingDefaultKey(Effect.succeed(1)))
 
 const ActivationSchema: Schema.Codec<Activation> = Schema.Literals(["none", "relu", "relu6", "hswish", "prelu"])
 
-/** The activation after a normalisation; ReLU6 unless given. */
+/** The activation after a normalisation; default ReLU6. */
 export const activation = ActivationSchema.annotate({
-  description: "none, relu, relu6, hswish or prelu (a learned slope a channel)"
+  description: "none, relu, relu6, hswish or prelu (one learned slope per channel)"
 }).pipe(Schema.withDecodingDefaultKey(Effect.succeed("relu6" as const)))
 
 /** Hidden width over input width. */
 export const expansion = Schema.Finite.check(Schema.isGreaterThan(0)).annotate({
-  description: "Hidden width over input width; 1 leaves the expanding convolution out"
+  description: "Hidden width over input width; 1 omits the expanding convolution"
 })
 
-/** An activation in a label: only where it is not the usual one. */
+/** The activation in a label; empty for the default. */
 export const withActivation = (name: Activation): string => (name === "relu6" ? "" : ` ${name}`)
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -63,7 +63,7 @@ export interface StageSettings {
   readonly activation?: Activation
 }
 
-/** A convolution stage, padded as PyTorch's conventions have it: by half the kernel on all sides. */
+/** A convolution stage, padded by half the kernel on all sides, as usual in PyTorch. */
 export const stage = (inChannels: number, outChannels: number, settings: StageSettings = {}): ConvStage => {
   const kernel = settings.kernel ?? 1
   const dilation = settings.dilation ?? 1
@@ -92,7 +92,7 @@ export const residualIf = (condition: boolean, operations: ReadonlyArray<Operati
   return Chain.is(only) ? [chain(only.settings.stages, true)] : [Residual.make({ operations })]
 }
 
-/** Neighbouring chains become one, which is what engines are fastest at. */
+/** Merges neighbouring chains into one, which is fastest. */
 export const joinChains = (operations: ReadonlyArray<Operation>): ReadonlyArray<Operation> => {
   const out: Array<Operation> = []
   for (const operation of operations) {
@@ -111,11 +111,11 @@ export const squeezeExcite = (name: string, channels: number): Operation =>
 // ---------------------------------------------------------------------------------------------------------------------
 // Rules about widths
 
-/** Why a block that keeps the width cannot be where it is put. */
+/** Why a block that keeps the width cannot have its widths; undefined if it can. */
 export const keepsWidth = ({ inChannels, outChannels }: Placement): string | undefined =>
   inChannels === outChannels ? undefined : `it keeps the width, and ${inChannels} channels should become ${outChannels}`
 
-/** Why channels cannot be dealt out to groups; undefined where they can. */
+/** Why channels cannot be divided into groups; undefined if they can. */
 export const unevenGroups = (groups: number, widths: ReadonlyArray<number>): string | undefined => {
   const uneven = widths.find((width) => width % groups !== 0)
   return uneven === undefined ? undefined : `${groups} groups do not divide its ${uneven} channels`
@@ -130,7 +130,7 @@ interface InvertedResidual extends Placement {
 /** The hidden width of an inverted residual. */
 export const hiddenWidth = ({ expansion, inChannels }: InvertedResidual): number => Math.floor(inChannels * expansion)
 
-/** Why an inverted residual with at least `least` hidden channels cannot be where it is put. */
+/** Why an inverted residual that needs `least` hidden channels cannot have its widths; undefined if it can. */
 export const misplacedInvertedResidual = (block: InvertedResidual, least: number): string | undefined => {
   const { expansion, inChannels, outChannels, pointGroups } = block
   const hidden = hiddenWidth(block)

@@ -20,7 +20,7 @@ export const SeparableSpec = Schema.TaggedStruct("Separable", {
   kernel: oddKernel("Side of the depthwise kernel, odd"),
   activation,
   norm: flag(true, "Batch normalisation after the pointwise convolution"),
-  dilation: one("Distance of the depthwise kernel's taps")
+  dilation: one("Distance between the taps of the depthwise kernel")
 }).annotate({ description: "Depthwise then pointwise convolution, then one batch normalisation and activation" })
 
 const defaults = { _tag: "Separable", activation: "relu6", norm: true, dilation: 1 } as const
@@ -28,7 +28,7 @@ const defaults = { _tag: "Separable", activation: "relu6", norm: true, dilation:
 /**
  * A separable convolution.
  *
- * **Example** (A dilated one)
+ * **Example** (With a dilation)
  *
  * ```ts
  * import * as Block from "./Block.ts"

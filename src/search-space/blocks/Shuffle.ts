@@ -8,8 +8,8 @@ import { define, type Partially, type Placement } from "./BlockKind.ts"
 import { activation, convBnAct, flag, oddKernel, stage } from "./Parts.ts"
 
 /**
- * A block of ShuffleNetV2 (Ma et al. 2018, section 4) with a free kernel, as Single Path One-Shot searches it (Guo et
- * al. 2020, section 4.1); `xception` has three depthwise convolutions of kernel 3 instead.
+ * A block of ShuffleNetV2 (Ma et al. 2018, section 4) with any kernel, as searched by Single Path One-Shot (Guo et al.
+ * 2020, section 4.1); `xception` has three depthwise convolutions of kernel 3 instead.
  *
  * **Example** (As YAML writes it)
  *
@@ -22,18 +22,17 @@ import { activation, convBnAct, flag, oddKernel, stage } from "./Parts.ts"
  * ```
  */
 export const ShuffleSpec = Schema.TaggedStruct("Shuffle", {
-  kernel: oddKernel("Side of the depthwise kernel, odd; `xception` has 3 whatever this is"),
+  kernel: oddKernel("Side of the depthwise kernel, odd; ignored by `xception`, which has 3"),
   xception: flag(false, "Three depthwise convolutions of kernel 3 instead of one"),
   activation,
   widening: Schema.Literals(["half", "keep"])
     .annotate({
-      description:
-        "Where the width changes, the projection branch gets half of the new width, or keeps the input's width"
+      description: "Width of the projection branch if the width changes: half of the new width, or that of the input"
     })
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed("half" as const)))
 }).annotate({
   description:
-    "A block of ShuffleNetV2 (Ma et al. 2018, section 4) with a free kernel, as Single Path One-Shot searches it (Guo et al. 2020, section 4.1)"
+    "A block of ShuffleNetV2 (Ma et al. 2018, section 4) with any kernel, as searched by Single Path One-Shot (Guo et al. 2020, section 4.1)"
 })
 
 const defaults = { _tag: "Shuffle", xception: false, activation: "relu6", widening: "half" } as const
@@ -55,7 +54,7 @@ export const shuffle = (settings: Partially<typeof ShuffleSpec.Type, "kernel">):
   ...settings
 })
 
-/** Whether it has a projection beside the main branch, instead of half the input as it is. */
+/** Whether it has a projection branch; otherwise the second branch is half of the input. */
 const widens = ({ inChannels, outChannels, stride }: Placement): boolean => stride !== 1 || inChannels !== outChannels
 
 const compile = (name: string, block: typeof ShuffleSpec.Type & Placement): ReadonlyArray<Operation> => {

@@ -5,7 +5,7 @@ import { define } from "./BlockKind.ts"
 import { convBnAct, stage } from "./Parts.ts"
 
 /**
- * Nothing; where the width changes a 1x1 convolution with batch normalisation, where only the size does, average pooling.
+ * The identity. If the width changes, a 1x1 convolution with batch normalisation; if only the size changes, average pooling.
  *
  * **Example** (As YAML writes it)
  *
@@ -19,7 +19,7 @@ import { convBnAct, stage } from "./Parts.ts"
  */
 export const SkipSpec = Schema.TaggedStruct("Skip", {}).annotate({
   description:
-    "Nothing; where the width changes a 1x1 convolution with batch normalisation, where only the size does, average pooling"
+    "The identity. If the width changes, a 1x1 convolution with batch normalisation; if only the size changes, average pooling"
 })
 
 /** The skip block. */

@@ -9,8 +9,8 @@ import { define, type LayerMix, type Partially, type Placement, type TorchForm, 
 import { activation, convBnAct, flag, joinChains, keepsShape, oddKernelOrNone, residualIf, stage } from "./Parts.ts"
 
 /**
- * The unified block of SGNAS (Huang and Chu 2021, section 3.3): `slots` sub-blocks of the input's width each, every one
- * a depthwise convolution or left out (0), and a batch normalisation of its own for each number of slots left out.
+ * The unified block of SGNAS (Huang and Chu 2021, section 3.3): `slots` sub-blocks, each with the width of the input. A
+ * sub-block is a depthwise convolution, or omitted (0); there is one batch normalisation for each number of omitted slots.
  * Parameters are named by slot, so that a layer with fewer sub-blocks shares those of the full one.
  *
  * **Example** (As YAML writes it)
@@ -26,12 +26,12 @@ import { activation, convBnAct, flag, joinChains, keepsShape, oddKernelOrNone, r
 export const UnifiedSpec = Schema.TaggedStruct("Unified", {
   slots: Schema.Array(oddKernelOrNone)
     .check(Schema.isMinLength(1))
-    .annotate({ description: "Sides of the sub-blocks' depthwise kernels, odd; 0 leaves one out" }),
+    .annotate({ description: "Sides of the sub-blocks' depthwise kernels, odd; 0 omits one" }),
   activation,
-  published: flag(false, "Compute the slots left out as well and multiply them by zero, as the published supernet does")
+  published: flag(false, "Compute omitted slots, too, and multiply them by zero, as the published supernet does")
 }).annotate({
   description:
-    "The unified block of SGNAS (Huang and Chu 2021, section 3.3): sub-blocks of the input's width side by side, each a depthwise convolution or left out"
+    "The unified block of SGNAS (Huang and Chu 2021, section 3.3): parallel sub-blocks with the width of the input, each a depthwise convolution or omitted"
 })
 type Unified = typeof UnifiedSpec.Type & Placement
 
@@ -93,7 +93,7 @@ const depthwiseOf = (name: string, block: Unified, slots: ReadonlyArray<number>,
   ])
 }
 
-/** The projection of some slots of a unified block, with the batch normalisation for `empty` slots left out. */
+/** The projection of some slots of a unified block, with the batch normalisation for `empty` omitted slots. */
 const projectOf = (name: string, block: Unified, slots: ReadonlyArray<number>, empty: number): Chain =>
   chain([
     {
@@ -135,7 +135,7 @@ const compile = (name: string, block: Unified): ReadonlyArray<Operation> => {
   })
   const only = branches.length === 1 ? branches[0] : undefined
   const operations: ReadonlyArray<Operation> = [
-    // As in the decoded network, a single sub-block works on the input itself.
+    // As in the decoded network, a single sub-block takes the input itself.
     ...(kept.length > 1 ? [expandOf(name, block, kept)] : []),
     ...(only === undefined ? [Branches.make({ branches })] : only.operations),
     projectOf(name, block, kept, emptySlots(block))
@@ -153,8 +153,8 @@ const membership = (options: ReadonlyArray<Unified>, slots: number, kernels: Rea
   )
 
 /**
- * Every slot is the mixture of its kernels by their marginal weights, and the batch normalisation is that of the expected
- * number of empty slots, rounded.
+ * Every slot is a mixture of its kernels by their marginal weights; the batch normalisation is that of the expected number of
+ * empty slots, rounded.
  */
 const mix = ({ name, numbers, options, run, weights, x }: LayerMix<typeof UnifiedSpec.Type>): Tensor => {
   const block = options[0] as Unified
