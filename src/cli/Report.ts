@@ -5,7 +5,6 @@ import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as FromFolder from "../report/FromFolder.ts"
-import { html } from "../report/Html.ts"
 import { text } from "../report/Text.ts"
 import * as RunFolder from "../run/RunFolder.ts"
 import { Disk, writeTextAtomic } from "../support/Disk.ts"
@@ -24,7 +23,8 @@ export const make = Effect.fn("Report.make")(function* (folder: string, output?:
   const data = yield* FromFolder.read(resolve(folder))
   const file = output ?? join(folder, RunFolder.files.report)
   const page = Effect.flatMap(
-    Effect.promise(() => html(data)),
+    // The charts take their time to load: not before there is something to draw.
+    Effect.promise(() => import("../report/Html.ts").then(({ html }) => html(data))),
     (content) => writeBeside(file, content, "write the page to another place: osnas report DIR -o FILE")
   )
   return { data, file, page }
