@@ -14,6 +14,7 @@ const layers = [
   ["components", `^src/(${components})/`],
   ["machines", "^machines/"],
   ["run", "^src/run/"],
+  ["ranking", "^src/ranking/"],
   ["report", "^src/(report|reproduce)/"],
   ["agent", "^src/(MainAgent|index)\\.ts$"],
   ["generators", "^generators/"],

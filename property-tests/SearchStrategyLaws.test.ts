@@ -5,6 +5,7 @@ import { expect, test } from "vitest"
 import * as FeasibleSet from "../src/cost/FeasibleSet.ts"
 import * as Key from "../src/random/Key.ts"
 import * as Evolution from "../src/search-strategy/Evolution.ts"
+import * as Predictor from "../src/search-strategy/Predictor.ts"
 import * as RandomSearch from "../src/search-strategy/Random.ts"
 import * as SearchProgress from "../src/search-strategy/SearchProgress.ts"
 import type { Scored, SearchStrategyShape } from "../src/search-strategy/SearchStrategy.ts"
@@ -56,6 +57,9 @@ const evolution = (options: Partial<Evolution.Options>) =>
 const random = (options: Partial<RandomSearch.Options>) =>
   Schema.decodeUnknownSync(RandomSearch.Options)({ evaluations: 80, ...options })
 
+const predictor = (options: Partial<Predictor.Options>) =>
+  Schema.decodeUnknownSync(Predictor.Options)({ evaluations: 40, ...options })
+
 const bands = [
   ["no band", budgeted(plain, 0, 1e6)],
   ["a narrow band", budgeted(plain, 60, 64)],
@@ -67,6 +71,12 @@ for (const [name, surroundings] of bands) {
   const { feasible, space } = surroundings
   test(`random search is lawful: ${name}`, () => {
     SearchStrategyLaws.check(() => RandomSearch.make(space, feasible, random({ generation: 7 })), surroundings)
+  })
+  test(`search by a surrogate is lawful: ${name}`, () => {
+    SearchStrategyLaws.check(() => Predictor.make(space, feasible, predictor({})), { ...surroundings, runs: 2 })
+    // A pool smaller than the band, and less memory than there are scores.
+    const small = predictor({ initial: 3, generation: 4, pool: 16, memory: 10 })
+    SearchStrategyLaws.check(() => Predictor.make(space, feasible, small), { ...surroundings, runs: 2 })
   })
   test(`evolution is lawful: ${name}`, () => {
     SearchStrategyLaws.check(() => Evolution.make(space, feasible, evolution({})), { ...surroundings, runs: 8 })
@@ -111,7 +121,8 @@ test("a search makes as many evaluations as it says, or sees every architecture 
   }
   for (const make of [
     (s: typeof wide) => Evolution.make(s.space, s.feasible, evolution({})),
-    (s: typeof wide) => RandomSearch.make(s.space, s.feasible, random({}))
+    (s: typeof wide) => RandomSearch.make(s.space, s.feasible, random({})),
+    (s: typeof wide) => Predictor.make(s.space, s.feasible, predictor({ evaluations: 80 }))
   ]) {
     expect(exhaust(make(wide), wide).all).toHaveLength(80)
     expect(total(few)).toBeLessThan(80)

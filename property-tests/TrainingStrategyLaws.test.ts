@@ -4,8 +4,10 @@ import { expect, test } from "vitest"
 import * as Key from "../src/random/Key.ts"
 import * as Sgnas from "../src/search-space/Sgnas.ts"
 import type { ArchitectureDistribution } from "../src/search-strategy/SearchStrategy.ts"
+import * as DepthStratified from "../src/training-strategy/DepthStratified.ts"
 import * as DifferentiableTraining from "../src/training-strategy/DifferentiableTraining.ts"
 import * as Fair from "../src/training-strategy/Fair.ts"
+import * as Sandwich from "../src/training-strategy/Sandwich.ts"
 import type { TrainingStrategyShape } from "../src/training-strategy/TrainingStrategy.ts"
 import * as Uniform from "../src/training-strategy/Uniform.ts"
 import * as TrainingStrategyLaws from "./TrainingStrategyLaws.ts"
@@ -37,6 +39,57 @@ test.each(spaces.map((space) => [space.name, space] as const))("fair sampling is
   for (const update of ["cycle", "step"] as const) {
     TrainingStrategyLaws.check(Fair.make(space, { update }), { space, fairCycle: cycle, uniform, steps: 84 })
   }
+})
+
+test.each(spaces.map((space) => [space.name, space] as const))("the sandwich rule is lawful: %s", (_, space) => {
+  const costs = { base: 0, layers: space.layers.map((layer) => layer.options.map((_, option) => 10 - option)) }
+  for (const distillation of [true, false]) {
+    const sampler = Sandwich.make(space, costs, { random: 2, distillation })
+    TrainingStrategyLaws.check(sampler, { space, uniform: false, steps: 60 })
+    const [step] = sampler.next(sampler.init(Key.make(1)))
+    expect(step._tag === "Paths" && step.teacher).toBe(distillation ? 0 : undefined)
+  }
+  // Without random paths the largest and the smallest are all there is.
+  const extremes = { base: 0, layers: even.layers.map(() => [1, 2, 0, 3, 3, 1, 1]) }
+  const ends = Sandwich.make(even, extremes, { random: 0, distillation: false })
+  const [step] = ends.next(ends.init(Key.make(1)))
+  expect(step).toEqual({
+    _tag: "Paths",
+    paths: [
+      [3, 3, 3, 3],
+      [2, 2, 2, 2]
+    ]
+  })
+})
+
+test("depths are trained equally often, and the options of a layer that is not skipped too", () => {
+  const isSkip = (layer: number, option: number) => layer !== 2 && option === 0
+  for (const space of [even, uneven]) {
+    const sampler = DepthStratified.make(space, isSkip)
+    TrainingStrategyLaws.check(sampler, { space, uniform: false, steps: 100 })
+    const depths = [0, 0, 0, 0]
+    const taken = Array.from({ length: 7 }, () => 0)
+    let state = sampler.init(Key.make(2))
+    for (let at = 0; at < 4000; at += 1) {
+      const [step, next] = sampler.next(state)
+      const [path] = step._tag === "Paths" ? step.paths : []
+      depths[[0, 1, 3].filter((layer) => path![layer] !== 0).length]! += 1
+      taken[path![0]!]! += 1
+      state = next
+    }
+    // Five standard deviations around 1,000.
+    for (const times of depths) expect(Math.abs(times - 1000)).toBeLessThan(140)
+    // Skipped in half of the steps, as depths are; each of the six others in a twelfth.
+    expect(Math.abs(taken[0]! - 2000)).toBeLessThan(160)
+    for (const times of taken.slice(1)) expect(Math.abs(times - 4000 / 12)).toBeLessThan(90)
+  }
+})
+
+test("where no layer can be skipped, depth-stratified sampling is uniform", () => {
+  TrainingStrategyLaws.check(
+    DepthStratified.make(uneven, () => false),
+    { space: uneven }
+  )
 })
 
 const modes = ["searcher", "softmax", "gumbel-softmax", "sum", "single"] as const

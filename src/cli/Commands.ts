@@ -18,6 +18,7 @@ import { inspect } from "./commands/Inspect.ts"
 import { inspectData } from "./commands/InspectData.ts"
 import { list } from "./commands/List.ts"
 import { lookupTable } from "./commands/LookupTable.ts"
+import { rank } from "./commands/Rank.ts"
 import { report } from "./commands/Report.ts"
 import { reproduce } from "./commands/Reproduce.ts"
 import { resume } from "./commands/Resume.ts"
@@ -43,6 +44,7 @@ export const osnas = Command.make("osnas").pipe(
     list,
     config,
     report,
+    rank,
     engines,
     bench,
     compareSearchers,

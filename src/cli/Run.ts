@@ -64,7 +64,7 @@ const modulePlaces = ({ modules }: Load.LoadedRun): Readonly<Record<string, Read
 }
 
 /** Completes on the first request to pause, such as Ctrl-C. */
-const pauseOnSignal = Effect.gen(function* () {
+export const pauseOnSignal = Effect.gen(function* () {
   const signals = yield* Signals
   const pause = yield* Deferred.make<void>()
   yield* signals.onPause((reason) => {
@@ -90,7 +90,8 @@ const startChecked = <A, E, R>(program: Effect.Effect<A, E, R | RunEvents>, how:
     )
   })
 
-const engineOf = (loaded: Load.LoadedRun) => EngineLayer.layer(loaded.config, loaded.folder)
+/** The engine of a configuration. */
+export const engineOf = (loaded: Load.LoadedRun) => EngineLayer.layer(loaded.config, loaded.folder)
 
 /** What a new run takes besides its configuration. */
 export interface BeginOptions {

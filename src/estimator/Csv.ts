@@ -1,4 +1,4 @@
-/** Tables of numbers as CSV: a header, then one line per key. */
+/** Tables of numbers as CSV: a header, then one line per key. A cell with commas is in double quotes. */
 import * as Result from "effect/Result"
 import { TableError } from "./Table.ts"
 
@@ -12,6 +12,24 @@ export interface CsvOptions {
   /** The columns to read, all of numbers. */
   readonly columns: ReadonlyArray<string>
 }
+
+/**
+ * The cells of a line.
+ *
+ * **Example** (A comma in quotes)
+ *
+ * ```ts
+ * import * as Csv from "./Csv.ts"
+ *
+ * Csv.cells('"1,2",a') // => ["1,2", "a"]
+ * ```
+ */
+export const cells = (line: string): ReadonlyArray<string> =>
+  line.includes('"')
+    ? [...line.matchAll(/(?:^|,)(?:"((?:[^"]|"")*)"|([^,]*))/g)].map(
+        ([, quoted, plain]) => quoted?.replaceAll('""', '"') ?? plain ?? ""
+      )
+    : line.split(",")
 
 /**
  * Reads the given columns of every row, by key. Other columns are ignored.
@@ -32,7 +50,7 @@ export const parse = (
 ): Result.Result<ReadonlyMap<string, ReadonlyArray<number>>, TableError> => {
   const fail = (reason: string) => Result.fail(new TableError({ table, file, reason }))
   const lines = text.split(/\r?\n/)
-  const header = lines[0]!.split(",")
+  const header = cells(lines[0]!)
   const at = [key, ...columns].map((column) => header.indexOf(column))
   const missing = [key, ...columns].filter((_, i) => at[i]! < 0)
   if (missing.length > 0)
@@ -40,14 +58,13 @@ export const parse = (
   const out = new Map<string, ReadonlyArray<number>>()
   for (const [index, line] of lines.entries()) {
     if (index === 0 || line === "") continue
-    const cells = line.split(",")
-    if (cells.length !== header.length)
-      return fail(`line ${index + 1}: ${cells.length} cells instead of ${header.length}`)
-    const name = cells[at[0]!]!
+    const row = cells(line)
+    if (row.length !== header.length) return fail(`line ${index + 1}: ${row.length} cells instead of ${header.length}`)
+    const name = row[at[0]!]!
     if (out.has(name)) return fail(`line ${index + 1}: duplicate ${key} ${name}`)
     const values: Array<number> = []
     for (const [i, column] of columns.entries()) {
-      const cell = cells[at[i + 1]!]!
+      const cell = row[at[i + 1]!]!
       const value = Number(cell)
       if (cell.trim() === "" || !Number.isFinite(value)) {
         return fail(`line ${index + 1}: ${column} is ${JSON.stringify(cell.slice(0, 40))}, not a number`)

@@ -10,7 +10,7 @@ import * as Result from "effect/Result"
 import * as NasBenchMacro from "../search-space/NasBenchMacro.ts"
 import type { Genotype, SearchSpaceShape } from "../search-space/SearchSpace.ts"
 import * as Csv from "./Csv.ts"
-import { type Table, TableError } from "./Table.ts"
+import { noiseOfMeans, type Table, TableError } from "./Table.ts"
 
 const name = "nas-bench-macro"
 const columns = ["test1", "test2", "test3"] as const
@@ -18,7 +18,9 @@ const layers = 8
 
 /** The space of the table, for the images and classes that it was made with. */
 export const space = (): SearchSpaceShape =>
-  Result.getOrThrow(NasBenchMacro.make({}, { input: [32, 32, 3], head: { _tag: "Classifier", classes: 10 } }))
+  Result.getOrThrow(
+    NasBenchMacro.make({ widthMultiplier: 1 }, { input: [32, 32, 3], head: { _tag: "Classifier", classes: 10 } })
+  )
 
 /** Reads the table from the text of its file. */
 export const parse = (text: string, file: string): Result.Result<Table, TableError> =>
@@ -44,6 +46,7 @@ export const parse = (text: string, file: string): Result.Result<Table, TableErr
       name,
       space: space(),
       judged: "test",
+      noise: noiseOfMeans([...rows.values()]),
       digest: hash("sha256", text),
       score: (genotype: Genotype) => {
         const accuracies = rows.get(genotype.join(""))

@@ -12,20 +12,26 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { define } from "../component/Component.ts"
 import * as Finding from "../component/Finding.ts"
+import * as OptionKind from "../component/OptionKind.ts"
 import { Criterion } from "../criterion/Criterion.ts"
 import { type Batch, Dataflow, type DataflowShape } from "../dataflow/Dataflow.ts"
 import { Engine } from "../engine/Engine.ts"
 import { recalibrated } from "../nn/Normalisation.ts"
 import { disposeUnsafe, type ParameterTree, type Variables } from "../nn/ParameterTree.ts"
-import { scoped } from "../nn/Scope.ts"
 import * as Key from "../random/Key.ts"
 import { RunKey } from "../random/RunKey.ts"
-import { apply, type Network } from "../search-space/Network.ts"
+import type { Applied, Mode } from "../search-space/Network.ts"
 import { type Genotype, SearchSpace } from "../search-space/SearchSpace.ts"
 import type { Score } from "../search-strategy/SearchStrategy.ts"
 import { NonNegativeInt, PositiveInt } from "../support/Numbers.ts"
 import { TrainingAgent, type TrainingAgentShape } from "../training-agent/TrainingAgent.ts"
-import { EstimationError, oneByOne, PerformanceEstimator, type TrainedSupernet } from "./PerformanceEstimator.ts"
+import {
+  EstimationError,
+  PerformanceEstimator,
+  type ScoreArchitectures,
+  type TrainedSupernet
+} from "./PerformanceEstimator.ts"
+import * as PrefixSharing from "./PrefixSharing.ts"
 
 /** Options of the estimator. */
 export const Options = Schema.Struct({
@@ -41,7 +47,12 @@ export const Options = Schema.Struct({
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed(null))),
   batchSize: PositiveInt.annotate({ description: "Images per validation batch" }).pipe(
     Schema.withDecodingDefaultKey(Effect.succeed(250))
-  )
+  ),
+  sharedMegabytes: NonNegativeInt.annotate({
+    description:
+      "Memory for activations that architectures with the same first layers share; 0: each is computed on its own",
+    ...OptionKind.performance
+  }).pipe(Schema.withDecodingDefaultKey(Effect.succeed(512)))
 })
 /** Options of the estimator. */
 export type Options = typeof Options.Type
@@ -150,23 +161,26 @@ const recalibrationImages = Effect.fnUntraced(function* (
   })
 })
 
+/** An architecture being scored: its path of the supernet, applied to a batch that is known by a name. */
+interface Candidate {
+  readonly genotype: Genotype
+  readonly apply: (batch: string, variables: Variables, images: tf.Tensor, mode: Mode) => Applied
+}
+
 /** Running statistics of a path, gathered from these images; the caller disposes of them. */
 const recalibrate = Effect.fnUntraced(function* (
-  network: Network,
+  candidate: Candidate,
   variables: Variables,
   images: ReadonlyArray<tf.Tensor4D>
 ) {
-  const collected = []
-  for (const batch of images) {
-    const { statistics } = scoped(() => ({ statistics: apply(network, variables, batch, "train").statistics }))
+  const collected: Array<Applied["statistics"]> = []
+  for (const [index, batch] of images.entries()) {
+    const { output, statistics } = candidate.apply(`recalibration ${index}`, variables, batch, "train")
+    output.dispose()
     collected.push(statistics)
     yield* Effect.yieldNow
   }
-  const gathered = recalibrated(collected)
-  for (const statistics of collected) {
-    for (const { mean, variance } of Object.values(statistics)) tf.dispose([mean, variance])
-  }
-  return gathered
+  return recalibrated(collected)
 })
 
 /** The score of an evaluation's metrics, or why they do not have one. */
@@ -202,34 +216,31 @@ const make = Effect.fnUntraced(function* (options: Options) {
   const key = Key.derive(yield* RunKey, "estimator", "supernet")
   // The kept tensors are on the run's engine: release them before it.
   yield* Engine
-  const { batches, batchSize, recalibration, recalibrationBatchSize } = options
+  const { batches, batchSize, recalibration, recalibrationBatchSize, sharedMegabytes } = options
   const dataflow = keeping(source)
   const kept = yield* recalibrationImages(source, options)
+  const failOf = (genotype: Genotype) => (reason: string) =>
+    new EstimationError({ estimator: "supernet", genotype: space.format(genotype), reason })
 
-  const score = Effect.fn("SupernetEstimator.score")(function* (
-    genotype: Genotype,
-    supernet: TrainedSupernet | undefined
-  ) {
-    const fail = (reason: string) =>
-      new EstimationError({ estimator: "supernet", genotype: space.format(genotype), reason })
-    const valid = space.validate(genotype)
-    if (Result.isFailure(valid)) return yield* fail(valid.failure.reason)
-    if (supernet === undefined) return yield* fail("it needs a trained supernet, and none was given")
-    const network = space.network(genotype)
+  const scoreOne = Effect.fn("SupernetEstimator.score")(function* (candidate: Candidate, supernet: TrainedSupernet) {
+    const fail = failOf(candidate.genotype)
     const { params } = supernet.variables
-
     const gathered: Array<ParameterTree> = []
     const evaluate = Effect.gen(function* () {
       let { stats } = supernet.variables
       if (recalibration > 0) {
         const images = yield* kept
         if (images.length === 0) return yield* fail(recalibrationFault(source, recalibrationBatchSize).join(": "))
-        stats = yield* recalibrate(network, supernet.variables, images)
+        stats = yield* recalibrate(candidate, supernet.variables, images)
         gathered.push(stats)
       }
-      const variables: Variables = { params, stats }
+      let calls = 0
       return yield* agent.evaluate({
-        infer: (images) => apply(network, variables, images, "eval").output as tf.Tensor2D,
+        infer: (images) => {
+          const batch = `evaluation ${calls} ${images.shape.join("x")}`
+          calls += 1
+          return candidate.apply(batch, { params, stats }, images, "eval").output as tf.Tensor2D
+        },
         criterion,
         criterionParams: supernet.criterion,
         dataflow,
@@ -245,7 +256,35 @@ const make = Effect.fnUntraced(function* (options: Options) {
     )
     return yield* Effect.mapError(Effect.fromResult(scoreOf(agent, metrics)), fail)
   })
-  return PerformanceEstimator.of({ name: "supernet", findings: findingsOf(options, source), score: oneByOne(score) })
+
+  const score: ScoreArchitectures = Effect.fnUntraced(function* (architectures, scoring) {
+    const supernet = scoring?.supernet
+    for (const genotype of architectures) {
+      const valid = space.validate(genotype)
+      if (Result.isFailure(valid)) return yield* failOf(genotype)(valid.failure.reason)
+      if (supernet === undefined) return yield* failOf(genotype)("it needs a trained supernet, and none was given")
+    }
+    const networks = architectures.map((genotype) => space.network(genotype))
+    const activations = PrefixSharing.make(sharedMegabytes * 2 ** 20)
+    const scores = new Array<Score>(architectures.length)
+    const scoreAll = Effect.forEach(
+      PrefixSharing.plan(networks),
+      Effect.fnUntraced(function* ({ index, shared }: PrefixSharing.Planned) {
+        const candidate: Candidate = {
+          genotype: architectures[index]!,
+          apply: (batch, variables, images, mode) =>
+            activations.apply(batch, shared, networks[index]!, variables, images, mode)
+        }
+        const one = yield* scoreOne(candidate, supernet!)
+        scores[index] = one
+        if (scoring?.onScore !== undefined) yield* scoring.onScore(index, one)
+      }),
+      { discard: true }
+    )
+    yield* Effect.ensuring(scoreAll, Effect.sync(activations.release))
+    return scores
+  })
+  return PerformanceEstimator.of({ name: "supernet", findings: findingsOf(options, source), score })
 })
 
 /** The estimator as a Layer. */

@@ -53,6 +53,8 @@ export interface Context {
   readonly mode: Mode
   /** Filled while operations are applied, in `train` mode. */
   readonly statistics: Record<string, BatchStatistics>
+  /** Called with the output of every activation function of a chain, which is then computed stage by stage as well. */
+  readonly observe?: ((activation: Tensor) => void) | undefined
 }
 
 /** The shape of an output, and its cost for one image. */

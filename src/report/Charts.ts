@@ -311,3 +311,63 @@ export const targetScatter = (
     "targets"
   )
 }
+
+/** True accuracy over what a prediction says, one point per architecture: `of` picks the prediction of a row. */
+export const rankingScatter = (
+  rows: ReadonlyArray<{ readonly truth: number; readonly predicted: number }>,
+  prediction: { readonly id: string; readonly title: string; readonly colour: string },
+  size: ChartSize
+): Promise<string> => {
+  const axis = (field: string, title: string, more: object) =>
+    ({
+      field,
+      type: "quantitative",
+      title,
+      scale: { nice: true, zero: false },
+      axis: { tickCount: 6, ...more }
+    }) as const
+  return render(
+    {
+      ...size,
+      data: { values: rows.map(({ predicted, truth }) => ({ predicted, truth })) },
+      mark: { type: "point", filled: true, size: 34, color: prediction.colour, opacity: 0.65 },
+      encoding: {
+        x: axis("predicted", prediction.title, { grid: false }),
+        y: axis("truth", "true accuracy, percent", { domain: false, ticks: false })
+      }
+    } as TopLevelSpec,
+    prediction.id
+  )
+}
+
+/** The colours of the page's light theme, for a drawing outside a page. */
+const lightTheme: Readonly<Record<string, string>> = {
+  card: "#fff",
+  ink: "#1b2030",
+  muted: "#667085",
+  rule: "#c9cfdb",
+  grid: "#e9ecf2",
+  c1: "#4269d0",
+  c2: "#ff725c",
+  c3: "#efb118",
+  c4: "#3ca951",
+  warn: "#d94f3d"
+}
+
+/**
+ * A chart as a file of its own: on white, with the colours of the light theme and a font of the system.
+ *
+ * **Example** (A colour in place of its variable)
+ *
+ * ```ts
+ * import * as Charts from "./Charts.ts"
+ *
+ * Charts.standalone('<svg width="9"><path fill="var(--c1)"/></svg>').includes("#4269d0") // => true
+ * ```
+ */
+export const standalone = (svg: string): string =>
+  svg
+    .replaceAll(/var\(--(\w+)\)/g, (_, name: string) => lightTheme[name] ?? "#000")
+    .replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" style="background:#fff;font-family:sans-serif" ')
+    .replace(/ style="max-width:100%;height:auto"/, "")
+    .replace(/( xmlns="[^"]*")(.*?)\1/, "$1$2")

@@ -6,6 +6,7 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { type Phase, phases } from "../../machines/RunState.ts"
+import { Ranking } from "../ranking/Ranking.ts"
 import * as ConfigFile from "../run/ConfigFile.ts"
 import * as Journal from "../run/Journal.ts"
 import * as Load from "../run/Load.ts"
@@ -173,6 +174,8 @@ const foundOf = Effect.fnUntraced(function* (text: string, loaded: Load.LoadedRu
   return { found: described, size: space.success.size, space: space.success }
 })
 
+const decodeRanking = Schema.decodeUnknownOption(Schema.fromJsonString(Ranking))
+
 /** The data of a report, with the run's configuration and manifest. */
 export interface ReadRun {
   readonly data: ReportData
@@ -202,6 +205,7 @@ export const readRun = Effect.fn("Report.readRun")(function* (folder: string) {
   const summary = yield* readText(disk, at(RunFolder.files.data))
   const architecture = yield* readText(disk, at(RunFolder.files.architecture))
   const found = architecture === undefined ? undefined : yield* foundOf(architecture, loaded)
+  const ranking = yield* readText(disk, join(at(RunFolder.files.rankingFolder), RunFolder.files.ranking))
   const started = events.findLast(({ event }) => event._tag === "RunStarted")?.event
   const evaluated = events.findLast(({ event }) => event._tag === "Evaluated")?.event
   const reviewed = events.findLast(({ event }) => event._tag === "LearningReviewed")?.event
@@ -233,6 +237,7 @@ export const readRun = Effect.fn("Report.readRun")(function* (folder: string) {
     review: reviewed?._tag === "LearningReviewed" ? reviewed : undefined,
     retraining: curveOf(events, "retraining"),
     found: found?.found,
+    ranking: ranking === undefined ? undefined : Option.getOrUndefined(decodeRanking(ranking)),
     test: evaluated?._tag === "Evaluated" ? evaluated.metrics : undefined,
     config: text,
     manifest: flatten(manifest.notes, "")

@@ -8,6 +8,7 @@ import * as DataSummary from "./DataSummary.ts"
 import { choiceLabels, colourOf, escapeText, networkSvg, pathSvg, shapeText } from "./Drawing.ts"
 import { cost, duration, figures, grouped, metric, percent, reviewWords, si } from "./Format.ts"
 import * as Learning from "./Learning.ts"
+import * as RankingPage from "./RankingPage.ts"
 import { type CurvePoint, type FoundArchitecture, paretoFront, type ReportData } from "./ReportData.ts"
 
 const style = `
@@ -275,8 +276,11 @@ export const html = (data: ReportData): Promise<string> =>
     search(data),
     review(data),
     training("retraining", "Retraining", data.retraining, "var(--c1)"),
-    learning(data)
-  ]).then(([supernet, searching, reviewed, retraining, learned]) => {
+    learning(data),
+    data.ranking === undefined
+      ? ""
+      : RankingPage.html(data.ranking).then(({ body, sub }) => card("How well the supernet ranks", sub, body))
+  ]).then(([supernet, searching, reviewed, retraining, learned, ranked]) => {
     const facts: ReadonlyArray<readonly [string, string]> = [
       ["search space", `${data.space.name}, ${grouped(data.space.size)} architectures`],
       ["data", data.dataset],
@@ -292,7 +296,7 @@ export const html = (data: ReportData): Promise<string> =>
     return page(
       data.name,
       `<header><h1>${escapeText(data.name)}</h1><span class="badge ${data.status}">${data.status}</span><p class="sub">${escapeText(data.space.name)} on ${escapeText(data.dataset)}, ${escapeText(data.strategies.search)} search, seed ${data.seed}${data.failure === undefined ? "" : ` - ${escapeText(data.failure)}`}</p></header>
-${tiles(data)}${phases(data)}${data.found === undefined ? "" : architecture(data.found)}${searching}${reviewed}${learned}${supernet}${retraining}${results(data)}
+${tiles(data)}${phases(data)}${data.found === undefined ? "" : architecture(data.found)}${searching}${reviewed}${learned}${supernet}${ranked}${retraining}${results(data)}
 ${data.data === undefined ? "" : card("Data", escapeText(DataSummary.line(data.data)), DataSummary.html(data.data))}${card("The run", "what it was made of", table)}
 <details class="card"><summary>Configuration</summary><pre>${escapeText(data.config)}</pre></details>`
     )

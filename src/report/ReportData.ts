@@ -1,6 +1,7 @@
 /** The data of a report, of a run in any state. Plain data, read from the run folder. */
 
 import type { Phase } from "../component/Phase.ts"
+import type { Ranking } from "../ranking/Ranking.ts"
 import type { LearningReview } from "../search-strategy/SearchStrategy.ts"
 import type { DataSummary } from "./DataSummary.ts"
 
@@ -100,6 +101,8 @@ export interface ReportData {
   readonly retraining: ReadonlyArray<CurvePoint>
   readonly found?: FoundArchitecture | undefined
   readonly test?: Readonly<Record<string, number>> | undefined
+  /** How well the supernet ranks, where `osnas rank` has measured it. */
+  readonly ranking?: Ranking | undefined
   /** The configuration as YAML, defaults filled in. */
   readonly config: string
   /** Machine and versions: rows of a table. */

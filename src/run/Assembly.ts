@@ -170,11 +170,10 @@ export const assemble = Effect.fn("Assembly.assemble")(function* (options: Assem
   const space = yield* build("searchSpace", chosen.searchSpace.layer, Context.merge(key, head))
   if (Option.isNone(space)) return ended(Context.empty())
   const shape = Context.get(space.value, SearchSpace)
+  const counted = LookupTable.costModel(shape, LookupTable.fromSpace(shape))
   const isCounted = config.budget.metric !== "latency"
   // Measuring latency takes time: first see that nothing else is wrong.
-  const early = isCounted
-    ? Context.add(space.value, CostModel, LookupTable.costModel(shape, LookupTable.fromSpace(shape)))
-    : space.value
+  const early = isCounted ? Context.add(space.value, CostModel, counted) : space.value
   const isRefused = examine(early).some(({ severity }) => severity === "error")
   if (Option.isNone(engine) || Option.isNone(criterion) || (!isCounted && (isRefused || failed()))) return ended(early)
 
@@ -185,7 +184,7 @@ export const assemble = Effect.fn("Assembly.assemble")(function* (options: Assem
     RunLayers.costs(config.budget.metric, table),
     Context.merge(base, disk)
   )
-  const sampler = yield* build("trainingStrategy", chosen.trainingStrategy.layer, base)
+  const sampler = yield* build("trainingStrategy", chosen.trainingStrategy.layer, Context.add(base, CostModel, counted))
   if (Option.isNone(costs)) return ended(early)
   const search = yield* buildSearch(build, options, Context.merge(base, costs.value))
   const all = Context.merge(search, orEmpty(sampler))

@@ -8,6 +8,7 @@ import * as Schema from "effect/Schema"
 import type { CriterionShape } from "../criterion/Criterion.ts"
 import type { Batch, DataflowShape } from "../dataflow/Dataflow.ts"
 import type { BatchStatistics } from "../engine/ConvChain.ts"
+import { distillationLoss } from "../engine/Distillation.ts"
 import type { ParameterTree } from "../nn/ParameterTree.ts"
 import * as Parameters from "../nn/ParameterTree.ts"
 import * as Key from "../random/Key.ts"
@@ -110,11 +111,19 @@ const disposeStatistics = (statistics: Readonly<Record<string, BatchStatistics>>
 }
 
 interface PartResult {
-  readonly result: Pick<StepResult, "gradients" | "criterionGradients" | "statistics" | "warning">
+  /** All but the loss, which is disposed. The tensors belong to the caller. */
+  readonly result: Omit<StepResult, "loss">
   readonly loss: number
   /** Class scores, row by row; empty unless the task classifies. */
   readonly outputs: ArrayLike<number>
 }
+
+/** The criterion of a forward function that learns from the outputs of a teacher on the same images. */
+const distilling = (criterion: CriterionShape, teacher: tf.Tensor2D): CriterionShape => ({
+  name: criterion.name,
+  init: criterion.init,
+  loss: (_, outputs) => distillationLoss(teacher, outputs)
+})
 
 /** Loss and gradients of one forward function on one part of the batch. */
 const computePart = Effect.fnUntraced(function* (
@@ -141,7 +150,6 @@ const computePart = Effect.fnUntraced(function* (
   images.dispose()
   labels.dispose()
   result.loss.dispose()
-  result.output.dispose()
   return { result, loss: losses[0] as number, outputs } satisfies PartResult
 })
 
@@ -152,15 +160,24 @@ const disposeIntermediate = (stats: ParameterTree, updated: ParameterTree, initi
   for (const tensor of Object.values(stats)) if (!kept.has(tensor)) tensor.dispose()
 }
 
+/** What a step trains. */
+export interface StepForwards {
+  readonly forwards: ReadonlyArray<Forward>
+  /** Whether the first one learns from the labels and the others from its outputs. */
+  readonly distils: boolean
+}
+
 /** Computes the gradients of a step. On failure, all tensors that it created are freed. */
 export const compute = Effect.fnUntraced(function* (
   setup: GradientSetup,
   { criterion, variables }: Weights,
-  forwards: ReadonlyArray<Forward>,
+  { distils, forwards }: StepForwards,
   batch: Batch,
   key: Key.Key
 ): Effect.fn.Return<BatchGradients, NonFiniteLoss> {
   const parts = partsOf(batch, setup.accumulate)
+  /** Outputs of the first forward function on each part, if the others learn from them. */
+  const teacher: Array<tf.Tensor2D> = []
   const gradients: Record<string, tf.Tensor> = {}
   let stats = variables.stats
   let loss = 0
@@ -169,13 +186,18 @@ export const compute = Effect.fnUntraced(function* (
   for (const [p, forward] of forwards.entries()) {
     for (const [q, part] of parts.entries()) {
       const weights = { variables: { params: variables.params, stats }, criterion }
-      const computed = yield* computePart(setup, weights, forward, part, Key.derive(key, p, q))
-      const { criterionGradients, gradients: added, statistics } = computed.result
+      const own = teacher[q]
+      const using = p > 0 && own !== undefined ? { ...setup, criterion: distilling(setup.criterion, own) } : setup
+      const computed = yield* computePart(using, weights, forward, part, Key.derive(key, p, q))
+      const { criterionGradients, gradients: added, output, statistics } = computed.result
+      if (distils && p === 0) teacher.push(output as tf.Tensor2D)
+      else output.dispose()
       warning ??= computed.result.warning
       if (!Number.isFinite(computed.loss)) {
         Parameters.disposeUnsafe(added)
         Parameters.disposeUnsafe(criterionGradients)
         disposeStatistics(statistics)
+        tf.dispose(teacher)
         Parameters.disposeUnsafe(gradients)
         Parameters.disposeReplacedUnsafe(stats, variables.stats)
         return yield* new NonFiniteLoss({ loss: String(computed.loss) })
@@ -191,5 +213,6 @@ export const compute = Effect.fnUntraced(function* (
       stats = updated
     }
   }
+  tf.dispose(teacher)
   return { gradients, stats, loss, accuracy, warning }
 })

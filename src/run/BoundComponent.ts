@@ -54,7 +54,7 @@ export interface NeedsOf {
   readonly criterion: RunKey
   readonly trainingAgent: RunKey
   readonly searchSpace: RunKey | TaskInterface
-  readonly trainingStrategy: RunKey | SearchSpace
+  readonly trainingStrategy: RunKey | SearchSpace | CostModel
   readonly searchStrategy: RunKey | SearchSpace | CostModel | SearchBudget
   readonly estimator: RunKey | Engine | Dataflow | Criterion | TrainingAgent | SearchSpace | CostModel
   readonly engine: never

@@ -73,7 +73,7 @@ const spaces: Readonly<Record<string, ReturnType<MacroSpace.Make<unknown>>>> = {
   spos: Spos.make({ stemStride: 2, variant: "osnas" }, task),
   mobilefacenet: MobileFaceNet.make({ stemStride: 2 }, task),
   sgnas: Sgnas.make({ stemStride: 2, minimum: 1 }, task),
-  "nas-bench-macro": NasBenchMacro.make({}, task),
+  "nas-bench-macro": NasBenchMacro.make({ widthMultiplier: 1 }, task),
   tiny: Tiny.make({ stemStride: 2 }, task),
   "a space given as data": MacroSpace.fromMacro(unusual, task)
 }

@@ -38,10 +38,14 @@ export const shipped: { readonly [K in Kind]: Readonly<Record<string, Source<K>>
   trainingStrategy: {
     uniform: () => import("../training-strategy/Uniform.ts").then((module) => bind(module.component)),
     fair: () => import("../training-strategy/Fair.ts").then((module) => bind(module.component)),
+    "depth-stratified": () =>
+      import("../training-strategy/DepthStratified.ts").then((module) => bind(module.component)),
+    sandwich: () => import("../training-strategy/Sandwich.ts").then((module) => bind(module.component)),
     differentiable: () =>
       import("../training-strategy/DifferentiableTraining.ts").then((module) => bind(module.component))
   },
   searchStrategy: {
+    predictor: () => import("../search-strategy/Predictor.ts").then((module) => bind(module.component)),
     evolution: () => import("../search-strategy/Evolution.ts").then((module) => bind(module.component)),
     random: () => import("../search-strategy/Random.ts").then((module) => bind(module.component)),
     "softmax-differentiable": () =>
@@ -53,6 +57,7 @@ export const shipped: { readonly [K in Kind]: Readonly<Record<string, Source<K>>
   },
   estimator: {
     supernet: () => import("../estimator/Supernet.ts").then((module) => bind(module.component)),
+    "zero-cost": () => import("../estimator/ZeroCost.ts").then((module) => bind(module.component)),
     tabular: () => import("../estimator/Tabular.ts").then((module) => bind(module.component))
   }
 }

@@ -57,7 +57,11 @@ export const files = {
   architecture: "architecture.json",
   network: "network.safetensors",
   metrics: "metrics.json",
-  report: "report.html"
+  report: "report.html",
+  rankingFolder: "ranking",
+  /** In the folder of a ranking. */
+  ranking: "ranking.json",
+  rankingScores: "scores.jsonl"
 } as const
 
 /** The name of a training checkpoint. */

@@ -144,6 +144,36 @@ describe("Trainer", () => {
     })
   )
 
+  it.effect("with a teacher, the first path learns from the labels and the others from its outputs", () =>
+    Effect.gen(function* () {
+      const paths = [
+        [0, 0, 0, 0],
+        [1, 1, 1, 1]
+      ]
+      const before = tf.memory().numTensors
+      const trained = (teacher: 0 | undefined, accumulate: number) =>
+        Effect.gen(function* () {
+          const sampler = { init: () => ({}), next: () => [{ _tag: "Paths", paths, teacher }, {}] as const }
+          const next = yield* steps(setup({ sampler, accumulate }), fresh(setup()), 1)
+          const after = values(next.variables.params)
+          TrainingState.disposeUnsafe(next)
+          return after
+        })
+      for (const accumulate of [1, 2]) {
+        const [labelled, distilled] = [yield* trained(undefined, accumulate), yield* trained(0, accumulate)]
+        const own = (index: number) => Network.parameterSpecs(space.network(paths[index]!)).map(({ name }) => name)
+        const differs = (name: string) => JSON.stringify(labelled[name]) !== JSON.stringify(distilled[name])
+        const firstAlone = own(0).filter((name) => name in labelled && !own(1).includes(name))
+        // A scale before a normalisation has no gradient but rounding errors.
+        const secondAlone = own(1).filter((name) => name.endsWith(".weight") && !own(0).includes(name))
+        assert.isAbove(Math.min(firstAlone.length, secondAlone.length), 0)
+        assert.deepStrictEqual(firstAlone.filter(differs), [])
+        assert.deepStrictEqual(secondAlone.filter(differs), secondAlone)
+      }
+      assert.strictEqual(tf.memory().numTensors, before)
+    })
+  )
+
   it.effect("gives the same gradient for a batch in parts, if nothing normalises over the batch", () =>
     Effect.gen(function* () {
       const linear: Forward = (variables, images) => ({

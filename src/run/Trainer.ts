@@ -209,7 +209,7 @@ interface Prepared {
   readonly learner: LearnerState | null
   readonly learned: LearningMetrics | undefined
   readonly sampler: SamplerState
-  readonly forwards: ReadonlyArray<Forward>
+  readonly forwards: BatchGradients.StepForwards
 }
 
 const prepare = Effect.fnUntraced(function* (
@@ -221,7 +221,8 @@ const prepare = Effect.fnUntraced(function* (
   const distribution =
     setup.learner === undefined || learner === null ? undefined : setup.learner.gradient.distribution(learner)
   const [training, sampler] = setup.sampler.next(state.sampler, distribution)
-  return { learner, learned: metrics, sampler, forwards: setup.forwards(training) }
+  const distils = training._tag === "Paths" && training.teacher === 0 && setup.classifies
+  return { learner, learned: metrics, sampler, forwards: { forwards: setup.forwards(training), distils } }
 })
 
 /**

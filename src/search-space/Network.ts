@@ -212,3 +212,36 @@ export const apply = (network: Network, variables: Variables, images: Tensor, mo
     // A network of skips only would return the tensor of the caller.
     return { output: out === images ? tf.clone(out) : out, statistics }
   })
+
+/**
+ * The outputs of the activation functions that a batch of images passes in the chains of a network, in order; in `train`
+ * mode, so that batch normalisations use the batch's own statistics. `each` must not keep a tensor.
+ *
+ * **Example** (One convolution with a ReLU)
+ *
+ * ```ts
+ * import "@tensorflow/tfjs-backend-cpu"
+ * import * as tf from "@tensorflow/tfjs-core"
+ * import * as Key from "../random/Key.ts"
+ * import { conv, place } from "./blocks/Block.ts"
+ * import * as Network from "./Network.ts"
+ *
+ * const blocks = [{ name: "first", block: place(conv({ kernel: 3 }), 3, 4, 2) }]
+ * const network: Network.Network = { input: [8, 8, 3], blocks }
+ * const shapes: Array<ReadonlyArray<number>> = []
+ * Network.observe(network, Network.initialise(network, Key.make(1)), tf.ones([2, 8, 8, 3]), ({ shape }) => shapes.push(shape))
+ * shapes // => [[2, 4, 4, 4]]
+ * ```
+ */
+export const observe = (
+  network: Network,
+  variables: Variables,
+  images: Tensor,
+  each: (activation: Tensor) => void
+): void =>
+  tf.tidy(() => {
+    let out = images
+    for (const { block, name } of network.blocks) {
+      out = applyAll(compile(name, block), { variables, mode: "train", statistics: {}, observe: each }, out)
+    }
+  })

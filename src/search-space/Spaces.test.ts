@@ -28,7 +28,7 @@ const makers: Readonly<Record<string, Maker>> = {
   spos: (task) => Spos.make({ stemStride: 2, variant: "osnas" }, task),
   mobilefacenet: (task) => MobileFaceNet.make({ stemStride: 2 }, task),
   sgnas: (task) => Sgnas.make({ stemStride: 2, minimum: 1 }, task),
-  "nas-bench-macro": (task) => NasBenchMacro.make({}, task)
+  "nas-bench-macro": (task) => NasBenchMacro.make({ widthMultiplier: 1 }, task)
 }
 
 const made = (name: string, task: NetworkInterface = cifar): SearchSpaceShape =>

@@ -28,3 +28,28 @@ it("is 1 for any rising function, -1 for any falling one, symmetric, and refuses
   expect(() => kendall([1], [1, 2])).toThrow(/1 numbers with 2/)
   expect(spearman([1, 2, 3], [4, 4, 4])).toBe(null)
 })
+
+/** Tau-b by looking at every pair. */
+const everyPair = (a: ReadonlyArray<number>, b: ReadonlyArray<number>): number | null => {
+  let [agreement, inA, inB] = [0, 0, 0]
+  for (let i = 0; i < a.length; i += 1) {
+    for (let j = 0; j < i; j += 1) {
+      const [one, other] = [Math.sign(a[i]! - a[j]!), Math.sign(b[i]! - b[j]!)]
+      agreement += one * other
+      inA += Math.abs(one)
+      inB += Math.abs(other)
+    }
+  }
+  return inA === 0 || inB === 0 ? null : agreement / Math.sqrt(inA * inB)
+}
+
+it("equals the count of every pair to the last bit, ties and all", () => {
+  const number = fc.oneof(fc.integer({ min: 0, max: 4 }), fc.constantFrom(0, -0, 0.1, 1e-300))
+  fc.assert(
+    fc.property(fc.array(fc.tuple(number, number), { minLength: 1, maxLength: 40 }), (pairs) => {
+      const [a, b] = [pairs.map(([x]) => x), pairs.map(([, y]) => y)]
+      expect((kendall(a, b) ?? 7) + 0).toBe((everyPair(a, b) ?? 7) + 0)
+    }),
+    { seed: 2, numRuns: 300 }
+  )
+})

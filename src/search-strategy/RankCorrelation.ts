@@ -3,16 +3,52 @@
  * lists is constant.
  */
 
-/** Order of two numbers: rising (+1), falling (-1) or equal (0). */
-const order = (a: number, b: number): number => (a < b ? 1 : a > b ? -1 : 0)
-
 const checkLengths = (a: ReadonlyArray<number>, b: ReadonlyArray<number>): void => {
   if (a.length !== b.length) throw new RangeError(`rank correlation of ${a.length} numbers with ${b.length}`)
 }
 
+/** Number of pairs of equal values among sorted ones. */
+const tiedPairs = (count: number, isTied: (at: number) => boolean): number => {
+  let pairs = 0
+  let run = 1
+  for (let at = 1; at <= count; at += 1) {
+    if (at < count && isTied(at)) {
+      run += 1
+      continue
+    }
+    pairs += (run * (run - 1)) / 2
+    run = 1
+  }
+  return pairs
+}
+
+/** Sorts in place by merging; gives the number of pairs that were the wrong way round. */
+const sortCountingExchanges = (values: Float64Array<ArrayBuffer>): number => {
+  let from = values
+  let to = new Float64Array(values.length)
+  let exchanges = 0
+  for (let width = 1; width < values.length; width *= 2) {
+    for (let start = 0; start < values.length; start += 2 * width) {
+      const middle = Math.min(start + width, values.length)
+      const end = Math.min(start + 2 * width, values.length)
+      let [left, right] = [start, middle]
+      for (let at = start; at < end; at += 1) {
+        if (left < middle && (right >= end || from[left]! <= from[right]!)) to[at] = from[left++]!
+        else {
+          exchanges += middle - left
+          to[at] = from[right++]!
+        }
+      }
+    }
+    ;[from, to] = [to, from]
+  }
+  values.set(from)
+  return exchanges
+}
+
 /**
  * Kendall's tau-b (Kendall 1945): concordant pairs less discordant ones, over the geometric mean of the pairs that each
- * list distinguishes. Looks at every pair, so it is meant for lists of up to some thousand numbers.
+ * list distinguishes. Counted in O(n log n) (Knight 1966).
  *
  * **Example** (One discordant pair of six)
  *
@@ -25,19 +61,19 @@ const checkLengths = (a: ReadonlyArray<number>, b: ReadonlyArray<number>): void 
  */
 export const kendall = (a: ReadonlyArray<number>, b: ReadonlyArray<number>): number | null => {
   checkLengths(a, b)
-  let agreement = 0
-  let ordered = 0
-  let orderedToo = 0
-  for (let i = 0; i < a.length; i += 1) {
-    for (let j = i + 1; j < a.length; j += 1) {
-      const one = order(a[i]!, a[j]!)
-      const other = order(b[i]!, b[j]!)
-      agreement += one * other
-      ordered += Math.abs(one)
-      orderedToo += Math.abs(other)
-    }
-  }
-  return ordered === 0 || orderedToo === 0 ? null : agreement / Math.sqrt(ordered * orderedToo)
+  const { length } = a
+  const order = a.map((_, index) => index).sort((i, j) => a[i]! - a[j]! || b[i]! - b[j]!)
+  const sameA = (at: number) => a[order[at]!] === a[order[at - 1]!]
+  const tiedInA = tiedPairs(length, sameA)
+  const tiedInBoth = tiedPairs(length, (at) => sameA(at) && b[order[at]!] === b[order[at - 1]!])
+  const sorted = Float64Array.from(order, (index) => b[index]!)
+  const discordant = sortCountingExchanges(sorted)
+  const tiedInB = tiedPairs(length, (at) => sorted[at] === sorted[at - 1])
+  const pairs = (length * (length - 1)) / 2
+  const [orderedByA, orderedByB] = [pairs - tiedInA, pairs - tiedInB]
+  if (orderedByA === 0 || orderedByB === 0) return null
+  const agreement = pairs - tiedInA - tiedInB + tiedInBoth - 2 * discordant
+  return agreement / Math.sqrt(orderedByA * orderedByB)
 }
 
 /** Ranks from 1; equal numbers share their mean rank. */

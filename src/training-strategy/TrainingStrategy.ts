@@ -9,11 +9,12 @@ import type { ArchitectureDistribution } from "../search-strategy/SearchStrategy
 
 /**
  * What one update of the optimizer trains. `Paths`: each path sees the batch, their gradients are summed into one update
- * (one path: single-path one-shot; several: strict fairness). `Mixture`: every option of every layer, weighted
+ * (one path: single-path one-shot; several: strict fairness). With a `teacher`, the first path
+ * learns from the labels and the others from its outputs. `Mixture`: every option of every layer, weighted
  * (layer by layer, one weight per option).
  */
 export type TrainingStep =
-  | { readonly _tag: "Paths"; readonly paths: ReadonlyArray<Genotype> }
+  | { readonly _tag: "Paths"; readonly paths: ReadonlyArray<Genotype>; readonly teacher?: 0 | undefined }
   | { readonly _tag: "Mixture"; readonly weights: ReadonlyArray<ReadonlyArray<number>> }
 
 /** JSON; part of every snapshot. */

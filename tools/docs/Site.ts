@@ -24,7 +24,7 @@ const menu: ReadonlyArray<readonly [section: string, pages: ReadonlyArray<string
       "components/engine.md"
     ]
   ],
-  ["Guides", ["data.md", "faces.md", "lookup-tables.md", "reproduce.md"]],
+  ["Guides", ["data.md", "faces.md", "ranking.md", "lookup-tables.md", "reproduce.md"]],
   ["Reference", ["configuration.md", "commands.md", "glossary.md", "api/README.md"]],
   ["Background", ["reproducibility.md", "performance.md", "from-osnaslib.md"]]
 ]

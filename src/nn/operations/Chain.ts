@@ -107,6 +107,24 @@ export const recordStatistics = (
     })
   })
 
+/** Shows the activations of a chain: every stage that has one is computed with those before it. */
+const observeStages = (
+  stages: ReadonlyArray<NamedStage>,
+  context: Context & Required<Pick<Context, "observe">>,
+  x: Tensor
+): void =>
+  stages.forEach(({ stage }, last) => {
+    if (stage.activation === "none") return
+    const own = stages.slice(0, last + 1)
+    const { output } = convChain(
+      x as tf.Tensor4D,
+      own.map((one) => one.stage),
+      own.map((named) => stageParams(context, named)),
+      { mode: context.mode, epsilon: normEpsilon, residual: false }
+    )
+    context.observe?.(output)
+  })
+
 /** A sequence of convolutions. */
 export const Chain = define<ChainSettings>({
   name: "Chain",
@@ -126,6 +144,7 @@ export const Chain = define<ChainSettings>({
   activations: ({ stages }, [height, width]) =>
     stages.reduce((sum, { stage }) => sum + height * width * stage.outChannels, 0),
   apply: ({ residual, stages }, context, x) => {
+    if (context.observe !== undefined) observeStages(stages, { ...context, observe: context.observe }, x)
     const { output, statistics } = convChain(
       x as tf.Tensor4D,
       stages.map(({ stage }) => stage),
