@@ -58,8 +58,9 @@ describe("every configuration of examples/", () => {
   })
 
   it("has every component that ships, but for what other examples show", { timeout: 30_000 }, async () => {
-    // A space that is data, in docs/components/search-space.md; searches on a table, in tabular-search.ts.
-    const elsewhere = ["macro", "tabular"]
+    // A space that is data, in docs/components/search-space.md; searches on a table, in tabular-search.ts; recipes that
+    // `npm run bench:ranking` compares; a search without a supernet, in docs/ranking.md.
+    const elsewhere = ["macro", "tabular", "depth-stratified", "sandwich", "zero-cost"]
     const chosen = new Set<string>()
     for (const file of configurations) {
       const { config } = await Effect.runPromise(Load.file(join(import.meta.dirname, file)))

@@ -96,6 +96,7 @@ export const shipped: { readonly [K in ComponentKind]: Readonly<Record<string, S
   searchStrategy: {
     evolution: at("Evolution"),
     random: at("Random"),
+    predictor: at("Predictor"),
     "softmax-differentiable": at("DifferentiableSearch", {
       member: "componentSoftmax",
       options: "{}",
@@ -134,6 +135,7 @@ export const shipped: { readonly [K in ComponentKind]: Readonly<Record<string, S
   },
   estimator: {
     supernet: at("Supernet"),
+    "zero-cost": at("ZeroCost", { options: "{ batchSize: 8 }" }),
     tabular: at("Tabular", { options: "{}", sections: { searchSpace: '{ name: "nas-bench-macro" }' } })
   },
   engine: {}
@@ -141,7 +143,12 @@ export const shipped: { readonly [K in ComponentKind]: Readonly<Record<string, S
 
 /** Shipped components that --from does not take, and the reason. */
 export const notStarted: { readonly [K in ComponentKind]?: Readonly<Record<string, string>> } = {
-  searchSpace: { macro: "it is a space written in YAML and has nothing to change: leave --from out" }
+  searchSpace: { macro: "it is a space written in YAML and has nothing to change: leave --from out" },
+  trainingStrategy: {
+    "depth-stratified":
+      "it trains some options more often than others, which the generated law test refuses: use uniform",
+    sandwich: "it trains some options more often than others, which the generated law test refuses: use fair"
+  }
 }
 
 /** The parts of a wrapped component, by kind. */

@@ -12,6 +12,27 @@
  *
  * Architectures start from the same weights wherever they share a block, so the scores of two architectures differ by the
  * architectures alone.
+ *
+ * **Example** (What the proxies are made of)
+ *
+ * ```ts
+ * import "@tensorflow/tfjs-backend-cpu"
+ * import * as tf from "@tensorflow/tfjs-core"
+ * import * as Layer from "effect/Layer"
+ * import * as Key from "../random/Key.ts"
+ * import { classifier, globalAverage, place } from "../search-space/blocks/Block.ts"
+ * import * as Network from "../search-space/Network.ts"
+ * import * as ZeroCost from "./ZeroCost.ts"
+ *
+ * ZeroCost.proxies // => ["gradient-norm", "snip", "synflow", "naswot"]
+ * const [params, gradients] = [{ w: tf.tensor1d([2, -1]) }, { w: tf.tensor1d([3, 4]) }]
+ * ZeroCost.gradientNorm(gradients) // => 5
+ * ZeroCost.saliency(params, gradients) // => 10
+ * const blocks = [{ name: "a", block: place(globalAverage, 2, 2, 1) }, { name: "b", block: place(classifier, 2, 3, 1) }]
+ * const network = { input: [4, 4, 2] as const, blocks }
+ * Number.isFinite(ZeroCost.synapticFlow(network, Network.initialise(network, Key.make(1)))) // => true
+ * Layer.isLayer(ZeroCost.layer({ proxy: "naswot", batchSize: 8 })) // => true
+ * ```
  */
 import * as tf from "@tensorflow/tfjs-core"
 import * as Effect from "effect/Effect"
