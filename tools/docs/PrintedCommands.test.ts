@@ -32,6 +32,7 @@ const elsewhere: ReadonlyArray<readonly [pattern: RegExp, why: string]> = [
   [/faces-orl/, "pictures that do not ship: Faces.test.ts"],
   [/^osnas resume runs\/faces /, "pictures that have moved and do not ship: Resumption.test.ts"],
   [/budget\.lookupTable=phone\.json/, "latencies that a user fills in: LookupTables.test.ts"],
+  [/^osnas rank/, "a trained supernet, and truths that a user has: Rank.test.ts"],
   [/^osnas generate-architectures/, "a run whose generator is trained: GenerateArchitectures.test.ts"]
 ]
 
