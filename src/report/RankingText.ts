@@ -25,7 +25,10 @@ export const figureText = ({ high, low, value }: RankQuality.Figure): string =>
   low === null || high === null ? number(value) : `${number(value)} [${number(low)}, ${number(high)}]`
 
 /** The verdict in one sentence; undefined where there is none. */
-export const verdictText = ({ predictors, verdict }: Ranking): string | undefined => {
+export const verdictText = ({ predictors, rows, verdict }: Ranking): string | undefined => {
+  if (new Set(rows.map(({ truth }) => truth)).size === 1) {
+    return "Warning: all true accuracies are equal, so there is no order to compare with; train the truth for more epochs."
+  }
   if (verdict === null) return undefined
   const { baseline, difference, predictor } = verdict
   const tau = (name: string) => number(predictors.find((one) => one.name === name)?.quality.tau.value ?? null)
