@@ -12,7 +12,7 @@ describe("the quality of a ranking", () => {
   const options = { noise: 0.2, resamples: 200, key }
 
   it("is perfect for the truth itself, its intervals too", () => {
-    const quality = RankQuality.of(truth, truth, options)
+    const quality = RankQuality.judge(truth, options).quality(truth)
     expect(quality.tau).toEqual({ value: 1, low: 1, high: 1 })
     expect(quality.spearman.value).toBeCloseTo(1, 12)
     expect(quality.precision5.value).toBe(1)
@@ -22,7 +22,10 @@ describe("the quality of a ranking", () => {
   })
 
   it("falls with noise, and its intervals contain it", () => {
-    const [good, bad] = [RankQuality.of(noisy(2), truth, options), RankQuality.of(noisy(20), truth, options)]
+    const [good, bad] = [
+      RankQuality.judge(truth, options).quality(noisy(2)),
+      RankQuality.judge(truth, options).quality(noisy(20))
+    ]
     expect(bad.tau.value).toBeLessThan(good.tau.value ?? 0)
     expect(bad.tauTopHalf.value).toBeLessThan(bad.tau.value ?? 0)
     expect(bad.regret1.value).toBeGreaterThanOrEqual(bad.regret5.value ?? 0)
@@ -34,28 +37,26 @@ describe("the quality of a ranking", () => {
   })
 
   it("is the same for the same key", () => {
-    expect(RankQuality.of(noisy(9), truth, options)).toEqual(RankQuality.of(noisy(9), truth, options))
+    expect(RankQuality.judge(truth, options).quality(noisy(9))).toEqual(
+      RankQuality.judge(truth, options).quality(noisy(9))
+    )
   })
 
   it("has no tau for a constant prediction", () => {
-    const quality = RankQuality.of(
-      truth.map(() => 1),
-      truth,
-      options
-    )
+    const quality = RankQuality.judge(truth, options).quality(truth.map(() => 1))
     expect(quality.tau).toEqual({ value: null, low: null, high: null })
   })
 
   it("refuses lists of different lengths", () => {
-    expect(() => RankQuality.of([1], truth, options)).toThrow(/got 1 scores of 100/)
+    expect(() => RankQuality.judge(truth, options).quality([1])).toThrow(/got 1 scores of 100/)
   })
 })
 
 describe("the difference of two rankings", () => {
   it("is clear of zero for a much better one, and 0 for the same one", () => {
     const options = { noise: 0, resamples: 200, key }
-    expect(RankQuality.tauDifference(noisy(2), noisy(30), truth, options).low).toBeGreaterThan(0)
-    expect(RankQuality.tauDifference(noisy(5), noisy(5), truth, options)).toEqual({ value: 0, low: 0, high: 0 })
+    expect(RankQuality.judge(truth, options).tauDifference(noisy(2), noisy(30)).low).toBeGreaterThan(0)
+    expect(RankQuality.judge(truth, options).tauDifference(noisy(5), noisy(5))).toEqual({ value: 0, low: 0, high: 0 })
   })
 })
 

@@ -75,44 +75,52 @@ const pick = (values: Values, indices: Values): Values => indices.map((index) =>
 const descending = (values: Values): Values =>
   values.map((_, index) => index).sort((a, b) => values[b]! - values[a]! || a - b)
 
-const topHalf = (truth: Values): Values => descending(truth).slice(0, Math.ceil(truth.length / 2))
-
-const precision = (predicted: Values, truth: Values, share: number): number => {
-  const count = Math.max(1, Math.round(truth.length * share))
-  const best = new Set(descending(truth).slice(0, count))
-  const hits = descending(predicted)
-    .slice(0, count)
-    .filter((index) => best.has(index))
-  return hits.length / count
+/** Architectures with what every prediction of them is compared with. */
+interface Sample {
+  /** Places in the list that was given; a resample has some of them several times. */
+  readonly indices: Values
+  readonly truth: Values
+  /** Their places by true accuracy, best first. */
+  readonly order: Values
+  /** The truth in multiples of its noise, where that is known. */
+  readonly rounded: Values
 }
 
-const regret = (predicted: Values, truth: Values, count: number): number =>
-  Math.max(...truth) - Math.max(...pick(truth, descending(predicted).slice(0, count)))
+const sampleOf = (truth: Values, indices: Values, noise: number): Sample => {
+  const own = pick(truth, indices)
+  const rounded = noise > 0 ? own.map((value) => Math.round(value / noise)) : own
+  return { indices, truth: own, order: descending(own), rounded }
+}
 
 type Point = { readonly [K in FigureName]: number | null }
 
-/** The figures of a list of architectures, without intervals. */
-const pointOf = (predicted: Values, truth: Values, noise: number): Point => {
-  const half = topHalf(truth)
-  const rounded = noise > 0 ? truth.map((value) => Math.round(value / noise)) : truth
+/** The figures of the architectures of a sample, without intervals. */
+const pointOf = (all: Values, { indices, order, rounded, truth }: Sample): Point => {
+  const predicted = pick(all, indices)
+  const half = order.slice(0, Math.ceil(order.length / 2))
+  const chosen = descending(predicted)
+  const precision = (share: number): number => {
+    const count = Math.max(1, Math.round(truth.length * share))
+    const best = new Set(order.slice(0, count))
+    return chosen.slice(0, count).filter((index) => best.has(index)).length / count
+  }
+  const regret = (count: number): number => truth[order[0]!]! - Math.max(...pick(truth, chosen.slice(0, count)))
   return {
     tau: kendall(predicted, truth),
     tauTopHalf: kendall(pick(predicted, half), pick(truth, half)),
     tauRounded: kendall(predicted, rounded),
     spearman: spearman(predicted, truth),
-    precision5: precision(predicted, truth, 0.05),
-    precision10: precision(predicted, truth, 0.1),
-    regret1: regret(predicted, truth, 1),
-    regret5: regret(predicted, truth, 5),
-    regret10: regret(predicted, truth, 10)
+    precision5: precision(0.05),
+    precision10: precision(0.1),
+    regret1: regret(1),
+    regret5: regret(5),
+    regret10: regret(10)
   }
 }
 
 /** The indices of a bootstrap resample of `count` architectures. */
-const resample = (count: number, key: Key.Key, index: number): Values => {
-  const own = Key.derive(key, index)
-  return Array.from({ length: count }, (_, i) => Key.integer(Key.derive(own, i), count))
-}
+const resample = (count: number, key: Key.Key): Values =>
+  Array.from({ length: count }, (_, i) => Key.integer(Key.derive(key, i), count))
 
 /** A percentile of sorted values, interpolated linearly. */
 const percentile = (sorted: Values, fraction: number): number => {
@@ -129,21 +137,17 @@ const intervalOf = (value: number | null, resampled: ReadonlyArray<number | null
     : { value, low: percentile(sorted, 0.025), high: percentile(sorted, 0.975) }
 }
 
-const defaultResamples = 1000
-
-/** The resamples of all predictors are the same architectures, so that differences of their figures are paired. */
-const resamplesOf = (count: number, { key, resamples = defaultResamples }: QualityOptions): ReadonlyArray<Values> =>
-  Array.from({ length: resamples }, (_, index) => resample(count, key, index))
-
-const checkLengths = (predicted: Values, truth: Values): void => {
-  if (predicted.length !== truth.length || truth.length < 2) {
-    throw new RangeError(`a ranking needs two or more architectures, got ${predicted.length} scores of ${truth.length}`)
-  }
+/** Judges predictions of the same architectures. Predictions are larger for better ones, a number for each. */
+export interface Judge {
+  /** The quality of a ranking. Throws a `RangeError` for another number of predictions than of architectures. */
+  readonly quality: (predicted: Values) => RankQuality
+  /** How much larger the tau of one prediction is than that of another, resampled together. Throws as `quality` does. */
+  readonly tauDifference: (one: Values, other: Values) => Figure
 }
 
 /**
- * The quality of a ranking. `predicted` and `truth` are larger for better architectures, one number for each. Throws a
- * `RangeError` for lists of different lengths or of fewer than two numbers.
+ * A judge by true accuracies, larger for better architectures. All predictions are judged on the same resamples, so that
+ * differences of their figures are paired. Throws a `RangeError` for fewer than two architectures.
  *
  * **Example** (The two best are the wrong way round)
  *
@@ -151,61 +155,50 @@ const checkLengths = (predicted: Values, truth: Values): void => {
  * import * as Key from "../random/Key.ts"
  * import * as RankQuality from "./RankQuality.ts"
  *
- * const predicted = [1, 2, 3, 5, 4]
- * const quality = RankQuality.of(predicted, [90, 91, 92, 93, 94], { noise: 0, key: Key.make(1) })
- * quality.tau.value // => 0.8
- * quality.regret1.value // => 1
- * quality.regret5.value // => 0
+ * const { quality, tauDifference } = RankQuality.judge([90, 91, 92, 93, 94], { noise: 0, key: Key.make(1) })
+ * const { regret1, regret5, tau } = quality([1, 2, 3, 5, 4])
+ * tau.value // => 0.8
+ * [regret1.value, regret5.value] // => [1, 0]
+ * tauDifference([1, 2, 3, 4, 5], [5, 4, 3, 2, 1]).value // => 2
  * ```
  */
-export const of = (predicted: Values, truth: Values, options: QualityOptions): RankQuality => {
-  checkLengths(predicted, truth)
-  const point = pointOf(predicted, truth, options.noise)
-  const points = resamplesOf(truth.length, options).map((indices) =>
-    pointOf(pick(predicted, indices), pick(truth, indices), options.noise)
+export const judge = (truth: Values, { key, noise, resamples = 1000 }: QualityOptions): Judge => {
+  const count = truth.length
+  const check = (predicted: Values): void => {
+    if (predicted.length !== count) {
+      throw new RangeError(`a ranking needs one score per architecture, got ${predicted.length} scores of ${count}`)
+    }
+  }
+  if (count < 2) throw new RangeError(`a ranking needs two or more architectures, got ${count}`)
+  const whole = sampleOf(truth, [...truth.keys()], noise)
+  const samples = Array.from({ length: resamples }, (_, index) =>
+    sampleOf(truth, resample(count, Key.derive(key, index)), noise)
   )
-  const figure = (name: FigureName) =>
-    intervalOf(
-      point[name],
-      points.map((one) => one[name])
-    )
+  const tau = (predicted: Values, sample: Sample) => kendall(pick(predicted, sample.indices), sample.truth)
   return {
-    tau: figure("tau"),
-    tauTopHalf: figure("tauTopHalf"),
-    tauRounded: figure("tauRounded"),
-    spearman: figure("spearman"),
-    precision5: figure("precision5"),
-    precision10: figure("precision10"),
-    regret1: figure("regret1"),
-    regret5: figure("regret5"),
-    regret10: figure("regret10")
+    quality: (predicted) => {
+      check(predicted)
+      const point = pointOf(predicted, whole)
+      const points = samples.map((sample) => pointOf(predicted, sample))
+      const figure = (name: FigureName) => [
+        name,
+        intervalOf(
+          point[name],
+          points.map((one) => one[name])
+        )
+      ]
+      return Object.fromEntries(figureNames.map(figure)) as RankQuality
+    },
+    tauDifference: (one, other) => {
+      check(one)
+      check(other)
+      const difference = (sample: Sample): number | null => {
+        const [a, b] = [tau(one, sample), tau(other, sample)]
+        return a === null || b === null ? null : a - b
+      }
+      return intervalOf(difference(whole), samples.map(difference))
+    }
   }
-}
-
-/**
- * How much larger the tau of one prediction is than that of another on the same architectures, with the bootstrap interval
- * of the difference: both are resampled together.
- *
- * **Example** (A perfect prediction against one that is backwards)
- *
- * ```ts
- * import * as Key from "../random/Key.ts"
- * import * as RankQuality from "./RankQuality.ts"
- *
- * const truth = [90, 91, 92]
- * RankQuality.tauDifference([1, 2, 3], [3, 2, 1], truth, { noise: 0, key: Key.make(1) }).value // => 2
- * ```
- */
-export const tauDifference = (one: Values, other: Values, truth: Values, options: QualityOptions): Figure => {
-  checkLengths(one, truth)
-  checkLengths(other, truth)
-  const difference = (indices: Values): number | null => {
-    const target = pick(truth, indices)
-    const [a, b] = [kendall(pick(one, indices), target), kendall(pick(other, indices), target)]
-    return a === null || b === null ? null : a - b
-  }
-  const all = truth.map((_, index) => index)
-  return intervalOf(difference(all), resamplesOf(truth.length, options).map(difference))
 }
 
 /**

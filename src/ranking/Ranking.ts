@@ -109,13 +109,17 @@ const bestBaseline = (predictors: ReadonlyArray<Predictor>): Predictor | undefin
 export const make = (input: RankingInput): Ranking => {
   const { name, predictions, rows, seed, size, space, supernet, truth, zeroCost } = input
   const target = rows.map((row) => row.truth)
-  const options = { noise: truth.noise, resamples: input.resamples, key: Key.derive(Key.make(seed), "bootstrap") }
+  const { quality, tauDifference } = RankQuality.judge(target, {
+    noise: truth.noise,
+    resamples: input.resamples,
+    key: Key.derive(Key.make(seed), "bootstrap")
+  })
   const valuesOf = (predictor: string, kind: Predictor["kind"]) =>
     rows.map((row) => (kind === "free" ? row.baselines : row.scores)[predictor] ?? 0)
   const judge = (kind: Predictor["kind"]) => (predictor: string) => ({
     name: predictor,
     kind,
-    quality: RankQuality.of(valuesOf(predictor, kind), target, options)
+    quality: quality(valuesOf(predictor, kind))
   })
   const predictors = [
     ...predictions.map(judge("supernet")),
@@ -141,12 +145,7 @@ export const make = (input: RankingInput): Ranking => {
         : {
             predictor,
             baseline: baseline.name,
-            difference: RankQuality.tauDifference(
-              valuesOf(predictor, "supernet"),
-              valuesOf(baseline.name, baseline.kind),
-              target,
-              options
-            )
+            difference: tauDifference(valuesOf(predictor, "supernet"), valuesOf(baseline.name, baseline.kind))
           },
     rows
   }
