@@ -86,6 +86,58 @@ export const oneByOne =
       Effect.tap(scoreOne(genotype, options?.supernet), (score) => options?.onScore?.(index, score) ?? Effect.void)
     )
 
+/** What {@link scoreEach} takes beside the architectures. */
+export interface ScoreEachOptions<E> extends ScoreOptions<E> {
+  readonly onScore: (index: number, score: Score) => Effect.Effect<void, E>
+}
+
+/**
+ * Scores architectures and calls `onScore` exactly once for each, whether the estimator reports a score on the way or only
+ * in its list. Fails with an `EstimationError` if the list is shorter than that of the architectures.
+ *
+ * **Example** (An estimator that reports nothing on the way)
+ *
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as PerformanceEstimator from "./PerformanceEstimator.ts"
+ *
+ * const score = { objective: 0.5, metrics: {} }
+ * const estimator = { name: "silent", score: () => Effect.succeed([score, score]) }
+ * const seen: Array<number> = []
+ * const onScore = (index: number) => Effect.sync(() => void seen.push(index))
+ * const space = { format: (genotype: ReadonlyArray<number>) => genotype.join() }
+ * Effect.runSync(PerformanceEstimator.scoreEach({ estimator, space }, [[0], [1]], { onScore }))
+ * seen // => [0, 1]
+ * const short = PerformanceEstimator.scoreEach({ estimator, space }, [[0], [1], [2]], { onScore })
+ * Effect.runSync(Effect.flip(short)).genotype // => "2"
+ * ```
+ */
+export const scoreEach = Effect.fnUntraced(function* <E>(
+  {
+    estimator,
+    space
+  }: {
+    readonly estimator: Pick<PerformanceEstimatorShape, "name" | "score">
+    readonly space: { readonly format: (genotype: Genotype) => string }
+  },
+  architectures: ReadonlyArray<Genotype>,
+  options: ScoreEachOptions<E>
+) {
+  const reported = new Set<number>()
+  const onScore = (index: number, score: Score): Effect.Effect<void, E> => {
+    if (reported.has(index)) return Effect.void
+    reported.add(index)
+    return options.onScore(index, score)
+  }
+  const scores = yield* estimator.score(architectures, { supernet: options.supernet, onScore })
+  const missing = architectures[scores.length]
+  if (missing !== undefined) {
+    const reason = `a list of ${architectures.length} architectures got ${scores.length} scores; expected one for each`
+    return yield* new EstimationError({ estimator: estimator.name, genotype: space.format(missing), reason })
+  }
+  for (const [index, score] of scores.entries()) yield* onScore(index, score)
+})
+
 /**
  * The performance estimator of a search.
  *

@@ -5,7 +5,12 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import type { EstimationError, PerformanceEstimatorShape, TrainedSupernet } from "../estimator/PerformanceEstimator.ts"
+import {
+  type EstimationError,
+  type PerformanceEstimatorShape,
+  scoreEach,
+  type TrainedSupernet
+} from "../estimator/PerformanceEstimator.ts"
 import * as Journal from "../run/Journal.ts"
 import type { Genotype, SearchSpaceShape } from "../search-space/SearchSpace.ts"
 import { Score } from "../search-strategy/SearchStrategy.ts"
@@ -24,13 +29,13 @@ export interface ScoringSetup {
 /** A log of scores. */
 export interface ScoreLog {
   /**
-   * The scores of architectures, in order; those that the log has are not computed again. `onScore` is called with the
-   * number of scores known after each.
+   * The scores of architectures, in order; those that the log has are not computed again. `report` is called when
+   * scoring begins and after each score, with the number of scores known and with how many of them the log had before.
    */
   readonly score: (
     setup: ScoringSetup,
     architectures: ReadonlyArray<Genotype>,
-    onScore: (known: number) => Effect.Effect<void>
+    report: (known: number, before: number) => Effect.Effect<void>
   ) => Effect.Effect<ReadonlyArray<Score>, DiskError | EstimationError>
 }
 
@@ -48,24 +53,23 @@ export const open = Effect.fnUntraced(function* (disk: DiskShape, file: string) 
     const score = decodeScore({ objective: line["objective"], metrics: line["metrics"] })
     if (Option.isSome(score)) known.set(keyOf(String(line["of"]), String(line["architecture"])), score.value)
   }
-  const score: ScoreLog["score"] = Effect.fnUntraced(function* (setup, architectures, onScore) {
+  const score: ScoreLog["score"] = Effect.fnUntraced(function* (setup, architectures, report) {
     const { estimator, space, supernet } = setup
     const digest = digestOf(setup)
     const find = (genotype: Genotype) => known.get(keyOf(digest, space.format(genotype)))
     const missing = architectures.filter((genotype) => find(genotype) === undefined)
     const before = architectures.length - missing.length
-    const logged = new Set<number>()
-    const add = Effect.fnUntraced(function* (index: number, value: Score) {
-      if (logged.has(index)) return
-      logged.add(index)
+    let logged = 0
+    const onScore = Effect.fnUntraced(function* (index: number, value: Score) {
       const architecture = space.format(missing[index]!)
       yield* journal.append({ of: digest, architecture, ...value })
       known.set(keyOf(digest, architecture), value)
-      yield* onScore(before + logged.size)
+      logged += 1
+      yield* report(before + logged, before)
     })
     if (missing.length > 0) {
-      const scores = yield* estimator.score(missing, { supernet, onScore: add })
-      for (const [index, value] of scores.entries()) yield* add(index, value)
+      yield* report(before, before)
+      yield* scoreEach({ estimator, space }, missing, { supernet, onScore })
       yield* journal.sync
     }
     return architectures.map((genotype) => find(genotype)!)

@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Semaphore from "effect/Semaphore"
 import type { AskCandidates, CostAndScore, ScoreGeneration, TellScores } from "../../../machines/Searching.ts"
-import { EstimationError } from "../../estimator/PerformanceEstimator.ts"
+import { scoreEach } from "../../estimator/PerformanceEstimator.ts"
 import * as Parameters from "../../nn/ParameterTree.ts"
 import * as Key from "../../random/Key.ts"
 import type { Genotype } from "../../search-space/SearchSpace.ts"
@@ -145,10 +145,7 @@ const estimate = Effect.fnUntraced(function* (
   const supernet =
     ref === null ? undefined : { digest: ref.digest, ...(yield* networkWeights(context, ref, space.supernet)) }
   const paused = yield* Deferred.make<void>()
-  const added = new Set<number>()
   const onScore = Effect.fnUntraced(function* (index: number, score: Score) {
-    if (added.has(index)) return
-    added.add(index)
     yield* scoring.add(recovered + index, score)
     // Scores that wait for one before them are not logged yet.
     if (!pausing() || scoring.scored().length === 0) return
@@ -156,16 +153,7 @@ const estimate = Effect.fnUntraced(function* (
     // Waits for the interruption, so that the estimator does not begin another architecture.
     yield* Effect.interruptible(Effect.never)
   })
-  const scoreAll = Effect.gen(function* () {
-    const scores = yield* estimator.score(architectures, { supernet, onScore })
-    const missing = architectures[scores.length]
-    if (missing !== undefined) {
-      const reason = `a list of ${architectures.length} architectures got ${scores.length} scores; expected one for each`
-      return yield* new EstimationError({ estimator: estimator.name, genotype: space.format(missing), reason })
-    }
-    // The scores that the estimator did not report on the way.
-    for (const [index, score] of scores.entries()) yield* onScore(index, score)
-  })
+  const scoreAll = scoreEach({ estimator, space }, architectures, { supernet, onScore })
   yield* Effect.raceFirst(scoreAll, Deferred.await(paused))
 })
 
