@@ -2,7 +2,6 @@
 import { existsSync, statSync } from "node:fs"
 import * as fs from "node:fs/promises"
 import { dirname, resolve } from "node:path"
-import * as Clock from "effect/Clock"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -11,12 +10,12 @@ import * as Option from "effect/Option"
 import { Dataflow, type DataflowShape } from "../dataflow/Dataflow.ts"
 import * as Inspection from "../dataflow/Inspection.ts"
 import * as DataSummary from "../report/DataSummary.ts"
-import { duration, grouped } from "../report/Format.ts"
+import { grouped } from "../report/Format.ts"
 import * as Load from "../run/Load.ts"
 import * as RunLayers from "../run/RunLayers.ts"
 import type { Input } from "./commands/InspectData.ts"
 import { UsageError } from "./Exit.ts"
-import * as Progress from "./Progress.ts"
+import * as WorkProgress from "./WorkProgress.ts"
 
 /** Images read by default if each is a file to decode. */
 const defaultSample = 2000
@@ -34,37 +33,6 @@ export interface Found {
   /** Signs that the splits are wrong. */
   readonly warnings: ReadonlyArray<string>
 }
-
-/** Shows progress on stderr for work that takes longer than two seconds. */
-const reporter = Effect.sync((): { readonly report: Inspection.Report; readonly clear: () => void } => {
-  let stage = ""
-  let since = 0
-  let shownAt = 0
-  let drawn = false
-  const isTerminal = process.stderr.isTTY === true
-  const clear = () => {
-    if (drawn) process.stderr.write("\r\u001b[2K")
-    drawn = false
-  }
-  const report: Inspection.Report = (name, done, total) =>
-    Effect.map(Clock.currentTimeMillis, (now) => {
-      if (name !== stage) {
-        clear()
-        stage = name
-        since = now
-        shownAt = now
-      }
-      if (now - since < 2000 || now - shownAt < (isTerminal ? 100 : 5000) || done === 0) return
-      shownAt = now
-      const left = duration((((now - since) / done) * (total - done)) / 1000)
-      const words = `${name}  ${grouped(String(done))} of ${grouped(String(total))}  ${left} left`
-      if (isTerminal) {
-        process.stderr.write(`\r\u001b[2K${Progress.bar(done / total, 20)}  ${words}`)
-        drawn = true
-      } else process.stderr.write(`${words}\n`)
-    })
-  return { report, clear }
-})
 
 /** Examines a dataflow; `batchSize` is that of supernet training. */
 export const inspect = Effect.fn("InspectData.inspect")(function* (
@@ -262,7 +230,7 @@ export const run = Effect.fn("InspectData.run")(function* (input: Input) {
   const file = yield* sheetFile(input, loaded.config.name)
   const program = Effect.gen(function* () {
     const flow = yield* Dataflow
-    const { clear, report } = yield* reporter
+    const { clear, report } = yield* WorkProgress.make
     const found = yield* Effect.ensuring(
       inspect(flow, batchSize, Option.getOrUndefined(input.sample), report),
       Effect.sync(clear)

@@ -77,6 +77,12 @@ describe("rank", () => {
       fs.writeFileSync(log, whole.slice(0, -30))
       assert.deepStrictEqual(decode(yield* printed("rank", run, "--truth", csv, "--json")), ranking)
       assert.strictEqual(fs.readFileSync(log, "utf8"), whole)
+      // Nor with other memory, which changes no score; but with other batches.
+      const others = ["--truth", csv, "--json", "--set"]
+      assert.deepStrictEqual(decode(yield* printed("rank", run, ...others, "estimator.sharedMegabytes=0")), ranking)
+      assert.strictEqual(fs.readFileSync(log, "utf8"), whole)
+      yield* printed("rank", run, ...others, "estimator.batchSize=8", "--dir", at("other"))
+      assert.strictEqual(fs.readFileSync(at("other", "scores.jsonl"), "utf8").trim().split("\n").length, 6 * 5)
       yield* printed("report", run)
       assert.include(fs.readFileSync(path.join(run, "report.html"), "utf8"), "How well the supernet ranks")
       // The same weights, as a file.

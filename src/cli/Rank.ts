@@ -1,7 +1,6 @@
 /** `osnas rank`: how well a trained supernet orders architectures. */
 import { existsSync, statSync } from "node:fs"
 import { join, resolve } from "node:path"
-import * as Clock from "effect/Clock"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -18,10 +17,10 @@ import * as Ranking from "../ranking/Ranking.ts"
 import * as ScoreLog from "../ranking/ScoreLog.ts"
 import * as TrainedTruth from "../ranking/TrainedTruth.ts"
 import * as Truth from "../ranking/Truth.ts"
-import { duration } from "../report/Format.ts"
 import * as RankingPage from "../report/RankingPage.ts"
 import * as RankingText from "../report/RankingText.ts"
 import * as Checkpoint from "../run/Checkpoint.ts"
+import * as Identity from "../run/Identity.ts"
 import * as Load from "../run/Load.ts"
 import { shapesOf } from "../run/phases/PhaseContext.ts"
 import * as RunFolder from "../run/RunFolder.ts"
@@ -39,9 +38,9 @@ import type { Input } from "./commands/Rank.ts"
 import * as DrawnEvents from "./DrawnEvents.ts"
 import { RunPaused, UsageError } from "./Exit.ts"
 import * as OutputFile from "./OutputFile.ts"
-import * as Progress from "./Progress.ts"
 import { writeBeside } from "./Report.ts"
 import { engineOf, ofFolder, pauseOnSignal } from "./Run.ts"
+import * as WorkProgress from "./WorkProgress.ts"
 
 /** A run or a configuration with weights, as the flags name it. */
 interface Source {
@@ -152,25 +151,6 @@ const drawn = Effect.fnUntraced(function* (
   return drawManyUnseen(all, key, count, new Set(), space.canonical)
 })
 
-/** Draws progress and the remaining time on standard error, once the work has taken two seconds. */
-const progressOf = (title: string, total: number) =>
-  Effect.map(Clock.currentTimeMillis, (began) => {
-    const isTerminal = process.stderr.isTTY === true
-    let [shownAt, first] = [began, -1]
-    return (done: number): Effect.Effect<void> =>
-      Effect.map(Clock.currentTimeMillis, (now) => {
-        if (first < 0) first = done - 1
-        const isLast = done === total
-        if (now - began < 2000 || (!isLast && now - shownAt < (isTerminal ? 100 : 5000))) return
-        shownAt = now
-        const left = duration((((now - began) / (done - first)) * (total - done)) / 1000)
-        const words = `${title}  ${done} of ${total}${isLast ? "" : `  ${left} left`}`
-        if (isTerminal) {
-          process.stderr.write(`\r\u001b[2K${isLast ? "" : `${Progress.bar(done / total, 20)}  ${words}`}`)
-        } else process.stderr.write(`${words}\n`)
-      })
-  })
-
 /** The accuracy in percent of what an evaluation gives. */
 const percentOf = (metrics: Readonly<Record<string, number>>, headline: string): number =>
   (metrics[headline] ?? 0) * 100
@@ -233,12 +213,18 @@ const predictionsOf = ({ agent }: Services) => {
   }
 }
 
-/** Everything that decides a score beside the weights. */
-const identityOf = ({ dataflow, engine }: Services, { loaded: { config } }: Source): Schema.Json => {
-  const { criterion, estimator, searchSpace, seed, trainingAgent } = config
-  const sections = { criterion, estimator, searchSpace, trainingAgent } as Readonly<Record<string, Schema.Json>>
-  return { ...sections, seed, data: dataflow.digest, engine: [engine.name, engine.version, engine.mode] }
+/** The sections of a configuration that decide a score. */
+const scoringSections = ["seed", "criterion", "estimator", "searchSpace", "trainingAgent"]
+
+/** Everything that decides a score beside the weights; options of performance, such as memory, do not. */
+const identityOf = ({ dataflow, engine }: Services, { loaded: { config, kinds } }: Source): Schema.Json => {
+  const identity = Identity.ofConfig(config, kinds) as Readonly<Record<string, Schema.Json>>
+  const sections = Object.fromEntries(scoringSections.map((name) => [name, identity[name] ?? null]))
+  return { ...sections, data: dataflow.digest, engine: [engine.name, engine.version, engine.mode] }
 }
+
+/** Shows the progress of a stage of scoring. */
+type Show = (stage: string) => Parameters<ScoreLog.ScoreLog["score"]>[2]
 
 /** Scores of the zero-cost proxies by name, for each architecture. */
 const proxyScores = Effect.fnUntraced(function* (
@@ -246,7 +232,8 @@ const proxyScores = Effect.fnUntraced(function* (
   { config }: Load.LoadedRun,
   log: ScoreLog.ScoreLog,
   identity: Schema.Json,
-  architectures: ReadonlyArray<Genotype>
+  architectures: ReadonlyArray<Genotype>,
+  show: Show
 ) {
   const scores = architectures.map((): Record<string, number> => ({}))
   // A batch size that the data is known to allow.
@@ -254,8 +241,7 @@ const proxyScores = Effect.fnUntraced(function* (
   for (const proxy of ZeroCost.proxies) {
     const estimator = yield* Effect.provide(PerformanceEstimator, ZeroCost.layer({ proxy, batchSize }))
     const setup = { space, estimator, supernet: undefined, identity: { of: identity, proxy, batchSize } }
-    const progress = yield* progressOf(`Scored by ${proxy}`, architectures.length)
-    for (const [index, score] of (yield* log.score(setup, architectures, progress)).entries()) {
+    for (const [index, score] of (yield* log.score(setup, architectures, show(`Scoring by ${proxy}`))).entries()) {
       scores[index]![proxy] = -score.objective
     }
   }
@@ -277,9 +263,12 @@ const rankAll = Effect.fnUntraced(function* (input: Input, source: Source) {
   }
   const log = yield* ScoreLog.open(disk, join(resolve(source.folder), RunFolder.files.rankingScores))
   const identity = identityOf(all, source)
-  const proxies = yield* proxyScores(all, source.loaded, log, identity, architectures)
+  const { clear, report } = yield* WorkProgress.make
+  yield* Effect.addFinalizer(() => Effect.sync(clear))
+  const show: Show = (stage) => (known, before) => report(stage, known, architectures.length, before)
+  const proxies = yield* proxyScores(all, source.loaded, log, identity, architectures, show)
   const setup = { space, estimator, supernet, identity }
-  const scores = yield* log.score(setup, architectures, yield* progressOf("Scored", architectures.length))
+  const scores = yield* log.score(setup, architectures, show("Scoring by the supernet"))
   const predictions = predictionsOf(all)
   const rows = architectures.map((genotype, index) => ({
     architecture: space.format(genotype),
