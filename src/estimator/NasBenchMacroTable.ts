@@ -10,7 +10,7 @@ import * as Result from "effect/Result"
 import * as NasBenchMacro from "../search-space/NasBenchMacro.ts"
 import type { Genotype, SearchSpaceShape } from "../search-space/SearchSpace.ts"
 import * as Csv from "./Csv.ts"
-import { noiseOfMeans, type Table, TableError } from "./Table.ts"
+import { mean, noiseOfMeans, type Table, TableError } from "./Table.ts"
 
 const name = "nas-bench-macro"
 const columns = ["test1", "test2", "test3"] as const
@@ -51,8 +51,8 @@ export const parse = (text: string, file: string): Result.Result<Table, TableErr
       score: (genotype: Genotype) => {
         const accuracies = rows.get(genotype.join(""))
         if (accuracies === undefined) return undefined
-        const mean = (accuracies[0]! + accuracies[1]! + accuracies[2]!) / 3
-        return { objective: 100 - mean, metrics: { test: mean, top1: mean / 100 } }
+        const test = mean(accuracies)
+        return { objective: 100 - test, metrics: { test, top1: test / 100 } }
       }
     }
   })

@@ -5,6 +5,7 @@
  */
 import * as tf from "@tensorflow/tfjs-core"
 import type { BatchStatistics } from "../engine/ConvChain.ts"
+import { disposeStatisticsUnsafe } from "../nn/Normalisation.ts"
 import type { Variables } from "../nn/ParameterTree.ts"
 import { scoped } from "../nn/Scope.ts"
 import { type Applied, applyBlockUnsafe, type Mode, type NamedBlock, type Network } from "../search-space/Network.ts"
@@ -100,10 +101,6 @@ export interface SharedActivations {
   readonly release: () => void
 }
 
-const disposeStatistics = (statistics: Readonly<Record<string, BatchStatistics>>): void => {
-  for (const { mean, variance } of Object.values(statistics)) tf.dispose([mean, variance])
-}
-
 const bytesOf = (tensor: tf.Tensor): number => tensor.size * 4
 
 /**
@@ -150,7 +147,7 @@ export const make = (limit: number): SharedActivations => {
       drop(tensor)
     }
     const from = Math.max(0, ...before.activations.keys())
-    before.statistics.slice(from).forEach(disposeStatistics)
+    before.statistics.slice(from).forEach(disposeStatisticsUnsafe)
     return { blocks, activations: before.activations, statistics: before.statistics.slice(0, from) }
   }
   const apply: SharedActivations["apply"] = (batch, shared, network, variables, images, mode) => {
@@ -188,7 +185,7 @@ export const make = (limit: number): SharedActivations => {
   const release = () => {
     for (const { activations, statistics } of batches.values()) {
       for (const tensor of activations.values()) drop(tensor)
-      statistics.forEach(disposeStatistics)
+      statistics.forEach(disposeStatisticsUnsafe)
     }
     batches.clear()
   }

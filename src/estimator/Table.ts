@@ -31,7 +31,9 @@ export interface Table {
   readonly digest: string
 }
 
-const mean = (values: ReadonlyArray<number>): number => values.reduce((sum, value) => sum + value, 0) / values.length
+/** The mean of numbers; NaN of none. */
+export const mean = (values: ReadonlyArray<number>): number =>
+  values.reduce((sum, value) => sum + value, 0) / values.length
 
 /**
  * Standard deviation of the mean of `n` measurements, pooled over groups of `n` measurements each; 0 for single ones.

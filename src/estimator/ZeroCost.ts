@@ -46,6 +46,7 @@ import { Criterion } from "../criterion/Criterion.ts"
 import { Dataflow } from "../dataflow/Dataflow.ts"
 import { differentiate } from "../engine/Autodiff.ts"
 import { Engine } from "../engine/Engine.ts"
+import { disposeStatisticsUnsafe } from "../nn/Normalisation.ts"
 import { disposeUnsafe, names, type ParameterTree, type Variables } from "../nn/ParameterTree.ts"
 import { scoped } from "../nn/Scope.ts"
 import * as Key from "../random/Key.ts"
@@ -179,7 +180,8 @@ const make = (options: Options) =>
       })
       const value = proxy === "snip" ? saliency(variables.params, gradients) : gradientNorm(gradients)
       for (const tree of [gradients, criterionGradients, criterionParams]) disposeUnsafe(tree)
-      tf.dispose([loss, output, ...Object.values(statistics).flatMap(({ mean, variance }) => [mean, variance])])
+      disposeStatisticsUnsafe(statistics)
+      tf.dispose([loss, output])
       return value
     }
 

@@ -15,6 +15,8 @@
  * Array.from(after["n.variance"]!.dataSync()) // => [2.5]
  * Array.from(Normalisation.recalibrated([batch])["n.mean"]!.dataSync()) // => [3]
  * Normalisation.normEpsilon // => 1e-5
+ * Normalisation.disposeStatisticsUnsafe(batch)
+ * batch.n.mean.isDisposed // => true
  * ```
  */
 import type { Tensor } from "@tensorflow/tfjs-core"
@@ -77,3 +79,8 @@ export const recalibrated = (batches: ReadonlyArray<Readonly<Record<string, Batc
     }
     return out
   })
+
+/** Disposes the statistics of a batch. */
+export const disposeStatisticsUnsafe = (batch: Readonly<Record<string, BatchStatistics>>): void => {
+  for (const { mean, variance } of Object.values(batch)) tf.dispose([mean, variance])
+}

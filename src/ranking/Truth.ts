@@ -5,7 +5,7 @@
 import { hash } from "node:crypto"
 import * as Result from "effect/Result"
 import * as Csv from "../estimator/Csv.ts"
-import { noiseOfMeans, type Table, TableError } from "../estimator/Table.ts"
+import { mean, noiseOfMeans, type Table, TableError } from "../estimator/Table.ts"
 import type { Genotype, SearchSpaceShape } from "../search-space/SearchSpace.ts"
 
 /** True accuracies of architectures of a search space. */
@@ -29,8 +29,6 @@ export const ofTable = (table: Table): Truth => ({
   noise: table.noise ?? 0,
   digest: table.digest
 })
-
-const mean = (values: ReadonlyArray<number>): number => values.reduce((sum, value) => sum + value, 0) / values.length
 
 /**
  * The truth of a CSV file: a column `architecture` (as `osnas` prints it, `2,0,6` in quotes, or its digits without commas)

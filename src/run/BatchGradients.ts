@@ -9,6 +9,7 @@ import type { CriterionShape } from "../criterion/Criterion.ts"
 import type { Batch, DataflowShape } from "../dataflow/Dataflow.ts"
 import type { BatchStatistics } from "../engine/ConvChain.ts"
 import { distillationLoss } from "../engine/Distillation.ts"
+import { disposeStatisticsUnsafe } from "../nn/Normalisation.ts"
 import type { ParameterTree } from "../nn/ParameterTree.ts"
 import * as Parameters from "../nn/ParameterTree.ts"
 import * as Key from "../random/Key.ts"
@@ -103,13 +104,6 @@ const accumulateUnsafe = (sum: Record<string, tf.Tensor>, tree: ParameterTree, w
   }
 }
 
-const disposeStatistics = (statistics: Readonly<Record<string, BatchStatistics>>): void => {
-  for (const { mean, variance } of Object.values(statistics)) {
-    mean.dispose()
-    variance.dispose()
-  }
-}
-
 interface PartResult {
   /** All but the loss, which is disposed. The tensors belong to the caller. */
   readonly result: Omit<StepResult, "loss">
@@ -196,7 +190,7 @@ export const compute = Effect.fnUntraced(function* (
       if (!Number.isFinite(computed.loss)) {
         Parameters.disposeUnsafe(added)
         Parameters.disposeUnsafe(criterionGradients)
-        disposeStatistics(statistics)
+        disposeStatisticsUnsafe(statistics)
         tf.dispose(teacher)
         Parameters.disposeUnsafe(gradients)
         Parameters.disposeReplacedUnsafe(stats, variables.stats)
@@ -208,7 +202,7 @@ export const compute = Effect.fnUntraced(function* (
       accumulateUnsafe(gradients, added, weight)
       accumulateUnsafe(gradients, addPrefix(criterionPrefix, criterionGradients), weight)
       const updated = setup.updateStatistics(stats, statistics, setup.bnMomentum)
-      disposeStatistics(statistics)
+      disposeStatisticsUnsafe(statistics)
       disposeIntermediate(stats, updated, variables.stats)
       stats = updated
     }

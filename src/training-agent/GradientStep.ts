@@ -2,6 +2,7 @@
 import type * as tf from "@tensorflow/tfjs-core"
 import * as Criterion from "../criterion/Criterion.ts"
 import { differentiate } from "../engine/Autodiff.ts"
+import { disposeStatisticsUnsafe } from "../nn/Normalisation.ts"
 import * as ParameterTree from "../nn/ParameterTree.ts"
 import type { StepInput, StepResult } from "./TrainingAgent.ts"
 
@@ -78,8 +79,5 @@ export const disposeStepUnsafe = (result: StepResult): void => {
   result.output.dispose()
   ParameterTree.disposeUnsafe(result.gradients)
   ParameterTree.disposeUnsafe(result.criterionGradients)
-  for (const { mean, variance } of Object.values(result.statistics)) {
-    mean.dispose()
-    variance.dispose()
-  }
+  disposeStatisticsUnsafe(result.statistics)
 }
