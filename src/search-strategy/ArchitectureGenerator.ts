@@ -154,15 +154,12 @@ export const make = (
       distinct: true,
       gradient: gradientSearch(on, options, feasible),
       init: (key) => ({ ...SearchProgress.initial(key), candidates: null }),
-      ask: (state) => {
-        const now = decodeState(state)
-        const open = SearchProgress.pending(now)
-        if (open.length > 0) return [open, state]
-        if (now.generation > 0) return [[], state]
-        const candidates =
-          now.candidates ?? drawManyUnseen(feasible, now.key, options.evaluations, new Set(), space.canonical)
-        return [candidates, SearchProgress.begin(now, candidates, space.canonical)]
-      },
+      ask: (state) =>
+        SearchProgress.ask(decodeState(state), space.canonical, (now) =>
+          now.generation > 0
+            ? []
+            : (now.candidates ?? drawManyUnseen(feasible, now.key, options.evaluations, new Set(), space.canonical))
+        ),
       tell: (state, scored) => SearchProgress.tell(decodeState(state), scored, (progress) => progress),
       best: (state) => SearchProgress.best(decodeState(state))
     }

@@ -183,14 +183,10 @@ export const make = (
       ...SearchProgress.initial(key),
       logits: counts.map((count) => new Array<number>(count).fill(0))
     }),
-    ask: (state) => {
-      const now = decode(state)
-      const open = SearchProgress.pending(now)
-      if (open.length > 0) return [open, state]
-      if (now.generation > 0) return [[], state]
-      const found = candidatesOf(space, feasible, options.samples, now)
-      return [found, SearchProgress.begin(now, found, space.canonical)]
-    },
+    ask: (state) =>
+      SearchProgress.ask(decode(state), space.canonical, (now) =>
+        now.generation > 0 ? [] : candidatesOf(space, feasible, options.samples, now)
+      ),
     tell: (state, scored) => SearchProgress.tell(decode(state), scored, (progress) => progress),
     best: (state) => SearchProgress.best(decode(state))
   }

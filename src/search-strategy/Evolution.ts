@@ -248,15 +248,7 @@ export const make = (
     evaluations,
     distinct: true,
     init: (key) => ({ ...SearchProgress.initial(key), pool: [] }),
-    ask: (state) => {
-      const now = decode(state)
-      const waiting = SearchProgress.pending(now)
-      if (waiting.length > 0) return [waiting, state]
-      const candidates = nextGeneration(context, now)
-      return candidates.length === 0
-        ? [[], state]
-        : [candidates, SearchProgress.begin(now, candidates, space.canonical)]
-    },
+    ask: (state) => SearchProgress.ask(decode(state), space.canonical, (now) => nextGeneration(context, now)),
     tell: (state, scored) =>
       SearchProgress.tell(decode(state), scored, (progress, received) => ({
         ...progress,

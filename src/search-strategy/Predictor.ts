@@ -202,15 +202,7 @@ export const make = (
     evaluations,
     distinct: true,
     init: (key) => ({ ...SearchProgress.initial(key), history: [] }),
-    ask: (state) => {
-      const now = decode(state)
-      const waiting = SearchProgress.pending(now)
-      if (waiting.length > 0) return [waiting, state]
-      const candidates = next(now)
-      return candidates.length === 0
-        ? [[], state]
-        : [candidates, SearchProgress.begin(now, candidates, space.canonical)]
-    },
+    ask: (state) => SearchProgress.ask(decode(state), space.canonical, next),
     tell: (state, scored) =>
       SearchProgress.tell(decode(state), scored, (progress, received) => ({
         ...progress,

@@ -77,16 +77,11 @@ export const make = (
   evaluations: options.evaluations,
   distinct: true,
   init: SearchProgress.initial,
-  ask: (state) => {
-    const progress = decode(state)
-    const open = SearchProgress.pending(progress)
-    if (open.length > 0) return [open, state]
-    const count = Math.min(options.generation, options.evaluations - progress.seen.length)
-    if (count <= 0) return [[], state]
-    const key = Key.derive(progress.key, progress.generation)
-    const candidates = drawManyUnseen(feasible, key, count, new Set(progress.seen), space.canonical)
-    return [candidates, SearchProgress.begin(progress, candidates, space.canonical)]
-  },
+  ask: (state) =>
+    SearchProgress.ask(decode(state), space.canonical, ({ generation, key, seen }) => {
+      const count = Math.min(options.generation, options.evaluations - seen.length)
+      return drawManyUnseen(feasible, Key.derive(key, generation), count, new Set(seen), space.canonical)
+    }),
   tell: (state, scored) => SearchProgress.tell(decode(state), scored, (progress) => progress),
   best: (state) => SearchProgress.best(decode(state))
 })

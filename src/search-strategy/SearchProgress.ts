@@ -20,6 +20,7 @@
  * begun.seen // => ["0", "1"]
  * const half = SearchProgress.tell(begun, [scored([1], 0.3)], (progress) => progress)
  * SearchProgress.pending(half).map(SearchProgress.text) // => ["0"]
+ * SearchProgress.ask(half, (genotype) => genotype, () => [])[0] // => [[0]]
  * const whole = SearchProgress.tell(half, [scored([0], 0.3)], (progress, generation) => ({
  *   ...progress,
  *   generation: progress.generation + generation.length
@@ -95,6 +96,21 @@ export const begin = <P extends SearchProgress>(
   asked: candidates,
   received: []
 })
+
+/**
+ * The next candidates: those of the current generation that are not scored yet, else a new generation of what `propose`
+ * gives. The search is over when it gives nothing; the state is unchanged then.
+ */
+export const ask = <P extends SearchProgress>(
+  progress: P,
+  canonical: (genotype: Genotype) => Genotype,
+  propose: (progress: P) => ReadonlyArray<Genotype>
+): readonly [candidates: ReadonlyArray<Genotype>, progress: P] => {
+  const open = pending(progress)
+  if (open.length > 0) return [open, progress]
+  const candidates = propose(progress)
+  return candidates.length === 0 ? [[], progress] : [candidates, begin(progress, candidates, canonical)]
+}
 
 /**
  * Adds scores. Scores of candidates that are not pending are ignored. When the generation is complete, `finish` gets its
