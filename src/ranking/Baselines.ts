@@ -4,15 +4,13 @@
  */
 import type { CostModelShape } from "../cost/CostModel.ts"
 import * as LayerOptions from "../cost/LayerOptions.ts"
+import { leavesOut } from "../search-space/Network.ts"
 import type { Genotype, SearchSpaceShape } from "../search-space/SearchSpace.ts"
 
 /** The free predictions by name; larger is taken to be better. */
 export const names = ["layers", "flops", "params"] as const
 /** The name of a free prediction. */
 export type BaselineName = (typeof names)[number]
-
-/** Kinds of block that do not count as a layer. */
-const empty: ReadonlySet<string> = new Set(["Skip", "Zero"])
 
 /**
  * The number of searched layers whose option is not a skip connection or zero.
@@ -28,7 +26,7 @@ const empty: ReadonlySet<string> = new Set(["Skip", "Zero"])
  */
 export const layers = (space: Pick<SearchSpaceShape, "layers" | "name">, genotype: Genotype): number => {
   const indices = LayerOptions.make(space).indicesUnsafe(genotype)
-  return indices.filter((option, layer) => !empty.has(space.layers[layer]!.options[option]!.block.block._tag)).length
+  return indices.filter((option, layer) => !leavesOut(space.layers[layer]!.options[option]!.block.block)).length
 }
 
 /** The free predictions of an architecture. */

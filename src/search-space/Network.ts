@@ -161,6 +161,21 @@ export const count = (network: Network): Cost => {
   return { macs, params }
 }
 
+/**
+ * Whether a block leaves its layer out: a skip connection, or zero.
+ *
+ * **Example** (A skip connection and a convolution)
+ *
+ * ```ts
+ * import { conv, place, skip } from "./blocks/Block.ts"
+ * import { leavesOut } from "./Network.ts"
+ *
+ * leavesOut(place(skip, 8, 8, 1)) // => true
+ * leavesOut(place(conv({ kernel: 3 }), 8, 8, 1)) // => false
+ * ```
+ */
+export const leavesOut = ({ _tag }: Block): boolean => _tag === "Skip" || _tag === "Zero"
+
 // ---------------------------------------------------------------------------------------------------------------------
 // Values
 

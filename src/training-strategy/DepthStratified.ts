@@ -12,6 +12,7 @@ import * as Schema from "effect/Schema"
 import { define } from "../component/Component.ts"
 import * as LayerOptions from "../cost/LayerOptions.ts"
 import * as Key from "../random/Key.ts"
+import { leavesOut } from "../search-space/Network.ts"
 import { SearchSpace } from "../search-space/SearchSpace.ts"
 import * as SamplerPosition from "./SamplerPosition.ts"
 import { TrainingStrategy, type TrainingStrategyShape } from "./TrainingStrategy.ts"
@@ -82,9 +83,6 @@ export const make = (
   }
 }
 
-/** Kinds of block that skip a layer. */
-const skips: ReadonlySet<string> = new Set(["Skip", "Zero"])
-
 /**
  * `name: depth-stratified`.
  *
@@ -107,7 +105,7 @@ export const component = define({
     Layer.effect(
       TrainingStrategy,
       Effect.map(SearchSpace, (space) =>
-        make(space, (layer, option) => skips.has(space.layers[layer]!.options[option]!.block.block._tag))
+        make(space, (layer, option) => leavesOut(space.layers[layer]!.options[option]!.block.block))
       )
     )
 })
