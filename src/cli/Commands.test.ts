@@ -1,37 +1,20 @@
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
 import * as CliError from "effect/cli/CliError"
-import * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
 import * as TestConsole from "effect/testing/TestConsole"
 import { afterAll } from "vitest"
 import * as Yaml from "yaml"
-import { osnas } from "./Commands.ts"
 import * as ExitCode from "./Exit.ts"
 import * as Flags from "./Flags.ts"
+import * as InProcess from "./testing/InProcess.ts"
 
 const folder = mkdtempSync(join(tmpdir(), "osnas-cli-"))
 afterAll(() => rmSync(folder, { recursive: true }))
 
-/** Runs a command line in this process and returns what it prints. */
-const printed = (...args: ReadonlyArray<string>) =>
-  Effect.gen(function* () {
-    const before = (yield* TestConsole.logLines).length
-    yield* Command.runWith(osnas, { version: "0.0.0" })(args)
-    return (yield* TestConsole.logLines).slice(before).map(String)
-  }).pipe(Effect.provide(NodeServices.layer))
-
-/** Exit code and message of a command line that fails. */
-const failure = (...args: ReadonlyArray<string>) =>
-  Command.runWith(osnas, { version: "0.0.0" })(args).pipe(
-    Effect.provide(NodeServices.layer),
-    Effect.sandbox,
-    Effect.flip,
-    Effect.map(ExitCode.of)
-  )
+const { failure, printedLines: printed } = InProcess
 
 const zeros = Array.from({ length: 21 }, () => 0).join(",")
 const ones = Array.from({ length: 21 }, () => 1).join(",")

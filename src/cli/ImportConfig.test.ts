@@ -1,11 +1,8 @@
 import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { basename, join, resolve } from "node:path"
-import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, expect, it } from "@effect/vitest"
-import * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
-import * as TestConsole from "effect/testing/TestConsole"
 import { afterAll } from "vitest"
 import * as Yaml from "yaml"
 import * as RealData from "../../tools/RealData.ts"
@@ -13,8 +10,8 @@ import * as Converter from "../osnaslib/Converter.ts"
 import * as Keys from "../osnaslib/Keys.ts"
 import * as ConfigFile from "../run/ConfigFile.ts"
 import * as Load from "../run/Load.ts"
-import { osnas } from "./Commands.ts"
 import * as ExitCode from "./Exit.ts"
+import * as InProcess from "./testing/InProcess.ts"
 
 const folder = mkdtempSync(join(tmpdir(), "osnas-import-"))
 afterAll(() => rmSync(folder, { recursive: true }))
@@ -23,18 +20,8 @@ const at = (name: string, text?: string): string => {
   return join(folder, name)
 }
 
-const invoke = (args: ReadonlyArray<string>) =>
-  Command.runWith(osnas, { version: "0.0.0" })(args).pipe(Effect.provide(NodeServices.layer))
-
-const printed = (...args: ReadonlyArray<string>) =>
-  Effect.gen(function* () {
-    const before = (yield* TestConsole.logLines).length
-    yield* invoke(["import-config", ...args])
-    return (yield* TestConsole.logLines).slice(before).map(String).join("\n")
-  })
-
-const failure = (...args: ReadonlyArray<string>) =>
-  invoke(["import-config", ...args]).pipe(Effect.sandbox, Effect.flip, Effect.map(ExitCode.of))
+const printed = (...args: ReadonlyArray<string>) => InProcess.printed("import-config", ...args)
+const failure = (...args: ReadonlyArray<string>) => InProcess.failure("import-config", ...args)
 
 /** A search with every kind of key: known, without an equivalent, empty, unknown. */
 const search = `

@@ -1,19 +1,15 @@
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
-import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
-import * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
 import * as Logger from "effect/Logger"
 import * as Result from "effect/Result"
-import * as TestConsole from "effect/testing/TestConsole"
 import { afterAll } from "vitest"
 import * as Netpbm from "../dataflow/Netpbm.ts"
 import * as OddFolder from "../dataflow/testing/OddFolder.ts"
-import { osnas } from "./Commands.ts"
-import * as ExitCode from "./Exit.ts"
 import { writeSheet } from "./InspectData.ts"
+import * as InProcess from "./testing/InProcess.ts"
 
 const folder = mkdtempSync(join(tmpdir(), "osnas-inspect-"))
 afterAll(() => rmSync(folder, { recursive: true }))
@@ -23,20 +19,9 @@ const sharp = await import("sharp").then(
   () => undefined
 )
 
-/** Runs the command in this process and returns what it prints. */
 const printed = (...args: ReadonlyArray<string>) =>
-  Effect.gen(function* () {
-    const before = (yield* TestConsole.logLines).length
-    yield* Command.runWith(osnas, { version: "0.0.0" })(["inspect-data", ...args])
-    return (yield* TestConsole.logLines).slice(before).map(String).join("\n")
-  }).pipe(Effect.provide(NodeServices.layer), Effect.provide(Logger.layer([])))
-const failure = (...args: ReadonlyArray<string>) =>
-  Command.runWith(osnas, { version: "0.0.0" })(["inspect-data", ...args]).pipe(
-    Effect.provide(NodeServices.layer),
-    Effect.sandbox,
-    Effect.flip,
-    Effect.map(ExitCode.of)
-  )
+  InProcess.printed("inspect-data", ...args).pipe(Effect.provide(Logger.layer([])))
+const failure = (...args: ReadonlyArray<string>) => InProcess.failure("inspect-data", ...args)
 
 const config = (name: string, dataflow: string): string => {
   const file = join(folder, `${name}.yaml`)

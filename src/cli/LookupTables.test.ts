@@ -1,14 +1,11 @@
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
-import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
-import * as Console from "effect/Console"
-import * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
 import { afterAll } from "vitest"
-import { osnas } from "./Commands.ts"
 import * as ExitCode from "./Exit.ts"
+import * as InProcess from "./testing/InProcess.ts"
 
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), "osnas-tables-"))
 afterAll(() => fs.rmSync(folder, { recursive: true }))
@@ -29,20 +26,7 @@ stopAfter: searching
 `
 )
 
-const osnasRun = (...args: ReadonlyArray<string>) =>
-  Command.runWith(osnas, { version: "0.0.0" })(args).pipe(Effect.provide(NodeServices.layer))
-
-const printed = (...args: ReadonlyArray<string>) =>
-  Effect.gen(function* () {
-    const lines: Array<string> = []
-    const collect = (...texts: ReadonlyArray<unknown>) => void lines.push(texts.join(" "))
-    const own = { ...(yield* Console.Console), log: collect, error: collect }
-    yield* osnasRun(...args).pipe(Effect.provideService(Console.Console, own))
-    return lines.join("\n")
-  })
-
-const failure = (...args: ReadonlyArray<string>) =>
-  osnasRun(...args).pipe(Effect.sandbox, Effect.flip, Effect.map(ExitCode.of))
+const { failure, output: printed } = InProcess
 
 describe("lookup-table", () => {
   it.live("writes a table to fill in, and a run searches with it for that device", () =>

@@ -1,16 +1,13 @@
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
-import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
-import * as Console from "effect/Console"
-import * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { afterAll } from "vitest"
 import { Ranking } from "../ranking/Ranking.ts"
-import { osnas } from "./Commands.ts"
 import * as ExitCode from "./Exit.ts"
+import * as InProcess from "./testing/InProcess.ts"
 
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), "osnas-rank-"))
 afterAll(() => fs.rmSync(folder, { recursive: true }))
@@ -32,21 +29,7 @@ stopAfter: supernetTraining
 `
 )
 
-const osnasRun = (...args: ReadonlyArray<string>) =>
-  Command.runWith(osnas, { version: "0.0.0" })(args).pipe(Effect.provide(NodeServices.layer))
-
-const printed = (...args: ReadonlyArray<string>) =>
-  Effect.gen(function* () {
-    const lines: Array<string> = []
-    const collect = (...texts: ReadonlyArray<unknown>) => void lines.push(texts.join(" "))
-    const own = { ...(yield* Console.Console), log: collect, error: () => undefined }
-    yield* osnasRun(...args).pipe(Effect.provideService(Console.Console, own))
-    return lines.join("\n")
-  })
-
-const failure = (...args: ReadonlyArray<string>) =>
-  osnasRun(...args).pipe(Effect.sandbox, Effect.flip, Effect.map(ExitCode.of))
-
+const { failure, printed } = InProcess
 const decode = Schema.decodeUnknownSync(Schema.fromJsonString(Ranking))
 const csv = at("truth.csv")
 const truths = ["0,0,0,0,0,0", "1,1,1,1,1,1", "0,1,0,1,0,1", "1,0,1,0,1,0", "0,0,1,1,0,0", "1,1,0,0,1,1"]
