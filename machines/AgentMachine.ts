@@ -26,12 +26,12 @@
  */
 import * as Schema from "effect/Schema"
 import { assign, sendTo, setup } from "xstate"
-import { evaluatingMachine } from "./Evaluating.ts"
+import { type EvaluatingOutput, evaluatingMachine } from "./Evaluating.ts"
 import { hole } from "./fromEffect.ts"
 import { onError } from "./OnError.ts"
 import { CheckpointRef, Failure, noResults, Phase, phases, type RecordResults, Results } from "./RunState.ts"
-import { searchingMachine } from "./Searching.ts"
-import { trainingMachine } from "./Training.ts"
+import { type SearchingOutput, searchingMachine } from "./Searching.ts"
+import { type TrainingOutput, trainingMachine } from "./Training.ts"
 
 /** What a run starts with, and its last phase. */
 export const AgentInput = Schema.Struct({
@@ -122,6 +122,22 @@ const stopped = [
   }
 ] as const
 
+/** How a phase ends: paused, failed, or with results, which are recorded before the next phase begins. */
+const endOf = <Output extends PhaseOutput>(phase: Phase, resultsOf: (output: Output) => Partial<Results>) =>
+  [
+    ...stopped,
+    {
+      target: "recording",
+      actions: {
+        type: "complete",
+        params: ({ event }: { readonly event: { readonly output: Output } }) => ({
+          phase,
+          results: resultsOf(event.output)
+        })
+      }
+    }
+  ] as const
+
 /** The main agent. */
 export const agentMachine = setup({
   types: {
@@ -211,22 +227,9 @@ export const agentMachine = setup({
         id: "supernetTraining",
         src: "supernetTraining",
         input: { phase: "supernetTraining", architecture: null },
-        onDone: [
-          ...stopped,
-          {
-            target: "recording",
-            actions: {
-              type: "complete",
-              params: ({ event }) => ({
-                phase: "supernetTraining" as const,
-                results:
-                  event.output._tag === "Trained"
-                    ? { supernet: event.output.position.checkpoint, supernetTraining: event.output.position }
-                    : {}
-              })
-            }
-          }
-        ],
+        onDone: endOf("supernetTraining", (output: TrainingOutput) =>
+          output._tag === "Trained" ? { supernet: output.position.checkpoint, supernetTraining: output.position } : {}
+        ),
         onError
       }
     },
@@ -236,19 +239,9 @@ export const agentMachine = setup({
         id: "searching",
         src: "searching",
         input: ({ context }) => ({ supernet: context.results.supernet }),
-        onDone: [
-          ...stopped,
-          {
-            target: "recording",
-            actions: {
-              type: "complete",
-              params: ({ event }) => ({
-                phase: "searching" as const,
-                results: event.output._tag === "Found" ? { search: event.output.result } : {}
-              })
-            }
-          }
-        ],
+        onDone: endOf("searching", (output: SearchingOutput) =>
+          output._tag === "Found" ? { search: output.result } : {}
+        ),
         onError
       }
     },
@@ -261,22 +254,9 @@ export const agentMachine = setup({
           phase: "retraining" as const,
           architecture: context.results.search?.architecture ?? null
         }),
-        onDone: [
-          ...stopped,
-          {
-            target: "recording",
-            actions: {
-              type: "complete",
-              params: ({ event }) => ({
-                phase: "retraining" as const,
-                results:
-                  event.output._tag === "Trained"
-                    ? { network: event.output.position.checkpoint, retraining: event.output.position }
-                    : {}
-              })
-            }
-          }
-        ],
+        onDone: endOf("retraining", (output: TrainingOutput) =>
+          output._tag === "Trained" ? { network: output.position.checkpoint, retraining: output.position } : {}
+        ),
         onError
       }
     },
@@ -289,19 +269,9 @@ export const agentMachine = setup({
           architecture: context.results.search?.architecture ?? [],
           network: context.results.network ?? { file: "", digest: "" }
         }),
-        onDone: [
-          ...stopped,
-          {
-            target: "recording",
-            actions: {
-              type: "complete",
-              params: ({ event }) => ({
-                phase: "evaluating" as const,
-                results: event.output._tag === "Evaluated" ? { evaluation: event.output.metrics } : {}
-              })
-            }
-          }
-        ],
+        onDone: endOf("evaluating", (output: EvaluatingOutput) =>
+          output._tag === "Evaluated" ? { evaluation: output.metrics } : {}
+        ),
         onError
       }
     },
