@@ -74,58 +74,37 @@ const dilation = (kernel: "Dilation2D" | "Dilation2DBackpropInput" | "Dilation2D
   }
 }
 
+/** A convolution with its bias and activation in one kernel. */
+const fused = (draw: Draw, depthwise: boolean, convolve: typeof tf.fused.depthwiseConv2d): KernelCase => {
+  const activation = draw.pick(...activations)
+  const { dilations, filter, pad, strides, x } = convolution(draw, depthwise)
+  const out = depthwise ? filter.shape[2]! * filter.shape[3]! : filter.shape[3]!
+  return {
+    inputs: [x, filter, draw.tensor([out]), draw.tensor([out])],
+    operation: (images, weights, bias, slope) =>
+      convolve({
+        x: images as tf.Tensor4D,
+        filter: weights as tf.Tensor4D,
+        strides,
+        pad,
+        dilations,
+        bias: bias!,
+        activation,
+        ...(activation === "prelu" ? { preluActivationWeights: slope! } : {}),
+        leakyreluAlpha: 0.25
+      }),
+    tolerance: 1e-5,
+    gradientTolerance: 1e-4,
+    ...(["linear", "relu", "relu6"].includes(activation) && dilations === 1
+      ? {}
+      : { noGradient: "tfjs-core has none for it" })
+  }
+}
+
 /** The generators by kernel name. */
 export const convolutionCases: Readonly<Record<string, KernelCases>> = {
-  FusedConv2D: (draw) => {
-    const activation = draw.pick(...activations)
-    const drawn = convolution(draw, false)
-    const out = drawn.filter.shape[3]!
-    return {
-      inputs: [drawn.x, drawn.filter, draw.tensor([out]), draw.tensor([out])],
-      operation: (x, filter, bias, slope) =>
-        tf.fused.conv2d({
-          x: x as tf.Tensor4D,
-          filter: filter as tf.Tensor4D,
-          strides: drawn.strides,
-          pad: drawn.pad,
-          dilations: drawn.dilations,
-          bias: bias!,
-          activation,
-          ...(activation === "prelu" ? { preluActivationWeights: slope! } : {}),
-          leakyreluAlpha: 0.25
-        }),
-      tolerance: 1e-5,
-      gradientTolerance: 1e-4,
-      ...(["linear", "relu", "relu6"].includes(activation) && drawn.dilations === 1
-        ? {}
-        : { noGradient: "tfjs-core has none for it" })
-    }
-  },
-  FusedDepthwiseConv2D: (draw) => {
-    const activation = draw.pick(...activations)
-    const drawn = convolution(draw, true)
-    const out = drawn.filter.shape[2]! * drawn.filter.shape[3]!
-    return {
-      inputs: [drawn.x, drawn.filter, draw.tensor([out]), draw.tensor([out])],
-      operation: (x, filter, bias, slope) =>
-        tf.fused.depthwiseConv2d({
-          x: x as tf.Tensor4D,
-          filter: filter as tf.Tensor4D,
-          strides: drawn.strides,
-          pad: drawn.pad,
-          dilations: drawn.dilations,
-          bias: bias!,
-          activation,
-          ...(activation === "prelu" ? { preluActivationWeights: slope! } : {}),
-          leakyreluAlpha: 0.25
-        }),
-      tolerance: 1e-5,
-      gradientTolerance: 1e-4,
-      ...(["linear", "relu", "relu6"].includes(activation) && drawn.dilations === 1
-        ? {}
-        : { noGradient: "tfjs-core has none for it" })
-    }
-  },
+  FusedConv2D: (draw) => fused(draw, false, tf.fused.conv2d),
+  FusedDepthwiseConv2D: (draw) => fused(draw, true, tf.fused.depthwiseConv2d),
   Conv2D: (draw) =>
     convolved(
       draw,
