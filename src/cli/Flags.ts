@@ -27,6 +27,23 @@ export const threads = Flag.Int("threads").pipe(
   Flag.optional
 )
 
+/** `--table`: a tabular benchmark. */
+export const table = (what: string) =>
+  Flag.Literals("table", ["nas-bench-macro", "nas-bench-201"]).pipe(Flag.withDescription(what))
+
+/** `--file`: that of a table. */
+export const tableFile = Flag.String("file").pipe(
+  Flag.withMetavar("FILE"),
+  Flag.withDescription("The table's file"),
+  Flag.optional
+)
+
+/** `--data-set`: which of the tables of NAS-Bench-201. */
+export const dataSet = Flag.Literals("data-set", ["c10", "c100", "in16"]).pipe(
+  Flag.withDescription("nas-bench-201: CIFAR-10, CIFAR-100 or ImageNet16-120"),
+  Flag.withDefault("c10")
+)
+
 /** `--size`. */
 export const size = (what = "Side of the images in pixels") => count("size", what)
 

@@ -5,15 +5,11 @@ import * as Effect from "effect/Effect"
 import * as Flags from "../Flags.ts"
 
 const flags = {
-  table: Flag.Literals("table", ["nas-bench-macro", "nas-bench-201"]).pipe(
-    Flag.withDescription("The benchmark: nas-bench-macro ships, nas-bench-201 is read from --file"),
+  table: Flags.table("The benchmark: nas-bench-macro ships, nas-bench-201 is read from --file").pipe(
     Flag.withDefault("nas-bench-macro")
   ),
-  file: Flag.String("file").pipe(Flag.withDescription("The table's file"), Flag.optional),
-  dataSet: Flag.Literals("data-set", ["c10", "c100", "in16"]).pipe(
-    Flag.withDescription("nas-bench-201: CIFAR-10, CIFAR-100 or ImageNet16-120"),
-    Flag.withDefault("c10")
-  ),
+  file: Flags.tableFile,
+  dataSet: Flags.dataSet,
   strategy: Flag.String("strategy").pipe(
     Flag.withMetavar("NAME"),
     Flag.withDescription("A search strategy, or the path of a module (repeatable); default: random and evolution"),

@@ -4,7 +4,7 @@ import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { NonNegativeInt, PositiveInt } from "../../support/Numbers.ts"
+import { NonNegativeInt } from "../../support/Numbers.ts"
 import * as Flags from "../Flags.ts"
 
 const flags = {
@@ -16,17 +16,11 @@ const flags = {
     Flag.withDescription("Rank with these weights (safetensors) in the configuration's search space"),
     Flag.optional
   ),
-  table: Flag.Literals("table", ["nas-bench-macro", "nas-bench-201"]).pipe(
-    Flag.withDescription(
-      "Truth: a tabular benchmark; default where the search space is one. nas-bench-201 is read from --file"
-    ),
-    Flag.optional
-  ),
-  file: Flag.String("file").pipe(Flag.withMetavar("FILE"), Flag.withDescription("The table's file"), Flag.optional),
-  dataSet: Flag.Literals("data-set", ["c10", "c100", "in16"]).pipe(
-    Flag.withDescription("nas-bench-201: CIFAR-10, CIFAR-100 or ImageNet16-120"),
-    Flag.withDefault("c10")
-  ),
+  table: Flags.table(
+    "Truth: a tabular benchmark; default where the search space is one. nas-bench-201 is read from --file"
+  ).pipe(Flag.optional),
+  file: Flags.tableFile,
+  dataSet: Flags.dataSet,
   truth: Flag.String("truth").pipe(
     Flag.withMetavar("FILE"),
     Flag.withDescription("Truth: a CSV file with columns architecture and accuracy (in percent)"),
@@ -38,11 +32,10 @@ const flags = {
     Flag.withDescription("Truth: train N architectures alone, as the configuration's retraining says"),
     Flag.optional
   ),
-  epochs: Flag.Int("epochs").pipe(
-    Flag.withSchema(PositiveInt),
-    Flag.withDescription("With --train: epochs of each training; default: those of the configuration's retraining"),
-    Flag.optional
-  ),
+  epochs: Flags.count(
+    "epochs",
+    "With --train: epochs of each training; default: those of the configuration's retraining"
+  ).pipe(Flag.optional),
   sample: Flag.Int("sample").pipe(
     Flag.withSchema(Schema.Int.check(Schema.isGreaterThan(1))),
     Flag.withDescription("Number of architectures to rank, drawn uniformly from the search space"),
