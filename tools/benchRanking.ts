@@ -4,12 +4,11 @@
  * and of every baseline. Needs CIFAR-10, and minutes to hours. A run that is done is not repeated: the folder keeps it.
  */
 import { spawnSync } from "node:child_process"
-import { existsSync, readFileSync } from "node:fs"
+import { existsSync } from "node:fs"
 import * as path from "node:path"
 import { parseArgs } from "node:util"
 import * as Schema from "effect/Schema"
 import { Ranking } from "../src/ranking/Ranking.ts"
-import * as RunFolder from "../src/run/RunFolder.ts"
 
 const optimizer = "supernetTraining.optimizer"
 const clipped = [`${optimizer}.nesterov=true`, `${optimizer}.clipNorm=5`]
@@ -51,15 +50,14 @@ const osnas = (args: ReadonlyArray<string>): string => {
   return stdout
 }
 
-/** Seconds that the supernet's training took, by the run's events. */
-const trainingSeconds = (folder: string): number => {
-  const events = readFileSync(path.join(folder, RunFolder.files.events), "utf8").trim().split("\n")
-  const times = events
-    .map((line) => JSON.parse(line) as { readonly phase?: string; readonly time: number })
-    .filter(({ phase }) => phase === "supernetTraining")
-    .map(({ time }) => time)
-  return (Math.max(...times) - Math.min(...times)) / 1000
-}
+const Phases = Schema.Struct({
+  phases: Schema.Array(Schema.Struct({ phase: Schema.String, seconds: Schema.Finite }))
+})
+const decodePhases = Schema.decodeUnknownSync(Schema.fromJsonString(Phases))
+
+/** Seconds of the supernet's training, without pauses. */
+const trainingSeconds = (folder: string): number | undefined =>
+  decodePhases(osnas(["report", folder, "--json"])).phases.find(({ phase }) => phase === "supernetTraining")?.seconds
 
 const decode = Schema.decodeUnknownSync(Schema.fromJsonString(Ranking))
 const rounded = (value: number | null): number | null => (value === null ? null : Math.round(value * 1e4) / 1e4)
